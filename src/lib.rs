@@ -1,0 +1,16 @@
+//! Maybug: a connector server for SMS and USSD, centred on SMPP.
+//!
+//! ```text
+//! HTTP client -> api ─> gateway ─> store (message + queue, one group commit) ─> channel/esme <──> SMSC
+//! HTTP client <─ gateway/callbacks <─ store <─ gateway/{events,inbound} <─ Intake <─ channel/esme
+//! ```
+//!
+//! Floors, lowest first; a file imports from its own module or a lower floor, never upwards:
+//! the crate `smpp`; [`model`], `config`; [`store`], `web`, `telemetry`; [`channel`]; `gateway`; `api`; `cli`.
+//!
+//! Invariants: a message is answered or acknowledged only once it is durable; nothing unbounded sits between
+//! socket and disk; no global state, so that ten servers run in one test.
+
+pub mod channel;
+pub mod model;
+pub mod store;

@@ -1,0 +1,3 @@
+//! The `maybug` binary.
+
+fn main() {}

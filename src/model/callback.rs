@@ -1,0 +1,54 @@
+//! Callbacks: HTTP requests that we owe somebody.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{ChannelId, EventId, MessageId, Timestamp};
+
+/// One request owed. Durable from the moment that its cause is; done when the receiver took it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Callback {
+    /// Stable over retries: the event's id, or the MO's.
+    pub id: EventId,
+    /// What it tells.
+    pub kind: CallbackKind,
+    /// The channel that it is about.
+    pub channel: ChannelId,
+    /// Callbacks with the same key leave in the order they were recorded; the message's id.
+    pub message: MessageId,
+    /// Where it goes.
+    pub target: CallbackTarget,
+    /// The JSON body, exactly as it will be sent.
+    pub body: Box<RawValue>,
+    /// When its cause was recorded; its age decides when we give up.
+    pub created_at: Timestamp,
+}
+
+/// What a callback tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallbackKind {
+    /// An MO, to the channel's `mo_url`.
+    Mo,
+    /// An event, to the message's `event_url`.
+    Event,
+    /// A status event, to the channel's `status_url`.
+    Status,
+}
+
+/// Where a callback goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallbackTarget {
+    /// To a URL fixed when the message was accepted.
+    Url {
+        /// The URL as given, user-info and query included.
+        url: String,
+        /// Sent as `Authorization: Token …` unless the URL has user-info.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<String>,
+    },
+    /// To whatever the channel's `mo_url` or `status_url` is when the request leaves, so that a corrected
+    /// URL also serves what already waits.
+    Channel,
+}

@@ -1,0 +1,72 @@
+//! A channel as its owner defined it, and the queue priorities of its messages.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ChannelId, JsonObject};
+
+/// A stored channel: its id and every property as given (Junebug reference §2.2: absent keys stay absent,
+/// unknown keys are kept and echoed).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChannelProperties {
+    /// The channel's id.
+    pub id: ChannelId,
+    /// Everything else, as the API received it: `type`, `config`, `label`, `mo_url`, …
+    pub properties: JsonObject,
+}
+
+impl ChannelProperties {
+    /// The channel type, `smpp` for instance.
+    #[must_use]
+    pub fn channel_type(&self) -> &str {
+        self.text("type").unwrap_or_default()
+    }
+
+    /// A property that is a string; `None` when it is absent, null or something else.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.properties.get(key)?.as_str()
+    }
+
+    /// The type-specific `config` object; empty when absent.
+    #[must_use]
+    pub fn config(&self) -> JsonObject {
+        self.properties.get("config").and_then(|value| value.as_object()).cloned().unwrap_or_default()
+    }
+
+    /// Most code points that one message may have; `None` is no limit and zero is a real one.
+    #[must_use]
+    pub fn character_limit(&self) -> Option<u64> {
+        self.properties.get("character_limit")?.as_u64()
+    }
+}
+
+/// A message's place in its channel's queue: 1 (bulk, the default) to 5 (realtime), higher first and FIFO
+/// within one (seed 000, `priority`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Priority(u8);
+
+impl Priority {
+    /// The lowest and the default.
+    pub const BULK: Self = Self(1);
+    /// The highest.
+    pub const REALTIME: Self = Self(5);
+
+    /// `None` outside 1 to 5.
+    #[must_use]
+    pub fn new(value: u8) -> Option<Self> {
+        (Self::BULK.0..=Self::REALTIME.0).contains(&value).then_some(Self(value))
+    }
+
+    /// 1 to 5.
+    #[must_use]
+    pub fn value(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for Priority {
+    fn default() -> Self {
+        Self::BULK
+    }
+}

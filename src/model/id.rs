@@ -1,0 +1,116 @@
+//! Identifiers as newtypes, so that a channel's id is never passed for a message's.
+//!
+//! `MessageId` is ours; `SmscMessageId` is the SMSC's. A bare "id" belongs to nobody.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Our id of a message, MT or MO: a UUID (version 7 when we mint it, so that ids sort by time),
+/// written as 32 lower-case hex digits as Junebug writes them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageId(pub Uuid);
+
+impl MessageId {
+    /// A new id.
+    #[must_use]
+    pub fn mint() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.0.as_simple(), f)
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::parse_str(text).map(Self)
+    }
+}
+
+impl Serialize for MessageId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut buffer = Uuid::encode_buffer();
+        serializer.serialize_str(self.0.as_simple().encode_lower(&mut buffer))
+    }
+}
+
+impl<'de> Deserialize<'de> for MessageId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Uuid::deserialize(deserializer).map(Self)
+    }
+}
+
+/// Our id of an event; the same form as a [`MessageId`].
+pub type EventId = MessageId;
+
+/// A channel's id: a dashed UUID when we make it, any non-empty string without a slash when it was imported.
+/// Cloning is a reference count.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ChannelId(pub Arc<str>);
+
+impl ChannelId {
+    /// A new id.
+    #[must_use]
+    pub fn mint() -> Self {
+        Self(Uuid::new_v4().to_string().into())
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for ChannelId {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for ChannelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ChannelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The SMSC's id of a message or of one segment, exactly as it sent it; unique only within a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SmscMessageId(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_ids_are_written_as_32_hex_digits_and_sort_by_time() {
+        let (first, second) = (MessageId::mint(), MessageId::mint());
+        assert_eq!(first.to_string().len(), 32);
+        assert!(first < second);
+        assert_eq!(serde_json::to_string(&first).unwrap(), format!("\"{first}\""));
+        assert_eq!(first.to_string().parse(), Ok(first));
+    }
+}

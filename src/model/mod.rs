@@ -1,0 +1,20 @@
+//! What the gateway talks about: messages, events, channels, statuses, callbacks.
+//!
+//! Plain data with serde; no sockets, no store, no protocol. Names and formats that applications see are
+//! Junebug's (`api/junebug/wire.rs` and `gateway/callbacks.rs` write them); records on disk are these structs.
+
+pub mod callback;
+pub mod channel;
+pub mod event;
+pub mod id;
+pub mod message;
+pub mod status;
+pub mod timestamp;
+
+pub use callback::{Callback, CallbackKind, CallbackTarget};
+pub use channel::{ChannelProperties, Priority};
+pub use event::{DeliveryStatus, Event, EventKind};
+pub use id::{ChannelId, EventId, MessageId, SmscMessageId};
+pub use message::{Inbound, JsonObject, Outbound, SessionEvent};
+pub use status::{Level, Status};
+pub use timestamp::Timestamp;
