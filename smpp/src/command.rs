@@ -75,6 +75,12 @@ impl CommandId {
         self.0 & RESPONSE_BIT != 0
     }
 
+    /// Whether a request with this id is answered: all but alert_notification and outbind are (§4.1.7, §4.12).
+    #[must_use]
+    pub const fn has_response(self) -> bool {
+        !self.is_response() && !matches!(self, Self::ALERT_NOTIFICATION | Self::OUTBIND)
+    }
+
     /// The response that answers this request (§5.1.2): the same id with bit 31 set.
     /// `alert_notification` and `outbind` have none; ask only for requests that are answered.
     #[must_use]

@@ -5,8 +5,11 @@ pub mod command;
 pub mod describe;
 pub mod error;
 pub mod field;
+#[cfg(feature = "tokio")]
+pub mod net;
 pub mod pdu;
 pub mod raw;
+pub mod session;
 pub mod tlv;
 pub mod wire;
 
