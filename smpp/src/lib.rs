@@ -9,8 +9,11 @@ pub mod field;
 pub mod net;
 pub mod pdu;
 pub mod raw;
+pub mod receipt;
 pub mod session;
+pub mod text;
 pub mod tlv;
+pub mod ussd;
 pub mod wire;
 
 pub use command::{CommandId, CommandStatus, SequenceNumber, StatusClass};
