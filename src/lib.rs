@@ -12,5 +12,6 @@
 //! socket and disk; no global state, so that ten servers run in one test.
 
 pub mod channel;
+mod embedded;
 pub mod model;
 pub mod store;

@@ -4,11 +4,221 @@
 //! message and its queue entry, or an event, its correlation and its callback, are one batch, so no crash can
 //! separate them. Which engine does it is decided in one place, at start.
 
-use std::sync::Arc;
+mod queues;
 
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::embedded::Embedded;
 use crate::model::{
     Callback, ChannelId, ChannelProperties, Event, Inbound, MessageId, Outbound, SmscMessageId, Status, Timestamp,
 };
+
+pub use queues::{CallbackLanes, CallbackQueue, OutboundQueue};
+
+/// Where and how the store keeps things.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// The directory; made if absent.
+    pub path: PathBuf,
+    /// Whether a change is on disk before it is acknowledged. Without it a power cut loses what was accepted.
+    pub sync: bool,
+    /// Most octets that the store may take, if limited: sends are refused from 92 %, everything from 97 %.
+    pub quota: Option<u64>,
+    /// Octets that must stay free on the disk: sends are refused below, everything below a quarter of it.
+    pub min_free: u64,
+    /// How long messages and events are kept after they were written.
+    pub retention: Duration,
+    /// How long the provider's message ids are kept.
+    pub correlation_retention: Duration,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("maybug-data"),
+            sync: true,
+            quota: None,
+            min_free: 512 * 1024 * 1024,
+            retention: Duration::from_secs(7 * 24 * 3600),
+            correlation_retention: Duration::from_secs(7 * 24 * 3600),
+        }
+    }
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("the store in {path} is in use by another process", path = .path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("the store in {path} cannot be opened: {source}", path = .path.display())]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Written by another version of this program.
+    #[error("the store has format {found}, which this version does not read")]
+    Version {
+        /// The format found.
+        found: u8,
+    },
+    /// The engine could not read it.
+    #[error("the store cannot be read: {0}")]
+    Read(#[from] ReadError),
+    /// The engine refused it.
+    #[error("the store cannot be opened: {0}")]
+    Engine(String),
+}
+
+/// The store: one engine, shared by all who hold a clone.
+#[derive(Clone)]
+pub struct Store {
+    engine: Arc<Embedded>,
+}
+
+impl Store {
+    /// Opens the store and resumes its queues.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(config: &StoreConfig) -> Result<Self, OpenError> {
+        Ok(Self { engine: Embedded::open(config)? })
+    }
+
+    /// Writes a batch; resolves when it is durable. An empty batch resolves when everything before it is.
+    ///
+    /// # Errors
+    /// [`CommitError`]; nothing of the batch has been written then, unless the engine failed in the middle of it.
+    pub async fn commit(&self, batch: Batch) -> Result<(), CommitError> {
+        self.engine.write(batch, true).await
+    }
+
+    /// Hands a batch over, in the order of this caller's calls; resolves when it waits to be written. Waits as long as
+    /// the store is behind.
+    ///
+    /// # Errors
+    /// [`CommitError::NotReady`] when the engine has failed.
+    pub async fn post(&self, batch: Batch) -> Result<(), CommitError> {
+        self.engine.write(batch, false).await
+    }
+
+    /// The channel's MTs. There is one queue a channel at a time; what an earlier one had handed out is handed out
+    /// again unless it is final.
+    #[must_use]
+    pub fn outbound(&self, channel: &ChannelId) -> OutboundQueue {
+        OutboundQueue::open(self.engine.clone(), channel)
+    }
+
+    /// How much waits for the channel.
+    #[must_use]
+    pub fn depth(&self, channel: &ChannelId) -> Depth {
+        self.engine.depth(channel)
+    }
+
+    /// An MT by our id.
+    ///
+    /// # Errors
+    /// [`ReadError`], as for every read below.
+    pub fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, ReadError> {
+        self.engine.message(id)
+    }
+
+    /// An MT's events in the order they were recorded.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn events(&self, message: &StoredMessage) -> Result<Vec<Event>, ReadError> {
+        self.engine.events(message)
+    }
+
+    /// An MO by our id.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn inbound(&self, channel: &ChannelId, id: MessageId) -> Result<Option<Inbound>, ReadError> {
+        self.engine.inbound(channel, id)
+    }
+
+    /// The MT that the first of these ids of the provider's belongs to.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn correlate(
+        &self,
+        channel: &ChannelId,
+        candidates: &[SmscMessageId],
+    ) -> Result<Option<StoredMessage>, ReadError> {
+        self.engine.correlate(channel, candidates)
+    }
+
+    /// Every channel, sorted by id.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn channels(&self) -> Result<Vec<ChannelProperties>, ReadError> {
+        self.engine.channels()
+    }
+
+    /// A channel.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn channel(&self, id: &ChannelId) -> Result<Option<ChannelProperties>, ReadError> {
+        self.engine.channel(id)
+    }
+
+    /// The latest status of each component of a channel, sorted by component.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn statuses(&self, channel: &ChannelId) -> Result<Vec<Status>, ReadError> {
+        self.engine.statuses(channel)
+    }
+
+    /// Stored segments of long MOs.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn parts(&self, channel: &ChannelId) -> Result<Vec<(PartId, Vec<u8>)>, ReadError> {
+        self.engine.parts(channel)
+    }
+
+    /// The queues of owed requests. There is one listener; `None` for a second one.
+    #[must_use]
+    pub fn callback_lanes(&self) -> Option<CallbackLanes> {
+        CallbackLanes::open(self.engine.clone())
+    }
+
+    /// Callbacks that were given up, the oldest first, with the reason.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn parked_callbacks(&self, limit: usize) -> Result<Vec<(Ticket, Callback, String)>, ReadError> {
+        self.engine.parked_callbacks(limit)
+    }
+
+    /// Whether everything is accepted.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn health(&self) -> Result<(), Arc<str>> {
+        self.engine.health()
+    }
+
+    /// Writes what waits and ends in order. Nothing is accepted afterwards.
+    pub async fn close(self) {
+        self.engine.close().await;
+    }
+}
 
 /// Where a queue entry stands. Opaque to everybody but the engine; cheap to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

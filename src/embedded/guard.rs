@@ -1,0 +1,86 @@
+//! The disk guard: what is still accepted when the disk fills up.
+//!
+//! Sends are refused first, so that there is room for what providers tell us about those already accepted. It must
+//! act before the engine does, because a write that fails ends all writing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use fjall::Database;
+
+/// How full the disk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Pressure {
+    /// Everything is accepted.
+    None = 0,
+    /// Sends are refused.
+    Sends = 1,
+    /// Everything is refused.
+    All = 2,
+}
+
+/// Watches the disk; cheap to ask.
+#[derive(Clone, Debug)]
+pub(super) struct Guard {
+    pressure: Arc<AtomicU8>,
+}
+
+/// What the guard goes by.
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    pub(super) path: PathBuf,
+    pub(super) quota: Option<u64>,
+    pub(super) min_free: u64,
+}
+
+/// Share of the quota, in percent, from which sends are refused.
+const REFUSE_SENDS: u64 = 92;
+/// Share from which everything is.
+const REFUSE_ALL: u64 = 97;
+
+impl Guard {
+    pub(super) fn new() -> Self {
+        Self { pressure: Arc::default() }
+    }
+
+    pub(super) fn pressure(&self) -> Pressure {
+        match self.pressure.load(Ordering::Relaxed) {
+            0 => Pressure::None,
+            1 => Pressure::Sends,
+            _ => Pressure::All,
+        }
+    }
+
+    /// Looks at the disk; called about once a second, away from the message path.
+    pub(super) fn look(&self, database: &Database, limits: &Limits) {
+        let pressure = limits.pressure(database);
+        let before = self.pressure.swap(pressure as u8, Ordering::Relaxed);
+        if before != pressure as u8 {
+            tracing::warn!(?pressure, path = %limits.path.display(), "the disk guard has changed its mind");
+        }
+    }
+}
+
+impl Limits {
+    fn pressure(&self, database: &Database) -> Pressure {
+        // A file system that cannot be asked is not a full one; the engine will find out.
+        let free = rustix::fs::statvfs(&self.path).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+        let by_free = match free {
+            free if free < self.min_free / 4 => Pressure::All,
+            free if free < self.min_free => Pressure::Sends,
+            _ => Pressure::None,
+        };
+        by_free.max(self.by_quota(database))
+    }
+
+    fn by_quota(&self, database: &Database) -> Pressure {
+        let (Some(quota), Ok(used)) = (self.quota, database.disk_space()) else { return Pressure::None };
+        let percent = used.saturating_mul(100) / quota.max(1);
+        match percent {
+            REFUSE_ALL.. => Pressure::All,
+            REFUSE_SENDS.. => Pressure::Sends,
+            _ => Pressure::None,
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Every key layout and record format of the embedded engine, and their version.
+//!
+//! Keys are big endian, so that a lane's entries lie in the order of their numbers. Each value begins with a format
+//! octet and the second it was written in, which is what retention goes by; the rest is the record as JSON, which can
+//! grow fields without a migration.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::model::{ChannelId, MessageId, Timestamp};
+use crate::store::Ticket;
+
+/// Version of everything in this file; a store of another version is refused at start.
+pub(super) const FORMAT: u8 = 1;
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A record as JSON.
+    Record,
+    /// A queue entry that stands for an earlier one: its ticket, then the number of attempts so far.
+    Reference,
+    /// A queue entry's end, with or without an event.
+    Final,
+    /// A queue entry that has left its place for a long delay.
+    Moved,
+}
+
+impl Kind {
+    const fn octet(self) -> u8 {
+        match self {
+            Self::Record => b'r',
+            Self::Reference => b'R',
+            Self::Final => b'f',
+            Self::Moved => b'm',
+        }
+    }
+
+    const fn of(octet: u8) -> Option<Self> {
+        match octet {
+            b'r' => Some(Self::Record),
+            b'R' => Some(Self::Reference),
+            b'f' => Some(Self::Final),
+            b'm' => Some(Self::Moved),
+            _ => None,
+        }
+    }
+}
+
+/// Octets before a value's content.
+const HEAD: usize = 5;
+
+/// A value: head and content.
+pub(super) fn value(kind: Kind, at: Timestamp, content: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(HEAD + content.len());
+    head(&mut octets, kind, at);
+    octets.extend_from_slice(content);
+    octets
+}
+
+/// A value whose content is a record.
+///
+/// # Errors
+/// serde's, for a record that JSON cannot say.
+pub(super) fn record<T: Serialize>(kind: Kind, at: Timestamp, record: &T) -> serde_json::Result<Vec<u8>> {
+    let mut octets = Vec::with_capacity(512);
+    head(&mut octets, kind, at);
+    serde_json::to_writer(&mut octets, record)?;
+    Ok(octets)
+}
+
+fn head(octets: &mut Vec<u8>, kind: Kind, at: Timestamp) {
+    octets.push(kind.octet());
+    octets.extend_from_slice(&seconds(at).to_be_bytes());
+}
+
+fn seconds(at: Timestamp) -> u32 {
+    u32::try_from(at.0 / 1_000_000).unwrap_or_default()
+}
+
+/// A value's kind and content.
+pub(super) fn open(value: &[u8]) -> Option<(Kind, &[u8])> {
+    Some((Kind::of(*value.first()?)?, value.get(HEAD..)?))
+}
+
+/// A value's record, if it has one.
+pub(super) fn read<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
+    serde_json::from_slice(open(value)?.1).ok()
+}
+
+/// The second in which a value was written.
+pub(super) fn written(value: &[u8]) -> Option<u32> {
+    value.get(1..HEAD)?.try_into().ok().map(u32::from_be_bytes)
+}
+
+/// `msg`: lane, number.
+pub(super) fn entry(ticket: Ticket) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..4].copy_from_slice(&ticket.lane.to_be_bytes());
+    key[4..].copy_from_slice(&ticket.seq.to_be_bytes());
+    key
+}
+
+/// A ticket from the front of a key or a content.
+pub(super) fn ticket(octets: &[u8]) -> Option<Ticket> {
+    let lane = u32::from_be_bytes(*octets.first_chunk()?);
+    let seq = u64::from_be_bytes(*octets.get(4..)?.first_chunk()?);
+    Some(Ticket { lane, seq })
+}
+
+/// `fate`: lane, number, order of recording.
+pub(super) fn fate(ticket: Ticket, ordinal: u64) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..12].copy_from_slice(&entry(ticket));
+    key[12..].copy_from_slice(&ordinal.to_be_bytes());
+    key
+}
+
+/// `id`: the message id.
+pub(super) fn id(id: MessageId) -> [u8; 16] {
+    *id.0.as_bytes()
+}
+
+/// `smsc`, `inbound` and channel-bound records of `meta`: channel, NUL, the rest.
+pub(super) fn of_channel(channel: &ChannelId, rest: &[u8]) -> Vec<u8> {
+    [channel.as_str().as_bytes(), &[0], rest].concat()
+}
+
+/// `due`: when (in microseconds), lane, number.
+pub(super) fn due(at: Timestamp, ticket: Ticket) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..8].copy_from_slice(&u64::try_from(at.0).unwrap_or_default().to_be_bytes());
+    key[8..].copy_from_slice(&entry(ticket));
+    key
+}
+
+/// Key of the record that keeps idle keyspaces busy; sorts before every real key of theirs but is none.
+pub(super) const HEARTBEAT: [u8; 1] = [0];
+
+/// `meta`: a prefix that names the table, then the key in it.
+pub(super) fn meta(table: &str, key: &[u8]) -> Vec<u8> {
+    [table.as_bytes(), b"/", key].concat()
+}
+
+/// `meta` tables.
+pub(super) mod table {
+    /// Lane name to number.
+    pub(in crate::embedded) const LANE: &str = "lane";
+    /// Lane number to floor.
+    pub(in crate::embedded) const FLOOR: &str = "floor";
+    /// Lane number to the number below which entries may have been handed out.
+    pub(in crate::embedded) const HANDED: &str = "handed";
+    /// Channel to its properties.
+    pub(in crate::embedded) const CHANNEL: &str = "channel";
+    /// Channel and component to its latest status.
+    pub(in crate::embedded) const STATUS: &str = "status";
+    /// Channel and segment to its record.
+    pub(in crate::embedded) const PART: &str = "part";
+    /// Queue entry to why its callback was given up.
+    pub(in crate::embedded) const PARKED: &str = "parked";
+    /// Facts about the store itself.
+    pub(in crate::embedded) const STORE: &str = "store";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_sort_by_number_and_values_read_back() {
+        let ticket = |seq| Ticket { lane: 7, seq };
+        assert!(entry(ticket(255)) < entry(ticket(256)));
+        assert_eq!(super::ticket(&entry(ticket(256))), Some(ticket(256)));
+        assert!(due(Timestamp(1), ticket(9)) < due(Timestamp(2), ticket(1)));
+        let value = record(Kind::Record, Timestamp(5_000_000), &"x").unwrap();
+        assert_eq!((written(&value), read::<String>(&value)), (Some(5), Some("x".to_owned())));
+        assert_eq!(open(&[]), None);
+    }
+}

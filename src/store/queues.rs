@@ -1,0 +1,149 @@
+//! The queues that come out of the store: MTs per channel, owed requests per receiver.
+//!
+//! Pulling is cancel-safe: an entry is in hand only once a pull has returned it, and goes back when its queue is
+//! dropped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::{CallbackDelivery, Delivery, ReadError};
+use crate::embedded::{Embedded, QueueLane, callback_delivery, delivery};
+use crate::model::{ChannelId, Timestamp};
+
+/// A channel's MTs: the highest priority first, FIFO within one.
+pub struct OutboundQueue {
+    engine: Arc<Embedded>,
+    /// The most urgent first.
+    lanes: Vec<Arc<QueueLane>>,
+}
+
+impl OutboundQueue {
+    pub(super) fn open(engine: Arc<Embedded>, channel: &ChannelId) -> Self {
+        let lanes = engine.outbound_lanes(channel);
+        lanes.iter().for_each(|lane| lane.acquire());
+        Self { engine, lanes }
+    }
+
+    /// Up to `max` MTs; waits until there is one.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub async fn pull(&mut self, max: usize) -> Result<Vec<Delivery>, ReadError> {
+        loop {
+            let Some(lane) = self.lanes.first() else { return Ok(Vec::new()) };
+            let work = lane.work.clone();
+            let notified = work.notified();
+            let (found, due) = self.look(max)?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            wait(notified, due).await;
+        }
+    }
+
+    /// Up to `max` MTs, none if there are none.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub fn try_pull(&mut self, max: usize) -> Result<Vec<Delivery>, ReadError> {
+        Ok(self.look(max)?.0)
+    }
+
+    fn look(&mut self, max: usize) -> Result<(Vec<Delivery>, Option<Timestamp>), ReadError> {
+        let (mut found, mut first_due) = (Vec::new(), None);
+        for lane in &self.lanes {
+            while found.len() < max {
+                match self.engine.take(lane, max - found.len())? {
+                    Ok(entries) => found.extend(entries.into_iter().filter_map(|entry| delivery(lane, entry))),
+                    Err(due) => {
+                        first_due = [first_due, due].into_iter().flatten().min();
+                        break;
+                    }
+                }
+            }
+        }
+        Ok((found, first_due))
+    }
+}
+
+impl Drop for OutboundQueue {
+    fn drop(&mut self) {
+        self.lanes.iter().for_each(|lane| lane.release());
+    }
+}
+
+/// The requests owed to one receiver, in the order they were recorded.
+pub struct CallbackQueue {
+    engine: Arc<Embedded>,
+    lane: Arc<QueueLane>,
+}
+
+impl CallbackQueue {
+    /// What it is called: `mo/<channel>`, `status/<channel>` or `event/<authority>`.
+    #[must_use]
+    pub fn lane(&self) -> &str {
+        &self.lane.name
+    }
+
+    /// Up to `max` callbacks; waits until there is one.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub async fn pull(&mut self, max: usize) -> Result<Vec<CallbackDelivery>, ReadError> {
+        loop {
+            let work = self.lane.work.clone();
+            let notified = work.notified();
+            match self.engine.take(&self.lane, max)? {
+                Ok(entries) => {
+                    return Ok(entries.into_iter().filter_map(|e| callback_delivery(&self.lane, e)).collect());
+                }
+                Err(due) => wait(notified, due).await,
+            }
+        }
+    }
+
+    /// Whether nothing waits and nothing is in hand.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.lane.waiting() == 0
+    }
+}
+
+impl Drop for CallbackQueue {
+    fn drop(&mut self) {
+        self.engine.abandon(&self.lane);
+    }
+}
+
+/// The callback queues that have work, as they get it.
+pub struct CallbackLanes {
+    engine: Arc<Embedded>,
+    news: mpsc::UnboundedReceiver<Arc<QueueLane>>,
+}
+
+impl CallbackLanes {
+    pub(super) fn open(engine: Arc<Embedded>) -> Option<Self> {
+        let news = engine.take_news()?;
+        Some(Self { engine, news })
+    }
+
+    /// The next queue that has work and that nobody holds; `None` when the store has been closed.
+    pub async fn next(&mut self) -> Option<CallbackQueue> {
+        let lane = self.news.recv().await?;
+        lane.acquire();
+        Some(CallbackQueue { engine: self.engine.clone(), lane })
+    }
+}
+
+/// Waits for news, or until the first delayed entry is due.
+async fn wait(notified: impl Future<Output = ()>, due: Option<Timestamp>) {
+    match due {
+        // A wall clock that is set back must not make anybody wait for hours.
+        Some(due) => {
+            let _ = tokio::time::timeout(Timestamp::now().until(due).min(Duration::from_secs(60)), notified).await;
+        }
+        None => notified.await,
+    }
+}

@@ -1,0 +1,4 @@
+//! What every store must do, over the engines that there are.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod store;

@@ -1,0 +1,277 @@
+//! The store's port: durability, order, retries, look-ups, callbacks.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use maybug::model::{
+    Callback, CallbackKind, CallbackTarget, ChannelId, ChannelProperties, Event, EventKind, Inbound, JsonObject,
+    MessageId, Outbound, Priority, SmscMessageId, Timestamp,
+};
+use maybug::store::{Change, CommitError, Delivery, OpenError, Store, StoreConfig};
+
+fn open(path: &Path) -> Store {
+    Store::open(&StoreConfig { path: path.to_owned(), min_free: 0, ..StoreConfig::default() }).unwrap()
+}
+
+fn channel() -> ChannelId {
+    "c1".into()
+}
+
+fn message(content: &str, priority: u8) -> Arc<Outbound> {
+    Arc::new(Outbound {
+        id: MessageId::mint(),
+        channel: channel(),
+        to: "+27820001001".into(),
+        from: None,
+        group: None,
+        content: content.into(),
+        reply_to: None,
+        session_event: None,
+        priority: Priority::new(priority).unwrap(),
+        channel_data: JsonObject::new(),
+        transport_type: None,
+        transport_metadata: JsonObject::new(),
+        provider: None,
+        event_url: None,
+        event_auth_token: None,
+        accepted_at: Timestamp::now(),
+    })
+}
+
+fn ack(delivery: &Delivery, smsc_message_id: &str) -> Change {
+    Change::Record {
+        event: Event {
+            id: MessageId::mint(),
+            message: delivery.message.id,
+            channel: channel(),
+            at: Timestamp::now(),
+            kind: EventKind::Ack { sent_message_id: smsc_message_id.into() },
+            details: JsonObject::new(),
+        },
+        origin: delivery.origin,
+        leaves: Some(delivery.ticket),
+        correlate: vec![SmscMessageId(smsc_message_id.into())],
+        callback: None,
+    }
+}
+
+fn contents(deliveries: &[Delivery]) -> Vec<&str> {
+    deliveries.iter().map(|delivery| delivery.message.content.as_str()).collect()
+}
+
+/// The directory as a crash would leave it.
+fn crashed(path: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    let status = std::process::Command::new("cp").arg("-r").arg(path.join(".")).arg(copy.path()).status().unwrap();
+    assert!(status.success());
+    copy
+}
+
+#[tokio::test]
+async fn what_was_committed_survives_a_crash_and_what_was_decided_stays_decided() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let batch = (0..5).map(|n| Change::Accept(message(&n.to_string(), 1))).collect();
+    store.commit(batch).await.unwrap();
+    let mut queue = store.outbound(&channel());
+    let pulled = queue.pull(3).await.unwrap();
+    assert_eq!(contents(&pulled), ["0", "1", "2"]);
+    store.commit(vec![ack(&pulled[1], "ab12")]).await.unwrap();
+
+    let copy = crashed(directory.path());
+    let revived = open(copy.path());
+    assert_eq!(revived.depth(&channel()).waiting, 4);
+    let mut queue = revived.outbound(&channel());
+    let again = queue.pull(10).await.unwrap();
+    assert_eq!(contents(&again), ["0", "2", "3", "4"]);
+    assert!(again[0].possible_duplicate, "it had been handed out before the crash");
+    let found =
+        revived.correlate(&channel(), &[SmscMessageId("x".into()), SmscMessageId("ab12".into())]).unwrap().unwrap();
+    assert_eq!(found.message.content, "1");
+    assert_eq!(revived.events(&found).unwrap().len(), 1);
+    assert_eq!(revived.message(found.message.id).unwrap().unwrap().message, found.message);
+}
+
+#[tokio::test]
+async fn a_store_that_was_closed_in_order_suspects_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.commit(vec![Change::Accept(message("a", 1))]).await.unwrap();
+    let mut queue = store.outbound(&channel());
+    queue.pull(1).await.unwrap();
+    drop(queue);
+    store.close().await;
+    let store = open(directory.path());
+    let pulled = store.outbound(&channel()).pull(1).await.unwrap();
+    assert_eq!((contents(&pulled), pulled[0].possible_duplicate), (vec!["a"], false));
+}
+
+#[tokio::test]
+async fn higher_priorities_overtake_and_equals_keep_their_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    for (content, priority) in [("bulk1", 1), ("now1", 5), ("bulk2", 1), ("mid", 3), ("now2", 5)] {
+        store.commit(vec![Change::Accept(message(content, priority))]).await.unwrap();
+    }
+    let pulled = store.outbound(&channel()).pull(10).await.unwrap();
+    assert_eq!(contents(&pulled), ["now1", "now2", "mid", "bulk1", "bulk2"]);
+}
+
+#[tokio::test]
+async fn a_long_queue_waits_on_disk_and_comes_out_in_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, sync: false, ..StoreConfig::default() };
+    let store = Store::open(&config).unwrap();
+    let total = 20_000;
+    for block in 0..total / 500 {
+        let batch = (0..500).map(|n| Change::Accept(message(&(block * 500 + n).to_string(), 1))).collect();
+        store.commit(batch).await.unwrap();
+    }
+    assert_eq!(store.depth(&channel()).waiting, total);
+    let mut queue = store.outbound(&channel());
+    let mut expected = 0_u64;
+    while expected < total {
+        let pulled = queue.pull(700).await.unwrap();
+        let mut batch = Vec::new();
+        for delivery in &pulled {
+            assert_eq!(delivery.message.content, expected.to_string());
+            expected += 1;
+            batch.push(ack(delivery, ""));
+        }
+        store.commit(batch).await.unwrap();
+    }
+    assert_eq!(store.depth(&channel()).waiting, 0);
+    assert!(queue.try_pull(1).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn near_retries_wait_for_their_time_and_far_ones_survive_a_crash() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let batch = ["near", "far", "other"].map(|content| Change::Accept(message(content, 1)));
+    store.commit(batch.into()).await.unwrap();
+    let mut queue = store.outbound(&channel());
+    let pulled = queue.pull(2).await.unwrap();
+    let (near, far) = (Duration::from_millis(300), Duration::from_secs(61));
+    let retry =
+        |delivery: &Delivery, after| Change::Retry { ticket: delivery.ticket, at: Timestamp::now().plus(after) };
+    store.commit(vec![retry(&pulled[0], near), retry(&pulled[1], far)]).await.unwrap();
+    assert_eq!(store.depth(&channel()).waiting, 3);
+    assert_eq!(contents(&queue.try_pull(5).unwrap()), ["other"]);
+    assert_eq!(contents(&queue.pull(5).await.unwrap()), ["near"]);
+
+    let copy = crashed(directory.path());
+    let revived = open(copy.path());
+    assert_eq!(revived.depth(&channel()).waiting, 3);
+    let live = revived.outbound(&channel()).try_pull(5).unwrap();
+    assert_eq!(contents(&live), ["near", "other"], "the far one still waits for its time");
+}
+
+#[tokio::test]
+async fn dropping_a_queue_puts_back_what_it_held() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.commit(["a", "b", "c"].map(|content| Change::Accept(message(content, 1))).into()).await.unwrap();
+    let mut queue = store.outbound(&channel());
+    assert_eq!(contents(&queue.pull(2).await.unwrap()), ["a", "b"]);
+    drop(queue);
+    assert_eq!(contents(&store.outbound(&channel()).pull(3).await.unwrap()), ["a", "b", "c"]);
+}
+
+fn callback(body: &str, url: &str) -> Callback {
+    Callback {
+        id: MessageId::mint(),
+        kind: CallbackKind::Mo,
+        channel: channel(),
+        message: MessageId::mint(),
+        target: CallbackTarget::Url { url: url.into(), token: None },
+        body: serde_json::value::to_raw_value(body).unwrap(),
+        created_at: Timestamp::now(),
+    }
+}
+
+fn inbound(body: &str, url: &str) -> Change {
+    let message = Inbound {
+        id: MessageId::mint(),
+        channel: channel(),
+        to: "1".into(),
+        from: "2".into(),
+        group: None,
+        content: Some(body.into()),
+        reply_to: None,
+        session_event: None,
+        channel_data: JsonObject::new(),
+        transport_type: None,
+        transport_metadata: JsonObject::new(),
+        provider: None,
+        received_at: Timestamp::now(),
+    };
+    Change::Receive { message: Arc::new(message), callback: Some(callback(body, url)), joined_from: Vec::new() }
+}
+
+#[tokio::test]
+async fn callbacks_come_by_receiver_in_order_until_they_are_done_or_parked() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let mut lanes = store.callback_lanes().unwrap();
+    assert!(store.callback_lanes().is_none());
+    store.commit(vec![inbound("one", "http://u:p@a:1/x"), inbound("two", "http://a:1/y")]).await.unwrap();
+    let mut queue = lanes.next().await.unwrap();
+    assert_eq!(queue.lane(), "event/a:1");
+    let owed = queue.pull(5).await.unwrap();
+    let bodies: Vec<_> = owed.iter().map(|delivery| delivery.callback.body.get()).collect();
+    assert_eq!(bodies, ["\"one\"", "\"two\""]);
+    let retry = Change::CallbackRetry { ticket: owed[0].ticket, at: Timestamp::now() };
+    let parked = Change::CallbackParked { ticket: owed[1].ticket, reason: "too old".into() };
+    store.commit(vec![retry, parked]).await.unwrap();
+    let again = queue.pull(5).await.unwrap();
+    assert_eq!((again.len(), again[0].attempts), (1, 1));
+    let kept = store.parked_callbacks(10).unwrap();
+    assert_eq!((kept[0].1.body.get(), kept[0].2.as_str()), ("\"two\"", "too old"));
+
+    let copy = crashed(directory.path());
+    let revived = open(copy.path());
+    let mut lanes_after = revived.callback_lanes().unwrap();
+    let owed_after = lanes_after.next().await.unwrap().pull(5).await.unwrap();
+    assert_eq!(owed_after.len(), 1);
+
+    store.commit(vec![Change::CallbackDone(again[0].ticket)]).await.unwrap();
+    assert!(queue.is_drained());
+    drop(queue);
+    store.commit(vec![inbound("three", "http://a:1/z")]).await.unwrap();
+    assert_eq!(lanes.next().await.unwrap().pull(1).await.unwrap()[0].callback.body.get(), "\"three\"");
+}
+
+#[tokio::test]
+async fn a_deleted_channel_hands_out_nothing_and_its_messages_can_still_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let properties = ChannelProperties { id: channel(), properties: JsonObject::new() };
+    let sent = message("a", 1);
+    store.commit(vec![Change::SaveChannel(properties.clone()), Change::Accept(sent.clone())]).await.unwrap();
+    assert_eq!(store.channels().unwrap(), [properties.clone()]);
+    store.commit(vec![Change::DeleteChannel(channel())]).await.unwrap();
+    assert!(store.channels().unwrap().is_empty());
+    assert!(store.outbound(&channel()).try_pull(1).unwrap().is_empty());
+    assert!(store.message(sent.id).unwrap().is_some());
+    store.commit(vec![Change::SaveChannel(properties), Change::Accept(message("b", 1))]).await.unwrap();
+    assert_eq!(contents(&store.outbound(&channel()).pull(5).await.unwrap()), ["b"]);
+}
+
+#[tokio::test]
+async fn a_second_process_is_told_that_the_store_is_in_use() {
+    let directory = tempfile::tempdir().unwrap();
+    let _store = open(directory.path());
+    let again = Store::open(&StoreConfig { path: directory.path().to_owned(), ..StoreConfig::default() });
+    assert!(matches!(again.err(), Some(OpenError::Locked { .. })));
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_sends_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = StoreConfig { path: directory.path().to_owned(), min_free: u64::MAX / 8, ..StoreConfig::default() };
+    let store = Store::open(&config).unwrap();
+    assert_eq!(store.commit(vec![Change::Accept(message("a", 1))]).await, Err(CommitError::DiskFull));
+    assert!(store.health().is_err());
+}
