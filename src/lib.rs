@@ -12,6 +12,9 @@
 //! socket and disk; no global state, so that ten servers run in one test.
 
 pub mod channel;
+pub mod config;
 mod embedded;
 pub mod model;
 pub mod store;
+pub mod telemetry;
+pub mod web;

@@ -1,0 +1,361 @@
+//! Configuration: a YAML file with Junebug's keys and ours, overridden by `MAYBUG_<KEY>` in the environment, overridden
+//! by flags (Junebug reference §3.1).
+//!
+//! A key that nobody knows is refused with the nearest one that is known; a wrong type names its key.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::model::JsonObject;
+use crate::telemetry::log::LogFormat;
+
+/// Everything the server can be told. Each key has the name that it has in the file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Where the API listens: an address or a name.
+    pub interface: String,
+    /// And on which port; 0 takes a free one.
+    pub port: u16,
+    /// Listens on other than loopback addresses although anybody who reaches them may do anything.
+    pub open: bool,
+    /// The directory of the embedded store.
+    pub data: PathBuf,
+    /// Whether a message is on disk before it is acknowledged. Off, a power cut loses what was accepted.
+    pub sync: bool,
+    /// Most octets that the store may take; absent is no limit.
+    pub quota: Option<u64>,
+    /// Octets that must stay free on the disk for sends to be accepted.
+    pub min_free: u64,
+    /// Seconds for which messages and events are kept.
+    pub retention: u64,
+    /// Most messages that may wait for one channel; more are answered 429.
+    pub queue_limit: u64,
+    /// Seconds for which an MO can be replied to.
+    pub inbound_message_ttl: u64,
+    /// Seconds for which events of an MT can be asked for; raises `retention` when longer.
+    pub outbound_message_ttl: u64,
+    /// Sends a reply whose MO has expired as an ordinary message when it has a `to`.
+    pub allow_expired_replies: bool,
+    /// Whether MOs that end a session are forwarded. Junebug never did.
+    pub forward_session_close: bool,
+    /// Whether channel passwords are returned by the API as they are.
+    pub expose_secrets: bool,
+    /// Seconds over which rates are counted.
+    pub metric_window: f64,
+    /// Directory of the channels' logs.
+    pub logging_path: PathBuf,
+    /// Octets after which a channel's log is rotated.
+    pub log_rotate_size: u64,
+    /// Rotated logs that are kept per channel; 0 keeps all.
+    pub max_log_files: usize,
+    /// Most log entries in one answer.
+    pub max_logs: usize,
+    /// The process log's filter, in tracing's syntax.
+    pub log_level: String,
+    /// The process log's form.
+    pub log_format: LogFormat,
+    /// Private networks that callbacks may go to. Loopback is allowed while the API listens on loopback.
+    pub callback_allow: Vec<IpNet>,
+    /// Seconds after which a callback that nobody took is given up and kept aside.
+    pub callback_max_age: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            interface: "localhost".to_owned(),
+            port: 8080,
+            open: false,
+            data: "maybug-data".into(),
+            sync: true,
+            quota: None,
+            min_free: 512 * 1024 * 1024,
+            retention: 7 * 24 * 3600,
+            queue_limit: 5_000_000,
+            inbound_message_ttl: 600,
+            outbound_message_ttl: 172_800,
+            allow_expired_replies: false,
+            forward_session_close: true,
+            expose_secrets: false,
+            metric_window: 10.0,
+            logging_path: "logs/".into(),
+            log_rotate_size: 1_000_000,
+            max_log_files: 5,
+            max_logs: 100,
+            log_level: "info".to_owned(),
+            log_format: LogFormat::Text,
+            callback_allow: Vec::new(),
+            callback_max_age: 24 * 3600,
+        }
+    }
+}
+
+/// The keys of [`Config`].
+const KEYS: [&str; 24] = [
+    "interface",
+    "port",
+    "open",
+    "data",
+    "sync",
+    "quota",
+    "min_free",
+    "retention",
+    "queue_limit",
+    "inbound_message_ttl",
+    "outbound_message_ttl",
+    "allow_expired_replies",
+    "forward_session_close",
+    "expose_secrets",
+    "metric_window",
+    "logging_path",
+    "log_rotate_size",
+    "max_log_files",
+    "max_logs",
+    "log_level",
+    "log_format",
+    "callback_allow",
+    "callback_max_age",
+    "logfile",
+];
+
+/// Junebug's keys that are read over, and what to know about that.
+const UNUSED: [(&str, &str); 6] = [
+    ("redis", "everything is kept in the embedded store under `data`"),
+    ("amqp", "messages are exchanged over HTTP"),
+    ("rabbitmq_management_interface", "there is no RabbitMQ to ask"),
+    ("sentry_dsn", "errors are in the process log"),
+    ("logfile", "the process log goes to standard error"),
+    ("plugins", "there are none"),
+];
+
+/// Junebug's keys that cannot be honoured.
+const REFUSED: [(&str, &str); 4] = [
+    ("channels", "channel types of one's own cannot be loaded"),
+    ("replace_channels", "channel types of one's own cannot be loaded"),
+    ("routers", "router types of one's own cannot be loaded"),
+    ("replace_routers", "router types of one's own cannot be loaded"),
+];
+
+/// Why the configuration was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigFileError {
+    /// The file could not be read.
+    #[error("the configuration file {path} cannot be read: {source}", path = .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no YAML mapping.
+    #[error("the configuration file {path} is no YAML mapping: {message}", path = .path.display())]
+    NotYaml {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        message: String,
+    },
+    /// A key that nobody knows.
+    #[error("unknown key '{key}'{}", nearest.map(|known| format!(", did you mean '{known}'?")).unwrap_or_default())]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// The nearest known one.
+        nearest: Option<&'static str>,
+    },
+    /// A key that cannot be honoured.
+    #[error("the key '{key}' is not supported: {why}")]
+    Unsupported {
+        /// The key.
+        key: &'static str,
+        /// Why.
+        why: &'static str,
+    },
+    /// A value of the wrong type or form.
+    #[error("the key '{key}' is wrong: {message}")]
+    BadValue {
+        /// The key.
+        key: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// Listening in public needs to be meant.
+    #[error(
+        "the API has no authentication and {address} can be reached from elsewhere: use a loopback address, or say \
+         `open: true` (flag --open) if that is what you want"
+    )]
+    NotOpen {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The interface has no address.
+    #[error("the interface '{interface}' has no address: {message}")]
+    NoAddress {
+        /// The interface.
+        interface: String,
+        /// Why.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Reads the file if there is one, then the environment, then `flags`.
+    ///
+    /// # Errors
+    /// [`ConfigFileError`].
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl Fn(&str) -> Option<String>,
+        flags: JsonObject,
+    ) -> Result<Self, ConfigFileError> {
+        let mut values = match file {
+            Some(path) => read(path)?,
+            None => JsonObject::new(),
+        };
+        for key in KEYS {
+            if let Some(text) = environment(&format!("MAYBUG_{}", key.to_uppercase())) {
+                // Scalars as in the file; what is no YAML is a string.
+                let value = serde_saphyr::from_str(&text).unwrap_or(Value::String(text));
+                values.insert(key.to_owned(), value);
+            }
+        }
+        values.extend(flags);
+        check_keys(&values)?;
+        let config: Self = serde_path_to_error::deserialize(Value::Object(values)).map_err(|error| {
+            ConfigFileError::BadValue { key: error.path().to_string(), message: error.inner().to_string() }
+        })?;
+        config.check()
+    }
+
+    fn check(mut self) -> Result<Self, ConfigFileError> {
+        let bad = |key: &str, message: &str| {
+            Err(ConfigFileError::BadValue { key: key.to_owned(), message: message.to_owned() })
+        };
+        if !(self.metric_window.is_finite() && self.metric_window > 0.0) {
+            return bad("metric_window", "it must be a positive number of seconds");
+        }
+        if self.log_rotate_size == 0 {
+            return bad("log_rotate_size", "it must be larger than zero");
+        }
+        self.retention = self.retention.max(self.outbound_message_ttl).max(self.inbound_message_ttl);
+        Ok(self)
+    }
+
+    /// The addresses to listen on, loopback ones only unless [`Config::open`].
+    ///
+    /// # Errors
+    /// [`ConfigFileError::NoAddress`], [`ConfigFileError::NotOpen`].
+    pub async fn addresses(&self) -> Result<Vec<SocketAddr>, ConfigFileError> {
+        let found = tokio::net::lookup_host((self.interface.as_str(), self.port)).await;
+        let no_address = |message: String| ConfigFileError::NoAddress { interface: self.interface.clone(), message };
+        let addresses: Vec<SocketAddr> = found.map_err(|error| no_address(error.to_string()))?.collect();
+        match addresses.iter().find(|address| !address.ip().is_loopback()) {
+            Some(address) if !self.open => Err(ConfigFileError::NotOpen { address: *address }),
+            _ if addresses.is_empty() => Err(no_address("it resolves to nothing".to_owned())),
+            _ => Ok(addresses),
+        }
+    }
+
+    /// [`Config::retention`] as a duration.
+    #[must_use]
+    pub fn retention(&self) -> Duration {
+        Duration::from_secs(self.retention)
+    }
+}
+
+fn read(path: &Path) -> Result<JsonObject, ConfigFileError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigFileError::Unreadable { path: path.to_owned(), source })?;
+    let not_yaml = |message: String| ConfigFileError::NotYaml { path: path.to_owned(), message };
+    match serde_saphyr::from_str::<Value>(&text) {
+        Ok(Value::Object(values)) => Ok(values),
+        Ok(Value::Null) => Ok(JsonObject::new()),
+        Ok(other) => Err(not_yaml(format!("it is {other}"))),
+        Err(error) => Err(not_yaml(error.to_string())),
+    }
+}
+
+fn check_keys(values: &JsonObject) -> Result<(), ConfigFileError> {
+    for (key, value) in values {
+        if let Some((key, why)) = REFUSED.iter().find(|(refused, _)| refused == key) {
+            // Junebug's own defaults change nothing.
+            if matches!(value, Value::Null | Value::Bool(false)) || value.as_object().is_some_and(JsonObject::is_empty)
+            {
+                continue;
+            }
+            return Err(ConfigFileError::Unsupported { key, why });
+        }
+        if let Some((key, why)) = UNUSED.iter().find(|(unused, _)| unused == key) {
+            tracing::warn!("the key '{key}' has no effect: {why}");
+        } else if !KEYS.contains(&key.as_str()) {
+            return Err(ConfigFileError::UnknownKey { key: key.clone(), nearest: nearest(key, &KEYS) });
+        }
+    }
+    Ok(())
+}
+
+/// The known name most like `name`, if any is like it at all.
+#[must_use]
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let scored = known.iter().map(|candidate| (strsim::jaro_winkler(name, candidate), *candidate));
+    scored.filter(|(score, _)| *score > 0.75).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn load(yaml: &str, environment: &[(&str, &str)], flags: Value) -> Result<Config, ConfigFileError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), yaml).unwrap();
+        let find = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        Config::load(Some(file.path()), find, flags.as_object().unwrap().clone())
+    }
+
+    #[test]
+    fn flags_override_the_environment_which_overrides_the_file() {
+        let config =
+            load("port: 1\ndata: a\nmax_logs: 7", &[("MAYBUG_PORT", "2"), ("MAYBUG_DATA", "b")], json!({"port": 3}));
+        let config = config.unwrap();
+        assert_eq!((config.port, config.data.to_str(), config.max_logs), (3, Some("b"), 7));
+        assert_eq!(load("", &[], json!({})).unwrap().port, 8080);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let message = |yaml| load(yaml, &[], json!({})).unwrap_err().to_string();
+        assert_eq!(message("prot: 1"), "unknown key 'prot', did you mean 'port'?");
+        assert_eq!(message("zzz: 1"), "unknown key 'zzz'");
+        assert!(message("port: abc").starts_with("the key 'port' is wrong: invalid type: string \"abc\""));
+        assert_eq!(
+            message("metric_window: 0"),
+            "the key 'metric_window' is wrong: it must be a positive number of seconds"
+        );
+        assert!(message("channels: {x: y.Z}").contains("'channels' is not supported"));
+        assert!(message("- 1").contains("is no YAML mapping"));
+    }
+
+    #[test]
+    fn a_junebug_file_is_accepted() {
+        let yaml = "interface: 127.0.0.1\nport: 8081\nredis: {host: localhost, port: 6379}\namqp: {hostname: h}\n\
+                    inbound_message_ttl: 300\nplugins: []\nchannels: {}\nreplace_channels: false";
+        assert_eq!(load(yaml, &[], json!({})).unwrap().inbound_message_ttl, 300);
+    }
+
+    #[tokio::test]
+    async fn other_than_loopback_addresses_must_be_meant() {
+        let config = Config { interface: "0.0.0.0".into(), ..Config::default() };
+        assert!(matches!(config.addresses().await, Err(ConfigFileError::NotOpen { .. })));
+        assert!(Config { open: true, ..config }.addresses().await.is_ok());
+        assert!(Config::default().addresses().await.is_ok());
+    }
+}

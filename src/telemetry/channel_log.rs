@@ -1,0 +1,337 @@
+//! A log per channel, as Junebug keeps it (Junebug reference §6), and the last PDUs of each.
+//!
+//! Entries go to a rotating file of JSON lines, written by one thread away from every message; when it cannot keep up
+//! entries are dropped and counted, never waited for. PDUs go to a ring in memory as the octets they were, and become
+//! readable only when somebody reads them.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::json;
+
+use crate::model::{ChannelId, JsonObject, Timestamp};
+
+/// Severity, with Python's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Of interest to whoever looks for a fault; PDUs.
+    Debug = 10,
+    /// Worth knowing.
+    Info = 20,
+    /// Something is not as it should be.
+    Warning = 30,
+    /// Something failed.
+    Error = 40,
+}
+
+/// How channel logs are kept.
+#[derive(Clone, Debug)]
+pub struct LogFiles {
+    /// Directory; made if absent.
+    pub path: PathBuf,
+    /// Octets after which a file is rotated.
+    pub rotate_size: u64,
+    /// Rotated files that are kept; 0 keeps all.
+    pub max_files: usize,
+}
+
+/// The logs of all channels.
+#[derive(Clone)]
+pub struct ChannelLogs {
+    files: Arc<LogFiles>,
+    lines: SyncSender<Line>,
+    dropped: Arc<AtomicU64>,
+    rings: Arc<Mutex<HashMap<ChannelId, Arc<Mutex<PduRing>>>>>,
+}
+
+enum Line {
+    Entry(ChannelId, String),
+    Delete(ChannelId),
+    Flush(SyncSender<()>),
+}
+
+/// Lines that may wait for the writing thread.
+const BACKLOG: usize = 8_192;
+/// Octets of PDUs that are kept per channel.
+const RING_OCTETS: usize = 256 * 1024;
+
+impl ChannelLogs {
+    /// Starts the writing thread.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or the thread cannot be started.
+    pub fn start(files: LogFiles) -> io::Result<Self> {
+        fs::create_dir_all(&files.path)?;
+        let (lines, inbox) = sync_channel(BACKLOG);
+        let writer = Writer { files: files.clone(), open: HashMap::new() };
+        std::thread::Builder::new().name("maybug-logs".to_owned()).spawn(move || writer.run(&inbox))?;
+        Ok(Self { files: Arc::new(files), lines, dropped: Arc::default(), rings: Arc::default() })
+    }
+
+    /// The log of one channel.
+    #[must_use]
+    pub fn channel(&self, id: &ChannelId) -> ChannelLog {
+        let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = rings.entry(id.clone()).or_default().clone();
+        ChannelLog { id: id.clone(), logs: self.clone(), ring }
+    }
+
+    /// Forgets a channel and deletes its files.
+    pub fn delete(&self, id: &ChannelId) {
+        self.rings.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        let _ = self.lines.send(Line::Delete(id.clone()));
+    }
+
+    /// Entries that were not written because the disk was slower than the events.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// One channel's log.
+#[derive(Clone)]
+pub struct ChannelLog {
+    id: ChannelId,
+    logs: ChannelLogs,
+    ring: Arc<Mutex<PduRing>>,
+}
+
+/// A chunk of whole PDUs as it crossed the wire.
+#[derive(Clone, Debug)]
+pub struct PduChunk {
+    /// When.
+    pub at: Timestamp,
+    /// From the peer, or to it.
+    pub received: bool,
+    /// The octets.
+    pub octets: Vec<u8>,
+}
+
+impl ChannelLog {
+    /// Adds an entry; `details` become keys beside Junebug's own.
+    pub fn write(&self, level: LogLevel, message: impl Into<String>, details: JsonObject) {
+        let message = message.into();
+        match level {
+            LogLevel::Debug => tracing::debug!(channel = %self.id, "{message}"),
+            LogLevel::Info => tracing::info!(channel = %self.id, "{message}"),
+            LogLevel::Warning => tracing::warn!(channel = %self.id, "{message}"),
+            LogLevel::Error => tracing::error!(channel = %self.id, "{message}"),
+        }
+        if level < LogLevel::Info {
+            return;
+        }
+        let mut entry = details;
+        entry.insert("logger".to_owned(), json!(self.id.as_str().to_lowercase()));
+        entry.insert("level".to_owned(), json!(level as u8));
+        entry.insert("timestamp".to_owned(), json!(Timestamp::now().as_secs_f64()));
+        entry.insert("message".to_owned(), json!(message));
+        let line = serde_json::Value::Object(entry).to_string();
+        if self.logs.lines.try_send(Line::Entry(self.id.clone(), line)).is_err() {
+            self.logs.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Worth knowing.
+    pub fn info(&self, message: impl Into<String>) {
+        self.write(LogLevel::Info, message, JsonObject::new());
+    }
+
+    /// Something is not as it should be.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.write(LogLevel::Warning, message, JsonObject::new());
+    }
+
+    /// Something failed.
+    pub fn error(&self, message: impl Into<String>) {
+        self.write(LogLevel::Error, message, JsonObject::new());
+    }
+
+    /// Keeps PDUs that crossed the wire; one copy of their octets, nothing else.
+    pub fn pdus(&self, received: bool, octets: &[u8]) {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner).push(Timestamp::now(), received, octets);
+    }
+
+    /// The kept PDUs, oldest first, in the chunks in which they crossed the wire.
+    #[must_use]
+    pub fn pdu_chunks(&self) -> Vec<PduChunk> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner).chunks()
+    }
+
+    /// The last `count` entries, newest first, over rotated files too.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn entries(&self, count: usize) -> io::Result<Vec<JsonObject>> {
+        // What has been said before the question belongs into the answer.
+        let (done, written) = sync_channel(1);
+        if self.logs.lines.send(Line::Flush(done)).is_ok() {
+            let _ = written.recv();
+        }
+        let mut entries = Vec::new();
+        for index in 0.. {
+            let text = match fs::read_to_string(rotated(&self.logs.files.path, &self.id, index)) {
+                Ok(text) => text,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                Err(error) => return Err(error),
+            };
+            // A last line without its end is still being written.
+            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+            entries.extend(whole.lines().rev().filter_map(|line| serde_json::from_str(line).ok()));
+            if entries.len() >= count {
+                break;
+            }
+        }
+        entries.truncate(count);
+        Ok(entries)
+    }
+}
+
+/// The last PDUs as one run of octets with an index; the oldest make room.
+#[derive(Debug, Default)]
+struct PduRing {
+    octets: VecDeque<u8>,
+    index: VecDeque<(Timestamp, bool, usize)>,
+}
+
+impl PduRing {
+    fn push(&mut self, at: Timestamp, received: bool, octets: &[u8]) {
+        if octets.len() > RING_OCTETS {
+            return;
+        }
+        while self.octets.len() + octets.len() > RING_OCTETS {
+            let Some((_, _, length)) = self.index.pop_front() else { break };
+            self.octets.drain(..length);
+        }
+        self.octets.extend(octets);
+        self.index.push_back((at, received, octets.len()));
+    }
+
+    fn chunks(&self) -> Vec<PduChunk> {
+        let mut octets = self.octets.iter().copied();
+        let chunk = |(at, received, length): &(Timestamp, bool, usize)| PduChunk {
+            at: *at,
+            received: *received,
+            octets: octets.by_ref().take(*length).collect(),
+        };
+        self.index.iter().map(chunk).collect()
+    }
+}
+
+/// `{id}` for 0, `{id}.{n}` for older ones.
+fn rotated(path: &Path, id: &ChannelId, index: usize) -> PathBuf {
+    // Imported ids may be anything but a slash; dots must not lead out of the directory.
+    let name = id.as_str().replace("..", "__").replace('/', "_");
+    if index == 0 { path.join(name) } else { path.join(format!("{name}.{index}")) }
+}
+
+struct Writer {
+    files: LogFiles,
+    open: HashMap<ChannelId, (File, u64)>,
+}
+
+impl Writer {
+    fn run(mut self, inbox: &Receiver<Line>) {
+        for line in inbox {
+            let done = match line {
+                Line::Entry(id, entry) => self.append(&id, &entry),
+                Line::Delete(id) => self.delete(&id),
+                Line::Flush(done) => {
+                    let _ = done.send(());
+                    Ok(())
+                }
+            };
+            if let Err(error) = done {
+                tracing::error!(%error, path = %self.files.path.display(), "a channel log could not be written");
+            }
+        }
+    }
+
+    fn append(&mut self, id: &ChannelId, entry: &str) -> io::Result<()> {
+        let full = self.open.get(id).is_some_and(|(_, size)| *size >= self.files.rotate_size);
+        if full {
+            self.open.remove(id);
+            self.rotate(id)?;
+        }
+        if !self.open.contains_key(id) {
+            let file = OpenOptions::new().create(true).append(true).open(rotated(&self.files.path, id, 0))?;
+            let size = file.metadata()?.len();
+            self.open.insert(id.clone(), (file, size));
+        }
+        if let Some((file, size)) = self.open.get_mut(id) {
+            let line = format!("{entry}\n");
+            file.write_all(line.as_bytes())?;
+            *size += line.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn rotate(&self, id: &ChannelId) -> io::Result<()> {
+        let path = |index| rotated(&self.files.path, id, index);
+        let mut last = 0;
+        while path(last).exists() {
+            last += 1;
+        }
+        if self.files.max_files > 0 && last > self.files.max_files {
+            fs::remove_file(path(last - 1))?;
+            last -= 1;
+        }
+        (0..last).rev().try_for_each(|index| fs::rename(path(index), path(index + 1)))
+    }
+
+    fn delete(&mut self, id: &ChannelId) -> io::Result<()> {
+        self.open.remove(id);
+        for index in 0.. {
+            match fs::remove_file(rotated(&self.files.path, id, index)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logs(path: &Path, rotate_size: u64) -> ChannelLogs {
+        ChannelLogs::start(LogFiles { path: path.to_owned(), rotate_size, max_files: 2 }).unwrap()
+    }
+
+    #[test]
+    fn entries_come_newest_first_over_rotated_files_of_which_only_some_are_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = logs(directory.path(), 300).channel(&"Abc".into());
+        for number in 0..12 {
+            log.info(number.to_string());
+        }
+        let entries = log.entries(100).unwrap();
+        assert_eq!(entries[0]["message"], "11");
+        assert_eq!(entries[0]["logger"], "abc");
+        assert_eq!(entries[0]["level"], 20);
+        assert!(entries.len() > 4 && entries.len() < 12, "{}", entries.len());
+        assert_eq!(log.entries(2).unwrap().len(), 2);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
+        log.logs.delete(&"Abc".into());
+        assert!(log.entries(1).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_pdu_ring_keeps_the_latest_octets() {
+        let mut ring = PduRing::default();
+        for number in 0..400_u16 {
+            ring.push(Timestamp(i64::from(number)), number % 2 == 0, &number.to_be_bytes().repeat(500));
+        }
+        let chunks = ring.chunks();
+        assert!(chunks.len() == RING_OCTETS / 1000);
+        let last = chunks.last().unwrap();
+        assert_eq!((last.at, last.received, &last.octets[..2]), (Timestamp(399), false, &[1, 143][..]));
+    }
+}

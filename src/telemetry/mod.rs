@@ -1,0 +1,8 @@
+//! What the server tells about itself: process log, channel logs, rates.
+
+pub mod channel_log;
+pub mod log;
+pub mod rates;
+
+pub use channel_log::{ChannelLog, ChannelLogs, LogLevel};
+pub use rates::{Label, Rates};

@@ -1,0 +1,136 @@
+//! Routes as rows: method, pattern, handler. Which paths exist and which methods each has follow from them.
+//!
+//! Every path is served with and without its final slash.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+
+use hyper::Method;
+use hyper::body::Incoming;
+
+use super::Response;
+
+/// A request whose path has been taken apart.
+#[derive(Debug)]
+pub struct Request {
+    /// The request itself.
+    pub inner: hyper::Request<Incoming>,
+    /// The path's variable parts in order, percent-decoded.
+    pub params: Vec<String>,
+}
+
+impl Request {
+    /// The first value of a query parameter.
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<String> {
+        let query = self.inner.uri().query()?;
+        form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// A variable part of the path; empty when the pattern has fewer.
+    #[must_use]
+    pub fn param(&self, index: usize) -> &str {
+        self.params.get(index).map_or("", String::as_str)
+    }
+}
+
+/// What answers a request.
+pub type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// One row: what answers `method` on `pattern` (matchit's syntax, without a final slash).
+pub struct Route<S> {
+    /// The method.
+    pub method: Method,
+    /// The path.
+    pub pattern: &'static str,
+    /// The handler.
+    pub handler: fn(S, Request) -> Answer,
+}
+
+/// What the rows say about a path.
+pub enum Found<S> {
+    /// Call this with these path parts.
+    Handler(fn(S, Request) -> Answer, Vec<String>),
+    /// The path exists; these are its methods, for `Allow`.
+    WrongMethod(String),
+    /// No such path.
+    NoPath,
+}
+
+/// All rows, ready for look-ups.
+pub struct Routes<S> {
+    paths: matchit::Router<Path<S>>,
+}
+
+type Path<S> = Vec<(Method, fn(S, Request) -> Answer)>;
+
+impl<S> Routes<S> {
+    /// Makes the table.
+    ///
+    /// # Panics
+    /// When two patterns contradict each other; the rows are part of the program.
+    #[must_use]
+    pub fn new(rows: Vec<Route<S>>) -> Self {
+        let mut by_pattern: BTreeMap<&'static str, Path<S>> = BTreeMap::new();
+        for row in rows {
+            by_pattern.entry(row.pattern).or_default().push((row.method, row.handler));
+        }
+        let mut paths = matchit::Router::new();
+        for (pattern, methods) in by_pattern {
+            let slashed = format!("{pattern}/");
+            for spelling in [pattern, &slashed] {
+                paths.insert(spelling, methods.clone()).expect("the rows are consistent");
+            }
+        }
+        Self { paths }
+    }
+
+    /// Looks a request up. HEAD is GET without a body.
+    #[must_use]
+    pub fn find(&self, method: &Method, path: &str) -> Found<S> {
+        let Ok(found) = self.paths.at(path) else { return Found::NoPath };
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        match found.value.iter().find(|(candidate, _)| candidate == method) {
+            Some((_, handler)) => {
+                Found::Handler(*handler, found.params.iter().map(|(_, value)| decode(value)).collect())
+            }
+            None => {
+                let allowed: Vec<&str> = found.value.iter().map(|(method, _)| method.as_str()).collect();
+                Found::WrongMethod(allowed.join(", "))
+            }
+        }
+    }
+}
+
+fn decode(part: &str) -> String {
+    percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handler((): (), request: Request) -> Answer {
+        Box::pin(async move {
+            let _ = request;
+            Response::default()
+        })
+    }
+
+    #[test]
+    fn both_spellings_are_found_and_methods_are_known() {
+        let routes = Routes::new(vec![
+            Route { method: Method::GET, pattern: "/channels", handler },
+            Route { method: Method::GET, pattern: "/channels/{id}", handler },
+            Route { method: Method::DELETE, pattern: "/channels/{id}", handler },
+        ]);
+        for path in ["/channels", "/channels/"] {
+            assert!(matches!(routes.find(&Method::HEAD, path), Found::Handler(..)), "{path}");
+        }
+        let Found::Handler(_, params) = routes.find(&Method::DELETE, "/channels/a%20b/") else { panic!() };
+        assert_eq!(params, ["a b"]);
+        let Found::WrongMethod(allowed) = routes.find(&Method::PUT, "/channels/x") else { panic!() };
+        assert_eq!(allowed, "GET, DELETE");
+        assert!(matches!(routes.find(&Method::GET, "/nowhere"), Found::NoPath));
+    }
+}
