@@ -97,7 +97,7 @@ impl Default for Config {
 }
 
 /// The keys of [`Config`].
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 23] = [
     "interface",
     "port",
     "open",
@@ -121,7 +121,6 @@ const KEYS: [&str; 24] = [
     "log_format",
     "callback_allow",
     "callback_max_age",
-    "logfile",
 ];
 
 /// Junebug's keys that are read over, and what to know about that.

@@ -14,6 +14,7 @@
 pub mod channel;
 pub mod config;
 mod embedded;
+pub mod gateway;
 pub mod model;
 pub mod store;
 pub mod telemetry;

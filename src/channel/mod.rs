@@ -4,12 +4,16 @@
 //! it declares and the gateway implements; it never looks upwards. Its task is its own: whatever a provider
 //! does costs that channel alone.
 
+pub mod esme;
+pub mod loopback;
+
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{ChannelId, DeliveryStatus, Inbound, JsonObject, Level, Outbound, SmscMessageId, Timestamp};
-use crate::store::{PartId, Ticket};
+use crate::store::{PartId, Store, Ticket};
+use crate::telemetry::ChannelLog;
 
 /// What became of an MT that the channel had pulled.
 #[derive(Debug)]
@@ -31,6 +35,10 @@ pub enum Fate {
     Submitted {
         /// The provider's ids, one a segment, in segment order; empty ones left out.
         smsc_message_ids: Vec<SmscMessageId>,
+        /// The forms of them under which later receipts will be looked up.
+        correlate: Vec<SmscMessageId>,
+        /// Whether the application is told.
+        announce: bool,
         /// Beyond that, for the event.
         details: JsonObject,
     },
@@ -64,6 +72,11 @@ pub enum Arrival {
         id: PartId,
         /// What the channel needs to join it later.
         record: Vec<u8>,
+    },
+    /// Stored segments of a long MO that will never be complete, or that are of no use.
+    DropParts {
+        /// Their ids.
+        ids: Vec<PartId>,
     },
     /// A delivery receipt whose message is known.
     Report {
@@ -134,3 +147,77 @@ pub struct ConfigError {
 
 /// Told to a running channel when it must stop: it finishes what is in flight up to its deadline, unbinds, ends.
 pub type Stop = CancellationToken;
+
+/// What a channel runs on.
+pub struct Setup<I> {
+    /// Its id.
+    pub id: ChannelId,
+    /// Its type-specific configuration.
+    pub config: JsonObject,
+    /// Where its MTs come from and where it looks receipts up.
+    pub store: Store,
+    /// Where everything that happens goes.
+    pub intake: I,
+    /// Its log.
+    pub log: ChannelLog,
+    /// When to end.
+    pub stop: Stop,
+}
+
+/// The channel types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelType {
+    /// One bind to an SMSC.
+    Smpp,
+    /// No network: every MT is delivered at once.
+    Loopback,
+}
+
+impl ChannelType {
+    /// Every type with the name that the API uses.
+    pub const ALL: [(&'static str, Self); 2] = [("smpp", Self::Smpp), ("loopback", Self::Loopback)];
+
+    /// The type with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, channel_type)| *channel_type)
+    }
+
+    /// Checks a configuration without starting anything.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key.
+    pub fn check(self, config: &JsonObject) -> Result<(), ConfigError> {
+        match self {
+            Self::Smpp => esme::EsmeConfig::parse(config).map(|_| ()),
+            Self::Loopback => loopback::LoopbackConfig::parse(config).map(|_| ()),
+        }
+    }
+
+    /// Keys of the configuration that are never shown.
+    #[must_use]
+    pub fn secrets(self) -> &'static [&'static str] {
+        match self {
+            Self::Smpp => &["password"],
+            Self::Loopback => &[],
+        }
+    }
+
+    /// Runs a channel until its stop is given.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the configuration does not pass [`ChannelType::check`].
+    pub async fn run<I: Intake>(self, setup: Setup<I>) -> Result<(), ConfigError> {
+        match self {
+            Self::Smpp => {
+                let config = esme::EsmeConfig::parse(&setup.config)?;
+                esme::run(setup, config).await;
+            }
+            Self::Loopback => {
+                let config = loopback::LoopbackConfig::parse(&setup.config)?;
+                loopback::run(setup, config).await;
+            }
+        }
+        Ok(())
+    }
+}

@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod client;
+pub mod json;
 pub mod route;
 pub mod server;
 

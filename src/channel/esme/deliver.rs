@@ -1,0 +1,308 @@
+//! What a deliver_sm or data_sm is: a receipt, a segment, a USSD step, or an MO (field guide §3.3, §4.1).
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use smpp::pdu::{DataSm, DeliverSm};
+use smpp::receipt::{Delivery, Receipt, receipt_text};
+use smpp::text::reassemble::Segment;
+use smpp::text::udh::{Concat, Udh};
+use smpp::text::{Charset, charset_of};
+use smpp::ussd::{Phase, Ussd};
+use smpp::{Address, CommandStatus, DataCoding, EsmClass, MessageType, Npi, Tag, Tlvs, Ton};
+
+use super::config::DeliverConfig;
+use crate::model::{ChannelId, DeliveryStatus, Inbound, JsonObject, MessageId, SessionEvent, Timestamp};
+
+/// The parts of deliver_sm and data_sm that matter.
+#[derive(Clone, Debug)]
+pub(super) struct Delivered {
+    pub(super) source: Address,
+    pub(super) destination: Address,
+    esm_class: EsmClass,
+    data_coding: DataCoding,
+    service_type: String,
+    /// `message_payload` where there is one, else `short_message`.
+    octets: Bytes,
+    tlvs: Tlvs,
+}
+
+/// What one is.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// A receipt.
+    Receipt(Box<Receipt>),
+    /// Marked as a receipt but not readable as one: acknowledged, logged, nothing else.
+    Unreadable,
+    /// A segment of a long MO.
+    Segment(Box<Segment<MessageId>>),
+    /// A whole MO.
+    Message(Box<Inbound>),
+    /// Not to be taken; answered with this.
+    Refused(CommandStatus, String),
+}
+
+impl From<DeliverSm> for Delivered {
+    fn from(pdu: DeliverSm) -> Self {
+        let payload = pdu.tlvs.octets_of(Tag::MESSAGE_PAYLOAD);
+        Self {
+            source: pdu.source,
+            destination: pdu.destination,
+            esm_class: pdu.esm_class,
+            data_coding: pdu.data_coding,
+            service_type: pdu.service_type.to_text(),
+            octets: payload.unwrap_or_else(|| pdu.short_message.octets().clone()),
+            tlvs: pdu.tlvs,
+        }
+    }
+}
+
+impl From<DataSm> for Delivered {
+    fn from(pdu: DataSm) -> Self {
+        Self {
+            source: pdu.source,
+            destination: pdu.destination,
+            esm_class: pdu.esm_class,
+            data_coding: pdu.data_coding,
+            service_type: pdu.service_type.to_text(),
+            octets: pdu.tlvs.octets_of(Tag::MESSAGE_PAYLOAD).unwrap_or_default(),
+            tlvs: pdu.tlvs,
+        }
+    }
+}
+
+impl Delivered {
+    /// Decides what it is, for `channel`.
+    pub(super) fn classify(self, config: &DeliverConfig, channel: &ChannelId) -> Kind {
+        if let Some(receipt) = self.receipt(config) {
+            return receipt;
+        }
+        if let Some(ussd) = Ussd::of(&self.tlvs) {
+            return self.ussd(config, channel, ussd);
+        }
+        let (concat, text) = match self.concat() {
+            Ok(split) => split,
+            Err(why) => return Kind::Refused(CommandStatus::ESME_RINVMSGLEN, why),
+        };
+        if let Some(concat) = concat.filter(|concat| concat.total > 1) {
+            return Kind::Segment(Box::new(Segment {
+                source: self.source,
+                destination: self.destination,
+                concat,
+                data_coding: self.data_coding,
+                text,
+                token: MessageId::mint(),
+            }));
+        }
+        match self.decode(config, &text) {
+            Ok(content) => {
+                // Some SMSCs do not mark their receipts; only whoever says so has them recognised by their text.
+                let receipt = (!config.use_esm_class).then(|| parse_receipt(config, &self.tlvs, &content)).flatten();
+                match receipt {
+                    Some(receipt) => Kind::Receipt(Box::new(receipt)),
+                    None => Kind::Message(Box::new(self.message(channel, Some(content)))),
+                }
+            }
+            Err(why) => Kind::Refused(config.decoding_error, why),
+        }
+    }
+
+    fn receipt(&self, config: &DeliverConfig) -> Option<Kind> {
+        let in_tlvs = Receipt::in_tlvs(&self.tlvs);
+        let marked = config.use_esm_class && self.esm_class.message_type() != MessageType::Default;
+        if !in_tlvs && !marked {
+            return None;
+        }
+        let text = receipt_text(self.data_coding, &self.octets);
+        let receipt = parse_receipt(config, &self.tlvs, &text);
+        Some(receipt.map_or(Kind::Unreadable, |receipt| Kind::Receipt(Box::new(receipt))))
+    }
+
+    /// The concatenation, by `sar_*` or header, and the text without header.
+    fn concat(&self) -> Result<(Option<Concat>, Bytes), String> {
+        let (header, text) = if self.esm_class.udhi() {
+            let udh = Udh::split(&self.octets).map_err(|error| error.to_string())?;
+            (udh.concat(), udh.text)
+        } else {
+            (None, self.octets.clone())
+        };
+        let value = |tag| self.tlvs.integer(tag);
+        let part = |tag| value(tag).and_then(|value| u8::try_from(value).ok());
+        let sar = value(Tag::SAR_MSG_REF_NUM)
+            .and_then(|reference| u16::try_from(reference).ok())
+            .zip(part(Tag::SAR_TOTAL_SEGMENTS).zip(part(Tag::SAR_SEGMENT_SEQNUM)))
+            .and_then(|(reference, (total, part))| Concat::new(reference, total, part));
+        Ok((sar.or(header), text))
+    }
+
+    fn decode(&self, config: &DeliverConfig, text: &[u8]) -> Result<String, String> {
+        let charset = charset(config, self.data_coding);
+        let charset = charset.ok_or_else(|| format!("data_coding {} is not text", self.data_coding.0))?;
+        if text.is_empty() && !config.allow_empty {
+            return Err("the message is empty".to_owned());
+        }
+        charset.decode(text).map_err(|error| error.to_string())
+    }
+
+    fn ussd(self, config: &DeliverConfig, channel: &ChannelId, ussd: Ussd) -> Kind {
+        let content = match self.decode(config, &self.octets) {
+            Ok(content) => content,
+            // The end of a session needs no text.
+            Err(_) if self.octets.is_empty() => String::new(),
+            Err(why) => return Kind::Refused(config.decoding_error, why),
+        };
+        let mut message = self.message(channel, Some(content));
+        message.session_event = Some(match ussd.phase() {
+            Phase::New => SessionEvent::New,
+            Phase::Resume => SessionEvent::Resume,
+            Phase::Close => SessionEvent::Close,
+        });
+        message.transport_type = Some("ussd".to_owned());
+        message.transport_metadata.insert("session_info".to_owned(), json!(ussd.session.id()));
+        Kind::Message(Box::new(message))
+    }
+
+    fn message(&self, channel: &ChannelId, content: Option<String>) -> Inbound {
+        let mut message = inbound(channel, &self.source, &self.destination, content, self.data_coding);
+        message.transport_metadata.insert("service_type".to_owned(), json!(self.service_type));
+        message
+    }
+}
+
+fn inbound(
+    channel: &ChannelId,
+    source: &Address,
+    destination: &Address,
+    content: Option<String>,
+    data_coding: DataCoding,
+) -> Inbound {
+    let mut transport_metadata = JsonObject::new();
+    for (key, value) in [
+        ("source_addr_ton", source.ton.0),
+        ("source_addr_npi", source.npi.0),
+        ("dest_addr_ton", destination.ton.0),
+        ("dest_addr_npi", destination.npi.0),
+        ("data_coding", data_coding.0),
+    ] {
+        transport_metadata.insert(key.to_owned(), json!(value));
+    }
+    Inbound {
+        id: MessageId::mint(),
+        channel: channel.clone(),
+        to: destination.digits.to_text(),
+        from: source.digits.to_text(),
+        group: None,
+        content,
+        reply_to: None,
+        session_event: None,
+        channel_data: JsonObject::new(),
+        transport_type: Some("sms".to_owned()),
+        transport_metadata,
+        provider: None,
+        received_at: Timestamp::now(),
+    }
+}
+
+/// The character set of a `data_coding`: what the operator says, else what the standard says.
+fn charset(config: &DeliverConfig, data_coding: DataCoding) -> Option<Charset> {
+    let overridden = config.overrides.get(&data_coding.0).copied();
+    match data_coding {
+        DataCoding::DEFAULT => overridden.or(config.default_alphabet),
+        other => overridden.or_else(|| charset_of(other)),
+    }
+}
+
+fn parse_receipt(config: &DeliverConfig, tlvs: &Tlvs, text: &str) -> Option<Receipt> {
+    if let Some(captures) = config.regex.as_ref().and_then(|regex| regex.captures(text)) {
+        let group = |name: &str| captures.name(name).map(|found| found.as_str().trim().to_owned());
+        let mut receipt = Receipt::parse(tlvs, "").unwrap_or_default();
+        if receipt.smsc_message_id.is_empty() {
+            receipt.smsc_message_id = group("id")?;
+            receipt.state = group("stat")?;
+        }
+        receipt.err = group("err");
+        return Some(receipt);
+    }
+    Receipt::parse(tlvs, text)
+}
+
+/// What a receipt means, and what its event tells beyond that.
+pub(super) fn report(config: &DeliverConfig, receipt: &Receipt) -> (DeliveryStatus, JsonObject) {
+    let status = match config.mapping.delivery(&receipt.state) {
+        Delivery::Pending => DeliveryStatus::Pending,
+        Delivery::Delivered => DeliveryStatus::Delivered,
+        Delivery::Failed => DeliveryStatus::Failed,
+    };
+    let mut details = JsonObject::new();
+    details.insert("smpp_delivery_status".to_owned(), json!(receipt.state));
+    if let Some(error) = receipt.network_error {
+        details.insert("network_error_code".to_owned(), json!(error.code));
+    } else if let Some(err) = receipt.err.as_deref().filter(|err| err.bytes().any(|octet| octet != b'0')) {
+        details.insert("error_code".to_owned(), json!(err));
+    }
+    (status, details)
+}
+
+/// A segment as it is stored until the others come.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredSegment {
+    source: (u8, u8, String),
+    destination: (u8, u8, String),
+    concat: (u16, u8, u8),
+    data_coding: u8,
+    text: Vec<u8>,
+}
+
+impl StoredSegment {
+    /// The record of a segment.
+    pub(super) fn record(segment: &Segment<MessageId>) -> Vec<u8> {
+        let address = |address: &Address| (address.ton.0, address.npi.0, address.digits.to_text());
+        let stored = Self {
+            source: address(&segment.source),
+            destination: address(&segment.destination),
+            concat: (segment.concat.reference, segment.concat.total, segment.concat.part),
+            data_coding: segment.data_coding.0,
+            text: segment.text.to_vec(),
+        };
+        serde_json::to_vec(&stored).expect("numbers and strings are JSON")
+    }
+
+    /// The segment of a record; `None` for a record of another making.
+    pub(super) fn restore(id: MessageId, record: &[u8]) -> Option<Segment<MessageId>> {
+        let stored: Self = serde_json::from_slice(record).ok()?;
+        let address = |(ton, npi, digits): (u8, u8, String)| {
+            let digits =
+                Bytes::from(digits.chars().map(|digit| u8::try_from(digit).unwrap_or(b'?')).collect::<Vec<_>>());
+            Some(Address { ton: Ton(ton), npi: Npi(npi), digits: smpp::CString::oversize(digits).ok()? })
+        };
+        let (reference, total, part) = stored.concat;
+        Some(Segment {
+            source: address(stored.source)?,
+            destination: address(stored.destination)?,
+            concat: Concat::new(reference, total, part)?,
+            data_coding: DataCoding(stored.data_coding),
+            text: stored.text.into(),
+            token: id,
+        })
+    }
+}
+
+/// Segments, in order, as one MO. They have been acknowledged, so what cannot be read is marked, not refused.
+pub(super) fn join(config: &DeliverConfig, channel: &ChannelId, segments: &[Segment<MessageId>]) -> Option<Inbound> {
+    let first = segments.first()?;
+    let uniform = segments.iter().all(|segment| segment.data_coding == first.data_coding);
+    let lossy = |segment: &Segment<MessageId>| {
+        charset(config, segment.data_coding).unwrap_or(Charset::Latin1).decode_lossy(&segment.text)
+    };
+    // Octets first: a character may have been cut between two segments.
+    let joined: Vec<u8> = segments.iter().flat_map(|segment| segment.text.iter().copied()).collect();
+    let whole = charset(config, first.data_coding).filter(|_| uniform).and_then(|charset| charset.decode(&joined).ok());
+    let content = whole.unwrap_or_else(|| segments.iter().map(lossy).collect());
+    let total = usize::from(first.concat.total);
+    let mut message = inbound(channel, &first.source, &first.destination, Some(content), first.data_coding);
+    if segments.len() < total {
+        message.transport_metadata.insert("incomplete".to_owned(), json!(true));
+        message.channel_data.insert("missing_segments".to_owned(), json!(total - segments.len()));
+    }
+    Some(message)
+}

@@ -1,0 +1,119 @@
+//! MOs and receipts on their way in: what each PDU is, segments until they are complete.
+//!
+//! Outlives a link. Segments are stored before they are acknowledged and read back at start.
+
+use std::time::Instant;
+
+use smpp::CommandStatus;
+use smpp::receipt::Receipt;
+use smpp::text::reassemble::{Outcome, Reassembler, Segment};
+
+use super::config::{DeliverConfig, EsmeConfig};
+use super::deliver::{Delivered, Kind, StoredSegment, join};
+use crate::channel::{Arrival, Setup};
+use crate::model::{ChannelId, MessageId};
+use crate::telemetry::ChannelLog;
+
+/// Most long MOs that may be incomplete; the oldest is then passed on as it is.
+const MAX_INCOMPLETE: usize = 10_000;
+
+/// See the file's head.
+pub(super) struct Incoming {
+    channel: ChannelId,
+    log: ChannelLog,
+    config: DeliverConfig,
+    reassembler: Reassembler<MessageId>,
+    /// Long MOs that turned out to be complete when they were read back.
+    complete: Vec<Vec<Segment<MessageId>>>,
+}
+
+/// What is to be done with a PDU from the SMSC.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Store these, then acknowledge.
+    Store(Vec<Arrival>),
+    /// Find its message, store the event, then acknowledge.
+    Report(Box<Receipt>),
+    /// Answer at once.
+    Answer(CommandStatus),
+}
+
+impl Incoming {
+    pub(super) fn new<I>(setup: &Setup<I>, config: &EsmeConfig) -> Self {
+        let mut incoming = Self {
+            channel: setup.id.clone(),
+            log: setup.log.clone(),
+            config: config.deliver.clone(),
+            reassembler: Reassembler::new(config.deliver.multipart_timeout, MAX_INCOMPLETE),
+            complete: Vec::new(),
+        };
+        let now = tokio::time::Instant::now().into_std();
+        match setup.store.parts(&setup.id) {
+            Ok(parts) => parts.iter().for_each(|(id, record)| incoming.restore(now, *id, record)),
+            Err(error) => setup.log.error(format!("stored segments could not be read: {error}")),
+        }
+        incoming
+    }
+
+    fn restore(&mut self, now: Instant, id: MessageId, record: &[u8]) {
+        if let Some(segment) = StoredSegment::restore(id, record)
+            && let Outcome::Complete(segments) = self.reassembler.push(now, segment)
+        {
+            self.complete.push(segments);
+        }
+    }
+
+    /// Decides what a PDU is.
+    pub(super) fn take(&mut self, now: Instant, delivered: Delivered) -> Step {
+        match delivered.classify(&self.config, &self.channel) {
+            Kind::Receipt(receipt) => Step::Report(receipt),
+            Kind::Unreadable => {
+                self.log.warn("a receipt could not be read; it was acknowledged and dropped");
+                Step::Answer(CommandStatus::ESME_ROK)
+            }
+            Kind::Refused(status, why) => {
+                self.log.warn(format!("a message from the SMSC was refused with {status}: {why}"));
+                Step::Answer(status)
+            }
+            Kind::Message(message) => {
+                Step::Store(vec![Arrival::Message { message: *message, joined_from: Vec::new() }])
+            }
+            Kind::Segment(segment) => self.segment(now, *segment),
+        }
+    }
+
+    fn segment(&mut self, now: Instant, segment: Segment<MessageId>) -> Step {
+        let (id, record) = (segment.token, StoredSegment::record(&segment));
+        let (part, total) = (segment.concat.part, segment.concat.total);
+        match self.reassembler.push(now, segment) {
+            Outcome::Waiting => Step::Store(vec![Arrival::Part { id, record }]),
+            Outcome::Duplicate(_) => {
+                self.log.info(format!("segment {part} of {total} came again; it was acknowledged and dropped"));
+                Step::Answer(CommandStatus::ESME_ROK)
+            }
+            Outcome::Complete(segments) => Step::Store(self.joined(&segments)),
+        }
+    }
+
+    fn joined(&self, segments: &[Segment<MessageId>]) -> Vec<Arrival> {
+        let joined_from = segments.iter().map(|segment| segment.token).collect();
+        let message = join(&self.config, &self.channel, segments);
+        message.map(|message| Arrival::Message { message, joined_from }).into_iter().collect()
+    }
+
+    /// Long MOs that are to be passed on now: complete ones that were read back, incomplete ones that are too old.
+    pub(super) fn overdue(&mut self, now: Instant) -> Vec<Arrival> {
+        let mut sets = std::mem::take(&mut self.complete);
+        while let Some(segments) = self.reassembler.take_expired(now) {
+            let (have, total) = (segments.len(), segments.first().map_or(0, |segment| segment.concat.total));
+            self.log.warn(format!("a message of {total} segments is passed on with the {have} that came in time"));
+            sets.push(segments);
+        }
+        sets.iter().flat_map(|segments| self.joined(segments)).collect()
+    }
+
+    /// When the next one will be overdue.
+    pub(super) fn next_overdue(&self) -> Option<Instant> {
+        self.reassembler.poll_timeout()
+    }
+}

@@ -1,0 +1,290 @@
+//! Callbacks: each owed request is made until its receiver takes it or it has become too old.
+//!
+//! One task per receiver, so that a slow one costs nobody else. Callbacks of one message leave in order: while one
+//! waits to be tried again those behind it wait too. After a few failures in a row a receiver gets one request at a
+//! time, ever less often, until it takes one.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::{Method, StatusCode};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use url::Url;
+
+use super::Gateway;
+use super::retry::{RetryPolicy, Verdict};
+use crate::model::{Callback, CallbackKind, CallbackTarget, MessageId, Timestamp};
+use crate::store::{CallbackDelivery, CallbackLanes, CallbackQueue, Change};
+use crate::web::client::{Answer, Client, ClientError};
+
+/// How callbacks are made.
+#[derive(Clone, Debug)]
+pub struct CallbackPolicy {
+    /// When they are tried again and given up.
+    pub retry: RetryPolicy,
+    /// How long a receiver may take to answer.
+    pub timeout: Duration,
+    /// Most requests at a time to one receiver.
+    pub per_receiver: usize,
+    /// Most requests at a time to all.
+    pub total: usize,
+}
+
+impl Default for CallbackPolicy {
+    fn default() -> Self {
+        Self { retry: RetryPolicy::default(), timeout: Duration::from_secs(10), per_receiver: 8, total: 256 }
+    }
+}
+
+/// Callbacks of one receiver that may be in hand at a time.
+const IN_HAND: usize = 64;
+/// Failures in a row after which a receiver is spared.
+const FAILURES: u32 = 5;
+/// How long a receiver's task waits for more before it ends.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Makes callbacks until the gateway stops.
+pub(super) async fn dispatch(gateway: Gateway, mut lanes: CallbackLanes, client: Client, policy: CallbackPolicy) {
+    let total = Arc::new(Semaphore::new(policy.total));
+    let stop = gateway.0.stop.clone();
+    let mut receivers = JoinSet::new();
+    loop {
+        let queue = tokio::select! {
+            queue = lanes.next() => queue,
+            Some(_) = receivers.join_next() => continue,
+            () = stop.cancelled() => break,
+        };
+        let Some(queue) = queue else { break };
+        let receiver = Receiver {
+            gateway: gateway.clone(),
+            client: client.clone(),
+            policy: policy.clone(),
+            total: total.clone(),
+            failures: 0,
+            spared_until: None,
+            busy: HashSet::new(),
+            behind: HashMap::new(),
+            held: HashMap::new(),
+        };
+        receivers.spawn(receiver.run(queue));
+    }
+    // Requests on their way are cut off; their callbacks are still owed and made again after the next start.
+    receivers.shutdown().await;
+}
+
+/// One receiver's callbacks.
+struct Receiver {
+    gateway: Gateway,
+    client: Client,
+    policy: CallbackPolicy,
+    total: Arc<Semaphore>,
+    /// Failures since the last success.
+    failures: u32,
+    spared_until: Option<tokio::time::Instant>,
+    /// Messages with a request on its way.
+    busy: HashSet<MessageId>,
+    /// What waits for those.
+    behind: HashMap<MessageId, VecDeque<CallbackDelivery>>,
+    /// Messages whose next callback waits to be tried again, and until when.
+    held: HashMap<MessageId, Timestamp>,
+}
+
+/// How a request ended.
+enum Outcome {
+    Taken,
+    /// Nobody wants it any more.
+    Unwanted,
+    Failed {
+        why: String,
+        retry_after: Option<Duration>,
+    },
+}
+
+impl Receiver {
+    async fn run(mut self, mut queue: CallbackQueue) {
+        let mut requests = FuturesUnordered::new();
+        let mut ready: VecDeque<CallbackDelivery> = VecDeque::new();
+        loop {
+            let limit = if self.failures >= FAILURES { 1 } else { self.policy.per_receiver };
+            let spared = self.spared_until.filter(|until| *until > tokio::time::Instant::now());
+            while spared.is_none()
+                && requests.len() < limit
+                && let Some(delivery) = ready.pop_front()
+            {
+                requests.push(self.request(delivery));
+            }
+            let in_hand = requests.len() + ready.len() + self.behind.values().map(VecDeque::len).sum::<usize>();
+            tokio::select! {
+                Some((delivery, outcome)) = requests.next(), if !requests.is_empty() => {
+                    self.ended(delivery, outcome, &mut ready).await;
+                }
+                pulled = queue.pull(IN_HAND), if in_hand < IN_HAND && spared.is_none() => match pulled {
+                    Ok(pulled) => self.sort(pulled, &mut ready).await,
+                    Err(error) => {
+                        tracing::error!(%error, receiver = queue.lane(), "owed callbacks could not be read");
+                        return;
+                    }
+                },
+                () = until(spared), if spared.is_some() => {}
+                () = tokio::time::sleep(IDLE), if in_hand == 0 && queue.is_drained() => return,
+            }
+        }
+    }
+
+    /// Decides what of the pulled may leave now.
+    async fn sort(&mut self, pulled: Vec<CallbackDelivery>, ready: &mut VecDeque<CallbackDelivery>) {
+        let now = Timestamp::now();
+        self.held.retain(|_, until| *until > now);
+        let mut later = Vec::new();
+        for delivery in pulled {
+            let message = delivery.callback.message;
+            if self.busy.contains(&message) {
+                self.behind.entry(message).or_default().push_back(delivery);
+            } else if let Some(at) = self.held.get(&message) {
+                later.push(Change::CallbackRetry { ticket: delivery.ticket, at: *at });
+            } else {
+                self.busy.insert(message);
+                ready.push_back(delivery);
+            }
+        }
+        self.post(later).await;
+    }
+
+    async fn ended(&mut self, delivery: CallbackDelivery, outcome: Outcome, ready: &mut VecDeque<CallbackDelivery>) {
+        let message = delivery.callback.message;
+        let mut changes = Vec::new();
+        match outcome {
+            Outcome::Taken | Outcome::Unwanted => {
+                self.failures = 0;
+                self.spared_until = None;
+                changes.push(Change::CallbackDone(delivery.ticket));
+            }
+            Outcome::Failed { why, retry_after } => {
+                self.failures = self.failures.saturating_add(1);
+                if self.failures >= FAILURES {
+                    let pause = self.policy.retry.delay(self.failures - FAILURES + 1, fastrand::f64());
+                    self.spared_until = Some(tokio::time::Instant::now() + pause);
+                }
+                changes.push(self.failed(&delivery, &why, retry_after));
+            }
+        }
+        if let Some(Change::CallbackRetry { at, .. }) = changes.first() {
+            let at = *at;
+            self.held.insert(message, at);
+            // At the same instant, in the same order.
+            let behind = self.behind.remove(&message).unwrap_or_default();
+            changes.extend(behind.into_iter().map(|next| Change::CallbackRetry { ticket: next.ticket, at }));
+            self.busy.remove(&message);
+        } else {
+            match self.behind.get_mut(&message).and_then(VecDeque::pop_front) {
+                Some(next) => ready.push_back(next),
+                None => {
+                    self.busy.remove(&message);
+                    self.behind.remove(&message);
+                }
+            }
+        }
+        self.post(changes).await;
+    }
+
+    fn failed(&self, delivery: &CallbackDelivery, why: &str, retry_after: Option<Duration>) -> Change {
+        let callback = &delivery.callback;
+        let log = self.gateway.0.logs.channel(&callback.channel);
+        let now = Timestamp::now();
+        let (attempts, jitter) = (delivery.attempts + 1, fastrand::f64());
+        match self.policy.retry.verdict(callback.created_at, now, attempts, retry_after, jitter) {
+            Verdict::At(at) => {
+                let wait = now.until(at).as_secs_f64();
+                log.warn(format!("{} failed because of {why}; next try in {wait:.1} s", what(callback)));
+                Change::CallbackRetry { ticket: delivery.ticket, at }
+            }
+            Verdict::GiveUp => {
+                log.error(format!("{} was given up after {attempts} tries: {why}", what(callback)));
+                Change::CallbackParked { ticket: delivery.ticket, reason: why.to_owned() }
+            }
+        }
+    }
+
+    async fn post(&self, changes: Vec<Change>) {
+        if !changes.is_empty()
+            && let Err(error) = self.gateway.0.store.post(changes).await
+        {
+            tracing::error!(%error, "results of callbacks could not be stored; they will be made again");
+        }
+    }
+
+    /// Makes one request.
+    fn request(&self, delivery: CallbackDelivery) -> impl Future<Output = (CallbackDelivery, Outcome)> + use<> {
+        let (client, total, timeout) = (self.client.clone(), self.total.clone(), self.policy.timeout);
+        let target = self.target(&delivery.callback);
+        async move {
+            let Some((url, token)) = target else { return (delivery, Outcome::Unwanted) };
+            let Ok(url) = Url::parse(&url) else {
+                let why = format!("{url:?} is no URL");
+                return (delivery, Outcome::Failed { why, retry_after: None });
+            };
+            let _place = total.acquire().await;
+            let body = Bytes::copy_from_slice(delivery.callback.body.get().as_bytes());
+            let answer = client.request(Method::POST, &url, headers(token.as_deref()), body, timeout).await;
+            (delivery, judge(answer))
+        }
+    }
+
+    fn target(&self, callback: &Callback) -> Option<(String, Option<String>)> {
+        match &callback.target {
+            CallbackTarget::Url { url, token } => Some((url.clone(), token.clone())),
+            CallbackTarget::Channel => self.gateway.channel_target(&callback.channel, callback.kind),
+        }
+    }
+}
+
+async fn until(instant: Option<tokio::time::Instant>) {
+    if let Some(instant) = instant {
+        tokio::time::sleep_until(instant).await;
+    }
+}
+
+fn headers(token: Option<&str>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // A token that no header can carry cannot be what the receiver expects either.
+    if let Some(mut value) = token.and_then(|token| HeaderValue::try_from(format!("Token {token}")).ok()) {
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    headers
+}
+
+fn judge(answer: Result<Answer, ClientError>) -> Outcome {
+    match answer {
+        Ok(answer) if answer.status.is_success() => Outcome::Taken,
+        Ok(answer) => Outcome::Failed { why: refusal(&answer), retry_after: retry_after(&answer) },
+        Err(error) => Outcome::Failed { why: error.to_string(), retry_after: None },
+    }
+}
+
+/// The status, and the beginning of what the receiver says about it.
+fn refusal(answer: &Answer) -> String {
+    let text: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
+    let moved = if answer.status.is_redirection() { " (redirects are not followed)" } else { "" };
+    format!("the answer {}{moved}: {text}", answer.status)
+}
+
+fn retry_after(answer: &Answer) -> Option<Duration> {
+    let patience = matches!(answer.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+    let seconds = answer.headers.get(RETRY_AFTER).filter(|_| patience)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+fn what(callback: &Callback) -> String {
+    match callback.kind {
+        CallbackKind::Mo => format!("POST of message {} to mo_url", callback.message),
+        CallbackKind::Event => format!("POST of event {} of message {} to event_url", callback.id, callback.message),
+        CallbackKind::Status => "POST to status_url".to_owned(),
+    }
+}

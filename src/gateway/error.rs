@@ -1,0 +1,85 @@
+//! What can go wrong at the gateway, by whose fault.
+
+use std::sync::Arc;
+
+use crate::channel::ConfigError;
+use crate::model::JsonObject;
+use crate::store::{CommitError, ReadError};
+
+/// Why the gateway did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GatewayError {
+    /// No channel has this id.
+    #[error("channel not found")]
+    ChannelNotFound,
+    /// No channel type has this name.
+    #[error("Invalid channel type '{0}', must be one of: smpp, loopback")]
+    InvalidChannelType(String),
+    /// The channel's configuration is wrong.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The request makes no sense as it is.
+    #[error("{0}")]
+    Usage(String),
+    /// The MO that is to be replied to is not known, or has expired.
+    #[error("Inbound message with id {0} not found")]
+    MessageNotFound(String),
+    /// The content is longer than the channel allows.
+    #[error("Message content '{content}' is of length {length}, which is greater than the character limit of {limit}")]
+    MessageTooLong {
+        /// The content.
+        content: String,
+        /// Its length in code points.
+        length: usize,
+        /// The channel's limit.
+        limit: u64,
+    },
+    /// Too much waits for the channel.
+    #[error("{waiting} messages are waiting for this channel, which is its limit; try again later")]
+    QueueFull {
+        /// How many wait.
+        waiting: u64,
+    },
+    /// The store did not take it.
+    #[error("{0}")]
+    Store(#[from] CommitError),
+    /// The store could not be read.
+    #[error("the store could not be read: {0}")]
+    Read(Arc<str>),
+    /// A log could not be read.
+    #[error("the log could not be read: {0}")]
+    Log(String),
+}
+
+impl From<ReadError> for GatewayError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error.0)
+    }
+}
+
+/// Why the gateway did not start.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Another gateway uses the same store in this process.
+    #[error("another gateway uses this store")]
+    AlreadyRunning,
+}
+
+/// What a masked secret looks like; sent back in an update it means that nothing changed.
+pub(crate) const MASK: &str = "********";
+
+/// A configuration with its secrets masked.
+pub(crate) fn masked(config: &JsonObject, secrets: &[&str]) -> JsonObject {
+    let mut shown = config.clone();
+    for secret in secrets {
+        if let Some(value) = shown.get_mut(*secret) {
+            *value = serde_json::Value::from(MASK);
+        }
+    }
+    shown
+}

@@ -1,0 +1,217 @@
+//! The rules of the product: what happens to a message between an API and a channel.
+//!
+//! Accepting is in `outbound`, what channels tell in `intake`, callbacks in `callbacks`, the life of channels in
+//! `channels`. Names no engine and no wire format of an API.
+
+pub mod bodies;
+mod callbacks;
+mod channels;
+mod error;
+mod intake;
+mod outbound;
+pub mod retry;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+
+pub use self::callbacks::CallbackPolicy;
+pub use self::error::{GatewayError, StartError};
+pub use self::intake::GatewayIntake;
+pub use self::outbound::{Draft, ReplyTo};
+use crate::model::{
+    CallbackKind, ChannelId, ChannelProperties, Event, JsonObject, Level, MessageId, Status, Timestamp,
+};
+use crate::store::{Depth, Store};
+use crate::telemetry::channel_log::PduChunk;
+use crate::telemetry::{ChannelLogs, Label, Rates};
+use crate::web::client::Client;
+
+/// Rules that an operator sets.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// How long an MO can be replied to.
+    pub inbound_ttl: Duration,
+    /// Sends a reply whose MO has expired as an ordinary message.
+    pub allow_expired_replies: bool,
+    /// Whether MOs that end a session are forwarded.
+    pub forward_session_close: bool,
+    /// Most messages that may wait for one channel.
+    pub queue_limit: u64,
+    /// Whether channel secrets are shown.
+    pub expose_secrets: bool,
+    /// How callbacks are made.
+    pub callbacks: CallbackPolicy,
+    /// How long channels may take to finish what is in flight.
+    pub channel_drain: Duration,
+}
+
+/// The gateway; clones are the same one.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+struct Inner {
+    config: GatewayConfig,
+    store: Store,
+    logs: ChannelLogs,
+    rates: Arc<Rates>,
+    /// Every channel's properties, for the message path: read without a lock.
+    directory: ArcSwap<HashMap<ChannelId, Arc<ChannelProperties>>>,
+    /// Running channels; held while one is created, changed or deleted.
+    running: tokio::sync::Mutex<HashMap<ChannelId, channels::Running>>,
+    /// The latest status of each component, so that repetitions are not told again.
+    told: Mutex<HashMap<(ChannelId, &'static str), (Status, Timestamp)>>,
+    stop: CancellationToken,
+    dispatcher: Mutex<Option<tokio::task::JoinHandle<()>>>,
+}
+
+impl Gateway {
+    /// Starts every stored channel and the callbacks.
+    ///
+    /// # Errors
+    /// [`StartError`] when the store cannot be read.
+    pub async fn start(
+        config: GatewayConfig,
+        store: Store,
+        logs: ChannelLogs,
+        rates: Rates,
+        client: Client,
+    ) -> Result<Self, StartError> {
+        let stored = store.channels()?;
+        let directory = stored.iter().map(|channel| (channel.id.clone(), Arc::new(channel.clone()))).collect();
+        let lanes = store.callback_lanes().ok_or(StartError::AlreadyRunning)?;
+        let policy = config.callbacks.clone();
+        let gateway = Self(Arc::new(Inner {
+            config,
+            store,
+            logs,
+            rates: Arc::new(rates),
+            directory: ArcSwap::from_pointee(directory),
+            running: tokio::sync::Mutex::default(),
+            told: Mutex::default(),
+            stop: CancellationToken::new(),
+            dispatcher: Mutex::default(),
+        }));
+        let dispatcher = tokio::spawn(callbacks::dispatch(gateway.clone(), lanes, client, policy));
+        *gateway.0.dispatcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(dispatcher);
+        for channel in stored {
+            if let Err(error) = gateway.start_channel(&channel).await {
+                // One bad definition must not keep the others down.
+                gateway.0.logs.channel(&channel.id).error(format!("the channel was not started: {error}"));
+            }
+        }
+        Ok(gateway)
+    }
+
+    /// Ends in order: channels finish what is in flight and unbind, callbacks stop, what waits is written.
+    pub async fn shutdown(self) {
+        self.stop_all().await;
+        self.0.stop.cancel();
+        let dispatcher = self.0.dispatcher.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(dispatcher) = dispatcher {
+            // It ends by itself once told; a panic in it has been reported.
+            let _ = dispatcher.await;
+        }
+        self.0.store.clone().close().await;
+    }
+
+    /// A channel's properties.
+    ///
+    /// # Errors
+    /// [`GatewayError::ChannelNotFound`].
+    pub fn channel(&self, id: &ChannelId) -> Result<Arc<ChannelProperties>, GatewayError> {
+        self.0.directory.load().get(id).cloned().ok_or(GatewayError::ChannelNotFound)
+    }
+
+    /// Every channel's id, sorted.
+    #[must_use]
+    pub fn channels(&self) -> Vec<ChannelId> {
+        let mut ids: Vec<ChannelId> = self.0.directory.load().keys().cloned().collect();
+        ids.sort();
+        ids
+    }
+
+    /// Whether secrets are shown.
+    #[must_use]
+    pub fn exposes_secrets(&self) -> bool {
+        self.0.config.expose_secrets
+    }
+
+    /// The latest status of each component of a channel.
+    ///
+    /// # Errors
+    /// [`GatewayError::Read`].
+    pub fn statuses(&self, channel: &ChannelId) -> Result<Vec<Status>, GatewayError> {
+        Ok(self.0.store.statuses(channel)?)
+    }
+
+    /// A channel's rate in the last complete window.
+    #[must_use]
+    pub fn rate(&self, channel: &ChannelId, label: Label) -> f64 {
+        self.0.rates.rate(channel, label, Timestamp::now())
+    }
+
+    /// How much waits for a channel.
+    #[must_use]
+    pub fn depth(&self, channel: &ChannelId) -> Depth {
+        self.0.store.depth(channel)
+    }
+
+    /// The events of a channel's MT; none for a message that is not known.
+    ///
+    /// # Errors
+    /// [`GatewayError::Read`].
+    pub fn events(&self, channel: &ChannelId, message: MessageId) -> Result<Vec<Event>, GatewayError> {
+        match self.0.store.message(message)?.filter(|stored| stored.message.channel == *channel) {
+            Some(stored) => Ok(self.0.store.events(&stored)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The last entries of a channel's log, newest first.
+    ///
+    /// # Errors
+    /// [`GatewayError::Log`].
+    pub async fn log_entries(&self, channel: &ChannelId, count: usize) -> Result<Vec<JsonObject>, GatewayError> {
+        let log = self.0.logs.channel(channel);
+        let read = tokio::task::spawn_blocking(move || log.entries(count)).await;
+        let entries = read.map_err(|error| GatewayError::Log(error.to_string()))?;
+        entries.map_err(|error| GatewayError::Log(error.to_string()))
+    }
+
+    /// A channel's last PDUs, oldest first.
+    #[must_use]
+    pub fn pdu_chunks(&self, channel: &ChannelId) -> Vec<PduChunk> {
+        self.0.logs.channel(channel).pdu_chunks()
+    }
+
+    /// Whether everything is accepted.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn health(&self) -> Result<(), Arc<str>> {
+        self.0.store.health()
+    }
+
+    /// Where callbacks of a kind go for a channel, and with which token; `None` when nobody wants them.
+    fn channel_target(&self, channel: &ChannelId, kind: CallbackKind) -> Option<(String, Option<String>)> {
+        let directory = self.0.directory.load();
+        let properties = directory.get(channel)?;
+        match kind {
+            CallbackKind::Status => Some((properties.text("status_url")?.to_owned(), None)),
+            _ => Some((
+                properties.text("mo_url")?.to_owned(),
+                properties.text("mo_url_auth_token").map(ToOwned::to_owned),
+            )),
+        }
+    }
+
+    /// The worst of the components' levels; `None` when none has said anything.
+    #[must_use]
+    pub fn level(statuses: &[Status]) -> Option<Level> {
+        statuses.iter().map(|status| status.level).min()
+    }
+}

@@ -1,0 +1,145 @@
+//! Accepting an MT: checked, resolved if it is a reply, saved and queued in one write, and only then answered.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Gateway, GatewayError};
+use crate::model::{
+    ChannelId, ChannelProperties, Inbound, JsonObject, MessageId, Outbound, Priority, SessionEvent, Timestamp,
+};
+use crate::store::Change;
+use crate::telemetry::Label;
+
+/// An MT as an application asks for it.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    /// To whom; a reply needs none.
+    pub to: Option<String>,
+    /// From whom.
+    pub from: Option<String>,
+    /// Group.
+    pub group: Option<String>,
+    /// The MO that it answers.
+    pub reply_to: Option<ReplyTo>,
+    /// The text.
+    pub content: String,
+    /// Where events go.
+    pub event_url: Option<String>,
+    /// And with which token.
+    pub event_auth_token: Option<String>,
+    /// Its place in the queue.
+    pub priority: Priority,
+    /// Free-form, but for `session_event` and `continue_session`.
+    pub channel_data: JsonObject,
+}
+
+/// Which MO a reply names: any text, since clients may name what never was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplyTo(pub String);
+
+impl Gateway {
+    /// Accepts an MT for a channel; when this returns it is durable.
+    ///
+    /// # Errors
+    /// [`GatewayError`]; nothing has been accepted then.
+    pub async fn send(&self, channel: &ChannelId, draft: Draft) -> Result<Arc<Outbound>, GatewayError> {
+        let properties = self.channel(channel)?;
+        require_destination(&properties)?;
+        if draft.to.is_none() && draft.reply_to.is_none() {
+            return Err(GatewayError::Usage("Either \"to\" or \"reply_to\" must be specified".to_owned()));
+        }
+        let answered = self.resolve_reply(channel, &draft)?;
+        let session_event = session_event(&draft.channel_data)?;
+        if let Some(limit) = properties.character_limit() {
+            let length = draft.content.chars().count();
+            if u64::try_from(length).unwrap_or(u64::MAX) > limit {
+                return Err(GatewayError::MessageTooLong { content: draft.content, length, limit });
+            }
+        }
+        let waiting = self.depth(channel).waiting;
+        if waiting >= self.0.config.queue_limit {
+            return Err(GatewayError::QueueFull { waiting });
+        }
+        let message = Arc::new(outbound(channel, draft, answered, session_event));
+        self.0.store.commit(vec![Change::Accept(message.clone())]).await?;
+        self.0.rates.count(channel, Label::Outbound, message.accepted_at, 1);
+        Ok(message)
+    }
+
+    /// The MO that a draft answers, if it names one that can be.
+    fn resolve_reply(&self, channel: &ChannelId, draft: &Draft) -> Result<Option<Inbound>, GatewayError> {
+        let Some(ReplyTo(named)) = &draft.reply_to else { return Ok(None) };
+        let found = match named.parse::<MessageId>() {
+            Ok(id) => self.0.store.inbound(channel, id)?,
+            Err(_) => None,
+        };
+        let fresh = |message: &Inbound| message.received_at.until(Timestamp::now()) <= self.0.config.inbound_ttl;
+        if let Some(message) = found.filter(fresh) {
+            return Ok(Some(message));
+        }
+        let addressed = draft.to.as_ref().is_some_and(|to| !to.is_empty());
+        if self.0.config.allow_expired_replies && addressed {
+            return Ok(None);
+        }
+        Err(GatewayError::MessageNotFound(named.clone()))
+    }
+}
+
+/// A channel that nobody could receive from takes no messages (Junebug reference §2.7); the key alone counts.
+pub(super) fn require_destination(properties: &ChannelProperties) -> Result<(), GatewayError> {
+    if ["mo_url", "amqp_queue"].iter().any(|key| properties.properties.contains_key(*key)) {
+        return Ok(());
+    }
+    Err(GatewayError::Usage("This channel has no \"mo_url\" or \"amqp_queue\"".to_owned()))
+}
+
+fn session_event(channel_data: &JsonObject) -> Result<Option<SessionEvent>, GatewayError> {
+    match channel_data.get("session_event") {
+        None | Some(serde_json::Value::Null) => Ok(None),
+        Some(value) => serde_json::from_value(value.clone()).map(Some).map_err(|_| {
+            GatewayError::Usage(format!("Invalid session_event {value}: it must be null, 'new', 'resume' or 'close'"))
+        }),
+    }
+}
+
+fn outbound(
+    channel: &ChannelId,
+    draft: Draft,
+    answered: Option<Inbound>,
+    session_event: Option<SessionEvent>,
+) -> Outbound {
+    let mut channel_data = draft.channel_data;
+    channel_data.remove("session_event");
+    let mut message = Outbound {
+        id: MessageId::mint(),
+        channel: channel.clone(),
+        to: draft.to.unwrap_or_default(),
+        from: draft.from,
+        group: draft.group,
+        content: draft.content,
+        reply_to: None,
+        session_event,
+        priority: draft.priority,
+        channel_data,
+        transport_type: None,
+        transport_metadata: JsonObject::new(),
+        provider: None,
+        event_url: draft.event_url,
+        event_auth_token: draft.event_auth_token,
+        accepted_at: Timestamp::now(),
+    };
+    if let Some(answered) = answered {
+        // In a reply continue_session becomes a session event and is not told again.
+        let ends = message.channel_data.remove("continue_session") == Some(json!(false));
+        message.session_event = message.session_event.or(ends.then_some(SessionEvent::Close));
+        message.to = answered.from;
+        message.from = Some(answered.to);
+        message.group = answered.group;
+        message.reply_to = Some(answered.id);
+        message.transport_type = answered.transport_type;
+        message.transport_metadata = answered.transport_metadata;
+        message.provider = answered.provider;
+    }
+    message
+}
