@@ -1,11 +1,11 @@
 //! Addresses: type of number, numbering plan, digits (§5.2.5 to §5.2.9).
 //!
-//! Whether the digits suit the type is the caller's business; operators differ.
+//! Whether the digits suit the type is the caller's business; operators differ. [`detect`] is a good guess.
 
 use bytes::BytesMut;
 
 use super::octet_field;
-use crate::wire::{CString, Fault, Field, Reader, Value};
+use crate::wire::{CString, Fault, Field, Reader, StringError, Value};
 
 /// Type of number (§5.2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -68,6 +68,40 @@ pub struct Address {
     pub npi: Npi,
     /// The digits or characters.
     pub digits: CString<65>,
+}
+
+/// The numbering that an address looks like, and its digits (field guide §5.6): international with or without `+`,
+/// short code, or alphanumeric.
+///
+/// ```
+/// use smpp::field::address::{Npi, Ton, detect};
+///
+/// assert_eq!(detect("+27820001001"), (Ton::INTERNATIONAL, Npi::ISDN, "27820001001"));
+/// assert_eq!(detect("40404"), (Ton::ABBREVIATED, Npi::UNKNOWN, "40404"));
+/// assert_eq!(detect("Maybug"), (Ton::ALPHANUMERIC, Npi::UNKNOWN, "Maybug"));
+/// ```
+#[must_use]
+pub fn detect(address: &str) -> (Ton, Npi, &str) {
+    let digits = address.strip_prefix('+').unwrap_or(address);
+    let numeric = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
+    match (numeric, digits.len()) {
+        (true, _) if digits.len() < address.len() => (Ton::INTERNATIONAL, Npi::ISDN, digits),
+        (true, 8..=15) => (Ton::INTERNATIONAL, Npi::ISDN, digits),
+        (true, 3..=7) => (Ton::ABBREVIATED, Npi::UNKNOWN, digits),
+        (false, 1..=11) => (Ton::ALPHANUMERIC, Npi::UNKNOWN, address),
+        _ => (Ton::UNKNOWN, Npi::UNKNOWN, address),
+    }
+}
+
+impl Address {
+    /// An address with the numbering that it looks like; see [`detect`].
+    ///
+    /// # Errors
+    /// [`StringError`] when it is longer than 64 octets or contains a NUL.
+    pub fn detected(address: &str) -> Result<Self, StringError> {
+        let (ton, npi, digits) = detect(address);
+        Ok(Self { ton, npi, digits: digits.try_into()? })
+    }
 }
 
 impl Field for Address {

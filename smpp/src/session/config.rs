@@ -34,6 +34,8 @@ pub struct SessionConfig {
     pub throttle: ThrottleConfig,
     /// Most requests of the peer that may wait for our answer; more are answered ESME_RTHROTTLED.
     pub max_unanswered: NonZeroUsize,
+    /// Whether the peer's enquire_link are answered; only a simulator of a bad peer says no.
+    pub answers_enquire_link: bool,
 }
 
 /// How fast requests may leave, and how a session reacts when the peer asks for less.
@@ -95,6 +97,7 @@ impl Default for SessionConfig {
             unbind_timeout: Duration::from_secs(5),
             throttle: ThrottleConfig::default(),
             max_unanswered: NonZeroUsize::new(1_000).expect("a thousand is not zero"),
+            answers_enquire_link: true,
         }
     }
 }

@@ -195,7 +195,9 @@ impl<T> Session<T> {
         self.timers.hear(now);
         match raw.id {
             CommandId::ENQUIRE_LINK => {
-                self.send(CommandStatus::ESME_ROK, raw.sequence, &EnquireLinkResp::default().into());
+                if self.config.answers_enquire_link {
+                    self.send(CommandStatus::ESME_ROK, raw.sequence, &EnquireLinkResp::default().into());
+                }
             }
             CommandId::UNBIND => self.peer_unbinds(now, raw.sequence),
             id if id.is_response() => self.response(now, raw),

@@ -2,10 +2,12 @@
 //!
 //! [`encode`] picks or is told an alphabet; [`decode`] goes by `data_coding`. Nothing is replaced silently: what
 //! cannot be said in an alphabet is an error that names the character. Headers and splitting are in
-//! [`udh`], [`segment`] and [`reassemble`].
+//! [`udh`], [`segment`] and [`reassemble`]; [`parts`] makes what PDUs carry of a text, [`content`] reads it.
 
 pub mod charset;
+pub mod content;
 pub mod gsm7;
+pub mod parts;
 pub mod reassemble;
 pub mod segment;
 pub mod udh;

@@ -1,6 +1,7 @@
 //! An MT as submit_sm: addresses, alphabet, segments (field guide §5, §6.3).
 
 use bytes::Bytes;
+use smpp::field::address::detect;
 use smpp::pdu::SubmitSm;
 use smpp::text::segment::{self, Split};
 use smpp::text::{self, Charset};
@@ -72,18 +73,6 @@ fn address(field: &str, digits: &str, configured: Option<(u8, u8)>) -> Result<Ad
     }
     let digits: CString<65> = digits.try_into().map_err(|_| invalid())?;
     Ok(Address { ton, npi, digits })
-}
-
-fn detect(address: &str) -> (Ton, Npi, &str) {
-    let digits = address.strip_prefix('+').unwrap_or(address);
-    let numeric = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
-    match (numeric, digits.len()) {
-        (true, _) if digits.len() < address.len() => (Ton::INTERNATIONAL, Npi::ISDN, digits),
-        (true, 8..=15) => (Ton::INTERNATIONAL, Npi::ISDN, digits),
-        (true, 3..=7) => (Ton::ABBREVIATED, Npi::UNKNOWN, digits),
-        (false, 1..=11) => (Ton::ALPHANUMERIC, Npi::UNKNOWN, address),
-        _ => (Ton::UNKNOWN, Npi::UNKNOWN, address),
-    }
 }
 
 fn encode(config: &SubmitConfig, content: &str) -> Result<(Charset, DataCoding, Vec<u8>), Unsendable> {
