@@ -16,6 +16,7 @@ pub mod config;
 mod embedded;
 pub mod gateway;
 pub mod model;
+pub mod smsc;
 pub mod store;
 pub mod telemetry;
 pub mod web;

@@ -1,0 +1,237 @@
+//! How a simulated SMSC behaves. Every key is a flag of `maybug sim` and a key of its script file, said once, here.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use smpp::{CommandStatus, MessageState};
+
+use super::values::{Account, BindModes, ErrorShare, Share, Span, States, duration, status_of};
+
+/// See the file's head. The default is an SMSC that takes everything and delivers it within a second.
+#[derive(Args, Clone, Debug, PartialEq)]
+pub struct SimulatorConfig {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:2775")]
+    pub listen: SocketAddr,
+    /// The system_id that we answer binds with
+    #[arg(long, value_name = "NAME", default_value = "maybug-sim")]
+    pub system_id: String,
+    /// SYSTEM_ID:PASSWORD that may bind, optionally with :tx, :rx, :trx or several joined by +; repeatable. Without
+    /// any, everybody may
+    #[arg(long = "account", value_name = "ID:PASSWORD")]
+    pub accounts: Vec<Account>,
+    /// Bind modes that are offered
+    #[arg(long, value_name = "MODES", default_value = "tx+rx+trx")]
+    pub bind_modes: BindModes,
+    /// Refuse every bind with this status
+    #[arg(long, value_name = "STATUS", value_parser = status_of)]
+    pub refuse_binds: Option<CommandStatus>,
+    /// Most connections at once; more are closed as they come
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub max_connections: usize,
+
+    /// How message ids look in responses
+    #[arg(long, value_enum, default_value_t)]
+    pub id_format: IdFormat,
+    /// How they look in receipts
+    #[arg(long, value_enum, default_value_t)]
+    pub receipt_id_format: ReceiptIdFormat,
+    /// Where a receipt says what it says
+    #[arg(long, value_enum, default_value_t)]
+    pub receipts: ReceiptForm,
+    /// Final state of messages, or several with weights: delivrd:90,undeliv:10
+    #[arg(long, value_name = "STATES", default_value = "delivrd")]
+    pub state: States,
+    /// From the submit to its final state and receipt, fixed or a range: 1s, 200ms-5s
+    #[arg(long, value_name = "SPAN", default_value = "1s")]
+    pub receipt_delay: Span,
+    /// Most receipts and MOs kept per account until it takes them; the oldest are dropped and counted
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub backlog: usize,
+    /// From a delivery that was refused for now to its next try
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
+    pub retry_delay: Duration,
+    /// Finished messages remembered per account for query_sm
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub remember: usize,
+
+    /// Answer this share of submits with an error, SHARE:STATUS; repeatable
+    #[arg(long = "error", value_name = "SHARE:STATUS")]
+    pub errors: Vec<ErrorShare>,
+    /// Answer ESME_RTHROTTLED above this many submits a second and connection
+    #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]
+    pub throttle: Option<u32>,
+    /// Answer ESME_RMSGQFUL while this many messages of the account are on their way
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub queue_limit: usize,
+    /// From a submit to its response, fixed or a range
+    #[arg(long, value_name = "SPAN", default_value = "0s")]
+    pub response_delay: Span,
+    /// Share of submits that are taken but never answered
+    #[arg(long, value_name = "SHARE", default_value = "0")]
+    pub no_response: Share,
+    /// Answer ESME_RTHROTTLED when this many submits wait for their response
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub window_limit: usize,
+    /// Most deliveries sent on a connection without an answer
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = window)]
+    pub window: usize,
+
+    /// Cut each connection after this long
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub cut_every: Option<Duration>,
+    /// Cut each connection after this many requests
+    #[arg(long, value_name = "N")]
+    pub cut_after: Option<u64>,
+    /// Share of requests upon which the connection is cut
+    #[arg(long, value_name = "SHARE", default_value = "0")]
+    pub cut_rate: Share,
+    /// Leave enquire_link unanswered
+    #[arg(long)]
+    pub ignore_enquire_link: bool,
+    /// Send enquire_link after this long without a PDU; 0 never does
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub enquire_link: Duration,
+    /// Read at most this many octets a second from each connection
+    #[arg(long, value_name = "OCTETS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub read_rate: Option<u32>,
+    /// Make what is left to chance the same in every run
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+fn window(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a number from 1".to_owned()),
+        Ok(window) => Ok(window),
+    }
+}
+
+impl Default for SimulatorConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 2775)),
+            system_id: "maybug-sim".to_owned(),
+            accounts: Vec::new(),
+            bind_modes: BindModes::all(),
+            refuse_binds: None,
+            max_connections: 1000,
+            id_format: IdFormat::default(),
+            receipt_id_format: ReceiptIdFormat::default(),
+            receipts: ReceiptForm::default(),
+            state: States::always(MessageState::DELIVERED),
+            receipt_delay: Span::fixed(Duration::from_secs(1)),
+            backlog: 1_000_000,
+            retry_delay: Duration::from_secs(2),
+            remember: 10_000,
+            errors: Vec::new(),
+            throttle: None,
+            queue_limit: 1_000_000,
+            response_delay: Span::default(),
+            no_response: Share::default(),
+            window_limit: 10_000,
+            window: 10,
+            cut_every: None,
+            cut_after: None,
+            cut_rate: Share::default(),
+            ignore_enquire_link: false,
+            enquire_link: Duration::from_secs(30),
+            read_rate: None,
+            seed: None,
+        }
+    }
+}
+
+/// How message ids are written.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum IdFormat {
+    /// Digits.
+    #[default]
+    Decimal,
+    /// Lower-case hexadecimal without padding.
+    Hex,
+    /// A UUID.
+    Uuid,
+}
+
+/// How receipts write them.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ReceiptIdFormat {
+    /// As in the response.
+    #[default]
+    Same,
+    /// As ten digits, or more where it takes more.
+    Decimal,
+    /// In lower-case hexadecimal.
+    Hex,
+    /// As in the response, in upper case.
+    Upper,
+}
+
+/// Where a receipt says what it says.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ReceiptForm {
+    /// In its text (Appendix B) and in parameters.
+    #[default]
+    Both,
+    /// In its text alone.
+    Text,
+    /// In parameters alone.
+    Tlvs,
+    /// Nowhere: none are sent, whoever asks.
+    None,
+}
+
+/// A configuration that contradicts itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SimulatorConfigError {
+    /// UUIDs have no other base.
+    #[error("receipt-id-format decimal or hex does not go with id-format uuid")]
+    UuidBase,
+    /// It would not fit the bind response.
+    #[error("system-id has more than 15 characters or a NUL")]
+    SystemId,
+}
+
+impl SimulatorConfig {
+    /// Checks the values against each other.
+    ///
+    /// # Errors
+    /// The first contradiction.
+    pub fn check(&self) -> Result<(), SimulatorConfigError> {
+        let other_base = matches!(self.receipt_id_format, ReceiptIdFormat::Decimal | ReceiptIdFormat::Hex);
+        if self.id_format == IdFormat::Uuid && other_base {
+            return Err(SimulatorConfigError::UuidBase);
+        }
+        match smpp::CString::<16>::try_from(self.system_id.as_str()) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(SimulatorConfigError::SystemId),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        config: SimulatorConfig,
+    }
+
+    #[test]
+    fn no_flags_are_the_default() {
+        assert_eq!(Flags::parse_from(["sim"]).config, SimulatorConfig::default());
+    }
+
+    #[test]
+    fn uuids_have_no_other_base() {
+        let config = Flags::parse_from(["sim", "--id-format", "uuid", "--receipt-id-format", "hex"]).config;
+        assert_eq!(config.check(), Err(SimulatorConfigError::UuidBase));
+    }
+}

@@ -1,0 +1,351 @@
+//! One connection of an ESME: binds it, answers it, delivers to it, and fails it as configured.
+//!
+//! One task does all of it. What one read brought is answered in one write; delayed answers wait in a queue of the
+//! connection, receipts in the account's mailbox.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use fastrand::Rng;
+use smpp::net::{Direction, Driver};
+use smpp::pdu::{Bind, BindResp};
+use smpp::session::{Event, Ready, Role, Session, SessionConfig, answer_to};
+use smpp::text::content::Content;
+use smpp::{BindMode, CommandStatus, Pdu, SequenceNumber, StatusClass, Tag};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::config::SimulatorConfig;
+use super::faults::Faults;
+use super::mailbox::{Attempt, Mailbox};
+use super::observe::{Delivered, Observed};
+use super::paced::Paced;
+use super::shared::Shared;
+
+type Tap = Box<dyn FnMut(Direction, &[u8]) + Send>;
+
+/// See the file's head.
+pub(super) struct Connection {
+    pub(super) shared: Arc<Shared>,
+    pub(super) number: u64,
+    pub(super) config: Arc<SimulatorConfig>,
+    pub(super) driver: Driver<Paced<TcpStream>, Attempt, Tap>,
+    pub(super) faults: Faults,
+    /// The account, once bound.
+    pub(super) mailbox: Option<Arc<Mailbox>>,
+    changed: Option<watch::Receiver<()>>,
+    receives: bool,
+    delayed: BinaryHeap<Reverse<Delayed>>,
+    order: u64,
+    cuts: watch::Receiver<()>,
+    end: Option<End>,
+}
+
+/// How a connection ends.
+enum End {
+    /// The session is over, for this reason.
+    Closed(String),
+    /// It is dropped without a word.
+    Cut,
+}
+
+/// An answer that waits for its time.
+struct Delayed {
+    at: Instant,
+    order: u64,
+    sequence: SequenceNumber,
+    status: CommandStatus,
+    pdu: Pdu,
+}
+
+/// A delivery that was refused for now this often is given up.
+const MOST_TRIES: u32 = 20;
+
+impl Connection {
+    pub(super) fn new(shared: Arc<Shared>, number: u64, stream: TcpStream) -> Self {
+        let config = shared.config.load_full();
+        let now = tokio::time::Instant::now().into_std();
+        let session = Session::new(session_config(&config), now);
+        let tap: Tap = match shared.hooks.tap.clone() {
+            Some(tap) => Box::new(move |direction, octets| tap(number, direction, octets)),
+            None => Box::new(|_, _| {}),
+        };
+        let stream = Paced::new(stream, config.read_rate);
+        Self {
+            driver: Driver::new(stream, session, smpp::raw::DEFAULT_MAX_PDU_LEN, tap),
+            faults: Faults::new(Rng::with_seed(shared.seed.wrapping_add(number)), now),
+            cuts: shared.cuts.subscribe(),
+            shared,
+            number,
+            config,
+            mailbox: None,
+            changed: None,
+            receives: false,
+            delayed: BinaryHeap::new(),
+            order: 0,
+            end: None,
+        }
+    }
+
+    /// Serves the connection to its end.
+    pub(super) async fn serve(mut self) {
+        let cut_at = self.config.cut_every.map(|every| self.driver.now() + every);
+        let mut stopping = false;
+        let end = loop {
+            self.config = self.shared.config.load_full();
+            self.answer_due();
+            self.deliver();
+            if let Some(end) = self.end.take() {
+                break end;
+            }
+            let wake = self.next_wake();
+            tokio::select! {
+                event = self.driver.event() => {
+                    self.handle(event);
+                    // The rest of what one read brought.
+                    while self.end.is_none() && let Some(event) = self.driver.session.poll_event() {
+                        self.handle(event);
+                    }
+                }
+                () = sleep_until(wake), if wake.is_some() => {}
+                () = changed(&mut self.changed), if self.changed.is_some() => {}
+                () = sleep_until(cut_at), if cut_at.is_some() => break End::Cut,
+                // The sender lives in `shared`.
+                _ = self.cuts.changed() => break End::Cut,
+                () = self.shared.stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    let now = self.driver.now();
+                    self.driver.session.unbind(now);
+                }
+            }
+        };
+        self.finish(end).await;
+    }
+
+    async fn finish(mut self, end: End) {
+        if let Some(mailbox) = &self.mailbox
+            && self.receives
+        {
+            mailbox.receivers.fetch_sub(1, Ordering::Relaxed);
+        }
+        let why = match end {
+            End::Closed(why) => {
+                self.driver.finish().await;
+                why
+            }
+            End::Cut => {
+                self.shared.counters.cuts.fetch_add(1, Ordering::Relaxed);
+                // What was sent and not answered is the next receiver's.
+                self.driver.session.handle_close();
+                while let Some(event) = self.driver.session.poll_event() {
+                    if let Event::Closed { outstanding, .. } = event
+                        && let Some(mailbox) = &self.mailbox
+                    {
+                        mailbox.put_back(outstanding.into_iter());
+                    }
+                }
+                "cut".to_owned()
+            }
+        };
+        let connection = self.number;
+        self.shared.observe(|| Observed::Closed { connection, why });
+    }
+
+    fn handle(&mut self, event: Event<Attempt>) {
+        match event {
+            Event::BindRequest { sequence, mode, bind } => self.bind(sequence, mode, &bind),
+            Event::Request { sequence, pdu } => self.request(sequence, pdu),
+            Event::Response { token, status, .. } => self.answered(token, status),
+            // Nobody knows whether it arrived; an SMSC tries again.
+            Event::Expired { token } => self.put_back(std::iter::once(token)),
+            Event::Closed { why, outstanding } => {
+                self.put_back(outstanding.into_iter());
+                self.end = Some(End::Closed(why.to_string()));
+            }
+            _ => {}
+        }
+    }
+
+    fn put_back(&self, attempts: impl DoubleEndedIterator<Item = Attempt>) {
+        if let Some(mailbox) = &self.mailbox {
+            mailbox.put_back(attempts);
+        }
+    }
+
+    fn bind(&mut self, sequence: SequenceNumber, mode: BindMode, bind: &Bind) {
+        let outcome = self.shared.accounts.admit(&self.config, mode, bind);
+        let status = outcome.as_ref().err().copied().unwrap_or(CommandStatus::ESME_ROK);
+        let mut response = BindResp::default();
+        if let Ok(mailbox) = outcome {
+            self.receives = mode != BindMode::Transmitter;
+            mailbox.receivers.fetch_add(usize::from(self.receives), Ordering::Relaxed);
+            self.changed = Some(mailbox.subscribe());
+            self.mailbox = Some(mailbox);
+            response.system_id = self.config.system_id.as_str().try_into().unwrap_or_default();
+            response.tlvs.push_integer(Tag::SC_INTERFACE_VERSION, 0x34);
+            self.shared.counters.binds.fetch_add(1, Ordering::Relaxed);
+        }
+        self.respond(sequence, status, &Pdu::BindResp(mode, response));
+        let connection = self.number;
+        self.shared.observe(|| Observed::Bind { connection, system_id: bind.system_id.to_text(), mode, status });
+    }
+
+    fn request(&mut self, sequence: SequenceNumber, pdu: Pdu) {
+        if self.faults.cuts(&self.config) {
+            self.end = Some(End::Cut);
+            return;
+        }
+        match &pdu {
+            Pdu::SubmitSm(_) | Pdu::SubmitMulti(_) | Pdu::DataSm(_) => self.submit(sequence, pdu),
+            Pdu::QuerySm(query) => self.query(sequence, query),
+            Pdu::CancelSm(cancel) => self.cancel(sequence, cancel),
+            Pdu::ReplaceSm(replace) => self.replace(sequence, replace),
+            _ => {
+                if let Some(answer) = answer_to(pdu.command_id()) {
+                    self.respond(sequence, CommandStatus::ESME_RINVCMDID, &answer);
+                }
+            }
+        }
+    }
+
+    /// Answers a submit, at once or when its time comes.
+    pub(super) fn respond_later(&mut self, sequence: SequenceNumber, status: CommandStatus, pdu: Pdu) {
+        if self.config.response_delay.is_zero() {
+            return self.respond(sequence, status, &pdu);
+        }
+        let at = self.driver.now() + self.config.response_delay.draw(&mut self.faults.rng);
+        self.order += 1;
+        self.delayed.push(Reverse(Delayed { at, order: self.order, sequence, status, pdu }));
+    }
+
+    pub(super) fn respond(&mut self, sequence: SequenceNumber, status: CommandStatus, pdu: &Pdu) {
+        let now = self.driver.now();
+        // It fails only once the session is over, and then nobody is there to be told.
+        let _ = self.driver.session.respond(now, sequence, status, pdu);
+    }
+
+    /// How many submits wait for their answer.
+    pub(super) fn waiting(&self) -> usize {
+        self.delayed.len()
+    }
+
+    fn answer_due(&mut self) {
+        if self.delayed.is_empty() {
+            return;
+        }
+        let now = self.driver.now();
+        while self.delayed.peek().is_some_and(|Reverse(delayed)| delayed.at <= now) {
+            if let Some(Reverse(Delayed { sequence, status, pdu, .. })) = self.delayed.pop() {
+                self.respond(sequence, status, &pdu);
+            }
+        }
+    }
+
+    /// Sends what is ready, as far as the window goes.
+    fn deliver(&mut self) {
+        let Some(mailbox) = &self.mailbox else { return };
+        let now = self.driver.now();
+        let max = match self.driver.session.ready(now) {
+            Ready::Now(max) => max,
+            _ => 0,
+        };
+        for attempt in mailbox.take(&self.config, &self.shared.ids, now, max) {
+            let delivery = attempt.delivery.clone();
+            if let Err(error) = self.driver.session.request(now, &delivery.pdu, attempt.clone()) {
+                tracing::debug!(%error, "a delivery waits");
+                mailbox.put_back(std::iter::once(attempt));
+            }
+        }
+    }
+
+    fn answered(&mut self, mut attempt: Attempt, status: CommandStatus) {
+        let Some(mailbox) = &self.mailbox else { return };
+        self.shared.counters.delivered(attempt.delivery.receipt_for.is_some(), status.is_ok());
+        let (connection, system_id) = (self.number, &mailbox.system_id);
+        self.shared.observe(|| delivered(connection, system_id, &attempt, status));
+        let again = matches!(status.class(), StatusClass::Temporary | StatusClass::SlowDown);
+        attempt.tries += 1;
+        if again && attempt.tries < MOST_TRIES {
+            mailbox.retry(self.driver.now() + self.config.retry_delay, attempt);
+        }
+    }
+
+    /// When something is due that no event announces.
+    fn next_wake(&mut self) -> Option<Instant> {
+        let answer = self.delayed.peek().map(|Reverse(delayed)| delayed.at);
+        // With a full window only an answer helps, and that is an event.
+        let due = self.mailbox.as_ref().and_then(|mailbox| mailbox.next_due());
+        answer.into_iter().chain(due).min()
+    }
+}
+
+fn session_config(config: &SimulatorConfig) -> SessionConfig {
+    SessionConfig {
+        role: Role::Smsc,
+        window: NonZeroUsize::new(config.window).unwrap_or(NonZeroUsize::MIN),
+        enquire_link_interval: (!config.enquire_link.is_zero()).then_some(config.enquire_link),
+        // `window_limit` bounds what waits for an answer, and leaves out what will never be answered.
+        max_unanswered: NonZeroUsize::MAX,
+        answers_enquire_link: !config.ignore_enquire_link,
+        ..SessionConfig::default()
+    }
+}
+
+fn delivered(connection: u64, system_id: &str, attempt: &Attempt, status: CommandStatus) -> Observed {
+    let pdu = &attempt.delivery.pdu;
+    let (from, to) = match pdu {
+        Pdu::DeliverSm(pdu) => (pdu.source.digits.to_text(), pdu.destination.digits.to_text()),
+        _ => Default::default(),
+    };
+    Observed::Delivered(Box::new(Delivered {
+        connection,
+        system_id: system_id.to_owned(),
+        receipt_for: attempt.delivery.receipt_for.clone(),
+        from,
+        to,
+        text: Content::of(pdu).and_then(Result::ok).and_then(|content| content.text()),
+        status,
+    }))
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn changed(receiver: &mut Option<watch::Receiver<()>>) {
+    let changed = match receiver {
+        Some(receiver) => receiver.changed().await,
+        None => std::future::pending().await,
+    };
+    if changed.is_err() {
+        // The account is gone, which outlives its connections.
+        std::future::pending().await
+    }
+}
+
+impl Ord for Delayed {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+impl PartialOrd for Delayed {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Delayed {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Delayed {}

@@ -1,0 +1,313 @@
+//! One account of the simulator: its messages, when they end, and what waits for a receiver of it.
+//!
+//! Shared by all connections of the account, so that a receipt reaches whichever is bound as receiver, and waits while
+//! none is. Time comes from the caller; whatever is due is worked off by whoever looks next.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering as Memory};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use smpp::pdu::DeliverSm;
+use smpp::text::content::Content;
+use smpp::text::reassemble::{Outcome, Reassembler, Segment};
+use smpp::{Address, MessageState, Pdu};
+use tokio::sync::watch;
+
+use super::config::SimulatorConfig;
+use super::ids::{Ids, Number};
+use super::messages::{Message, Messages};
+use super::receipts::receipt;
+
+/// A deliver_sm for an account.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) pdu: Pdu,
+    /// The id that it is a receipt for; `None` for an MO.
+    pub(super) receipt_for: Option<String>,
+}
+
+/// A delivery under way, and how often it was tried.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) delivery: Arc<Delivery>,
+    pub(super) tries: u32,
+}
+
+/// See the file's head.
+pub(super) struct Mailbox {
+    pub(super) system_id: String,
+    /// Connections that may receive.
+    pub(super) receivers: AtomicUsize,
+    inner: Mutex<Inner>,
+    /// Told when there may be something to take earlier than was known.
+    changed: watch::Sender<()>,
+}
+
+struct Inner {
+    messages: Messages,
+    due: BinaryHeap<Reverse<Due>>,
+    order: u64,
+    ready: VecDeque<Attempt>,
+    dropped: u64,
+    segments: Reassembler<()>,
+}
+
+/// Something that happens at a time.
+struct Due {
+    at: Instant,
+    order: u64,
+    what: What,
+}
+
+enum What {
+    Finish(Number),
+    Deliver(Attempt),
+}
+
+/// Incomplete long messages are given up after this.
+const SEGMENTS_WAIT: Duration = Duration::from_secs(300);
+/// Most incomplete long messages kept for an account.
+const INCOMPLETE: usize = 10_000;
+
+impl Mailbox {
+    pub(super) fn new(system_id: &str) -> Self {
+        Self {
+            system_id: system_id.to_owned(),
+            receivers: AtomicUsize::new(0),
+            inner: Mutex::new(Inner {
+                messages: Messages::default(),
+                due: BinaryHeap::new(),
+                order: 0,
+                ready: VecDeque::new(),
+                dropped: 0,
+                segments: Reassembler::new(SEGMENTS_WAIT, INCOMPLETE),
+            }),
+            changed: watch::Sender::new(()),
+        }
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    pub(super) fn has_receiver(&self) -> bool {
+        self.receivers.load(Memory::Relaxed) > 0
+    }
+
+    /// Takes a message that will be finished at `at`, unless too many are on their way.
+    pub(super) fn accept(&self, limit: usize, number: Number, message: Message, at: Instant) -> bool {
+        let mut inner = self.lock();
+        if inner.messages.on_their_way() >= limit {
+            return false;
+        }
+        inner.messages.insert(number, message);
+        let first = inner.schedule(at, What::Finish(number));
+        drop(inner);
+        if first {
+            self.changed.send_replace(());
+        }
+        true
+    }
+
+    /// Queues a delivery; the oldest makes room when there are too many.
+    pub(super) fn post(&self, config: &SimulatorConfig, delivery: Delivery) {
+        self.lock().ready(config, delivery);
+        self.changed.send_replace(());
+    }
+
+    /// Works off what is due and takes up to `max` deliveries.
+    pub(super) fn take(&self, config: &SimulatorConfig, ids: &Ids, now: Instant, max: usize) -> Vec<Attempt> {
+        let mut inner = self.lock();
+        let moved = inner.advance(config, ids, now);
+        let count = max.min(inner.ready.len());
+        let taken = inner.ready.drain(..count).collect();
+        let left = !inner.ready.is_empty();
+        drop(inner);
+        if moved && left {
+            self.changed.send_replace(());
+        }
+        taken
+    }
+
+    /// Gives back what was lost with a connection, first in line.
+    pub(super) fn put_back(&self, attempts: impl DoubleEndedIterator<Item = Attempt>) {
+        let mut inner = self.lock();
+        attempts.rev().for_each(|attempt| inner.ready.push_front(attempt));
+        drop(inner);
+        self.changed.send_replace(());
+    }
+
+    /// Tries again at a time.
+    pub(super) fn retry(&self, at: Instant, attempt: Attempt) {
+        if self.lock().schedule(at, What::Deliver(attempt)) {
+            self.changed.send_replace(());
+        }
+    }
+
+    /// When there is something to work off.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.lock().due.peek().map(|Reverse(due)| due.at)
+    }
+
+    /// State and final date of a message of `source`'s.
+    pub(super) fn query(
+        &self,
+        config: &SimulatorConfig,
+        ids: &Ids,
+        now: Instant,
+        number: Number,
+        source: &Address,
+    ) -> Option<(MessageState, Option<DateTime<Utc>>)> {
+        let mut inner = self.lock();
+        inner.advance(config, ids, now);
+        let message = inner.messages.find(number).filter(|message| message.source.digits == source.digits)?;
+        Some((message.state, message.finished))
+    }
+
+    /// Whether the account knows a message.
+    pub(super) fn knows(&self, number: Number) -> bool {
+        self.lock().messages.find(number).is_some()
+    }
+
+    /// Deletes messages on their way, which gives receipts; how many there were.
+    pub(super) fn cancel(&self, config: &SimulatorConfig, ids: &Ids, now: Instant, which: Which<'_>) -> usize {
+        let mut inner = self.lock();
+        inner.advance(config, ids, now);
+        let numbers = match which {
+            Which::One(number, source) => {
+                let own = inner.messages.find(number).is_some_and(|message| message.source.digits == source.digits);
+                if own { vec![number] } else { Vec::new() }
+            }
+            Which::Between(source, destination) => inner.messages.between(source, destination),
+        };
+        let finished = numbers.into_iter().filter(|number| {
+            inner.finish(config, ids, *number, Some(MessageState::DELETED))
+        });
+        let count = finished.count();
+        drop(inner);
+        self.changed.send_replace(());
+        count
+    }
+
+    /// Gives a message on its way another text; whether there was one.
+    pub(super) fn replace(&self, number: Number, source: &Address, change: impl FnOnce(&mut Message)) -> bool {
+        let mut inner = self.lock();
+        let message = inner.messages.on_its_way(number).filter(|message| message.source.digits == source.digits);
+        message.map(change).is_some()
+    }
+
+    /// Takes a segment; the whole text and how many segments it had, once the last has come.
+    pub(super) fn join(
+        &self,
+        now: Instant,
+        source: &Address,
+        destination: &Address,
+        content: &Content,
+    ) -> Option<(Content, usize)> {
+        let concat = content.concat.filter(|concat| concat.total > 1)?;
+        let mut inner = self.lock();
+        while inner.segments.take_expired(now).is_some() {}
+        let segment = Segment {
+            source: source.clone(),
+            destination: destination.clone(),
+            concat,
+            data_coding: content.data_coding,
+            text: content.octets.clone(),
+            token: (),
+        };
+        let Outcome::Complete(segments) = inner.segments.push(now, segment) else { return None };
+        // Octets are joined before they are read: a sender may have cut a character in two.
+        let octets: Vec<u8> = segments.iter().flat_map(|segment| segment.text.iter().copied()).collect();
+        Some((Content { octets: octets.into(), concat: None, udh: None, ..*content }, segments.len()))
+    }
+
+    /// Deliveries dropped because too many waited.
+    pub(super) fn dropped(&self) -> u64 {
+        self.lock().dropped
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing below panics while it holds the lock; if it did, the account would still be worth serving.
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// What a cancel_sm names.
+#[derive(Clone, Copy)]
+pub(super) enum Which<'a> {
+    One(Number, &'a Address),
+    Between(&'a Address, &'a Address),
+}
+
+impl Inner {
+    /// Whether it is the first thing that will happen.
+    fn schedule(&mut self, at: Instant, what: What) -> bool {
+        let first = self.due.peek().is_none_or(|Reverse(due)| at < due.at);
+        self.order += 1;
+        self.due.push(Reverse(Due { at, order: self.order, what }));
+        first
+    }
+
+    /// Works off what is due; whether anything became ready.
+    fn advance(&mut self, config: &SimulatorConfig, ids: &Ids, now: Instant) -> bool {
+        let before = self.ready.len();
+        while self.due.peek().is_some_and(|Reverse(due)| due.at <= now) {
+            match self.due.pop().map(|Reverse(due)| due.what) {
+                Some(What::Finish(number)) => {
+                    self.finish(config, ids, number, None);
+                }
+                Some(What::Deliver(attempt)) => self.ready.push_back(attempt),
+                None => break,
+            }
+        }
+        self.ready.len() > before
+    }
+
+    fn finish(&mut self, config: &SimulatorConfig, ids: &Ids, number: Number, state: Option<MessageState>) -> bool {
+        let done = Utc::now();
+        let Some(message) = self.messages.finish(number, state, done, config.remember) else { return false };
+        let id = ids.receipt_text(config, number);
+        let receipts = message.destinations().filter_map(|to| receipt(config, &id, message, to, done));
+        for receipt in receipts.collect::<Vec<_>>() {
+            self.ready(config, Delivery::receipt(receipt, &id));
+        }
+        true
+    }
+
+    fn ready(&mut self, config: &SimulatorConfig, delivery: Delivery) {
+        while self.ready.len() >= config.backlog.max(1) {
+            self.ready.pop_front();
+            self.dropped += 1;
+        }
+        self.ready.push_back(Attempt { delivery: Arc::new(delivery), tries: 0 });
+    }
+}
+
+impl Delivery {
+    fn receipt(pdu: DeliverSm, id: &str) -> Self {
+        Self { pdu: pdu.into(), receipt_for: Some(id.to_owned()) }
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Due {}
