@@ -70,6 +70,24 @@ pub(super) struct SubmitConfig {
     pub(super) segment_octets: Option<usize>,
 }
 
+impl Default for SubmitConfig {
+    fn default() -> Self {
+        Self {
+            service_type: String::new(),
+            source: None,
+            destination: None,
+            esm_class: EsmClass::default(),
+            protocol_id: 0,
+            priority_flag: 0,
+            validity_period: String::new(),
+            registered_delivery: None,
+            encoding: Encoding::Auto,
+            long: Long::Segments(Split::Udh8),
+            segment_octets: None,
+        }
+    }
+}
+
 /// How text is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {

@@ -22,6 +22,7 @@ pub use self::config::EsmeConfig;
 use self::incoming::Incoming;
 use self::link::Link;
 use self::outgoing::Outgoing;
+pub use self::submit::{Unsendable, to_submit_sm};
 use super::{Intake, Setup, StatusReport};
 use crate::model::{JsonObject, Level};
 

@@ -8,12 +8,39 @@ use smpp::ussd::{ServiceOp, SessionInfo, Ussd};
 use smpp::{Address, CString, DataCoding, EsmClass, Npi, Pdu, RegisteredDelivery, ShortMessage, Tag, Tlvs, Ton};
 
 use super::config::{Encoding, Long, SubmitConfig};
-use crate::model::{Outbound, SessionEvent};
+use crate::model::{JsonObject, MessageId, Outbound, Priority, SessionEvent, Timestamp};
 
 /// Why an MT cannot be sent over this bind; the reason of its nack.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Unsendable(pub(super) String);
+pub struct Unsendable(pub String);
+
+/// The PDUs of a text, as a channel without any settings would send it.
+///
+/// # Errors
+/// [`Unsendable`] says why there are none.
+pub fn to_submit_sm(to: &str, from: Option<&str>, text: &str, receipt: bool) -> Result<Vec<Pdu>, Unsendable> {
+    let config = SubmitConfig { registered_delivery: Some(receipt), ..SubmitConfig::default() };
+    let message = Outbound {
+        id: MessageId::mint(),
+        channel: "".into(),
+        to: to.to_owned(),
+        from: from.map(ToOwned::to_owned),
+        group: None,
+        content: text.to_owned(),
+        reply_to: None,
+        session_event: None,
+        priority: Priority::BULK,
+        channel_data: JsonObject::new(),
+        transport_type: None,
+        transport_metadata: JsonObject::new(),
+        provider: None,
+        event_url: None,
+        event_auth_token: None,
+        accepted_at: Timestamp::now(),
+    };
+    to_pdus(&config, &message, fastrand::u16(..))
+}
 
 /// The PDUs of one MT, in order; `reference` joins its segments.
 pub(super) fn to_pdus(config: &SubmitConfig, message: &Outbound, reference: u16) -> Result<Vec<Pdu>, Unsendable> {
@@ -182,7 +209,6 @@ pub(super) fn message_id(response: &Pdu) -> Option<String> {
 mod tests {
     use super::*;
     use crate::channel::esme::config::EsmeConfig;
-    use crate::model::{JsonObject, MessageId, Priority, Timestamp};
 
     fn message(to: &str, from: Option<&str>, content: &str) -> Outbound {
         Outbound {
