@@ -11,11 +11,14 @@
 //! Invariants: a message is answered or acknowledged only once it is durable; nothing unbounded sits between
 //! socket and disk; no global state, so that ten servers run in one test.
 
+pub mod api;
 pub mod channel;
+pub mod cli;
 pub mod config;
 mod embedded;
 pub mod gateway;
 pub mod model;
+pub mod server;
 pub mod smsc;
 pub mod store;
 pub mod telemetry;

@@ -2,15 +2,14 @@
 //!
 //! The shortest example of a channel type, and a safe target for whoever writes an application.
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Arrival, ConfigError, Fate, Intake, Outcome, Setup};
 use crate::model::{DeliveryStatus, Inbound, JsonObject, Level, MessageId, SmscMessageId, Timestamp};
 use crate::store::Delivery;
 
 /// What a loopback channel may be told.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default)]
 pub struct LoopbackConfig {
     /// Whether each MT comes back as an MO from its destination to its source.
     pub echo: bool,
@@ -22,8 +21,12 @@ impl LoopbackConfig {
     /// # Errors
     /// [`ConfigError`] names the key.
     pub fn parse(config: &JsonObject) -> Result<Self, ConfigError> {
-        serde_path_to_error::deserialize(serde_json::Value::Object(config.clone()))
-            .map_err(|error| ConfigError { key: error.path().to_string(), message: format!("Field {error}") })
+        ConfigError::check_keys(config, &["echo"])?;
+        match config.get("echo") {
+            None | Some(Value::Null) => Ok(Self::default()),
+            Some(Value::Bool(echo)) => Ok(Self { echo: *echo }),
+            Some(_) => Err(ConfigError::new("echo", "Field 'echo' is not true or false")),
+        }
     }
 }
 

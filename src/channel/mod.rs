@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::config::nearest;
 use crate::model::{ChannelId, DeliveryStatus, Inbound, JsonObject, Level, Outbound, SmscMessageId, Timestamp};
 use crate::store::{PartId, Store, Ticket};
 use crate::telemetry::ChannelLog;
@@ -143,6 +144,24 @@ pub struct ConfigError {
     pub key: String,
     /// A sentence that names the key: `Missing required config field 'system_id'`.
     pub message: String,
+}
+
+impl ConfigError {
+    /// A key that is wrong, and how.
+    #[must_use]
+    pub fn new(key: &str, message: impl Into<String>) -> Self {
+        Self { key: key.to_owned(), message: message.into() }
+    }
+
+    /// That every key is one of the known ones.
+    ///
+    /// # Errors
+    /// Names the first unknown key and the known one that is most like it.
+    pub fn check_keys(config: &JsonObject, known: &[&str]) -> Result<(), Self> {
+        let Some(key) = config.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
+        let hint = nearest(key, known).map(|known| format!(", did you mean '{known}'?")).unwrap_or_default();
+        Err(Self::new(key, format!("Unknown config field '{key}'{hint}")))
+    }
 }
 
 /// Told to a running channel when it must stop: it finishes what is in flight up to its deadline, unbinds, ends.

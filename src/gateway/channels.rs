@@ -42,6 +42,21 @@ impl Gateway {
         self.define(channel, &mut running).await
     }
 
+    /// Defines a channel under an id of the caller's, or replaces the one that has it, and starts it.
+    ///
+    /// # Errors
+    /// [`GatewayError`]; nothing has changed then.
+    pub async fn put_channel(
+        &self,
+        id: &ChannelId,
+        properties: JsonObject,
+    ) -> Result<Arc<ChannelProperties>, GatewayError> {
+        let channel = ChannelProperties { id: id.clone(), properties };
+        check(&channel)?;
+        let mut running = self.0.running.lock().await;
+        self.define(channel, &mut running).await
+    }
+
     /// Replaces the given top-level properties of a channel. A secret that comes back masked has not changed.
     ///
     /// # Errors

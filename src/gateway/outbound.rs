@@ -67,6 +67,14 @@ impl Gateway {
         Ok(message)
     }
 
+    /// That messages can be sent on a channel at all.
+    ///
+    /// # Errors
+    /// [`GatewayError::ChannelNotFound`], [`GatewayError::Usage`].
+    pub fn require_destination(&self, channel: &ChannelId) -> Result<(), GatewayError> {
+        require_destination(&*self.channel(channel)?)
+    }
+
     /// The MO that a draft answers, if it names one that can be.
     fn resolve_reply(&self, channel: &ChannelId, draft: &Draft) -> Result<Option<Inbound>, GatewayError> {
         let Some(ReplyTo(named)) = &draft.reply_to else { return Ok(None) };
@@ -87,7 +95,7 @@ impl Gateway {
 }
 
 /// A channel that nobody could receive from takes no messages (Junebug reference §2.7); the key alone counts.
-pub(super) fn require_destination(properties: &ChannelProperties) -> Result<(), GatewayError> {
+fn require_destination(properties: &ChannelProperties) -> Result<(), GatewayError> {
     if ["mo_url", "amqp_queue"].iter().any(|key| properties.properties.contains_key(*key)) {
         return Ok(());
     }

@@ -3,20 +3,39 @@
 //! Without configured accounts everybody may, and whoever binds first under a name has an account of that name.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use smpp::pdu::Bind;
 use smpp::{BindMode, CommandStatus};
 
 use super::config::SimulatorConfig;
-use super::mailbox::Mailbox;
+use super::mailbox::{Delivery, Mailbox};
 
 /// See the file's head.
-#[derive(Default)]
-pub(super) struct Accounts(Mutex<BTreeMap<String, Arc<Mailbox>>>);
+pub(super) struct Accounts(Mutex<Inner>);
+
+struct Inner {
+    mailboxes: BTreeMap<String, Arc<Mailbox>>,
+    /// For whoever receives first.
+    waiting: Mailbox,
+}
 
 /// Most names that may bind when everybody may.
 const MOST_ACCOUNTS: usize = 10_000;
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self(Mutex::new(Inner { mailboxes: BTreeMap::new(), waiting: Mailbox::new("") }))
+    }
+}
+
+impl Inner {
+    fn of(&mut self, system_id: &str) -> Arc<Mailbox> {
+        let mailbox = || Arc::new(Mailbox::new(system_id));
+        self.mailboxes.entry(system_id.to_owned()).or_insert_with(mailbox).clone()
+    }
+}
 
 impl Accounts {
     /// The mailbox of whoever asks to bind, or why not.
@@ -26,7 +45,7 @@ impl Accounts {
         mode: BindMode,
         bind: &Bind,
     ) -> Result<Arc<Mailbox>, CommandStatus> {
-        if let Some(status) = config.refuse_binds {
+        if let Some(status) = config.refuse_bind {
             return Err(status);
         }
         let system_id = bind.system_id.to_text();
@@ -43,33 +62,41 @@ impl Accounts {
             return Err(CommandStatus::ESME_RBINDFAIL);
         }
         let mut all = self.lock();
-        if all.len() >= MOST_ACCOUNTS && !all.contains_key(&system_id) {
+        if all.mailboxes.len() >= MOST_ACCOUNTS && !all.mailboxes.contains_key(&system_id) {
             return Err(CommandStatus::ESME_RBINDFAIL);
         }
-        let mailbox = all.entry(system_id).or_insert_with_key(|system_id| Arc::new(Mailbox::new(system_id)));
-        Ok(mailbox.clone())
+        Ok(all.of(&system_id))
     }
 
-    /// The mailbox of this name; without a name the first that has a receiver, or else the first.
-    pub(super) fn find(&self, config: &SimulatorConfig, system_id: Option<&str>) -> Option<Arc<Mailbox>> {
+    /// Posts to the account of this name; without a name to the first that has a receiver, and while there is none, to
+    /// the first that will have one.
+    pub(super) fn post(&self, config: &SimulatorConfig, system_id: Option<&str>, delivery: Delivery) {
         let mut all = self.lock();
-        // Configured accounts exist before anybody binds.
-        for account in &config.accounts {
-            let mailbox = || Arc::new(Mailbox::new(&account.system_id));
-            all.entry(account.system_id.clone()).or_insert_with(mailbox);
-        }
-        match system_id {
-            Some(system_id) => all.get(system_id).cloned(),
-            None => all.values().find(|mailbox| mailbox.has_receiver()).or_else(|| all.values().next()).cloned(),
-        }
+        let mailbox = match system_id {
+            Some(system_id) => all.of(system_id),
+            None => match all.mailboxes.values().find(|mailbox| mailbox.has_receiver()) {
+                Some(mailbox) => mailbox.clone(),
+                None => return all.waiting.post(config, delivery),
+            },
+        };
+        mailbox.post(config, delivery);
+    }
+
+    /// A connection of this account receives from now on.
+    pub(super) fn receives(&self, config: &SimulatorConfig, mailbox: &Mailbox) {
+        // Counted under the lock, so that nothing is left waiting for the first receiver.
+        let all = self.lock();
+        mailbox.receivers.fetch_add(1, Ordering::Relaxed);
+        all.waiting.move_to(config, mailbox);
     }
 
     /// Deliveries dropped because too many waited.
     pub(super) fn dropped(&self) -> u64 {
-        self.lock().values().map(|mailbox| mailbox.dropped()).sum()
+        let all = self.lock();
+        all.mailboxes.values().map(|mailbox| mailbox.dropped()).sum::<u64>() + all.waiting.dropped()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Mailbox>>> {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

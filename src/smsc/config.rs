@@ -1,19 +1,15 @@
 //! How a simulated SMSC behaves. Every key is a flag of `maybug sim` and a key of its script file, said once, here.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use smpp::{CommandStatus, MessageState};
 
-use super::values::{Account, BindModes, ErrorShare, Share, Span, States, duration, status_of};
+use super::values::{Account, BindModes, Span, duration, error_share, share, status_of, weighted_state};
 
-/// See the file's head. The default is an SMSC that takes everything and delivers it within a second.
+/// See the file's head. The default is an SMSC that takes everything and delivers it at once.
 #[derive(Args, Clone, Debug, PartialEq)]
 pub struct SimulatorConfig {
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:2775")]
-    pub listen: SocketAddr,
     /// The system_id that we answer binds with
     #[arg(long, value_name = "NAME", default_value = "maybug-sim")]
     pub system_id: String,
@@ -26,7 +22,7 @@ pub struct SimulatorConfig {
     pub bind_modes: BindModes,
     /// Refuse every bind with this status
     #[arg(long, value_name = "STATUS", value_parser = status_of)]
-    pub refuse_binds: Option<CommandStatus>,
+    pub refuse_bind: Option<CommandStatus>,
     /// Most connections at once; more are closed as they come
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub max_connections: usize,
@@ -34,17 +30,17 @@ pub struct SimulatorConfig {
     /// How message ids look in responses
     #[arg(long, value_enum, default_value_t)]
     pub id_format: IdFormat,
-    /// How they look in receipts
+    /// How they look in receipts; as in responses when absent
+    #[arg(long, value_enum)]
+    pub receipt_id_format: Option<IdFormat>,
+    /// Where receipts say what they say
     #[arg(long, value_enum, default_value_t)]
-    pub receipt_id_format: ReceiptIdFormat,
-    /// Where a receipt says what it says
-    #[arg(long, value_enum, default_value_t)]
-    pub receipts: ReceiptForm,
+    pub receipt_form: ReceiptForm,
     /// Final state of messages, or several with weights: delivrd:90,undeliv:10
-    #[arg(long, value_name = "STATES", default_value = "delivrd")]
-    pub state: States,
+    #[arg(long, value_name = "STATE[:WEIGHT],...", default_value = "delivrd", value_delimiter = ',', value_parser = weighted_state)]
+    pub states: Vec<(MessageState, u32)>,
     /// From the submit to its final state and receipt, fixed or a range: 1s, 200ms-5s
-    #[arg(long, value_name = "SPAN", default_value = "1s")]
+    #[arg(long, value_name = "SPAN", default_value = "0s")]
     pub receipt_delay: Span,
     /// Most receipts and MOs kept per account until it takes them; the oldest are dropped and counted
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
@@ -57,8 +53,8 @@ pub struct SimulatorConfig {
     pub remember: usize,
 
     /// Answer this share of submits with an error, SHARE:STATUS; repeatable
-    #[arg(long = "error", value_name = "SHARE:STATUS")]
-    pub errors: Vec<ErrorShare>,
+    #[arg(long = "error", value_name = "SHARE:STATUS", value_parser = error_share)]
+    pub errors: Vec<(f64, CommandStatus)>,
     /// Answer ESME_RTHROTTLED above this many submits a second and connection
     #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]
     pub throttle: Option<u32>,
@@ -69,13 +65,13 @@ pub struct SimulatorConfig {
     #[arg(long, value_name = "SPAN", default_value = "0s")]
     pub response_delay: Span,
     /// Share of submits that are taken but never answered
-    #[arg(long, value_name = "SHARE", default_value = "0")]
-    pub no_response: Share,
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    pub no_response: f64,
     /// Answer ESME_RTHROTTLED when this many submits wait for their response
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub window_limit: usize,
     /// Most deliveries sent on a connection without an answer
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = window)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = window)]
     pub window: usize,
 
     /// Cut each connection after this long
@@ -85,8 +81,8 @@ pub struct SimulatorConfig {
     #[arg(long, value_name = "N")]
     pub cut_after: Option<u64>,
     /// Share of requests upon which the connection is cut
-    #[arg(long, value_name = "SHARE", default_value = "0")]
-    pub cut_rate: Share,
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    pub cut_rate: f64,
     /// Leave enquire_link unanswered
     #[arg(long)]
     pub ignore_enquire_link: bool,
@@ -111,17 +107,16 @@ fn window(text: &str) -> Result<usize, String> {
 impl Default for SimulatorConfig {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 2775)),
             system_id: "maybug-sim".to_owned(),
             accounts: Vec::new(),
             bind_modes: BindModes::all(),
-            refuse_binds: None,
+            refuse_bind: None,
             max_connections: 1000,
             id_format: IdFormat::default(),
-            receipt_id_format: ReceiptIdFormat::default(),
-            receipts: ReceiptForm::default(),
-            state: States::always(MessageState::DELIVERED),
-            receipt_delay: Span::fixed(Duration::from_secs(1)),
+            receipt_id_format: None,
+            receipt_form: ReceiptForm::default(),
+            states: vec![(MessageState::DELIVERED, 1)],
+            receipt_delay: Span::default(),
             backlog: 1_000_000,
             retry_delay: Duration::from_secs(2),
             remember: 10_000,
@@ -129,12 +124,12 @@ impl Default for SimulatorConfig {
             throttle: None,
             queue_limit: 1_000_000,
             response_delay: Span::default(),
-            no_response: Share::default(),
+            no_response: 0.0,
             window_limit: 10_000,
-            window: 10,
+            window: 100,
             cut_every: None,
             cut_after: None,
-            cut_rate: Share::default(),
+            cut_rate: 0.0,
             ignore_enquire_link: false,
             enquire_link: Duration::from_secs(30),
             read_rate: None,
@@ -146,40 +141,28 @@ impl Default for SimulatorConfig {
 /// How message ids are written.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum IdFormat {
-    /// Digits.
+    /// Lower-case hexadecimal digits, without padding
     #[default]
-    Decimal,
-    /// Lower-case hexadecimal without padding.
     Hex,
-    /// A UUID.
+    /// Upper-case hexadecimal digits, at least eight
+    UpperHex,
+    /// Decimal digits, at least ten
+    Decimal,
+    /// A UUID
     Uuid,
 }
 
-/// How receipts write them.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum ReceiptIdFormat {
-    /// As in the response.
-    #[default]
-    Same,
-    /// As ten digits, or more where it takes more.
-    Decimal,
-    /// In lower-case hexadecimal.
-    Hex,
-    /// As in the response, in upper case.
-    Upper,
-}
-
-/// Where a receipt says what it says.
+/// Where receipts say what they say.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ReceiptForm {
-    /// In its text (Appendix B) and in parameters.
+    /// In their text (Appendix B) and in optional parameters
     #[default]
     Both,
-    /// In its text alone.
+    /// In their text alone
     Text,
-    /// In parameters alone.
+    /// In optional parameters alone
     Tlvs,
-    /// Nowhere: none are sent, whoever asks.
+    /// Nowhere: none are sent, whoever asks
     None,
 }
 
@@ -187,8 +170,8 @@ pub enum ReceiptForm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SimulatorConfigError {
-    /// UUIDs have no other base.
-    #[error("receipt-id-format decimal or hex does not go with id-format uuid")]
+    /// UUIDs have no base.
+    #[error("id-format and receipt-id-format must both be uuid, or neither")]
     UuidBase,
     /// It would not fit the bind response.
     #[error("system-id has more than 15 characters or a NUL")]
@@ -201,8 +184,8 @@ impl SimulatorConfig {
     /// # Errors
     /// The first contradiction.
     pub fn check(&self) -> Result<(), SimulatorConfigError> {
-        let other_base = matches!(self.receipt_id_format, ReceiptIdFormat::Decimal | ReceiptIdFormat::Hex);
-        if self.id_format == IdFormat::Uuid && other_base {
+        let receipts = self.receipt_id_format.unwrap_or(self.id_format);
+        if (self.id_format == IdFormat::Uuid) != (receipts == IdFormat::Uuid) {
             return Err(SimulatorConfigError::UuidBase);
         }
         match smpp::CString::<16>::try_from(self.system_id.as_str()) {

@@ -20,9 +20,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::config::SimulatorConfig;
+use super::event::{SimEvent, shown};
 use super::faults::Faults;
 use super::mailbox::{Attempt, Mailbox};
-use super::observe::{Delivered, Observed};
 use super::paced::Paced;
 use super::shared::Shared;
 
@@ -70,7 +70,7 @@ impl Connection {
         let config = shared.config.load_full();
         let now = tokio::time::Instant::now().into_std();
         let session = Session::new(session_config(&config), now);
-        let tap: Tap = match shared.hooks.tap.clone() {
+        let tap: Tap = match shared.tap.clone() {
             Some(tap) => Box::new(move |direction, octets| tap(number, direction, octets)),
             None => Box::new(|_, _| {}),
         };
@@ -151,8 +151,10 @@ impl Connection {
                 "cut".to_owned()
             }
         };
-        let connection = self.number;
-        self.shared.observe(|| Observed::Closed { connection, why });
+        if let Some(mailbox) = self.mailbox {
+            let system_id = mailbox.system_id.clone();
+            self.shared.tell(|| SimEvent::Unbound { connection: self.number, system_id, why });
+        }
     }
 
     fn handle(&mut self, event: Event<Attempt>) {
@@ -182,7 +184,9 @@ impl Connection {
         let mut response = BindResp::default();
         if let Ok(mailbox) = outcome {
             self.receives = mode != BindMode::Transmitter;
-            mailbox.receivers.fetch_add(usize::from(self.receives), Ordering::Relaxed);
+            if self.receives {
+                self.shared.accounts.receives(&self.config, &mailbox);
+            }
             self.changed = Some(mailbox.subscribe());
             self.mailbox = Some(mailbox);
             response.system_id = self.config.system_id.as_str().try_into().unwrap_or_default();
@@ -190,8 +194,11 @@ impl Connection {
             self.shared.counters.binds.fetch_add(1, Ordering::Relaxed);
         }
         self.respond(sequence, status, &Pdu::BindResp(mode, response));
-        let connection = self.number;
-        self.shared.observe(|| Observed::Bind { connection, system_id: bind.system_id.to_text(), mode, status });
+        let (connection, system_id) = (self.number, bind.system_id.to_text());
+        self.shared.tell(|| match status.is_ok() {
+            true => SimEvent::Bound { connection, system_id, mode },
+            false => SimEvent::BindRefused { connection, system_id, mode, status },
+        });
     }
 
     fn request(&mut self, sequence: SequenceNumber, pdu: Pdu) {
@@ -266,7 +273,7 @@ impl Connection {
         let Some(mailbox) = &self.mailbox else { return };
         self.shared.counters.delivered(attempt.delivery.receipt_for.is_some(), status.is_ok());
         let (connection, system_id) = (self.number, &mailbox.system_id);
-        self.shared.observe(|| delivered(connection, system_id, &attempt, status));
+        self.shared.tell(|| delivered(connection, system_id, &attempt, status));
         let again = matches!(status.class(), StatusClass::Temporary | StatusClass::SlowDown);
         attempt.tries += 1;
         if again && attempt.tries < MOST_TRIES {
@@ -295,21 +302,22 @@ fn session_config(config: &SimulatorConfig) -> SessionConfig {
     }
 }
 
-fn delivered(connection: u64, system_id: &str, attempt: &Attempt, status: CommandStatus) -> Observed {
+fn delivered(connection: u64, system_id: &str, attempt: &Attempt, status: CommandStatus) -> SimEvent {
     let pdu = &attempt.delivery.pdu;
     let (from, to) = match pdu {
         Pdu::DeliverSm(pdu) => (pdu.source.digits.to_text(), pdu.destination.digits.to_text()),
         _ => Default::default(),
     };
-    Observed::Delivered(Box::new(Delivered {
+    SimEvent::Delivered {
         connection,
         system_id: system_id.to_owned(),
-        receipt_for: attempt.delivery.receipt_for.clone(),
+        receipt: attempt.delivery.receipt_for.is_some(),
+        id: attempt.delivery.receipt_for.clone(),
         from,
         to,
-        text: Content::of(pdu).and_then(Result::ok).and_then(|content| content.text()),
+        text: Content::of(pdu).and_then(Result::ok).as_ref().map(shown).unwrap_or_default(),
         status,
-    }))
+    }
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -6,6 +6,7 @@ use fastrand::Rng;
 use smpp::CommandStatus;
 
 use super::config::SimulatorConfig;
+use super::values::happens;
 
 /// The chance and the counts of one connection.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl Faults {
     /// Whether the connection is cut upon this request.
     pub(super) fn cuts(&mut self, config: &SimulatorConfig) -> bool {
         self.requests += 1;
-        config.cut_after.is_some_and(|limit| self.requests > limit) || config.cut_rate.happens(&mut self.rng)
+        config.cut_after.is_some_and(|limit| self.requests > limit) || happens(config.cut_rate, &mut self.rng)
     }
 
     /// What becomes of a submit while `waiting` others await their response.
@@ -47,14 +48,14 @@ impl Faults {
         // One draw for all statuses, so that their shares add up.
         if !config.errors.is_empty() {
             let mut drawn = self.rng.f64();
-            for error in &config.errors {
-                drawn -= error.share.0;
+            for (share, status) in &config.errors {
+                drawn -= share;
                 if drawn < 0.0 {
-                    return Verdict::Refuse(error.status);
+                    return Verdict::Refuse(*status);
                 }
             }
         }
-        if config.no_response.happens(&mut self.rng) { Verdict::TakeSilently } else { Verdict::Take }
+        if happens(config.no_response, &mut self.rng) { Verdict::TakeSilently } else { Verdict::Take }
     }
 
     fn too_fast(&mut self, config: &SimulatorConfig, now: Instant) -> bool {
@@ -72,7 +73,6 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smsc::values::Share;
 
     fn verdicts(config: &SimulatorConfig, seed: u64) -> Vec<Verdict> {
         let now = Instant::now();
@@ -82,8 +82,8 @@ mod tests {
 
     #[test]
     fn errors_come_in_their_shares_and_the_same_for_one_seed() {
-        let errors = vec!["0.1:ESME_RSYSERR".parse().unwrap(), "0.2:ESME_RMSGQFUL".parse().unwrap()];
-        let config = SimulatorConfig { errors, no_response: Share(0.5), ..SimulatorConfig::default() };
+        let errors = vec![(0.1, CommandStatus::ESME_RSYSERR), (0.2, CommandStatus::ESME_RMSGQFUL)];
+        let config = SimulatorConfig { errors, no_response: 0.5, ..SimulatorConfig::default() };
         let all = verdicts(&config, 1);
         let count = |verdict| all.iter().filter(|one| **one == verdict).count();
         assert!((70..130).contains(&count(Verdict::Refuse(CommandStatus::ESME_RSYSERR))));

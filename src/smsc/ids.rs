@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fastrand::Rng;
 use uuid::{Builder, Uuid};
 
-use super::config::{IdFormat, ReceiptIdFormat, SimulatorConfig};
+use super::config::{IdFormat, SimulatorConfig};
 
 /// The number of a message; its ids are ways of writing it.
 pub(super) type Number = u64;
@@ -33,20 +33,20 @@ impl Ids {
 
     /// As responses have it.
     pub(super) fn text(&self, config: &SimulatorConfig, number: Number) -> String {
-        match config.id_format {
-            IdFormat::Decimal => number.to_string(),
-            IdFormat::Hex => format!("{number:x}"),
-            IdFormat::Uuid => self.uuid(number).to_string(),
-        }
+        self.write(config.id_format, number)
     }
 
     /// As receipts have it.
     pub(super) fn receipt_text(&self, config: &SimulatorConfig, number: Number) -> String {
-        match config.receipt_id_format {
-            ReceiptIdFormat::Same => self.text(config, number),
-            ReceiptIdFormat::Decimal => format!("{number:010}"),
-            ReceiptIdFormat::Hex => format!("{number:x}"),
-            ReceiptIdFormat::Upper => self.text(config, number).to_ascii_uppercase(),
+        self.write(config.receipt_id_format.unwrap_or(config.id_format), number)
+    }
+
+    fn write(&self, format: IdFormat, number: Number) -> String {
+        match format {
+            IdFormat::Hex => format!("{number:x}"),
+            IdFormat::UpperHex => format!("{number:08X}"),
+            IdFormat::Decimal => format!("{number:010}"),
+            IdFormat::Uuid => self.uuid(number).to_string(),
         }
     }
 
@@ -55,7 +55,7 @@ impl Ids {
         let id = id.trim();
         match config.id_format {
             IdFormat::Decimal => id.parse().ok(),
-            IdFormat::Hex => Number::from_str_radix(id, 16).ok(),
+            IdFormat::Hex | IdFormat::UpperHex => Number::from_str_radix(id, 16).ok(),
             IdFormat::Uuid => {
                 let number = Uuid::parse_str(id).ok()?.as_u64_pair().1 & NUMBER_BITS;
                 (self.uuid(number).to_string() == id.to_ascii_lowercase()).then_some(number)
@@ -76,14 +76,14 @@ mod tests {
     fn every_format_reads_back_what_it_wrote() {
         let ids = Ids::new(&mut Rng::with_seed(3));
         let number = ids.mint();
-        for id_format in [IdFormat::Decimal, IdFormat::Hex, IdFormat::Uuid] {
+        for id_format in [IdFormat::Hex, IdFormat::UpperHex, IdFormat::Decimal, IdFormat::Uuid] {
             let config = SimulatorConfig { id_format, ..SimulatorConfig::default() };
             let text = ids.text(&config, number);
             assert_eq!(ids.number(&config, &text), Some(number), "{text}");
             assert_eq!(ids.number(&config, "zz"), None);
         }
         let hex = SimulatorConfig { id_format: IdFormat::Hex, ..SimulatorConfig::default() };
-        let padded = SimulatorConfig { receipt_id_format: ReceiptIdFormat::Decimal, ..hex.clone() };
+        let padded = SimulatorConfig { receipt_id_format: Some(IdFormat::Decimal), ..hex.clone() };
         assert_eq!(ids.receipt_text(&padded, number), format!("{number:010}"));
         assert!(ids.number(&hex, &ids.text(&hex, number).to_ascii_uppercase()).is_some());
     }

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use smpp::pdu::DeliverSm;
 use smpp::text::content::Content;
 use smpp::text::reassemble::{Outcome, Reassembler, Segment};
 use smpp::{Address, MessageState, Pdu};
@@ -114,8 +113,19 @@ impl Mailbox {
 
     /// Queues a delivery; the oldest makes room when there are too many.
     pub(super) fn post(&self, config: &SimulatorConfig, delivery: Delivery) {
-        self.lock().ready(config, delivery);
+        self.lock().ready(config, Attempt::first(delivery));
         self.changed.send_replace(());
+    }
+
+    /// Gives everything that is ready to another account.
+    pub(super) fn move_to(&self, config: &SimulatorConfig, other: &Self) {
+        let waiting = std::mem::take(&mut self.lock().ready);
+        if !waiting.is_empty() {
+            let mut inner = other.lock();
+            waiting.into_iter().for_each(|attempt| inner.ready(config, attempt));
+            drop(inner);
+            other.changed.send_replace(());
+        }
     }
 
     /// Works off what is due and takes up to `max` deliveries.
@@ -183,9 +193,8 @@ impl Mailbox {
             }
             Which::Between(source, destination) => inner.messages.between(source, destination),
         };
-        let finished = numbers.into_iter().filter(|number| {
-            inner.finish(config, ids, *number, Some(MessageState::DELETED))
-        });
+        let finished =
+            numbers.into_iter().filter(|number| inner.finish(config, ids, *number, Some(MessageState::DELETED)));
         let count = finished.count();
         drop(inner);
         self.changed.send_replace(());
@@ -272,23 +281,24 @@ impl Inner {
         let id = ids.receipt_text(config, number);
         let receipts = message.destinations().filter_map(|to| receipt(config, &id, message, to, done));
         for receipt in receipts.collect::<Vec<_>>() {
-            self.ready(config, Delivery::receipt(receipt, &id));
+            let delivery = Delivery { pdu: receipt.into(), receipt_for: Some(id.clone()) };
+            self.ready(config, Attempt::first(delivery));
         }
         true
     }
 
-    fn ready(&mut self, config: &SimulatorConfig, delivery: Delivery) {
+    fn ready(&mut self, config: &SimulatorConfig, attempt: Attempt) {
         while self.ready.len() >= config.backlog.max(1) {
             self.ready.pop_front();
             self.dropped += 1;
         }
-        self.ready.push_back(Attempt { delivery: Arc::new(delivery), tries: 0 });
+        self.ready.push_back(attempt);
     }
 }
 
-impl Delivery {
-    fn receipt(pdu: DeliverSm, id: &str) -> Self {
-        Self { pdu: pdu.into(), receipt_for: Some(id.to_owned()) }
+impl Attempt {
+    fn first(delivery: Delivery) -> Self {
+        Self { delivery: Arc::new(delivery), tries: 0 }
     }
 }
 

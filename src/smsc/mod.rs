@@ -6,37 +6,28 @@
 mod accounts;
 mod config;
 mod connection;
+mod event;
 mod faults;
 mod ids;
 mod mailbox;
 mod messages;
-mod mo;
-mod observe;
 mod paced;
+mod phone;
 mod receipts;
 mod shared;
 mod simulator;
 mod submits;
 mod values;
 
-pub use config::{IdFormat, ReceiptForm, ReceiptIdFormat, SimulatorConfig, SimulatorConfigError};
-pub use mo::{Mo, MoError};
-pub use observe::{Delivered, Observed, Observer, OctetTap, Recorder, Submit, Whole};
-pub use shared::{Counters, Hooks};
+pub use config::{IdFormat, ReceiptForm, SimulatorConfig, SimulatorConfigError};
+pub use event::{SimEvent, Whole};
+pub use phone::{PhoneError, PhoneMessage, PhoneOptions};
+pub use shared::{Counters, Tap};
 pub use simulator::{Simulator, StartError};
-pub use values::{Account, BindModes, ErrorShare, Share, Span, States, ValueError, duration, status_of};
+pub use values::{Account, BindModes, Span, ValueError, duration, error_share, share, status_of, weighted_state};
 
-/// The account that [`demo`] has: system_id and password.
-pub const DEMO_ACCOUNT: (&str, &str) = ("demo", "demo");
-
-/// The SMSC of `serve --demo`: one account on a free loopback port, everything delivered after a second.
+/// The simulated SMSC of `serve --demo`: receipts come after a second.
 #[must_use]
 pub fn demo() -> SimulatorConfig {
-    let (system_id, password) = DEMO_ACCOUNT;
-    let account = Account { system_id: system_id.to_owned(), password: password.to_owned(), modes: BindModes::all() };
-    SimulatorConfig {
-        listen: ([127, 0, 0, 1], 0).into(),
-        accounts: vec![account],
-        ..SimulatorConfig::default()
-    }
+    SimulatorConfig { receipt_delay: std::time::Duration::from_secs(1).into(), ..SimulatorConfig::default() }
 }

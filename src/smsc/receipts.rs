@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use smpp::pdu::DeliverSm;
-use smpp::receipt::{Receipt, receipt_text};
+use smpp::receipt::Receipt;
+use smpp::text::charset_of;
 use smpp::{Address, CString, EsmClass, MessageState, ShortMessage, Tag};
 
 use super::config::{ReceiptForm, SimulatorConfig};
@@ -18,7 +19,7 @@ pub(super) fn receipt(
     done: DateTime<Utc>,
 ) -> Option<DeliverSm> {
     let delivered = message.state == MessageState::DELIVERED;
-    if !message.registered_delivery.wants_receipt(delivered) || config.receipts == ReceiptForm::None {
+    if !message.registered_delivery.wants_receipt(delivered) || config.receipt_form == ReceiptForm::None {
         return None;
     }
     let mut receipt = DeliverSm {
@@ -27,11 +28,11 @@ pub(super) fn receipt(
         esm_class: EsmClass::DELIVERY_RECEIPT,
         ..DeliverSm::default()
     };
-    if config.receipts != ReceiptForm::Tlvs {
+    if config.receipt_form != ReceiptForm::Tlvs {
         let text = text(id, message, done, delivered);
         receipt.short_message = ShortMessage::new(Bytes::from(text)).unwrap_or_default();
     }
-    if config.receipts != ReceiptForm::Text {
+    if config.receipt_form != ReceiptForm::Text {
         receipt.tlvs.push_text(Tag::RECEIPTED_MESSAGE_ID, id);
         receipt.tlvs.push_integer(Tag::MESSAGE_STATE, u32::from(message.state.0));
     }
@@ -40,7 +41,8 @@ pub(super) fn receipt(
 
 fn text(id: &str, message: &Message, done: DateTime<Utc>, delivered: bool) -> String {
     let date = |at: DateTime<Utc>| Some(at.format("%y%m%d%H%M").to_string());
-    let beginning = receipt_text(message.data_coding, &message.octets);
+    let charset = charset_of(message.data_coding);
+    let beginning = charset.map(|charset| charset.decode_lossy(&message.octets)).unwrap_or_default();
     Receipt {
         smsc_message_id: id.to_owned(),
         state: message.state.word().unwrap_or("UNKNOWN").to_owned(),

@@ -1,41 +1,30 @@
-//! What all connections of a simulator share: configuration, accounts, ids, counters, observers.
+//! What all connections of a simulator share: configuration, accounts, ids, counters, listeners.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use serde::Serialize;
+use smpp::net::Direction;
 use smpp::{CommandStatus, StatusClass};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::accounts::Accounts;
 use super::config::SimulatorConfig;
+use super::event::SimEvent;
 use super::ids::Ids;
-use super::observe::{Observed, Observer, OctetTap};
 
-/// Who watches a simulator; the default is nobody.
-#[derive(Clone, Default)]
-pub struct Hooks {
-    /// Told of each event.
-    pub observer: Option<Observer>,
-    /// Told of the octets.
-    pub tap: Option<OctetTap>,
-}
-
-impl Hooks {
-    /// An observer alone.
-    #[must_use]
-    pub fn observer(observer: Observer) -> Self {
-        Self { observer: Some(observer), tap: None }
-    }
-}
+/// Told of the octets on each connection, counted from 1: whole PDUs, one or more at a time.
+pub type Tap = Arc<dyn Fn(u64, Direction, &[u8]) + Send + Sync>;
 
 pub(super) struct Shared {
     pub(super) config: ArcSwap<SimulatorConfig>,
     pub(super) accounts: Accounts,
     pub(super) ids: Ids,
     pub(super) seed: u64,
-    pub(super) hooks: Hooks,
+    pub(super) tap: Option<Tap>,
+    pub(super) events: broadcast::Sender<SimEvent>,
     pub(super) counters: Live,
     /// Told when all connections are to be cut.
     pub(super) cuts: watch::Sender<()>,
@@ -43,10 +32,15 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Tells the observer, if there is one.
-    pub(super) fn observe(&self, observed: impl FnOnce() -> Observed) {
-        if let Some(observer) = &self.hooks.observer {
-            observer(observed());
+    /// Whether anybody listens; events are not even made otherwise.
+    pub(super) fn watched(&self) -> bool {
+        self.events.receiver_count() > 0
+    }
+
+    pub(super) fn tell(&self, event: impl FnOnce() -> SimEvent) {
+        if self.watched() {
+            // The last listener may have gone in this very moment.
+            let _ = self.events.send(event());
         }
     }
 }

@@ -11,21 +11,22 @@ use arc_swap::ArcSwap;
 use fastrand::Rng;
 use smpp::pdu::DeliverSm;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::accounts::Accounts;
 use super::config::{SimulatorConfig, SimulatorConfigError};
 use super::connection::Connection;
+use super::event::SimEvent;
 use super::ids::Ids;
 use super::mailbox::Delivery;
-use super::mo::{Mo, MoError};
-use super::shared::{Counters, Hooks, Live, Shared};
+use super::phone::{self, PhoneError, PhoneMessage, PhoneOptions};
+use super::shared::{Counters, Live, Shared, Tap};
 
 /// See the file's head.
 pub struct Simulator {
-    addr: SocketAddr,
+    address: SocketAddr,
     shared: Arc<Shared>,
     tasks: TaskTracker,
     references: AtomicU16,
@@ -44,19 +45,33 @@ pub enum StartError {
     Listen(SocketAddr, std::io::Error),
 }
 
-/// How long a shutdown waits for its connections to unbind.
-const SHUTDOWN: Duration = Duration::from_secs(10);
+/// How long the end waits for connections to unbind.
+const STOP: Duration = Duration::from_secs(10);
+/// Events that a slow listener may be behind.
+const EVENTS: usize = 1 << 17;
 
 impl Simulator {
     /// Listens, and serves from then on.
     ///
     /// # Errors
-    /// [`StartError`] when the address is taken or the configuration contradicts itself.
-    pub async fn start(config: SimulatorConfig, hooks: Hooks) -> Result<Self, StartError> {
+    /// [`StartError`] when the address cannot be listened on or the configuration contradicts itself.
+    pub async fn start(listen: SocketAddr, config: SimulatorConfig) -> Result<Self, StartError> {
+        Self::serve(listen, config, None).await
+    }
+
+    /// The same, and shows all octets that cross the wire to `tap`.
+    ///
+    /// # Errors
+    /// As [`Simulator::start`].
+    pub async fn start_tapped(listen: SocketAddr, config: SimulatorConfig, tap: Tap) -> Result<Self, StartError> {
+        Self::serve(listen, config, Some(tap)).await
+    }
+
+    async fn serve(listen: SocketAddr, config: SimulatorConfig, tap: Option<Tap>) -> Result<Self, StartError> {
         config.check()?;
-        let listen = |error| StartError::Listen(config.listen, error);
-        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
-        let addr = listener.local_addr().map_err(listen)?;
+        let failed = |error| StartError::Listen(listen, error);
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
         let seed = config.seed.unwrap_or_else(|| fastrand::u64(..));
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
@@ -64,30 +79,38 @@ impl Simulator {
             config: ArcSwap::from_pointee(config),
             accounts: Accounts::default(),
             seed,
-            hooks,
+            tap,
+            events: broadcast::Sender::new(EVENTS),
             counters: Live::default(),
             cuts: watch::Sender::new(()),
             stop: stop.clone(),
         });
         let tasks = TaskTracker::new();
         tasks.spawn(accept(shared.clone(), listener, tasks.clone()));
-        Ok(Self { addr, shared, tasks, references: AtomicU16::new(0), _stop_on_drop: stop.drop_guard() })
+        Ok(Self { address, shared, tasks, references: AtomicU16::new(0), _stop_on_drop: stop.drop_guard() })
     }
 
     /// Where it listens.
     #[must_use]
-    pub const fn addr(&self) -> SocketAddr {
-        self.addr
+    pub const fn address(&self) -> SocketAddr {
+        self.address
     }
 
-    /// What it has done so far.
+    /// What happens from now on. A listener that is more than some hundred thousand events behind misses the oldest,
+    /// and is told how many.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<SimEvent> {
+        self.shared.events.subscribe()
+    }
+
+    /// What has been done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.counters.read(self.shared.accounts.dropped())
     }
 
-    /// Behaves differently from now on. `listen`, `seed`, and what belongs to a session's beginning (windows,
-    /// timers, `read_rate`, `cut_every`) stay as they are for connections that exist.
+    /// Behaves differently from now on. What belongs to a session's beginning (windows, timers, `read_rate`,
+    /// `cut_every`) stays as it is for connections that exist, `seed` for good.
     pub fn reconfigure(&self, change: impl FnOnce(&mut SimulatorConfig)) {
         let mut config = SimulatorConfig::clone(&self.shared.config.load());
         change(&mut config);
@@ -99,35 +122,38 @@ impl Simulator {
         self.shared.cuts.send_replace(());
     }
 
-    /// Sends a message from a phone, at once or as soon as the account has a receiver. Gives how many PDUs it takes.
+    /// Sends a message from a phone to whoever is bound, now or later. Gives how many PDUs it takes.
     ///
     /// # Errors
-    /// [`MoError`] when there is no such account, or the message cannot be written.
-    pub fn inject(&self, mo: &Mo) -> Result<usize, MoError> {
+    /// [`PhoneError`] when the message cannot be written.
+    pub fn inject(&self, message: &PhoneMessage) -> Result<usize, PhoneError> {
+        self.inject_with(message, &PhoneOptions::default())
+    }
+
+    /// The same, as the options say.
+    ///
+    /// # Errors
+    /// As [`Simulator::inject`].
+    pub fn inject_with(&self, message: &PhoneMessage, options: &PhoneOptions) -> Result<usize, PhoneError> {
         let reference = self.references.fetch_add(1, Ordering::Relaxed);
-        let pdus = mo.pdus(reference)?;
+        let pdus = phone::pdus(message, options, reference)?;
         let count = pdus.len();
-        pdus.into_iter().try_for_each(|pdu| self.deliver(mo.system_id.as_deref(), pdu))?;
+        pdus.into_iter().for_each(|pdu| self.deliver(options.system_id.as_deref(), pdu));
         Ok(count)
     }
 
-    /// Sends a deliver_sm as it is, however odd.
-    ///
-    /// # Errors
-    /// [`MoError::NoAccount`].
-    pub fn deliver(&self, system_id: Option<&str>, pdu: DeliverSm) -> Result<(), MoError> {
+    /// Sends a deliver_sm as it is, however odd, to an account or to whoever is bound.
+    pub fn deliver(&self, system_id: Option<&str>, pdu: DeliverSm) {
         let config = self.shared.config.load();
-        let mailbox = self.shared.accounts.find(&config, system_id).ok_or(MoError::NoAccount)?;
-        mailbox.post(&config, Delivery { pdu: pdu.into(), receipt_for: None });
-        Ok(())
+        self.shared.accounts.post(&config, system_id, Delivery { pdu: pdu.into(), receipt_for: None });
     }
 
     /// Stops listening, unbinds every connection and waits for that, ten seconds at most.
-    pub async fn shutdown(self) {
+    pub async fn stop(self) {
         self.shared.stop.cancel();
         self.tasks.close();
         // Past the deadline they end with the runtime.
-        let _ = tokio::time::timeout(SHUTDOWN, self.tasks.wait()).await;
+        let _ = tokio::time::timeout(STOP, self.tasks.wait()).await;
     }
 }
 

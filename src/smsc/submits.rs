@@ -13,12 +13,13 @@ use smpp::text::content::Content;
 use smpp::{Address, CString, CommandStatus, MessageState, Pdu, RegisteredDelivery, SequenceNumber};
 
 use super::connection::Connection;
+use super::event::{SimEvent, Whole, shown};
 use super::faults::Verdict;
 use super::ids::Number;
 use super::mailbox::Which;
 use super::messages::Message;
-use super::observe::{Observed, Submit, Whole};
 use super::receipts::final_date;
+use super::values::draw_state;
 
 /// The parts of a submit that decide what becomes of it.
 struct Request<'a> {
@@ -43,8 +44,9 @@ impl Connection {
         self.shared.counters.submit(outcome.err(), answered);
         let id = outcome.ok().map(|number| self.shared.ids.text(&self.config, number)).unwrap_or_default();
         let status = outcome.err().unwrap_or(CommandStatus::ESME_ROK);
-        if self.shared.hooks.observer.is_some() {
-            self.tell(&request, content, &pdu, &id, status, answered);
+        if self.shared.watched() {
+            let id = outcome.is_ok().then_some(&id);
+            self.tell(&request, content, &pdu, id.cloned(), status, answered);
         }
         if answered {
             let answer = answer(&pdu, id, request.unsuccess);
@@ -53,15 +55,14 @@ impl Connection {
     }
 
     fn take(&mut self, request: &Request<'_>, content: Option<&Content>) -> Result<Number, CommandStatus> {
-        let (mailbox, [first, others @ ..]) =
-            self.mailbox.as_ref().zip(Some(&request.destinations[..])).ok_or(CommandStatus::ESME_RINVBNDSTS)?
-        else {
+        let mailbox = self.mailbox.as_ref().ok_or(CommandStatus::ESME_RINVBNDSTS)?;
+        let Some((first, others)) = request.destinations.split_first() else {
             return Err(CommandStatus::ESME_RINVDSTADR);
         };
         if request.destinations.iter().any(|destination| destination.digits.is_empty()) {
             return Err(CommandStatus::ESME_RINVDSTADR);
         }
-        // A header was announced that is not there (§4.4.1 esm_class).
+        // A header was announced that is not there (§5.2.12).
         let content = content.ok_or(CommandStatus::ESME_RINVESMCLASS)?;
         let message = Message {
             source: request.source.clone(),
@@ -72,7 +73,7 @@ impl Connection {
             registered_delivery: request.registered_delivery,
             submitted: Utc::now(),
             state: MessageState::ENROUTE,
-            fate: self.config.state.draw(&mut self.faults.rng),
+            fate: draw_state(&self.config.states, &mut self.faults.rng),
             finished: None,
         };
         let number = self.shared.ids.mint();
@@ -88,7 +89,7 @@ impl Connection {
         request: &Request<'_>,
         content: Option<Content>,
         pdu: &Pdu,
-        id: &str,
+        id: Option<String>,
         status: CommandStatus,
         answered: bool,
     ) {
@@ -96,33 +97,30 @@ impl Connection {
         let first = request.destinations.first();
         let whole = content.as_ref().zip(first).filter(|_| status.is_ok()).and_then(|(content, to)| {
             let (whole, segments) = mailbox.join(self.driver.now(), request.source, to, content)?;
-            Some(Whole { text: whole.text(), segments })
+            Some(Whole { text: shown(&whole), segments })
         });
         let to: Vec<String> = request.destinations.iter().map(|address| address.digits.to_text()).collect();
-        self.shared.observe(|| {
-            Observed::Submit(Box::new(Submit {
-                connection: self.number,
-                system_id: mailbox.system_id.clone(),
-                message_id: id.to_owned(),
-                from: request.source.digits.to_text(),
-                to: to.join(","),
-                text: content.as_ref().and_then(Content::text),
-                concat: content.as_ref().and_then(|content| content.concat),
-                octets: content.map(|content| content.octets).unwrap_or_default(),
-                whole,
-                status,
-                answered,
-                pdu: pdu.clone(),
-            }))
+        self.shared.tell(|| SimEvent::Message {
+            connection: self.number,
+            system_id: mailbox.system_id.clone(),
+            id,
+            from: request.source.digits.to_text(),
+            to: to.join(","),
+            text: content.as_ref().map(shown).unwrap_or_default(),
+            concat: content.as_ref().and_then(|content| content.concat),
+            whole,
+            status,
+            answered,
+            pdu: Box::new(pdu.clone()),
         });
     }
 
     pub(super) fn query(&mut self, sequence: SequenceNumber, query: &QuerySm) {
         let number = self.number_of(&query.message_id);
         let now = self.driver.now();
-        let found = number.zip(self.mailbox.as_ref()).and_then(|(number, mailbox)| {
-            mailbox.query(&self.config, &self.shared.ids, now, number, &query.source)
-        });
+        let found = number
+            .zip(self.mailbox.as_ref())
+            .and_then(|(number, mailbox)| mailbox.query(&self.config, &self.shared.ids, now, number, &query.source));
         let (status, response) = match found {
             Some((message_state, finished)) => {
                 let response = QuerySmResp {
@@ -198,7 +196,10 @@ fn lists(pdu: &Pdu) -> Vec<Unsuccess> {
     let Pdu::SubmitMulti(pdu) = pdu else { return Vec::new() };
     let refused = pdu.destinations.0.iter().filter_map(|destination| match destination {
         Destination::List(name) => Some(Unsuccess {
-            destination: Address { digits: name.to_text().as_str().try_into().unwrap_or_default(), ..Address::default() },
+            destination: Address {
+                digits: name.to_text().as_str().try_into().unwrap_or_default(),
+                ..Address::default()
+            },
             error_status_code: CommandStatus::ESME_RINVDLNAME.0,
         }),
         Destination::Address(_) => None,

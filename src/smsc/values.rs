@@ -1,4 +1,4 @@
-//! The values that a simulated SMSC is described by: spans of time, shares, weights, accounts.
+//! The values that a simulated SMSC is described by: spans of time, shares, weighted states, accounts.
 //!
 //! Each reads the text that flags and script files have; an error says what was expected.
 
@@ -40,7 +40,8 @@ impl Span {
         self.max.is_zero()
     }
 
-    pub(super) fn draw(&self, rng: &mut Rng) -> Duration {
+    /// One of its durations.
+    pub fn draw(&self, rng: &mut Rng) -> Duration {
         if self.min == self.max { self.min } else { self.min + (self.max - self.min).mul_f64(rng.f64()) }
     }
 }
@@ -78,45 +79,32 @@ pub fn duration(text: &str) -> Result<Duration, ValueError> {
     }
 }
 
-/// How often something happens: `0.05` or `5%`.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
-pub struct Share(pub f64);
-
-impl Share {
-    pub(super) fn happens(self, rng: &mut Rng) -> bool {
-        self.0 > 0.0 && rng.f64() < self.0
+impl From<Duration> for Span {
+    fn from(duration: Duration) -> Self {
+        Self::fixed(duration)
     }
 }
 
-impl FromStr for Share {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 0.01));
-        match number.trim().parse::<f64>() {
-            Ok(share) if (0.0..=1.0).contains(&(share * scale)) => Ok(Self(share * scale)),
-            _ => wrong(text, "a share between 0 and 1, or a percentage such as 5%"),
-        }
+/// How often something happens, from 0 to 1: `0.05` or `5%`.
+///
+/// # Errors
+/// [`ValueError`] when it is no share.
+pub fn share(text: &str) -> Result<f64, ValueError> {
+    let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 0.01));
+    match number.trim().parse::<f64>() {
+        Ok(number) if (0.0..=1.0).contains(&(number * scale)) => Ok(number * scale),
+        _ => wrong(text, "a share between 0 and 1, or a percentage such as 5%"),
     }
 }
 
-/// A share of submits answered with an error: `0.05:ESME_RSYSERR`, `5%:0x0b`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ErrorShare {
-    /// How many.
-    pub share: Share,
-    /// With what.
-    pub status: CommandStatus,
-}
-
-impl FromStr for ErrorShare {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        let Some((share, status)) = text.split_once(':') else {
-            return wrong(text, "SHARE:STATUS such as 0.05:ESME_RSYSERR");
-        };
-        Ok(Self { share: share.parse()?, status: status_of(status)? })
+/// A share of submits and the status that they are answered with: `0.05:ESME_RSYSERR`, `5%:0x0b`.
+///
+/// # Errors
+/// [`ValueError`] when it is none.
+pub fn error_share(text: &str) -> Result<(f64, CommandStatus), ValueError> {
+    match text.split_once(':') {
+        Some((number, status)) => Ok((share(number)?, status_of(status)?)),
+        None => wrong(text, "SHARE:STATUS such as 0.05:ESME_RSYSERR"),
     }
 }
 
@@ -137,45 +125,38 @@ pub fn status_of(text: &str) -> Result<CommandStatus, ValueError> {
     }
 }
 
-/// Final states and how often each is drawn: `delivrd`, or `delivrd:90,undeliv:10`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct States(Vec<(MessageState, f64)>);
-
-impl States {
-    /// Always this one.
-    #[must_use]
-    pub fn always(state: MessageState) -> Self {
-        Self(vec![(state, 1.0)])
-    }
-
-    pub(super) fn draw(&self, rng: &mut Rng) -> MessageState {
-        let total: f64 = self.0.iter().map(|(_, weight)| weight).sum();
-        let mut drawn = if self.0.len() > 1 { rng.f64() * total } else { 0.0 };
-        for (state, weight) in &self.0 {
-            drawn -= weight;
-            if drawn < 0.0 {
-                return *state;
-            }
-        }
-        self.0.last().map_or(MessageState::DELIVERED, |(state, _)| *state)
+/// A final state and its weight among others: `delivrd`, `undeliv:10`.
+///
+/// # Errors
+/// [`ValueError`] when no receipt has that word, or the weight is no number from 1.
+pub fn weighted_state(text: &str) -> Result<(MessageState, u32), ValueError> {
+    let (word, weight) = text.split_once(':').unwrap_or((text, "1"));
+    let state = MessageState::from_word(word.trim());
+    match state.zip(weight.trim().parse().ok().filter(|weight| *weight > 0)) {
+        Some(weighted) => Ok(weighted),
+        None => wrong(text, "a receipt state such as DELIVRD, UNDELIV or EXPIRED, with or without a :WEIGHT"),
     }
 }
 
-impl FromStr for States {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        let state = |item: &str| {
-            let (word, weight) = item.split_once(':').unwrap_or((item, "1"));
-            let state = MessageState::from_word(word.trim());
-            let weight = weight.trim().parse::<f64>().ok().filter(|weight| *weight > 0.0 && weight.is_finite());
-            match state.zip(weight) {
-                Some(weighted) => Ok(weighted),
-                None => wrong(item, "a receipt state such as DELIVRD, UNDELIV or EXPIRED, with or without a :WEIGHT"),
-            }
-        };
-        text.split(',').map(state).collect::<Result<_, _>>().map(Self)
+/// Draws a state by weight.
+pub(super) fn draw_state(states: &[(MessageState, u32)], rng: &mut Rng) -> MessageState {
+    if let [(only, _)] = states {
+        return *only;
     }
+    let total: u64 = states.iter().map(|(_, weight)| u64::from(*weight)).sum();
+    let mut drawn = if total > 0 { rng.u64(..total) } else { 0 };
+    for (state, weight) in states {
+        match drawn.checked_sub(u64::from(*weight)) {
+            Some(rest) => drawn = rest,
+            None => return *state,
+        }
+    }
+    MessageState::DELIVERED
+}
+
+/// Draws whether something with this share happens.
+pub(super) fn happens(share: f64, rng: &mut Rng) -> bool {
+    share > 0.0 && rng.f64() < share
 }
 
 /// Which binds are allowed: `tx`, `rx`, `trx`, several joined by `+` or commas.
@@ -222,7 +203,17 @@ pub struct Account {
 /// Without the password.
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account").field("system_id", &self.system_id).field("modes", &self.modes).finish_non_exhaustive()
+        f.debug_struct("Account")
+            .field("system_id", &self.system_id)
+            .field("modes", &self.modes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// System_id and password; any mode.
+impl From<(String, String)> for Account {
+    fn from((system_id, password): (String, String)) -> Self {
+        Self { system_id, password, modes: BindModes::all() }
     }
 }
 
@@ -233,7 +224,9 @@ impl FromStr for Account {
         let mut parts = text.splitn(3, ':');
         // The text may hold a password, so it is not repeated here.
         let (Some(system_id), Some(password)) = (parts.next().filter(|id| !id.is_empty()), parts.next()) else {
-            return Err(ValueError("an account has the form SYSTEM_ID:PASSWORD or SYSTEM_ID:PASSWORD:tx+rx".to_owned()));
+            return Err(ValueError(
+                "an account has the form SYSTEM_ID:PASSWORD or SYSTEM_ID:PASSWORD:tx+rx".to_owned(),
+            ));
         };
         let modes = parts.next().map_or_else(|| Ok(BindModes::all()), str::parse)?;
         Ok(Self { system_id: system_id.to_owned(), password: password.to_owned(), modes })
@@ -259,14 +252,14 @@ mod tests {
 
     #[test]
     fn shares_statuses_and_states_are_read_as_people_write_them() {
-        assert_eq!("5%:rsyserr".parse(), Ok(ErrorShare { share: Share(0.05), status: CommandStatus::ESME_RSYSERR }));
+        assert_eq!(error_share("5%:rsyserr"), Ok((0.05, CommandStatus::ESME_RSYSERR)));
         assert_eq!(status_of("0x40b"), Ok(CommandStatus(0x40b)));
-        assert!("1.5".parse::<Share>().is_err() && "0.1".parse::<ErrorShare>().is_err());
-        let states: States = "delivrd:90,undeliv:10".parse().unwrap();
+        assert!(share("1.5").is_err() && error_share("0.1").is_err());
+        let states = ["delivrd:90", "undeliv:10"].map(|text| weighted_state(text).unwrap());
         let mut rng = Rng::with_seed(7);
-        let undelivered = (0..1000).filter(|_| states.draw(&mut rng) == MessageState::UNDELIVERABLE).count();
+        let undelivered = (0..1000).filter(|_| draw_state(&states, &mut rng) == MessageState::UNDELIVERABLE).count();
         assert!((60..140).contains(&undelivered), "{undelivered}");
-        assert!("gone".parse::<States>().is_err());
+        assert!(weighted_state("gone").is_err() && weighted_state("delivrd:0").is_err());
     }
 
     #[test]
@@ -274,6 +267,8 @@ mod tests {
         let account: Account = "shop:s3cret:tx+rx".parse().unwrap();
         assert!(account.modes.allow(BindMode::Receiver) && !account.modes.allow(BindMode::Transceiver));
         assert!(!format!("{account:?}").contains("s3cret"));
-        assert!("shop".parse::<Account>().is_err() && !"s3cret".parse::<Account>().unwrap_err().to_string().contains("s3"));
+        assert!(
+            "shop".parse::<Account>().is_err() && !"s3cret".parse::<Account>().unwrap_err().to_string().contains("s3")
+        );
     }
 }

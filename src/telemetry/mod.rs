@@ -2,6 +2,7 @@
 
 pub mod channel_log;
 pub mod log;
+pub mod pdu_json;
 pub mod rates;
 
 pub use channel_log::{ChannelLog, ChannelLogs, LogLevel};

@@ -158,7 +158,9 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> ClientError {
     while let Some(next) = cause.source() {
         cause = next;
     }
-    if let Some(Forbidden(address)) = cause.downcast_ref() {
+    // An I/O error that was made from another one hides it from `source`.
+    let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    if let Some(Forbidden(address)) = inner.and_then(|inner| inner.downcast_ref()) {
         return ClientError::Forbidden(address.clone());
     }
     ClientError::Failed(cause.to_string())

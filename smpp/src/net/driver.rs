@@ -66,7 +66,7 @@ where
     }
 
     /// Writes what is left and closes the stream, within two seconds.
-    pub async fn finish(mut self) {
+    pub async fn finish(&mut self) {
         let last = async {
             while self.refill() {
                 if self.stream.write_all_buf(&mut self.sending).await.is_err() {

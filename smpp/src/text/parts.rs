@@ -91,7 +91,10 @@ mod tests {
             let read = parts.iter().enumerate().map(|(index, part)| {
                 let content =
                     Content::new(part.esm_class, part.data_coding, part.short_message.octets(), &part.tlvs).unwrap();
-                assert_eq!(content.concat.map(|concat| usize::from(concat.part)), (parts.len() > 1).then_some(index + 1));
+                assert_eq!(
+                    content.concat.map(|concat| usize::from(concat.part)),
+                    (parts.len() > 1).then_some(index + 1)
+                );
                 content.text().unwrap()
             });
             assert_eq!(read.collect::<String>(), text, "{long:?}");

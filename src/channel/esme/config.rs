@@ -18,7 +18,6 @@ use smpp::{CommandStatus, DataCoding, EsmClass};
 
 use super::super::ConfigError;
 use super::endpoint::Endpoint;
-use crate::config::nearest;
 use crate::model::JsonObject;
 
 /// A bind as its operator wants it.
@@ -105,7 +104,7 @@ pub(super) struct DeliverConfig {
 }
 
 /// Every key; those in the second half change nothing here but are Vumi's, so no configuration is refused for them.
-const KEYS: [&str; 64] = [
+const KEYS: [&str; 70] = [
     "twisted_endpoint",
     "host",
     "port",
@@ -172,10 +171,6 @@ const KEYS: [&str; 64] = [
     "transport_name",
     "worker_name",
     "publish_status",
-];
-
-/// More of Vumi's that are of no consequence.
-const IGNORED: [&str; 6] = [
     "amqp_prefetch_count",
     "middleware",
     "multipart_sar_reference_rollover",
@@ -221,23 +216,13 @@ impl EsmeConfig {
             disable_ack: fields.boolean("disable_ack")?.unwrap_or(false),
             disable_delivery_report: fields.boolean("disable_delivery_report")?.unwrap_or(false),
         };
-        parsed.session.check().map_err(|error| wrong("", error.to_string()))?;
+        parsed.session.check().map_err(|error| ConfigError::new("", error.to_string()))?;
         Ok(parsed)
     }
 }
 
 fn check_keys(config: &JsonObject) -> Result<(), ConfigError> {
-    match config.keys().find(|key| !KEYS.contains(&key.as_str()) && !IGNORED.contains(&key.as_str())) {
-        None => Ok(()),
-        Some(key) => {
-            let hint = nearest(key, &KEYS).map(|known| format!(", did you mean '{known}'?")).unwrap_or_default();
-            Err(wrong(key, format!("Unknown config field '{key}'{hint}")))
-        }
-    }
-}
-
-pub(super) fn wrong(key: &str, message: impl Into<String>) -> ConfigError {
-    ConfigError { key: key.to_owned(), message: message.into() }
+    ConfigError::check_keys(config, &KEYS)
 }
 
 /// Typed access to a configuration.
@@ -256,14 +241,17 @@ impl Fields {
                     matches!(family, "default" | "processors")
                 });
                 if !known {
-                    return Err(wrong(&class, format!("Field '{class}' names {path}, which is not supported")));
+                    return Err(ConfigError::new(
+                        &class,
+                        format!("Field '{class}' names {path}, which is not supported"),
+                    ));
                 }
             }
             let key = format!("{class}_config");
             match config.get(&key) {
                 None | Some(Value::Null) => {}
                 Some(Value::Object(nested)) => flat.extend(nested.clone()),
-                Some(_) => return Err(wrong(&key, format!("Field '{key}' is not an object"))),
+                Some(_) => return Err(ConfigError::new(&key, format!("Field '{key}' is not an object"))),
             }
         }
         check_keys(&flat)?;
@@ -279,18 +267,18 @@ impl Fields {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(Value::Number(number)) => Ok(Some(number.to_string())),
-            Some(_) => Err(wrong(key, format!("Field '{key}' is not a string"))),
+            Some(_) => Err(ConfigError::new(key, format!("Field '{key}' is not a string"))),
         }
     }
 
     fn required_text(&self, key: &str) -> Result<String, ConfigError> {
-        self.text(key)?.ok_or_else(|| wrong(key, format!("Missing required config field '{key}'")))
+        self.text(key)?.ok_or_else(|| ConfigError::new(key, format!("Missing required config field '{key}'")))
     }
 
     fn sized_text(&self, key: &str, most: usize, required: bool) -> Result<String, ConfigError> {
         let text = if required { self.required_text(key)? } else { self.text(key)?.unwrap_or_default() };
         if text.len() > most || !text.is_ascii() || text.contains('\0') {
-            return Err(wrong(key, format!("Field '{key}' must be at most {most} ASCII characters")));
+            return Err(ConfigError::new(key, format!("Field '{key}' must be at most {most} ASCII characters")));
         }
         Ok(text)
     }
@@ -299,7 +287,7 @@ impl Fields {
         match self.get(key) {
             None => Ok(None),
             Some(Value::Bool(value)) => Ok(Some(*value)),
-            Some(_) => Err(wrong(key, format!("Field '{key}' is not true or false"))),
+            Some(_) => Err(ConfigError::new(key, format!("Field '{key}' is not true or false"))),
         }
     }
 
@@ -311,7 +299,7 @@ impl Fields {
             Some(_) => None,
         };
         let number = number.filter(|number: &f64| number.is_finite());
-        number.map(Some).ok_or_else(|| wrong(key, format!("Field '{key}' is not a number")))
+        number.map(Some).ok_or_else(|| ConfigError::new(key, format!("Field '{key}' is not a number")))
     }
 
     fn integer<T>(&self, key: &str, range: std::ops::RangeInclusive<T>) -> Result<Option<T>, ConfigError>
@@ -322,14 +310,16 @@ impl Fields {
         let integer = if number.fract() == 0.0 { T::try_from(number as i64).ok() } else { None };
         let fits = integer.filter(|integer| range.contains(integer));
         let (least, most) = (range.start(), range.end());
-        fits.map(Some).ok_or_else(|| wrong(key, format!("Field '{key}' must be a whole number from {least} to {most}")))
+        fits.map(Some).ok_or_else(|| {
+            ConfigError::new(key, format!("Field '{key}' must be a whole number from {least} to {most}"))
+        })
     }
 
     /// At least a millisecond, at most ten years.
     fn seconds(&self, key: &str, default: f64) -> Result<Duration, ConfigError> {
         let seconds = self.number(key)?.unwrap_or(default);
         if !(0.001..=315_360_000.0).contains(&seconds) {
-            return Err(wrong(key, format!("Field '{key}' must be a number of seconds larger than zero")));
+            return Err(ConfigError::new(key, format!("Field '{key}' must be a number of seconds larger than zero")));
         }
         Ok(Duration::from_secs_f64(seconds))
     }
@@ -343,15 +333,16 @@ impl Fields {
         };
         found.map(|(_, choice)| *choice).ok_or_else(|| {
             let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-            wrong(key, format!("Field '{key}' must be one of: {}", words.join(", ")))
+            ConfigError::new(key, format!("Field '{key}' must be one of: {}", words.join(", ")))
         })
     }
 
     /// Two hexadecimal digits, as text or as the number that they look like (field guide §1.2).
     fn interface_version(&self) -> Result<u8, ConfigError> {
         let text = self.text("interface_version")?.unwrap_or_else(|| "34".to_owned());
-        u8::from_str_radix(&text, 16)
-            .map_err(|_| wrong("interface_version", "Field 'interface_version' must be two hexadecimal digits"))
+        u8::from_str_radix(&text, 16).map_err(|_| {
+            ConfigError::new("interface_version", "Field 'interface_version' must be two hexadecimal digits")
+        })
     }
 
     fn session(&self) -> Result<SessionConfig, ConfigError> {
@@ -393,7 +384,7 @@ impl Fields {
         let validity_period = self.text("validity_period")?.unwrap_or_default();
         if !validity_period.is_empty() && validity_period.parse::<smpp::field::time::Time>().is_err() {
             let message = "Field 'validity_period' must be a time of SMPP v3.4 §7.1.1, for instance 000002000000000R";
-            return Err(wrong("validity_period", message));
+            return Err(ConfigError::new("validity_period", message));
         }
         Ok(SubmitConfig {
             service_type: self.sized_text("service_type", 5, false)?,
@@ -422,7 +413,10 @@ impl Fields {
             return Ok(Encoding::Auto);
         }
         let charset = Charset::named(&name).ok_or_else(|| {
-            wrong("submit_sm_encoding", format!("Field 'submit_sm_encoding' names the unknown encoding '{name}'"))
+            ConfigError::new(
+                "submit_sm_encoding",
+                format!("Field 'submit_sm_encoding' names the unknown encoding '{name}'"),
+            )
         })?;
         Ok(Encoding::Fixed(charset, DataCoding(coding.unwrap_or(0))))
     }
@@ -446,7 +440,7 @@ impl Fields {
             [(key, _), ..] => {
                 let keys: Vec<&str> = chosen.iter().map(|(key, _)| *key).collect();
                 let message = format!("The following parameters are mutually exclusive: {}", keys.join(", "));
-                Err(wrong(key, message))
+                Err(ConfigError::new(key, message))
             }
         }
     }
@@ -457,7 +451,7 @@ impl Fields {
             None => CommandStatus::ESME_RDELIVERYFAILURE,
             Some(name) => CommandStatus::from_name(name).ok_or_else(|| {
                 let key = "deliver_sm_decoding_error";
-                wrong(key, format!("Field '{key}' names the unknown status '{name}'"))
+                ConfigError::new(key, format!("Field '{key}' names the unknown status '{name}'"))
             })?,
         };
         Ok(DeliverConfig {
@@ -478,7 +472,7 @@ impl Fields {
         match self.get(key) {
             None => Ok(None),
             Some(Value::Object(object)) => Ok(Some(object)),
-            Some(_) => Err(wrong(key, format!("Field '{key}' is not an object"))),
+            Some(_) => Err(ConfigError::new(key, format!("Field '{key}' is not an object"))),
         }
     }
 
@@ -487,11 +481,11 @@ impl Fields {
         let mut overrides = HashMap::new();
         for (coding, name) in self.object(key)?.into_iter().flatten() {
             let coding: u8 = coding.parse().map_err(|_| {
-                wrong(key, format!("Field '{key}' has the key '{coding}', which is no number from 0 to 255"))
+                ConfigError::new(key, format!("Field '{key}' has the key '{coding}', which is no number from 0 to 255"))
             })?;
             let charset = name.as_str().and_then(Charset::named);
-            let charset =
-                charset.ok_or_else(|| wrong(key, format!("Field '{key}' names the unknown encoding {name}")))?;
+            let charset = charset
+                .ok_or_else(|| ConfigError::new(key, format!("Field '{key}' names the unknown encoding {name}")))?;
             overrides.insert(coding, charset);
         }
         Ok(overrides)
@@ -502,11 +496,12 @@ impl Fields {
         let Some(pattern) = self.text(key)?.filter(|pattern| pattern != VUMI_REGEX) else { return Ok(None) };
         // Python writes {,65} where Rust wants {0,65}, and \Z where Rust wants \z.
         let pattern = pattern.replace("{,", "{0,").replace(r"\Z", r"\z");
-        let regex = Regex::new(&pattern)
-            .map_err(|error| wrong(key, format!("Field '{key}' is not a usable regular expression: {error}")))?;
+        let regex = Regex::new(&pattern).map_err(|error| {
+            ConfigError::new(key, format!("Field '{key}' is not a usable regular expression: {error}"))
+        })?;
         let names: Vec<&str> = regex.capture_names().flatten().collect();
         if !(names.contains(&"id") && names.contains(&"stat")) {
-            return Err(wrong(key, format!("Field '{key}' must have the groups 'id' and 'stat'")));
+            return Err(ConfigError::new(key, format!("Field '{key}' must have the groups 'id' and 'stat'")));
         }
         Ok(Some(regex))
     }
@@ -525,7 +520,7 @@ impl Fields {
                         "Field '{key}' gives '{word}' the meaning {meaning}, which is not one of: \
                                            pending, delivered, failed"
                     );
-                    return Err(wrong(key, message));
+                    return Err(ConfigError::new(key, message));
                 }
             };
             rows.push((word.clone(), delivery));

@@ -7,7 +7,6 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 use super::super::ConfigError;
-use super::config::wrong;
 use crate::model::JsonObject;
 
 /// An SMSC's address.
@@ -30,20 +29,22 @@ impl Endpoint {
         match config.get(key).filter(|value| !value.is_null()) {
             Some(value) => {
                 let text = value.as_str().unwrap_or_default();
-                Self::from_text(text)
-                    .map_err(|why| wrong(key, format!("Field '{key}' is not a valid server endpoint: {why}")))
+                Self::from_text(text).map_err(|why| {
+                    ConfigError::new(key, format!("Field '{key}' is not a valid server endpoint: {why}"))
+                })
             }
             None => Self::from_host_and_port(config),
         }
     }
 
     fn from_host_and_port(config: &JsonObject) -> Result<Self, ConfigError> {
-        let missing = || wrong("twisted_endpoint", "Missing required config field 'twisted_endpoint'");
+        let missing = || ConfigError::new("twisted_endpoint", "Missing required config field 'twisted_endpoint'");
         let host = config.get("host").and_then(|host| host.as_str()).ok_or_else(missing)?;
         let port = config.get("port").filter(|port| !port.is_null()).ok_or_else(missing)?;
         let number = port.as_u64().or_else(|| port.as_str()?.parse().ok());
         let number = number.and_then(|number| u16::try_from(number).ok()).filter(|number| *number > 0);
-        let port = number.ok_or_else(|| wrong("port", format!("Field 'port' is not a port number: {port}")))?;
+        let port =
+            number.ok_or_else(|| ConfigError::new("port", format!("Field 'port' is not a port number: {port}")))?;
         Ok(Self { host: host.to_owned(), port, local: None, timeout: TIMEOUT })
     }
 

@@ -1,0 +1,142 @@
+//! The one place where errors become a status and a body (Junebug reference §1.2).
+
+use hyper::StatusCode;
+use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use serde_json::{Value, json};
+
+use super::junebug::wire::envelope;
+use crate::gateway::GatewayError;
+use crate::store::CommitError;
+use crate::web::Response;
+use crate::web::body::BodyError;
+
+/// Why a request was not answered as asked.
+#[derive(Debug)]
+pub enum ApiError {
+    /// No such path.
+    NoPath,
+    /// The path exists, but not with this method.
+    WrongMethod {
+        /// Those it has.
+        allowed: String,
+    },
+    /// The body is no JSON.
+    NotJson(String),
+    /// The body does not have the form that it must have: one item per violation.
+    Invalid(Vec<Violation>),
+    /// A query parameter is wrong.
+    BadQuery(String),
+    /// The body was not read.
+    Body(BodyError),
+    /// The gateway did not do it.
+    Gateway(GatewayError),
+}
+
+/// One violation of a body's schema.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Violation {
+    /// What is wrong, as Junebug's validator says it.
+    pub message: String,
+    /// Which rule says so.
+    pub schema_path: Vec<String>,
+}
+
+impl From<GatewayError> for ApiError {
+    fn from(error: GatewayError) -> Self {
+        Self::Gateway(error)
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
+    }
+}
+
+const NO_PATH: &str = "The requested URL was not found on the server. If you entered the URL manually please check \
+                       your spelling and try again.";
+const WRONG_METHOD: &str = "The method is not allowed for the requested URL.";
+
+impl From<ApiError> for Response {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::NoPath => http_level(StatusCode::NOT_FOUND, NO_PATH),
+            ApiError::WrongMethod { allowed } => {
+                let mut response = http_level(StatusCode::METHOD_NOT_ALLOWED, WRONG_METHOD);
+                if let Ok(allowed) = HeaderValue::try_from(allowed) {
+                    response.headers_mut().insert(ALLOW, allowed);
+                }
+                response
+            }
+            ApiError::NotJson(message) => {
+                one(StatusCode::BAD_REQUEST, "json decode error", "JsonDecodeError", &message)
+            }
+            ApiError::Invalid(violations) => invalid(violations),
+            ApiError::BadQuery(message) => one(StatusCode::BAD_REQUEST, "api usage error", "ApiUsageError", &message),
+            ApiError::Body(error) => match error {
+                BodyError::TooLarge { .. } => http_level(StatusCode::PAYLOAD_TOO_LARGE, &error.to_string()),
+                BodyError::TooSlow(_) => http_level(StatusCode::REQUEST_TIMEOUT, &error.to_string()),
+                BodyError::Broken => http_level(StatusCode::BAD_REQUEST, &error.to_string()),
+            },
+            ApiError::Gateway(error) => gateway(&error),
+        }
+    }
+}
+
+fn gateway(error: &GatewayError) -> Response {
+    let message = error.to_string();
+    let bad = |description, kind| one(StatusCode::BAD_REQUEST, description, kind, &message);
+    match error {
+        GatewayError::ChannelNotFound => one(StatusCode::NOT_FOUND, "channel not found", "ChannelNotFound", ""),
+        GatewayError::InvalidChannelType(_) => bad("invalid channel type", "InvalidChannelType"),
+        GatewayError::Config(error) => {
+            let mut item = json!({"type": "ConfigError", "message": message});
+            if !error.key.is_empty() {
+                item["key"] = json!(error.key);
+            }
+            envelope(StatusCode::BAD_REQUEST, "config error", &json!({"errors": [item]}))
+        }
+        GatewayError::Usage(_) => bad("api usage error", "ApiUsageError"),
+        GatewayError::MessageNotFound(_) => bad("message not found", "MessageNotFound"),
+        GatewayError::MessageTooLong { .. } => bad("message too long", "MessageTooLong"),
+        GatewayError::QueueFull { .. } => {
+            later(one(StatusCode::TOO_MANY_REQUESTS, "queue full", "QueueFull", &message), "5")
+        }
+        GatewayError::Store(CommitError::Busy) => {
+            later(one(StatusCode::SERVICE_UNAVAILABLE, "store busy", "StoreBusy", &message), "1")
+        }
+        GatewayError::Store(_) => {
+            later(one(StatusCode::SERVICE_UNAVAILABLE, "store unavailable", "StoreUnavailable", &message), "30")
+        }
+        GatewayError::Read(_) | GatewayError::Log(_) => {
+            one(StatusCode::INTERNAL_SERVER_ERROR, "generic error", "ReadError", &message)
+        }
+    }
+}
+
+/// A refusal that passes.
+fn later(mut response: Response, seconds: &'static str) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+    response
+}
+
+fn one(status: StatusCode, description: &str, kind: &str, message: &str) -> Response {
+    envelope(status, description, &json!({"errors": [{"type": kind, "message": message}]}))
+}
+
+fn invalid(mut violations: Vec<Violation>) -> Response {
+    violations.sort();
+    let items: Vec<Value> = violations
+        .into_iter()
+        .map(|v| json!({"type": "invalid_body", "message": v.message, "schema_path": v.schema_path}))
+        .collect();
+    envelope(StatusCode::BAD_REQUEST, "api usage error", &json!({"errors": items}))
+}
+
+/// Errors that HTTP itself has a name for.
+fn http_level(status: StatusCode, text: &str) -> Response {
+    let name = status.canonical_reason().unwrap_or_default();
+    let message = format!("{} {name}: {text}", status.as_u16());
+    let item = json!({"code": status.as_u16(), "type": name, "message": message});
+    envelope(status, text, &json!({"errors": [item]}))
+}

@@ -1,0 +1,95 @@
+//! A channel's log (Junebug reference §6), its PDUs on demand.
+//!
+//! `n` is how many entries, `level` the least severity, `type=pdu` shows PDUs instead of entries.
+
+use bytes::BytesMut;
+use hyper::StatusCode;
+use serde_json::{Value as Json, json};
+use smpp::{Description, RawPdu};
+
+use super::wire::envelope;
+use crate::api::Api;
+use crate::api::error::ApiError;
+use crate::model::{ChannelId, JsonObject};
+use crate::telemetry::channel_log::PduChunk;
+use crate::telemetry::pdu_json::{self, Secrets};
+use crate::web::Response;
+use crate::web::route::{Answer, Request};
+
+pub(super) fn show(api: Api, request: Request) -> Answer {
+    Box::pin(async move { do_show(&api, &request).await.unwrap_or_else(Response::from) })
+}
+
+async fn do_show(api: &Api, request: &Request) -> Result<Response, ApiError> {
+    let count = count(request.query("n").as_deref(), api.limits.max_logs)?;
+    let level = level(request.query("level").as_deref())?;
+    let channel = ChannelId::from(request.param(0));
+    api.gateway.channel(&channel)?;
+    let entries = match request.query("type").as_deref() {
+        None | Some("log") => {
+            // Filtered before counted: whoever asks for errors wants the last errors.
+            let all = if level.is_some() { usize::MAX } else { count };
+            let mut entries = api.gateway.log_entries(&channel, all).await?;
+            entries.retain(|entry| entry.get("level").and_then(Json::as_u64) >= level);
+            entries.truncate(count);
+            entries
+        }
+        Some("pdu") => pdus(&channel, &api.gateway.pdu_chunks(&channel), count),
+        Some(other) => return Err(ApiError::BadQuery(format!("\"type\" is neither 'log' nor 'pdu': '{other}'"))),
+    };
+    Ok(envelope(StatusCode::OK, "logs retrieved", &entries))
+}
+
+fn count(text: Option<&str>, most: usize) -> Result<usize, ApiError> {
+    let Some(text) = text else { return Ok(most) };
+    match text.parse::<i64>() {
+        Ok(count) if count >= 0 => Ok(usize::try_from(count).unwrap_or(most).min(most)),
+        Ok(_) => Err(ApiError::BadQuery(format!("\"n\" must not be negative: '{text}'"))),
+        Err(_) => Err(ApiError::BadQuery(format!("\"n\" is not a whole number: '{text}'"))),
+    }
+}
+
+fn level(text: Option<&str>) -> Result<Option<u64>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
+    let level = match text.to_ascii_lowercase().as_str() {
+        "debug" => 10,
+        "info" => 20,
+        "warning" => 30,
+        "error" => 40,
+        "critical" => 50,
+        other => other.parse().map_err(|_| ApiError::BadQuery(format!("\"level\" is no level: '{text}'")))?,
+    };
+    Ok(Some(level))
+}
+
+/// The last PDUs, newest first.
+fn pdus(channel: &ChannelId, chunks: &[PduChunk], count: usize) -> Vec<JsonObject> {
+    let mut entries = Vec::new();
+    for chunk in chunks.iter().rev() {
+        let mut buffer = BytesMut::from(&chunk.octets[..]);
+        let mut of_chunk = Vec::new();
+        while let Ok(Some(raw)) = RawPdu::split(&mut buffer, usize::MAX) {
+            of_chunk.push(entry(channel, chunk, &raw));
+        }
+        entries.extend(of_chunk.into_iter().rev());
+        if entries.len() >= count {
+            break;
+        }
+    }
+    entries.truncate(count);
+    entries
+}
+
+fn entry(channel: &ChannelId, chunk: &PduChunk, raw: &RawPdu) -> JsonObject {
+    let description = Description::of(raw);
+    let direction = if chunk.received { "received" } else { "sent" };
+    let mut entry = JsonObject::new();
+    entry.insert("logger".to_owned(), json!(channel.as_str().to_lowercase()));
+    entry.insert("level".to_owned(), json!(10));
+    entry.insert("timestamp".to_owned(), json!(chunk.at.as_secs_f64()));
+    let message = format!("{direction} {} {} sequence {}", raw.id, raw.status, raw.sequence);
+    entry.insert("message".to_owned(), json!(message));
+    entry.insert("direction".to_owned(), json!(direction));
+    entry.insert("pdu".to_owned(), Json::Object(pdu_json::object(&description, Secrets::Masked)));
+    entry
+}

@@ -1,0 +1,121 @@
+//! Messages: send one, ask what became of it (Junebug reference §2.7, §2.8).
+//!
+//! A body of the usual form is read straight into a draft; only one that is not goes through the schema, which says
+//! what is wrong with it.
+
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::schema::{MESSAGE, priority};
+use super::wire::{MessageState, envelope};
+use crate::api::Api;
+use crate::api::error::ApiError;
+use crate::gateway::bodies::MessageBody;
+use crate::gateway::{Draft, ReplyTo};
+use crate::model::{ChannelId, JsonObject, Priority};
+use crate::web::Response;
+use crate::web::route::{Answer, Request};
+
+/// The usual form.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Send {
+    content: String,
+    to: Option<String>,
+    from: Option<String>,
+    group: Option<String>,
+    reply_to: Option<String>,
+    event_url: Option<String>,
+    event_auth_token: Option<String>,
+    priority: Option<u8>,
+    #[serde(default)]
+    channel_data: JsonObject,
+}
+
+pub(super) fn create(api: Api, request: Request) -> Answer {
+    Box::pin(async move { do_create(api, request).await.unwrap_or_else(Response::from) })
+}
+
+async fn do_create(api: Api, request: Request) -> Result<Response, ApiError> {
+    let channel = ChannelId::from(request.param(0));
+    let draft = read(&api.body(request).await?)?;
+    let message = api.gateway.send(&channel, draft).await?;
+    Ok(envelope(StatusCode::CREATED, "message submitted", &MessageBody::from(&*message)))
+}
+
+fn read(body: &[u8]) -> Result<Draft, ApiError> {
+    if let Ok(send) = serde_json::from_slice::<Send>(body)
+        && let Some(draft) = usual(send, body)
+    {
+        return Ok(draft);
+    }
+    let mut object = MESSAGE.read(body)?;
+    let mut text = |key: &str| match object.remove(key) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    };
+    let (content, to, from, group) = (text("content"), text("to"), text("from"), text("group"));
+    let (reply_to, event_url, event_auth_token) = (text("reply_to"), text("event_url"), text("event_auth_token"));
+    let priority = object.get("priority").and_then(priority).and_then(|number| u8::try_from(number).ok());
+    let channel_data = match object.remove("channel_data") {
+        Some(Value::Object(channel_data)) => channel_data,
+        _ => JsonObject::new(),
+    };
+    Ok(Draft {
+        to,
+        from,
+        group,
+        reply_to: reply_to.map(ReplyTo),
+        content: content.unwrap_or_default(),
+        event_url: checked_url(event_url)?,
+        event_auth_token,
+        priority: priority.and_then(Priority::new).unwrap_or_default(),
+        channel_data,
+    })
+}
+
+/// `None` when the schema has something to say after all: a null where null is no value, a priority out of range.
+fn usual(send: Send, body: &[u8]) -> Option<Draft> {
+    let priority = send.priority.map_or(Some(Priority::default()), Priority::new)?;
+    // Null and absence look alike here, but not to the schema; a body without the word has no null.
+    if memchr::memmem::find(body, b"null").is_some() {
+        return None;
+    }
+    Some(Draft {
+        to: send.to,
+        from: send.from,
+        group: send.group,
+        reply_to: send.reply_to.map(ReplyTo),
+        content: send.content,
+        event_url: checked_url(send.event_url).ok()?,
+        event_auth_token: send.event_auth_token,
+        priority,
+        channel_data: send.channel_data,
+    })
+}
+
+/// A URL that no request could ever be made to is an error now rather than a silence later.
+fn checked_url(url: Option<String>) -> Result<Option<String>, ApiError> {
+    if let Some(url) = &url
+        && !url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    {
+        return Err(ApiError::BadQuery(format!("\"event_url\" is no http or https URL: '{url}'")));
+    }
+    Ok(url)
+}
+
+pub(super) fn show(api: Api, request: Request) -> Answer {
+    Box::pin(async move { do_show(&api, &request).unwrap_or_else(Response::from) })
+}
+
+fn do_show(api: &Api, request: &Request) -> Result<Response, ApiError> {
+    let channel = ChannelId::from(request.param(0));
+    api.gateway.require_destination(&channel)?;
+    let id = request.param(1);
+    let events = match id.parse() {
+        Ok(message) => api.gateway.events(&channel, message)?,
+        Err(_) => Vec::new(),
+    };
+    Ok(envelope(StatusCode::OK, "message status", &MessageState::new(id, &events)))
+}

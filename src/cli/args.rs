@@ -1,0 +1,219 @@
+//! Commands and their flags.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use smpp::text::Charset;
+use url::Url;
+
+use crate::smsc::{SimulatorConfig, Span, duration};
+use crate::telemetry::log::LogFormat;
+
+/// A connector server for SMS and USSD, centred on SMPP.
+#[derive(Debug, Parser)]
+#[command(name = "maybug", version, about)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server.
+    Serve(ServeArgs),
+    /// Play an SMSC for tests: takes messages, sends receipts and messages from phones.
+    Sim(SimArgs),
+    /// Bind to an SMSC and send one message; shows the PDUs.
+    Send(SendArgs),
+    /// Show what PDUs in hexadecimal digits say.
+    Decode(DecodeArgs),
+}
+
+/// Flags of `serve`; each overrides the key of the same name in the file.
+#[derive(Debug, Default, clap::Args)]
+#[command(after_help = "Example:\n  maybug serve --demo\n  maybug serve -c maybug.yaml -p 8081")]
+pub struct ServeArgs {
+    /// Configuration file (YAML).
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Interface of the API: an address or a name [default: localhost].
+    #[arg(short, long)]
+    pub interface: Option<String>,
+    /// Port of the API; 0 takes a free one [default: 8080].
+    #[arg(short, long)]
+    pub port: Option<u16>,
+    /// Directory of the store [default: maybug-data].
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Listen on other than loopback addresses without authentication.
+    #[arg(long)]
+    pub open: bool,
+    /// Run a simulated SMSC and a channel bound to it, and say how to try them.
+    #[arg(long)]
+    pub demo: bool,
+    /// Process log: text or JSON lines [default: text].
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// Process log: least level, or a filter [default: info].
+    #[arg(long, value_name = "FILTER")]
+    pub log_level: Option<String>,
+    /// Seconds for which a message from a phone can be replied to [default: 600].
+    #[arg(long, value_name = "SECONDS")]
+    pub inbound_message_ttl: Option<u64>,
+    /// Seconds for which events of a sent message can be asked for [default: 172800].
+    #[arg(long, value_name = "SECONDS")]
+    pub outbound_message_ttl: Option<u64>,
+    /// Send replies to expired messages as ordinary ones.
+    #[arg(long)]
+    pub allow_expired_replies: bool,
+    /// Seconds over which rates are counted [default: 10].
+    #[arg(long, value_name = "SECONDS")]
+    pub metric_window: Option<f64>,
+    /// Directory of the channels' logs [default: logs/].
+    #[arg(long, value_name = "DIR")]
+    pub logging_path: Option<PathBuf>,
+    /// Octets after which a channel's log is rotated [default: 1000000].
+    #[arg(long, value_name = "OCTETS")]
+    pub log_rotate_size: Option<u64>,
+    /// Rotated logs kept per channel, 0 for all [default: 5].
+    #[arg(long, value_name = "COUNT")]
+    pub max_log_files: Option<usize>,
+    /// Most log entries in one answer [default: 100].
+    #[arg(long, value_name = "COUNT")]
+    pub max_logs: Option<usize>,
+}
+
+/// Flags of `sim`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    args_override_self = true,
+    after_help = "Lines FROM TO TEXT on standard input are sent as messages from phones. TIME and SPAN are 250ms, 1.5s, 2m; a \
+                  SPAN may be a range, 200ms-2s.\n\n\
+                  Examples:\n  maybug sim\n  \
+                  maybug sim --account shop:s3cret --receipt-delay 1s-5s --states delivrd:90,undeliv:10\n  \
+                  maybug sim --error 5%:ESME_RSYSERR --throttle 100 --response-delay 200ms --cut-every 1m --seed 1\n  \
+                  echo '27820001001 40404 Hi there' | maybug sim"
+)]
+pub struct SimArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(short, long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:2775")]
+    pub listen: SocketAddr,
+    /// YAML file with these flags as keys; flags on the command line come after those in the file
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
+    /// How it behaves.
+    #[command(flatten)]
+    pub behaviour: SimulatorConfig,
+    /// Send a message from a phone every so often
+    #[arg(long, value_name = "SPAN")]
+    pub mo_every: Option<Span>,
+    /// Whose
+    #[arg(long, value_name = "NUMBER", default_value = "27820001001")]
+    pub mo_from: String,
+    /// To which number
+    #[arg(long, value_name = "NUMBER", default_value = "40404")]
+    pub mo_to: String,
+    /// And what it says
+    #[arg(long, value_name = "TEXT", default_value = "Hello from a phone")]
+    pub mo_text: String,
+    /// Counters once a second instead of a line for each message
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Lines as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `send`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    override_usage = "maybug send [OPTIONS] --to NUMBER HOST:PORT TEXT\n       \
+                      maybug send [OPTIONS] --to NUMBER --url URL TEXT",
+    after_help = "Examples:\n  \
+                  maybug send 127.0.0.1:2775 --system-id shop --password s3cret --from 40404 --to 27820001001 'Hello'\n  \
+                  maybug send 127.0.0.1:2775 --to 27820001001 --receipt --encoding ucs2 'Hello'\n  \
+                  maybug send --url http://127.0.0.1:8080/channels/demo/messages/ --to 27820001001 'Hello'"
+)]
+pub struct SendArgs {
+    /// The SMSC as HOST:PORT, unless --url is given, and the text
+    #[arg(value_names = ["HOST:PORT", "TEXT"], num_args = 1..=2, required = true)]
+    pub words: Vec<String>,
+    /// Post to this URL of an API instead of binding to an SMSC
+    #[arg(long, conflicts_with_all = ["system_id", "password", "receipt", "encoding", "long"])]
+    pub url: Option<Url>,
+    /// To whom
+    #[arg(short, long, value_name = "NUMBER")]
+    pub to: String,
+    /// From whom
+    #[arg(short, long, value_name = "NUMBER")]
+    pub from: Option<String>,
+    /// Who binds
+    #[arg(short, long, value_name = "NAME", default_value = "maybug")]
+    pub system_id: String,
+    /// Proof of it
+    #[arg(short, long, default_value = "", env = "MAYBUG_SMSC_PASSWORD", hide_env_values = true)]
+    pub password: String,
+    /// What kind of system binds
+    #[arg(long, value_name = "TYPE", default_value = "")]
+    pub system_type: String,
+    /// Bind as transmitter, not as transceiver
+    #[arg(long, conflicts_with = "receipt")]
+    pub transmitter: bool,
+    /// Encode the text so: gsm0338, ucs2, latin1, ascii, utf-8; the cheapest that has every character when absent
+    #[arg(short, long, value_name = "NAME", value_parser = encoding)]
+    pub encoding: Option<Charset>,
+    /// Announce this data_coding, whatever the encoding
+    #[arg(long, value_name = "0-255")]
+    pub data_coding: Option<u8>,
+    /// How text leaves that is too long for one message
+    #[arg(long, value_enum, default_value_t)]
+    pub long: LongArg,
+    /// Ask for a receipt and wait for it
+    #[arg(short, long)]
+    pub receipt: bool,
+    /// After which to give up
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Show the outcome only, not the PDUs
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+fn encoding(name: &str) -> Result<Charset, String> {
+    Charset::named(name).ok_or_else(|| "expected gsm0338, ucs2, latin1, ascii, cp1252 or utf-8".to_owned())
+}
+
+/// How text leaves that is too long for one message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LongArg {
+    /// Segments with a header of an 8-bit reference
+    #[default]
+    Udh8,
+    /// Segments with a header of a 16-bit reference
+    Udh16,
+    /// Segments told by the sar_* parameters
+    Sar,
+    /// One PDU, in message_payload
+    Payload,
+}
+
+/// Flags of `decode`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  maybug decode 00000010000000150000000000000001\n  xxd capture.bin | maybug decode --json"
+)]
+pub struct DecodeArgs {
+    /// Hexadecimal digits of one PDU or several in a row; standard input when absent. Spaces, colons, 0x and the offsets of
+    /// xxd, hexdump and tshark do not matter
+    pub hex: Vec<String>,
+    /// JSON instead of trees, one object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Show passwords
+    #[arg(long)]
+    pub show_password: bool,
+}

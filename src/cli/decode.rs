@@ -1,0 +1,145 @@
+//! `maybug decode`: octets in hexadecimal digits to what they say.
+
+use std::io::Read;
+
+use anyhow::{Context, bail};
+use bytes::BytesMut;
+use serde_json::json;
+use smpp::{Description, Pdu, RawPdu, Value};
+
+use super::args::DecodeArgs;
+use super::pdu_content;
+use crate::telemetry::pdu_json::{self, Secrets, hex};
+
+pub(super) fn run(args: &DecodeArgs) -> anyhow::Result<()> {
+    let text = if args.hex.is_empty() {
+        let mut text = Vec::new();
+        std::io::stdin().read_to_end(&mut text).context("standard input cannot be read")?;
+        String::from_utf8(text).context("standard input is no text; pipe binary octets through xxd first")?
+    } else {
+        args.hex.join(" ")
+    };
+    let mut buffer = BytesMut::from(&octets(&text)?[..]);
+    if buffer.is_empty() {
+        bail!("there are no hexadecimal digits to decode");
+    }
+    let mut malformed = Vec::new();
+    let mut at = 0;
+    while !buffer.is_empty() {
+        let before = buffer.len();
+        let raw = match RawPdu::split(&mut buffer, usize::MAX) {
+            Ok(Some(raw)) => raw,
+            Ok(None) => bail!(truncated(&buffer, at)),
+            Err(error) => bail!("command_length at offset {at}: {error}"),
+        };
+        let description = Description::of(&raw);
+        show(args, &raw, &description);
+        if let Some(error) = description.error {
+            malformed.push(format!("the {} at offset {at} is malformed: {error}", raw.id));
+        }
+        at += before - buffer.len();
+    }
+    if malformed.is_empty() { Ok(()) } else { bail!(malformed.join("\n")) }
+}
+
+fn truncated(rest: &[u8], at: usize) -> String {
+    let there = rest.len();
+    match rest.first_chunk::<4>() {
+        Some(length) => {
+            let announced = u32::from_be_bytes(*length);
+            format!("command_length at offset {at}: announces {announced} octets where {there} are there")
+        }
+        None => format!("command_length at offset {at}: the octets end inside the field"),
+    }
+}
+
+fn show(args: &DecodeArgs, raw: &RawPdu, description: &Description) {
+    let pdu = Pdu::decode(raw);
+    let secrets = if args.show_password { Secrets::Shown } else { Secrets::Masked };
+    if args.json {
+        let mut object = pdu_json::object(description, secrets);
+        // The octets of a bind have its password in them.
+        if secrets == Secrets::Shown || !description.fields.iter().any(|(_, value)| matches!(value, Value::Secret(_))) {
+            let mut octets = BytesMut::new();
+            raw.encode(&mut octets);
+            object.insert("hex".to_owned(), json!(hex(&octets)));
+        }
+        object.extend(pdu.map(|pdu| pdu_content::object(&pdu)).unwrap_or_default());
+        println!("{}", serde_json::Value::Object(object));
+        return;
+    }
+    let mut shown = description.clone();
+    if secrets == Secrets::Shown {
+        for (_, value) in &mut shown.fields {
+            if let Value::Secret(text) = value {
+                *value = Value::Text(std::mem::take(text));
+            }
+        }
+    }
+    print!("{shown}");
+    for line in pdu.map(|pdu| pdu_content::lines(&pdu)).unwrap_or_default() {
+        println!("  = {line}");
+    }
+}
+
+/// Octets of hexadecimal text; whatever separates them does not matter, nor do the offsets and the text beside them in
+/// the output of xxd, hexdump and tshark.
+fn octets(text: &str) -> anyhow::Result<Vec<u8>> {
+    let mut digits = Vec::with_capacity(text.len());
+    for (number, line) in text.lines().enumerate() {
+        let line = dump_line(line).unwrap_or(line).replace("0x", "").replace("\\x", "");
+        for character in line.chars().filter(|character| !character.is_whitespace()) {
+            match character.to_digit(16).and_then(|digit| u8::try_from(digit).ok()) {
+                Some(digit) => digits.push(digit),
+                None if matches!(character, ':' | '-' | ',' | ';' | '"' | '\'' | '[' | ']') => {}
+                None => bail!("{character:?} in line {} is no hexadecimal digit", number + 1),
+            }
+        }
+    }
+    let (pairs, odd) = digits.as_chunks::<2>();
+    if !odd.is_empty() {
+        bail!("there is an odd number of hexadecimal digits: {}", digits.len());
+    }
+    Ok(pairs.iter().map(|[high, low]| high << 4 | low).collect())
+}
+
+/// The octets of a line of a dump, when it is one: `OFFSET: 0011 2233  text` (xxd), `OFFSET  00 11  22 33  |text|`
+/// (hexdump), `OFFSET  00 11 22 33   text` (tshark).
+fn dump_line(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let end = line.find(|character: char| !character.is_ascii_hexdigit())?;
+    let (offset, rest) = line.split_at(end);
+    if !(4..=8).contains(&offset.len()) {
+        return None;
+    }
+    if let Some(octets) = rest.strip_prefix(": ") {
+        return octets.trim_start().split("  ").next();
+    }
+    let octets = rest.strip_prefix("  ")?.trim_start();
+    let pairs = octets.split_ascii_whitespace().next().is_some_and(|first| first.len() == 2);
+    pairs.then(|| octets.split('|').next().and_then(|octets| octets.split("   ").next())).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_found_in_every_usual_dress() {
+        let expected = [0, 0, 0, 0x10, 0, 0, 0, 0x15, 0, 0, 0, 0, 0, 0, 0, 1];
+        for text in [
+            "00000010000000150000000000000001",
+            "00:00:00:10:00:00:00:15:00:00:00:00:00:00:00:01",
+            "0x00000010 0x00000015\n0x00000000 0x00000001",
+            "00000000: 0000 0010 0000 0015 0000 0000 0000 0001  ................",
+            "00000000  00 00 00 10 00 00 00 15  00 00 00 00 00 00 00 01  |................|\n",
+            "0000  00 00 00 10 00 00 00 15   00abcdef\n0008  00 00 00 00 00 00 00 01   be ef",
+            "00000010 00000015 00000000 00000001",
+            r"\x00\x00\x00\x10\x00\x00\x00\x15\x00\x00\x00\x00\x00\x00\x00\x01",
+        ] {
+            assert_eq!(octets(text).unwrap(), expected, "{text}");
+        }
+        assert_eq!(octets("0g").unwrap_err().to_string(), "'g' in line 1 is no hexadecimal digit");
+        assert!(octets("012").unwrap_err().to_string().contains("odd number"));
+    }
+}

@@ -1,0 +1,61 @@
+//! The command line: one file per command.
+
+mod advice;
+pub mod args;
+mod decode;
+mod pdu_content;
+mod post;
+mod script;
+mod send;
+mod serve;
+mod simulator;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Args, Command};
+
+/// Reads the command line, and the script that it names.
+///
+/// # Errors
+/// What is wrong with either, to be told with [`clap::Error::exit`].
+pub fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
+    let args = Args::try_parse_from(words)?;
+    match &args.command {
+        Command::Sim(sim) => match &sim.script {
+            Some(file) => Args::try_parse_from(script::expand(words, file)?),
+            None => Ok(args),
+        },
+        _ => Ok(args),
+    }
+}
+
+/// Runs a command; errors are told on standard error, whole.
+pub async fn run(args: Args) -> ExitCode {
+    let done = match args.command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Sim(args) => simulator::run(args).await,
+        Command::Send(args) => match args.url.clone() {
+            Some(url) => post::run(args, url).await,
+            None => send::run(args).await,
+        },
+        Command::Decode(args) => decode::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("maybug: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Sleeps until then; for ever without a time.
+async fn until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,41 @@
+//! `maybug send --url`: one message by way of an API.
+
+use anyhow::{Context, bail};
+use hyper::Method;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::args::SendArgs;
+use crate::web::client::{Allowed, Client};
+
+pub(super) async fn run(args: SendArgs, url: Url) -> anyhow::Result<()> {
+    let [text] = &args.words[..] else { bail!("with --url give the text alone, not an SMSC as well") };
+    let mut message = json!({"to": args.to, "content": text});
+    if let Some(from) = &args.from {
+        message["from"] = json!(from);
+    }
+    // Whoever sits at this command line may go anywhere.
+    let everywhere = ["0.0.0.0/0", "::/0"].map(|network| network.parse());
+    let client = Client::new(Allowed { networks: everywhere.into_iter().collect::<Result<_, _>>()? });
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+    if !args.quiet {
+        println!("> POST {}\n> {message}", url.path());
+    }
+    let body = message.to_string().into();
+    let answer =
+        client.request(Method::POST, &url, headers, body, args.timeout).await.context("the API was not reached")?;
+    let said = String::from_utf8_lossy(&answer.body);
+    if !args.quiet {
+        println!("< {}\n< {said}", answer.status);
+    }
+    if !answer.status.is_success() {
+        bail!("the API refused the message with {}", answer.status);
+    }
+    let said: Value = serde_json::from_str(&said).unwrap_or_default();
+    match said["result"]["message_id"].as_str() {
+        Some(id) => println!("taken, with id {id:?}"),
+        None => println!("taken"),
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! The whole server in one piece: store, gateway, API, on addresses of its own. Nothing is global, so a test may run
+//! ten of them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use ipnet::IpNet;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Api, ApiLimits};
+use crate::config::Config;
+use crate::gateway::retry::RetryPolicy;
+use crate::gateway::{CallbackPolicy, Gateway, GatewayConfig};
+use crate::model::ChannelId;
+use crate::store::{Store, StoreConfig};
+use crate::telemetry::channel_log::LogFiles;
+use crate::telemetry::{ChannelLogs, Rates};
+use crate::web::client::{Allowed, Client};
+use crate::web::server::{Limits, serve};
+
+/// A running server.
+pub struct Server {
+    gateway: Gateway,
+    addresses: Vec<SocketAddr>,
+    listeners: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+/// Longest request body in octets.
+const MAX_BODY: usize = 1024 * 1024;
+/// How long a request body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(10);
+/// How long channels may take to finish what is in flight.
+const CHANNEL_DRAIN: Duration = Duration::from_secs(15);
+
+impl Server {
+    /// Opens the store, starts the channels, listens.
+    ///
+    /// # Errors
+    /// What could not be opened, read or listened on.
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        let addresses = config.addresses().await?;
+        let mut bound = Vec::new();
+        let mut port = config.port;
+        for address in addresses {
+            // One free port for all addresses of a name.
+            let address = SocketAddr::new(address.ip(), port);
+            let listener =
+                TcpListener::bind(address).await.with_context(|| format!("the API cannot listen on {address}"))?;
+            port = listener.local_addr()?.port();
+            bound.push(listener);
+        }
+        let addresses = bound.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+        let logs = ChannelLogs::start(LogFiles {
+            path: config.logging_path.clone(),
+            rotate_size: config.log_rotate_size,
+            max_files: config.max_log_files,
+        });
+        let logs = logs.with_context(|| format!("logs cannot be kept in {}", config.logging_path.display()))?;
+        let store = Store::open(&store_config(config))?;
+        let rates = Rates::new(config.metric_window);
+        let gateway = Gateway::start(gateway_config(config), store, logs, rates, client(config, &addresses)).await?;
+        let limits = ApiLimits { body: MAX_BODY, body_time: BODY_TIME, max_logs: config.max_logs };
+        let api = Arc::new(Api::new(gateway.clone(), limits));
+        let stop = CancellationToken::new();
+        let mut listeners = JoinSet::new();
+        for listener in bound {
+            listeners.spawn(serve(listener, api.clone(), Limits::default(), stop.clone()));
+        }
+        Ok(Self { gateway, addresses, listeners, stop })
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The gateway.
+    #[must_use]
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// A channel called `demo`, bound to a simulated SMSC.
+    ///
+    /// # Errors
+    /// When it could not be stored.
+    pub async fn demo_channel(&self, smsc: SocketAddr) -> anyhow::Result<ChannelId> {
+        let properties = json!({
+            "type": "smpp",
+            "label": "bound to the simulated SMSC",
+            // The key alone lets messages be sent.
+            "mo_url": null,
+            "config": {
+                "twisted_endpoint": format!("tcp:host={}:port={}", smsc.ip(), smsc.port()),
+                "system_id": "demo",
+                "password": "demo",
+                "registered_delivery": true,
+            },
+        });
+        let Value::Object(properties) = properties else { unreachable!("it is written as an object") };
+        let id = ChannelId::from("demo");
+        self.gateway.put_channel(&id, properties).await?;
+        Ok(id)
+    }
+
+    /// Ends in order: running requests finish, channels unbind, everything is on disk.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        while self.listeners.join_next().await.is_some() {}
+        self.gateway.shutdown().await;
+    }
+}
+
+fn store_config(config: &Config) -> StoreConfig {
+    StoreConfig {
+        path: config.data.clone(),
+        sync: config.sync,
+        quota: config.quota,
+        min_free: config.min_free,
+        retention: config.retention(),
+        correlation_retention: config.retention(),
+    }
+}
+
+fn gateway_config(config: &Config) -> GatewayConfig {
+    let max_age = Duration::from_secs(config.callback_max_age);
+    GatewayConfig {
+        inbound_ttl: Duration::from_secs(config.inbound_message_ttl),
+        allow_expired_replies: config.allow_expired_replies,
+        forward_session_close: config.forward_session_close,
+        queue_limit: config.queue_limit,
+        expose_secrets: config.expose_secrets,
+        callbacks: CallbackPolicy {
+            retry: RetryPolicy { max_age, ..RetryPolicy::default() },
+            ..CallbackPolicy::default()
+        },
+        channel_drain: CHANNEL_DRAIN,
+    }
+}
+
+/// Callbacks may go to loopback while only those on this machine can ask for them.
+fn client(config: &Config, addresses: &[SocketAddr]) -> Client {
+    let mut networks = config.callback_allow.clone();
+    if addresses.iter().all(|address| address.ip().is_loopback()) {
+        networks.extend(["127.0.0.0/8", "::1/128"].iter().filter_map(|network| network.parse::<IpNet>().ok()));
+    }
+    Client::new(Allowed { networks })
+}

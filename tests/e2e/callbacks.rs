@@ -1,0 +1,125 @@
+//! Callbacks: durable, in order per message, retried, isolated.
+
+use hyper::StatusCode;
+use serde_json::json;
+
+use crate::support::{Maybug, Receiver, Scripted};
+
+fn channel() -> serde_json::Value {
+    json!({"type": "loopback", "config": {}, "mo_url": null})
+}
+
+#[tokio::test]
+async fn events_arrive_in_order_with_their_token_and_a_failed_one_holds_back_the_next() {
+    let mut receiver = Receiver::start().await;
+    receiver.script([Scripted::Answer(StatusCode::INTERNAL_SERVER_ERROR, vec![])]);
+    let maybug = Maybug::start().await;
+    let id = maybug.channel(channel()).await;
+    let url = receiver.url("/events?a=b");
+    let message = json!({"to": "1", "content": "x", "event_url": url, "event_auth_token": "s3cr3t"});
+    let message = maybug.send(&id, message).await;
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let posted = receiver.next().await;
+        assert_eq!(
+            (posted.path.as_str(), &posted.headers["authorization"]),
+            ("/events?a=b", &"Token s3cr3t".parse().unwrap())
+        );
+        assert_eq!(posted.body["message_id"], json!(message));
+        seen.push(posted.body["event_type"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(seen, ["submitted", "submitted", "delivery_succeeded"]);
+}
+
+#[tokio::test]
+async fn user_info_in_the_url_is_basic_authentication_and_beats_the_token() {
+    let mut receiver = Receiver::start().await;
+    let maybug = Maybug::start().await;
+    let id = maybug.channel(channel()).await;
+    let url = format!("http://me:pass@{}/e", receiver.address);
+    maybug.send(&id, json!({"to": "1", "content": "x", "event_url": url, "event_auth_token": "t"})).await;
+    assert_eq!(receiver.next().await.headers["authorization"], "Basic bWU6cGFzcw==");
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed_and_retry_after_is_honoured() {
+    let mut receiver = Receiver::start().await;
+    let elsewhere = Receiver::start().await;
+    receiver.script([
+        Scripted::Answer(StatusCode::FOUND, vec![("location", elsewhere.url("/elsewhere"))]),
+        Scripted::Answer(StatusCode::SERVICE_UNAVAILABLE, vec![("retry-after", "2".to_owned())]),
+    ]);
+    let maybug = Maybug::start().await;
+    let id = maybug.channel(channel()).await;
+    maybug.send(&id, json!({"to": "1", "content": "x", "event_url": receiver.url("/e")})).await;
+    receiver.next().await;
+    receiver.next().await;
+    let asked = tokio::time::Instant::now();
+    assert_eq!(receiver.next().await.body["event_type"], "submitted");
+    assert!(asked.elapsed().as_millis() > 1_900, "the receiver wanted two seconds");
+    drop(elsewhere);
+}
+
+#[tokio::test]
+async fn a_receiver_that_hangs_costs_nobody_else() {
+    let mut hung = Receiver::start().await;
+    hung.script(vec![Scripted::Hang; 16]);
+    let mut healthy = Receiver::start().await;
+    let maybug = Maybug::start().await;
+    let id = maybug.channel(channel()).await;
+    for _ in 0..8 {
+        maybug.send(&id, json!({"to": "1", "content": "x", "event_url": hung.url("/e")})).await;
+    }
+    hung.next().await;
+    for _ in 0..20 {
+        maybug.send(&id, json!({"to": "1", "content": "x", "event_url": healthy.url("/e")})).await;
+    }
+    for _ in 0..40 {
+        healthy.next().await;
+    }
+}
+
+#[tokio::test]
+async fn callbacks_survive_a_restart() {
+    let mut receiver = Receiver::start().await;
+    receiver.script([Scripted::Answer(StatusCode::BAD_GATEWAY, vec![])]);
+    let maybug = Maybug::start().await;
+    let id = maybug.channel(channel()).await;
+    maybug.send(&id, json!({"to": "1", "content": "x", "event_url": receiver.url("/e")})).await;
+    receiver.next().await;
+    let directory = maybug.directory.clone();
+    maybug.server.stop().await;
+    let _again = Maybug::at(directory, |_| {}).await;
+    assert_eq!(receiver.next().await.body["event_type"], "submitted");
+    assert_eq!(receiver.next().await.body["event_type"], "delivery_succeeded");
+}
+
+#[tokio::test]
+async fn a_corrected_mo_url_also_serves_what_already_waits() {
+    let mut receiver = Receiver::start().await;
+    let maybug = Maybug::start().await;
+    let echo = json!({"type": "loopback", "config": {"echo": true}, "mo_url": "http://127.0.0.1:1/nobody"});
+    let id = maybug.channel(echo).await;
+    maybug.send(&id, json!({"to": "1", "from": "2", "content": "first"})).await;
+    maybug.post(&format!("/channels/{id}"), json!({"mo_url": receiver.url("/mo")})).await;
+    assert_eq!(receiver.next().await.body["content"], "first");
+}
+
+#[tokio::test]
+async fn private_networks_are_not_called() {
+    let maybug = Maybug::start().await;
+    let id = maybug.channel(channel()).await;
+    let message = json!({"to": "1", "content": "x", "event_url": "http://169.254.169.254/latest"});
+    maybug.send(&id, message).await;
+    let path = format!("/channels/{id}/logs?level=warning");
+    crate::support::soon("the refusal in the log", async {
+        loop {
+            let (_, answer) = maybug.get(&path).await;
+            if answer["result"].to_string().contains("requests to 169.254.169.254 are not allowed") {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}

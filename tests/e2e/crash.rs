@@ -1,0 +1,129 @@
+//! `kill -9` under load, twenty times: what was answered 201 reaches the SMSC, and hardly anything twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::{HeaderMap, Method};
+use maybug::smsc::SimEvent;
+use maybug::web::client::{Allowed, Client};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+use url::Url;
+
+use crate::support::{Smsc, soon};
+
+const ROUNDS: usize = 20;
+const WINDOW: usize = 20;
+const SENDERS: u64 = 4;
+
+struct Process {
+    child: Child,
+    base: String,
+}
+
+/// The real binary on a directory of its own; the address is in its log.
+async fn start(directory: &std::path::Path) -> Process {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_maybug"))
+        .args(["serve", "-i", "127.0.0.1", "-p", "0", "--data"])
+        .arg(directory.join("data"))
+        .arg("--logging-path")
+        .arg(directory.join("logs"))
+        .env("MAYBUG_MIN_FREE", "0")
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let base = soon("the server's start", async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("the server ended at its start");
+            if let Some((_, address)) = line.split_once("the API listens on ") {
+                return address.to_owned();
+            }
+        }
+    })
+    .await;
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    Process { child, base }
+}
+
+async fn post(client: &Client, url: &str, body: Value) -> Option<Value> {
+    let url = Url::parse(url).unwrap();
+    let body = Bytes::from(body.to_string());
+    let answer = client.request(Method::POST, &url, HeaderMap::new(), body, Duration::from_secs(10)).await.ok()?;
+    (answer.status == 201).then(|| serde_json::from_slice(&answer.body).unwrap())
+}
+
+#[tokio::test]
+async fn nothing_that_was_accepted_is_lost_and_at_most_a_window_is_repeated_per_kill() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut smsc = Smsc::start(Default::default()).await;
+    let client = Client::new(Allowed { networks: vec!["127.0.0.0/8".parse().unwrap()] });
+    let accepted = Arc::new(Mutex::new(BTreeSet::new()));
+    let number = Arc::new(AtomicU64::new(0));
+    let mut channel = String::new();
+    let mut copies: BTreeMap<String, usize> = BTreeMap::new();
+
+    for round in 0..ROUNDS {
+        let mut process = start(directory.path()).await;
+        if channel.is_empty() {
+            let address = smsc.simulator.address();
+            let config = json!({
+                "twisted_endpoint": format!("tcp:{}:{}", address.ip(), address.port()), "system_id": "e",
+                "password": "p", "window_size": WINDOW, "initial_reconnect_delay": 0.05,
+            });
+            let created = json!({"type": "smpp", "config": config, "mo_url": null});
+            let answer = post(&client, &format!("{}/channels/", process.base), created).await.unwrap();
+            channel = answer["result"]["id"].as_str().unwrap().to_owned();
+        }
+        let url = format!("{}/channels/{channel}/messages/", process.base);
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|_| {
+                let (client, url) = (client.clone(), url.clone());
+                let (accepted, number) = (accepted.clone(), number.clone());
+                tokio::spawn(async move {
+                    loop {
+                        let text = number.fetch_add(1, Ordering::Relaxed).to_string();
+                        let message = json!({"to": "+27820001001", "content": text});
+                        if post(&client, &url, message).await.is_none() {
+                            return;
+                        }
+                        accepted.lock().await.insert(text);
+                    }
+                })
+            })
+            .collect();
+        // A random moment, counted in messages so that slow machines are killed at the same places.
+        let until = accepted.lock().await.len() + 20 + round * 7 % 90;
+        soon("the load", async {
+            while accepted.lock().await.len() < until {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        process.child.kill().await.unwrap();
+        for sender in senders {
+            sender.await.unwrap();
+        }
+    }
+
+    let _process = start(directory.path()).await;
+    let accepted = accepted.lock().await.clone();
+    let missing = |copies: &BTreeMap<String, usize>| accepted.iter().filter(|text| !copies.contains_key(*text)).count();
+    while missing(&copies) > 0 {
+        let text = smsc.next("every accepted message", |event| match event {
+            SimEvent::Message { id: Some(_), text, .. } => Some(text.clone()),
+            _ => None,
+        });
+        *copies.entry(text.await).or_default() += 1;
+    }
+    let repeated: usize = copies.values().map(|count| count - 1).sum();
+    assert!(repeated <= ROUNDS * WINDOW, "{repeated} duplicates in {ROUNDS} kills");
+    println!("{} accepted, {} seen, {repeated} repeated in {ROUNDS} kills", accepted.len(), copies.len());
+}
