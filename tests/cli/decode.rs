@@ -1,0 +1,61 @@
+//! `maybug decode`.
+
+use serde_json::Value;
+
+use crate::support::{maybug, stderr, stdout, with_input};
+
+#[test]
+fn every_vector_decodes_to_its_object() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/pdu-vectors.json");
+    let vectors: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let hex: Vec<&str> = vectors.iter().map(|vector| vector["hex"].as_str().unwrap()).collect();
+    let output = with_input(&["decode", "--json", "--show-password"], &hex.join("\n"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let decoded: Vec<Value> = stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(decoded.len(), 101);
+    for (vector, decoded) in vectors.iter().zip(&decoded) {
+        for (key, expected) in vector.as_object().unwrap() {
+            if key != "name" && key != "note" {
+                assert_eq!(&decoded[key], expected, "{} {key}", vector["name"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_malformed_pdu_names_its_field_and_the_ones_around_it_are_shown() {
+    // A submit_sm whose sm_length announces more than there is, between two enquire_link.
+    let link = "00000010000000150000000000000001";
+    let submit = "0000002300000004000000000000000200000031000000320000000000000000000a48";
+    let output = maybug(&["decode", &format!("{link}{submit}{link}")]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("the submit_sm at offset 16 is malformed: short_message at offset 33"), "{said}");
+    assert_eq!(stdout(&output).matches("enquire_link sequence 1").count(), 2);
+    for (hex, why) in [
+        ("0000000f00000015000000000000", "command_length at offset 0: command_length 15 is shorter"),
+        ("000000200000001500000000", "command_length at offset 0: announces 32 octets where 12 are there"),
+        ("0000", "command_length at offset 0: the octets end inside the field"),
+        ("xyz", "'x' in line 1 is no hexadecimal digit"),
+        ("", "there are no hexadecimal digits"),
+    ] {
+        let output = with_input(&["decode"], hex);
+        assert_eq!(output.status.code(), Some(1), "{hex}");
+        assert!(stderr(&output).contains(why), "{hex}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_password_is_shown_only_when_asked_for() {
+    let bind = "000000250000000900000000000000016d6179627567303100733363726574000034000000";
+    for (arguments, shown) in [
+        (&["decode", bind][..], false),
+        (&["decode", "--json", bind], false),
+        (&["decode", "--show-password", bind], true),
+        (&["decode", "--json", "--show-password", bind], true),
+    ] {
+        let output = maybug(arguments);
+        let secret = stdout(&output).contains("s3cret") || stdout(&output).contains("733363726574");
+        assert_eq!(secret, shown, "{arguments:?}");
+    }
+}
