@@ -105,6 +105,8 @@ impl Connection {
             let wake = self.next_wake();
             tokio::select! {
                 event = self.driver.event() => {
+                    // It may have changed while nothing came.
+                    self.config = self.shared.config.load_full();
                     self.handle(event);
                     // The rest of what one read brought.
                     while self.end.is_none() && let Some(event) = self.driver.session.poll_event() {
