@@ -1,6 +1,5 @@
 //! The commands as a user runs them, the simulator as an ESME meets it, and the captures that we must understand.
 
-#[path = "../support/capture.rs"]
 mod capture;
 mod captures;
 mod decode;

@@ -24,7 +24,8 @@ async fn a_message_its_pdus_and_its_receipt_are_shown_and_the_password_is_not() 
     let output = send(arguments(&simulator, &["--receipt", &text])).await;
     assert!(output.status.success(), "{}", stderr(&output));
     let said = stdout(&output);
-    for part in ["> bind_transceiver", "password: ********", "> submit_sm", "segment 3 of 3", "receipt for", "> unbind"] {
+    for part in ["> bind_transceiver", "password: ********", "> submit_sm", "segment 3 of 3", "receipt for", "> unbind"]
+    {
         assert!(said.contains(part), "{part} is not in {said}");
     }
     assert!(!said.contains("s3cret"));

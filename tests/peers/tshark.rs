@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use maybug::smsc::{PhoneMessage, Simulator, SimulatorConfig};
 use smpp::net::Direction;
 
-use crate::capture::write_pcap;
+use crate::pcap::write_pcap;
 use crate::support::{must_succeed, program};
 
 #[tokio::test(flavor = "multi_thread")]
