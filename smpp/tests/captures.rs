@@ -37,9 +37,12 @@ fn frames(file: &[u8]) -> Vec<&[u8]> {
     frames
 }
 
+/// Where it begins, and its pieces by their distance from there.
+type Stream = (u32, BTreeMap<u32, Vec<u8>>);
+
 /// TCP payloads by connection and direction, each octet at its place in the stream.
 fn streams(file: &[u8], port: u16) -> Vec<Vec<u8>> {
-    let mut streams: BTreeMap<[u8; 12], (u32, BTreeMap<u32, Vec<u8>>)> = BTreeMap::new();
+    let mut streams: BTreeMap<[u8; 12], Stream> = BTreeMap::new();
     for frame in frames(file) {
         // Ethernet, or the same header as loopback captures have on Linux.
         let Some(ip) = frame.get(14..).filter(|ip| u16_at(frame, 12) == 0x0800 && ip[9] == 6) else { continue };
@@ -59,7 +62,7 @@ fn streams(file: &[u8], port: u16) -> Vec<Vec<u8>> {
             pieces.entry(sequence.wrapping_sub(*first)).or_insert_with(|| payload.to_vec());
         }
     }
-    let join = |(_, pieces): (u32, BTreeMap<u32, Vec<u8>>)| {
+    let join = |(_, pieces): Stream| {
         let mut stream = Vec::new();
         for (at, piece) in pieces {
             let at = usize::try_from(at).unwrap();

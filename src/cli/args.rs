@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::telemetry::log::LogFormat;
+use crate::config::LogFormat;
 
 /// A connector server for SMS and USSD, centred on SMPP.
 #[derive(Debug, Parser)]

@@ -24,11 +24,12 @@ use super::simulator::{ReceiptForm, Shared, SimEvent, now};
 
 /// What a deliver_sm on its way was, so that it is not lost with the connection.
 type Sent = Box<DeliverSm>;
+type Tap = fn(Direction, &[u8]);
 
 struct Bind {
     shared: Arc<Shared>,
     chance: fastrand::Rng,
-    driver: Driver<TcpStream, Sent, fn(Direction, &[u8])>,
+    driver: Driver<TcpStream, Sent, Tap>,
     system_id: String,
     mode: Option<BindMode>,
     /// Answers that wait for their time.
@@ -52,7 +53,7 @@ pub(super) async fn serve(stream: TcpStream, shared: Arc<Shared>, seed: u64) {
         ..SessionConfig::default()
     };
     let session = Session::new(config, now());
-    let tap: fn(Direction, &[u8]) = |_, _| {};
+    let tap: Tap = |_, _| {};
     let bind = Bind {
         chance: fastrand::Rng::with_seed(seed),
         driver: Driver::new(stream, session, smpp::raw::DEFAULT_MAX_PDU_LEN, tap),
