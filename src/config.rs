@@ -12,7 +12,17 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::JsonObject;
-use crate::telemetry::log::LogFormat;
+
+/// How the process log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Everything the server can be told. Each key has the name that it has in the file.
 #[derive(Clone, Debug, Deserialize)]

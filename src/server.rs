@@ -1,6 +1,7 @@
 //! The whole server in one piece: store, gateway, API, on addresses of its own. Nothing is global, so a test may run
 //! ten of them.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,16 +46,7 @@ impl Server {
     /// What could not be opened, read or listened on.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let addresses = config.addresses().await?;
-        let mut bound = Vec::new();
-        let mut port = config.port;
-        for address in addresses {
-            // One free port for all addresses of a name.
-            let address = SocketAddr::new(address.ip(), port);
-            let listener =
-                TcpListener::bind(address).await.with_context(|| format!("the API cannot listen on {address}"))?;
-            port = listener.local_addr()?.port();
-            bound.push(listener);
-        }
+        let bound = listen(&addresses, config.port).await?;
         let addresses = bound.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
         let logs = ChannelLogs::start(LogFiles {
             path: config.logging_path.clone(),
@@ -116,6 +108,27 @@ impl Server {
         while self.listeners.join_next().await.is_some() {}
         self.gateway.shutdown().await;
     }
+}
+
+/// Listens on every address that this machine has, one of them at least; on one port for all.
+async fn listen(addresses: &[SocketAddr], mut port: u16) -> anyhow::Result<Vec<TcpListener>> {
+    let mut bound = Vec::new();
+    for address in addresses {
+        let address = SocketAddr::new(address.ip(), port);
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                port = listener.local_addr()?.port();
+                bound.push(listener);
+            }
+            // A name like localhost has an IPv6 address even where there is no IPv6.
+            Err(error) if error.kind() == ErrorKind::AddrNotAvailable && addresses.len() > 1 => {
+                tracing::debug!(%address, %error, "this machine does not have the address");
+            }
+            Err(error) => return Err(error).with_context(|| format!("the API cannot listen on {address}")),
+        }
+    }
+    anyhow::ensure!(!bound.is_empty(), "the API can listen on none of {addresses:?}");
+    Ok(bound)
 }
 
 fn store_config(config: &Config) -> StoreConfig {

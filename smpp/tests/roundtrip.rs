@@ -1,4 +1,5 @@
 //! Whatever we can build we can read back; whatever a peer sends costs neither a panic nor the stream.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use bytes::{Bytes, BytesMut};
 use proptest::collection::vec;

@@ -1,4 +1,5 @@
 //! Every vector of `fixtures/pdu-vectors.json` decodes to the values that it lists and encodes to its octets.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use bytes::BytesMut;
 use serde_json::{Map, Value as Json, json};

@@ -87,7 +87,7 @@ async fn deliver<I: Intake>(setup: &Setup<I>, config: &LoopbackConfig, deliverie
                 provider: None,
                 received_at: Timestamp::now(),
             };
-            arrivals.push(Arrival::Message { message: echo, joined_from: Vec::new() });
+            arrivals.push(Arrival::Message { message: echo.into(), joined_from: Vec::new() });
         }
         let status = DeliveryStatus::Delivered;
         arrivals.push(Arrival::Report { origin, message, status, details: JsonObject::new() });

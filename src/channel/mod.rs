@@ -63,7 +63,7 @@ pub enum Arrival {
     /// An MO, joined from these stored segments if it came in several.
     Message {
         /// The message.
-        message: Inbound,
+        message: Arc<Inbound>,
         /// Its segments.
         joined_from: Vec<PartId>,
     },

@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use smpp::text::Charset;
 use url::Url;
 
+use crate::config::LogFormat;
 use crate::smsc::{SimulatorConfig, Span, duration};
-use crate::telemetry::log::LogFormat;
 
 /// A connector server for SMS and USSD, centred on SMPP.
 #[derive(Debug, Parser)]
@@ -26,7 +26,7 @@ pub enum Command {
     /// Run the server.
     Serve(ServeArgs),
     /// Play an SMSC for tests: takes messages, sends receipts and messages from phones.
-    Sim(SimArgs),
+    Sim(Box<SimArgs>),
     /// Bind to an SMSC and send one message; shows the PDUs.
     Send(SendArgs),
     /// Show what PDUs in hexadecimal digits say.

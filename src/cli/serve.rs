@@ -4,7 +4,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::args::ServeArgs;
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 use crate::model::JsonObject;
 use crate::server::Server;
 use crate::smsc::{self, Simulator};
@@ -48,8 +48,8 @@ pub(super) async fn asked_to_end() {
 /// Flags that were given, under the names of their keys.
 fn flags(args: &ServeArgs) -> JsonObject {
     let format = args.log_format.map(|format| match format {
-        log::LogFormat::Text => "text",
-        log::LogFormat::Json => "json",
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
     });
     let given = [
         ("interface", json!(args.interface)),

@@ -97,12 +97,8 @@ impl Output<'_> {
         } else {
             let accounts = &self.args.behaviour.accounts;
             let names: Vec<&str> = accounts.iter().map(|account| account.system_id.as_str()).collect();
-            let who = if names.is_empty() {
-                "anybody may bind".to_owned()
-            } else {
-                format!("accounts: {}", names.join(", "))
-            };
-            writeln!(self.out, "listening on {address}; {who}; ctrl-c ends")?;
+            let who = if names.is_empty() { "anybody".to_owned() } else { names.join(", ") };
+            writeln!(self.out, "listening on {address}\n{who} may bind; ctrl-c ends")?;
         }
         self.out.flush()
     }

@@ -154,7 +154,9 @@ impl Committer {
         if tick {
             self.draft_due(&mut draft)?;
             self.draft_heartbeat(&mut draft);
-            self.lanes.all().into_iter().for_each(|lane| draft.touch(&lane));
+            for lane in self.lanes.all().into_iter().filter(|lane| lane.state().has_marks()) {
+                draft.touch(&lane);
+            }
         }
         let marks = self.draft_marks(&mut draft);
         if !draft.batch.is_empty() {
@@ -166,10 +168,14 @@ impl Committer {
             state.handed_saved = state.handed_saved.max(handed);
             state.saved = true;
         }
+        let mut woken = HashMap::new();
         for effect in draft.effects {
+            if let Effect::Appended { lane, .. } | Effect::Delayed(lane, ..) = &effect {
+                woken.entry(lane.number).or_insert_with(|| lane.clone());
+            }
             self.apply(effect);
         }
-        draft.touched.values().for_each(|lane| self.lanes.wake(lane));
+        woken.values().for_each(|lane| self.lanes.wake(lane));
         Ok(())
     }
 

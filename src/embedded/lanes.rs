@@ -268,6 +268,11 @@ impl State {
         self.loaded = self.loaded.max(self.floor);
     }
 
+    /// Whether floor or mark have moved since they were written.
+    pub(crate) fn has_marks(&self) -> bool {
+        self.floor > self.floor_saved || self.handed_mark().is_some()
+    }
+
     /// The mark that the next commit must write, if it has to move.
     pub(crate) fn handed_mark(&self) -> Option<u64> {
         (self.handed > self.handed_saved).then(|| self.handed + HANDED_STEP)

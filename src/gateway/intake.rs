@@ -121,7 +121,7 @@ impl Intake for GatewayIntake {
 }
 
 impl GatewayIntake {
-    fn received(&self, message: Inbound, joined_from: Vec<MessageId>, now: Timestamp) -> Change {
+    fn received(&self, message: Arc<Inbound>, joined_from: Vec<MessageId>, now: Timestamp) -> Change {
         let hidden = message.session_event == Some(SessionEvent::Close) && !self.0.0.config.forward_session_close;
         let wanted = !hidden && self.0.channel_target(&message.channel, CallbackKind::Mo).is_some();
         let callback = wanted.then(|| Callback {
@@ -133,7 +133,7 @@ impl GatewayIntake {
             body: bodies::inbound(&message),
             created_at: now,
         });
-        Change::Receive { message: Arc::new(message), callback, joined_from }
+        Change::Receive { message, callback, joined_from }
     }
 
     fn is_repetition(&self, status: &Status, component: &'static str) -> bool {

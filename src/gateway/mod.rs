@@ -49,6 +49,9 @@ pub struct GatewayConfig {
     pub channel_drain: Duration,
 }
 
+/// By channel and component: what was told, and when.
+type Told = HashMap<(ChannelId, &'static str), (Status, Timestamp)>;
+
 /// The gateway; clones are the same one.
 #[derive(Clone)]
 pub struct Gateway(Arc<Inner>);
@@ -63,7 +66,7 @@ struct Inner {
     /// Running channels; held while one is created, changed or deleted.
     running: tokio::sync::Mutex<HashMap<ChannelId, channels::Running>>,
     /// The latest status of each component, so that repetitions are not told again.
-    told: Mutex<HashMap<(ChannelId, &'static str), (Status, Timestamp)>>,
+    told: Mutex<Told>,
     stop: CancellationToken,
     dispatcher: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }

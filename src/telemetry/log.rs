@@ -2,24 +2,16 @@
 
 use std::io::IsTerminal;
 
-use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
-/// How the process log looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
+use crate::config::LogFormat;
 
 /// Starts the process log; only the first call of a process has an effect. `filter` is in tracing's syntax, for
 /// instance `info,maybug::channel=debug`.
 pub fn init(format: LogFormat, filter: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // A bare level is ours; the store's engine speaks only of trouble.
+    let engine = "fjall=warn,lsm_tree=warn";
+    let filter = EnvFilter::try_new(format!("{engine},{filter}")).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A test that starts several servers has the first one's log.
     let _ = match format {

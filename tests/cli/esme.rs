@@ -10,8 +10,10 @@ use tokio::net::TcpStream;
 
 use crate::support::soon;
 
+type Tap = fn(Direction, &[u8]);
+
 pub(crate) struct Esme {
-    pub(crate) driver: Driver<TcpStream, u32, fn(Direction, &[u8])>,
+    pub(crate) driver: Driver<TcpStream, u32, Tap>,
 }
 
 impl Esme {

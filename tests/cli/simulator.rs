@@ -63,8 +63,9 @@ async fn receipts_look_as_configured() {
         (ReceiptForm::Both, IdFormat::Uuid, IdFormat::Uuid),
     ] {
         let states = vec![(MessageState::EXPIRED, 1)];
-        let receipt_id_format = Some(receipt_id_format);
-        let config = SimulatorConfig { receipt_form: form, id_format, receipt_id_format, states, ..Default::default() };
+        let ids = Some(receipt_id_format);
+        let config =
+            SimulatorConfig { receipt_form: form, id_format, receipt_id_format: ids, states, ..Default::default() };
         let simulator = start(config).await;
         let mut esme = Esme::trx(simulator.address()).await;
         esme.submit(message("x")).await;
@@ -72,7 +73,7 @@ async fn receipts_look_as_configured() {
         assert_eq!(receipt.short_message.octets().is_empty(), form == ReceiptForm::Tlvs);
         assert_eq!(receipt.tlvs.integer(Tag::MESSAGE_STATE), (form != ReceiptForm::Text).then_some(3));
         let id = read(&receipt).smsc_message_id;
-        let looks = match receipt_id_format.unwrap() {
+        let looks = match receipt_id_format {
             IdFormat::Decimal => id.len() == 10 && id.parse::<u64>().is_ok(),
             IdFormat::Uuid => id.len() == 36,
             _ => id.len() == 8 && id == id.to_ascii_uppercase(),
@@ -269,7 +270,8 @@ async fn sim_follows_its_script_prints_messages_and_ends_on_ctrl_c() {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let first = lines.next().unwrap();
-    let address = first.strip_prefix("listening on ").and_then(|rest| rest.split(';').next()).unwrap().parse().unwrap();
+    let address = first.strip_prefix("listening on ").unwrap().parse().unwrap();
+    assert_eq!(lines.next().unwrap(), "test may bind; ctrl-c ends");
     let mut esme = Esme::trx(address).await;
     assert_eq!(lines.next().unwrap(), "bind test as transceiver");
     let (_, id) = esme.submit(message("Hi [you]")).await;

@@ -250,7 +250,7 @@ async fn a_deleted_channel_hands_out_nothing_and_its_messages_can_still_be_read(
     let properties = ChannelProperties { id: channel(), properties: JsonObject::new() };
     let sent = message("a", 1);
     store.commit(vec![Change::SaveChannel(properties.clone()), Change::Accept(sent.clone())]).await.unwrap();
-    assert_eq!(store.channels().unwrap(), [properties.clone()]);
+    assert_eq!(store.channels().unwrap(), std::slice::from_ref(&properties));
     store.commit(vec![Change::DeleteChannel(channel())]).await.unwrap();
     assert!(store.channels().unwrap().is_empty());
     assert!(store.outbound(&channel()).try_pull(1).unwrap().is_empty());

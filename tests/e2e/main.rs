@@ -6,5 +6,6 @@ mod bad_pdus;
 mod callbacks;
 mod crash;
 mod junebug;
+mod pressure;
 mod smpp_channel;
 mod support;

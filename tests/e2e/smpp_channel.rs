@@ -23,7 +23,7 @@ async fn a_message_reaches_the_smsc_and_its_receipt_the_webhook() {
     assert_eq!((&report["event_type"], &report["message_id"]), (&json!("delivery_succeeded"), &json!(message)));
     assert_eq!(report["event_details"]["smpp_delivery_status"], "DELIVERED");
     let delivered = smsc.next("the acknowledgement", |event| match event {
-        SimEvent::Delivered { status, receipt } => Some((*status, *receipt)),
+        SimEvent::Delivered { status, receipt, .. } => Some((*status, *receipt)),
         _ => None,
     });
     assert_eq!(delivered.await, (CommandStatus::ESME_ROK, true));
@@ -37,7 +37,14 @@ async fn receipts_match_across_bases_and_states_mean_what_the_guide_says() {
         (IdFormat::UpperHex, IdFormat::Hex, ReceiptForm::Both),
     ] {
         let states = vec![(MessageState::UNDELIVERABLE, 1)];
-        let config = SimulatorConfig { id_format, receipt_id_format, receipt_form: form, states, ..Default::default() };
+        let receipts = Some(receipt_id_format);
+        let config = SimulatorConfig {
+            id_format,
+            receipt_id_format: receipts,
+            receipt_form: form,
+            states,
+            ..Default::default()
+        };
         let smsc = Smsc::start(config).await;
         let maybug = Maybug::start().await;
         let config = json!({"registered_delivery": true});
@@ -74,7 +81,7 @@ async fn messages_from_phones_are_posted_long_ones_whole() {
     let long = "Zażółć gęślą jaźń 😀 ".repeat(12);
     for text in ["hi there", &long] {
         let message = PhoneMessage { from: "27820001001".into(), to: "40404".into(), text: text.into() };
-        smsc.simulator.inject(&message);
+        smsc.simulator.inject(&message).unwrap();
         let posted = receiver.next().await.body;
         assert_eq!(
             (&posted["content"], &posted["from"], &posted["to"]),
@@ -146,7 +153,7 @@ async fn a_cut_connection_loses_nothing_and_repeats_at_most_a_window() {
 
 #[tokio::test]
 async fn a_refused_bind_says_why_and_is_tried_again() {
-    let accounts = vec![("somebody".to_owned(), "else".to_owned())];
+    let accounts = vec![("somebody".to_owned(), "else".to_owned()).into()];
     let smsc = Smsc::start(SimulatorConfig { accounts, ..Default::default() }).await;
     let mut receiver = Receiver::start().await;
     let maybug = Maybug::start().await;
@@ -170,7 +177,7 @@ async fn a_refused_bind_says_why_and_is_tried_again() {
 #[tokio::test]
 async fn a_higher_priority_overtakes_what_waits() {
     let mut smsc =
-        Smsc::start(SimulatorConfig { response_delay: Duration::from_millis(20), ..Default::default() }).await;
+        Smsc::start(SimulatorConfig { response_delay: Duration::from_millis(20).into(), ..Default::default() }).await;
     let maybug = Maybug::start().await;
     let id = maybug.smpp_channel(smsc.simulator.address(), json!({"window_size": 1}), json!({})).await;
     for n in 0..30 {

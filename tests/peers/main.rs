@@ -1,9 +1,7 @@
-//! Programs written by others against ours: npm `smpp` and PyPI `smpplib` as ESMEs, npm `smpp` as SMSC, Kannel's
-//! bearerbox as ESME, tshark as judge of our octets. `tests/run` installs them.
+//! Against peers written by others: npm `smpp`, PyPI `smpplib`, Kannel, tshark. `tests/run` installs them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+mod dissector;
 mod kannel;
-mod node;
-mod pcap;
-mod python;
-mod support;
-mod tshark;
+mod libraries;
+mod process;

@@ -76,7 +76,7 @@ impl Incoming {
                 Step::Answer(status)
             }
             Kind::Message(message) => {
-                Step::Store(vec![Arrival::Message { message: *message, joined_from: Vec::new() }])
+                Step::Store(vec![Arrival::Message { message: message.into(), joined_from: Vec::new() }])
             }
             Kind::Segment(segment) => self.segment(now, *segment),
         }
@@ -98,7 +98,7 @@ impl Incoming {
     fn joined(&self, segments: &[Segment<MessageId>]) -> Vec<Arrival> {
         let joined_from = segments.iter().map(|segment| segment.token).collect();
         let message = join(&self.config, &self.channel, segments);
-        message.map(|message| Arrival::Message { message, joined_from }).into_iter().collect()
+        message.map(|message| Arrival::Message { message: message.into(), joined_from }).into_iter().collect()
     }
 
     /// Long MOs that are to be passed on now: complete ones that were read back, incomplete ones that are too old.

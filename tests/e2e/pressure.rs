@@ -1,0 +1,47 @@
+//! What is refused when there is no room, and by whom it is noticed.
+
+use hyper::Method;
+use maybug::smsc::{PhoneMessage, SimEvent};
+use serde_json::json;
+use smpp::CommandStatus;
+
+use crate::support::{Maybug, Smsc};
+
+#[tokio::test]
+async fn a_full_disk_leaves_messages_from_phones_with_the_smsc() {
+    let mut smsc = Smsc::start(Default::default()).await;
+    let full = Maybug::with(|config| config.min_free = u64::MAX / 8).await;
+    full.smpp_channel(smsc.simulator.address(), json!({}), json!({})).await;
+    let message = PhoneMessage { from: "27820001001".into(), to: "40404".into(), text: "keep me".into() };
+    smsc.simulator.inject(&message);
+    let answer = smsc.next("the refusal", |event| match event {
+        SimEvent::Delivered { status, .. } => Some(*status),
+        _ => None,
+    });
+    assert_eq!(answer.await, CommandStatus::ESME_RX_T_APPN);
+}
+
+#[tokio::test]
+async fn head_is_get_without_a_body() {
+    let maybug = Maybug::start().await;
+    let (status, headers, body) = maybug.request(Method::HEAD, "/channels/", b"").await;
+    assert_eq!((status, body.is_null()), (200, true));
+    assert!(headers.contains_key("content-length"));
+}
+
+#[tokio::test]
+async fn one_blocked_channel_leaves_the_others_their_pace() {
+    let mut smsc = Smsc::start(Default::default()).await;
+    let maybug = Maybug::start().await;
+    let unreachable = json!({"twisted_endpoint": "tcp:127.0.0.1:1", "system_id": "me", "password": "p"});
+    let blocked = maybug.channel(json!({"type": "smpp", "config": unreachable, "mo_url": null})).await;
+    let free = maybug.smpp_channel(smsc.simulator.address(), json!({}), json!({})).await;
+    for n in 0..200 {
+        maybug.send(&blocked, json!({"to": "27820001001", "content": "stuck"})).await;
+        maybug.send(&free, json!({"to": "27820001001", "content": n.to_string()})).await;
+    }
+    for n in 0..200 {
+        assert_eq!(smsc.message().await.2, n.to_string());
+    }
+    assert_eq!(maybug.server.gateway().depth(&blocked.as_str().into()).waiting, 200);
+}
