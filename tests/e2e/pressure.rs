@@ -13,7 +13,7 @@ async fn a_full_disk_leaves_messages_from_phones_with_the_smsc() {
     let full = Maybug::with(|config| config.min_free = u64::MAX / 8).await;
     full.smpp_channel(smsc.simulator.address(), json!({}), json!({})).await;
     let message = PhoneMessage { from: "27820001001".into(), to: "40404".into(), text: "keep me".into() };
-    smsc.simulator.inject(&message);
+    smsc.simulator.inject(&message).unwrap();
     let answer = smsc.next("the refusal", |event| match event {
         SimEvent::Delivered { status, .. } => Some(*status),
         _ => None,
