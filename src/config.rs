@@ -156,18 +156,14 @@ const REFUSED: [(&str, &str); 4] = [
 #[non_exhaustive]
 pub enum ConfigFileError {
     /// The file could not be read.
-    #[error("the configuration file {path} cannot be read: {source}", path = .path.display())]
+    #[error("the configuration file cannot be read")]
     Unreadable {
-        /// The file.
-        path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
     /// The file is no YAML mapping.
-    #[error("the configuration file {path} is no YAML mapping: {message}", path = .path.display())]
+    #[error("the configuration file is no YAML mapping: {message}")]
     NotYaml {
-        /// The file.
-        path: PathBuf,
         /// Where and why.
         message: String,
     },
@@ -280,9 +276,8 @@ impl Config {
 }
 
 fn read(path: &Path) -> Result<JsonObject, ConfigFileError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigFileError::Unreadable { path: path.to_owned(), source })?;
-    let not_yaml = |message: String| ConfigFileError::NotYaml { path: path.to_owned(), message };
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigFileError::Unreadable { source })?;
+    let not_yaml = |message: String| ConfigFileError::NotYaml { message };
     match serde_saphyr::from_str::<Value>(&text) {
         Ok(Value::Object(values)) => Ok(values),
         Ok(Value::Null) => Ok(JsonObject::new()),

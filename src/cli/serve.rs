@@ -12,7 +12,11 @@ use crate::telemetry::log;
 
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let environment = |name: &str| std::env::var(name).ok();
-    let config = Config::load(args.config.as_deref(), environment, flags(&args))?;
+    let config = Config::load(args.config.as_deref(), environment, flags(&args));
+    let config = match &args.config {
+        Some(file) => config.with_context(|| file.display().to_string())?,
+        None => config?,
+    };
     log::init(config.log_format, &config.log_level);
     let server = Server::start(&config).await?;
     for address in server.addresses() {

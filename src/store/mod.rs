@@ -58,7 +58,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// The operating system refused.
-    #[error("the store in {path} cannot be opened: {source}", path = .path.display())]
+    #[error("the store in {path} cannot be opened", path = .path.display())]
     Io {
         /// The directory.
         path: PathBuf,
