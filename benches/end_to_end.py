@@ -40,8 +40,8 @@ def wait_for_port(port, process):
 class Smsc:
     """`maybug sim`, and how many messages it has taken."""
 
-    def __init__(self, binary):
-        self.port = free_port()
+    def __init__(self, binary, port=None):
+        self.port = port or free_port()
         self.process = subprocess.Popen(
             [binary, "sim", "--listen", "127.0.0.1:%d" % self.port, "--quiet", "--json"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, bufsize=1)
@@ -75,9 +75,9 @@ def usage(processes):
     return cpu, memory
 
 
-def load(url, seconds, script):
+def load(url, seconds, script, connections=32):
     """wrk's requests, p50 and p99 in milliseconds."""
-    command = ["wrk", "-t1", "-c32", "-d%d" % seconds, "--latency", "-s", script, url]
+    command = ["wrk", "-t1", "-c%d" % connections, "-d%d" % seconds, "--latency", "-s", script, url]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in output:
         sys.exit("some requests were refused:\n" + output)
@@ -114,26 +114,42 @@ def measure(smsc, processes, url, seconds, script):
     }
 
 
-def maybug(binary, smsc, seconds, directory, sync):
-    port = free_port()
+def serve(binary, port, directory, sync, wait=True):
+    """A running server."""
     environment = dict(os.environ, MAYBUG_SYNC=str(sync).lower(), MAYBUG_LOG_LEVEL="error")
     process = subprocess.Popen(
         [binary, "serve", "-i", "127.0.0.1", "-p", str(port), "--data", directory + "/data",
          "--logging-path", directory + "/logs"], env=environment)
-    try:
+    if wait:
         wait_for_port(port, process)
-        base = "http://127.0.0.1:%d/channels/" % port
-        config = {"twisted_endpoint": "tcp:127.0.0.1:%d" % smsc.port, "system_id": "b", "password": "b",
-                  "window_size": 500}
-        body = json.dumps({"type": "smpp", "mo_url": None, "config": config}).encode()
-        with urllib.request.urlopen(urllib.request.Request(base, data=body)) as answer:
-            channel = json.load(answer)["result"]["id"]
-        script = directory + "/post.lua"
-        message = json.dumps({"to": "+27820001001", "from": "40404", "content": TEXT})
-        with open(script, "w") as file:
-            file.write('wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
-                       "wrk.body = [[%s]]\n" % message)
-        return measure(smsc, [process], "%s%s/messages/" % (base, channel), seconds, script)
+    return process
+
+
+def create_channel(port, smsc_port, reconnect=5):
+    """A channel bound to an SMSC on this machine."""
+    config = {"twisted_endpoint": "tcp:127.0.0.1:%d" % smsc_port, "system_id": "b", "password": "b",
+              "window_size": 500, "initial_reconnect_delay": reconnect, "max_reconnect_delay": reconnect}
+    body = json.dumps({"type": "smpp", "mo_url": None, "config": config}).encode()
+    request = urllib.request.Request("http://127.0.0.1:%d/channels/" % port, data=body)
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)["result"]["id"]
+
+
+def write_post_script(directory):
+    """What wrk is to send."""
+    message = json.dumps({"to": "+27820001001", "from": "40404", "content": TEXT})
+    with open(directory + "/post.lua", "w") as file:
+        file.write('wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
+                   "wrk.body = [[%s]]\n" % message)
+    return directory + "/post.lua"
+
+
+def maybug(binary, smsc, seconds, directory, sync):
+    port = free_port()
+    process = serve(binary, port, directory, sync)
+    try:
+        url = "http://127.0.0.1:%d/channels/%s/messages/" % (port, create_channel(port, smsc.port))
+        return measure(smsc, [process], url, seconds, write_post_script(directory))
     finally:
         process.terminate()
         process.wait()

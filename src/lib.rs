@@ -1,15 +1,40 @@
 //! Maybug: a connector server for SMS and USSD, centred on SMPP.
 //!
 //! ```text
-//! HTTP client -> api ─> gateway ─> store (message + queue, one group commit) ─> channel/esme <──> SMSC
-//! HTTP client <─ gateway/callbacks <─ store <─ gateway/{events,inbound} <─ Intake <─ channel/esme
+//! HTTP client -> api ─> gateway/outbound ─> store (message + queue, one group commit) ─> channel/esme <──> SMSC
+//! HTTP client <─ gateway/callbacks <─ store <─ gateway/intake <─────── Intake ───────── channel/esme
 //! ```
 //!
-//! Floors, lowest first; a file imports from its own module or a lower floor, never upwards:
-//! the crate `smpp`; [`model`], `config`; [`store`], `web`, `telemetry`; [`channel`]; `gateway`; `api`; `cli`.
+//! # Floors
 //!
-//! Invariants: a message is answered or acknowledged only once it is durable; nothing unbounded sits between
-//! socket and disk; no global state, so that ten servers run in one test.
+//! A file imports from its own module or a lower floor, never upwards; a test sees to it.
+//!
+//! | floor | module | what |
+//! |---|---|---|
+//! | 0 | the crate `smpp` | the protocol, without sockets and clocks |
+//! | 1 | [`model`], [`config`] | what everybody talks about; what an operator may set |
+//! | 2 | [`store`] on `embedded` | the durable pipeline: changes in, queues and look-ups out |
+//! | 2 | [`web`], [`telemetry`] | HTTP in and out; process log, channel logs, rates |
+//! | 3 | [`channel`] | one connection to a provider each; talks upwards through the trait it declares |
+//! | 4 | [`gateway`] | the rules of the product; names no engine and no wire format |
+//! | 5 | [`api`], [`smsc`] | wire formats to `model` and back; the simulated SMSC |
+//! | 6 | [`server`], then [`cli`] | assembly |
+//!
+//! # A message's way
+//!
+//! `api/junebug/messages` reads a draft, [`gateway::Gateway::send`] checks it and commits it with its queue entry, and
+//! only then is it answered. The channel's link pulls as many as its session permits, cuts them into PDUs and sends
+//! them; the answer becomes an event, the provider's ids and the callback in one batch, which nobody waits for: a
+//! crash in between sends the message again, which the window bounds. A receipt is acknowledged to the SMSC once its
+//! event and callback are durable. The dispatcher makes callbacks until they are taken.
+//!
+//! # Invariants
+//!
+//! - A message is answered or acknowledged only once it is durable.
+//! - Nothing unbounded sits between socket and disk; each bound has a policy: wait, refuse with 429 or 503 and
+//!   `Retry-After`, answer ESME_RTHROTTLED or ESME_RX_T_APPN, drop and count (logs).
+//! - One channel, one receiver of callbacks, one peer cannot slow another: own task, own queue, own limits.
+//! - No global state, so that ten servers run in one test.
 
 pub mod api;
 pub mod channel;
