@@ -5,6 +5,7 @@ pub mod client;
 pub mod json;
 pub mod route;
 pub mod server;
+mod watched;
 
 use bytes::Bytes;
 use http_body_util::Full;
