@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::Value;
+use tracing_subscriber::EnvFilter;
 
 use crate::model::JsonObject;
 
@@ -74,6 +75,9 @@ pub struct Config {
     pub callback_allow: Vec<IpNet>,
     /// Seconds after which a callback that nobody took is given up and kept aside.
     pub callback_max_age: u64,
+    /// What to tell about keys that were given and have no effect; no key itself.
+    #[serde(skip)]
+    pub without_effect: Vec<String>,
 }
 
 impl Default for Config {
@@ -102,6 +106,7 @@ impl Default for Config {
             log_format: LogFormat::Text,
             callback_allow: Vec::new(),
             callback_max_age: 24 * 3600,
+            without_effect: Vec::new(),
         }
     }
 }
@@ -134,19 +139,19 @@ const KEYS: [&str; 23] = [
 ];
 
 /// Junebug's keys that are read over, and what to know about that.
-const UNUSED: [(&str, &str); 6] = [
+const UNUSED: [(&str, &str); 5] = [
     ("redis", "everything is kept in the embedded store under `data`"),
     ("amqp", "messages are exchanged over HTTP"),
     ("rabbitmq_management_interface", "there is no RabbitMQ to ask"),
     ("sentry_dsn", "errors are in the process log"),
     ("logfile", "the process log goes to standard error"),
-    ("plugins", "there are none"),
 ];
 
 /// Junebug's keys that cannot be honoured.
-const REFUSED: [(&str, &str); 4] = [
+const REFUSED: [(&str, &str); 5] = [
     ("channels", "channel types of one's own cannot be loaded"),
     ("replace_channels", "channel types of one's own cannot be loaded"),
+    ("plugins", "plugins cannot be loaded"),
     ("routers", "router types of one's own cannot be loaded"),
     ("replace_routers", "router types of one's own cannot be loaded"),
 ];
@@ -232,11 +237,11 @@ impl Config {
             }
         }
         values.extend(flags);
-        check_keys(&values)?;
+        let without_effect = check_keys(&values)?;
         let config: Self = serde_path_to_error::deserialize(Value::Object(values)).map_err(|error| {
             ConfigFileError::BadValue { key: error.path().to_string(), message: error.inner().to_string() }
         })?;
-        config.check()
+        Self { without_effect, ..config }.check()
     }
 
     fn check(mut self) -> Result<Self, ConfigFileError> {
@@ -248,6 +253,9 @@ impl Config {
         }
         if self.log_rotate_size == 0 {
             return bad("log_rotate_size", "it must be larger than zero");
+        }
+        if let Err(error) = EnvFilter::try_new(&self.log_level) {
+            return bad("log_level", &error.to_string());
         }
         self.retention = self.retention.max(self.outbound_message_ttl).max(self.inbound_message_ttl);
         Ok(self)
@@ -286,23 +294,26 @@ fn read(path: &Path) -> Result<JsonObject, ConfigFileError> {
     }
 }
 
-fn check_keys(values: &JsonObject) -> Result<(), ConfigFileError> {
+/// What to tell about keys without effect.
+fn check_keys(values: &JsonObject) -> Result<Vec<String>, ConfigFileError> {
+    let mut without_effect = Vec::new();
     for (key, value) in values {
         if let Some((key, why)) = REFUSED.iter().find(|(refused, _)| refused == key) {
             // Junebug's own defaults change nothing.
-            if matches!(value, Value::Null | Value::Bool(false)) || value.as_object().is_some_and(JsonObject::is_empty)
-            {
+            let nothing =
+                value.as_object().is_some_and(JsonObject::is_empty) || value.as_array().is_some_and(Vec::is_empty);
+            if nothing || matches!(value, Value::Null | Value::Bool(false)) {
                 continue;
             }
             return Err(ConfigFileError::Unsupported { key, why });
         }
         if let Some((key, why)) = UNUSED.iter().find(|(unused, _)| unused == key) {
-            tracing::warn!("the key '{key}' has no effect: {why}");
+            without_effect.push(format!("the key '{key}' has no effect: {why}"));
         } else if !KEYS.contains(&key.as_str()) {
             return Err(ConfigFileError::UnknownKey { key: key.clone(), nearest: nearest(key, &KEYS) });
         }
     }
-    Ok(())
+    Ok(without_effect)
 }
 
 /// The known name most like `name`, if any is like it at all.
@@ -344,6 +355,8 @@ mod tests {
             message("metric_window: 0"),
             "the key 'metric_window' is wrong: it must be a positive number of seconds"
         );
+        assert!(message("log_level: maybug=loud").starts_with("the key 'log_level' is wrong: "));
+        assert!(message("plugins: [{type: a.B}]").contains("'plugins' is not supported"));
         assert!(message("channels: {x: y.Z}").contains("'channels' is not supported"));
         assert!(message("- 1").contains("is no YAML mapping"));
     }
@@ -352,7 +365,11 @@ mod tests {
     fn a_junebug_file_is_accepted() {
         let yaml = "interface: 127.0.0.1\nport: 8081\nredis: {host: localhost, port: 6379}\namqp: {hostname: h}\n\
                     inbound_message_ttl: 300\nplugins: []\nchannels: {}\nreplace_channels: false";
-        assert_eq!(load(yaml, &[], json!({})).unwrap().inbound_message_ttl, 300);
+        let config = load(yaml, &[], json!({})).unwrap();
+        assert_eq!(config.inbound_message_ttl, 300);
+        let told =
+            |key: &str| config.without_effect.iter().any(|line| line.starts_with(&format!("the key '{key}' has")));
+        assert!(told("redis") && told("amqp") && config.without_effect.len() == 2, "{:?}", config.without_effect);
     }
 
     #[tokio::test]
