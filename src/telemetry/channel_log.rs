@@ -57,6 +57,8 @@ enum Line {
 
 /// Lines that may wait for the writing thread.
 const BACKLOG: usize = 8_192;
+/// Files that are kept open: a thousand channels must leave descriptors for sockets.
+const OPEN_FILES: usize = 64;
 /// Octets of PDUs that are kept per channel.
 const RING_OCTETS: usize = 256 * 1024;
 
@@ -259,6 +261,9 @@ impl Writer {
             self.rotate(id)?;
         }
         if !self.open.contains_key(id) {
+            if self.open.len() >= OPEN_FILES {
+                self.open.clear();
+            }
             let file = OpenOptions::new().create(true).append(true).open(rotated(&self.files.path, id, 0))?;
             let size = file.metadata()?.len();
             self.open.insert(id.clone(), (file, size));
@@ -277,7 +282,8 @@ impl Writer {
         while path(last).exists() {
             last += 1;
         }
-        if self.files.max_files > 0 && last > self.files.max_files {
+        // More than one when fewer are to be kept than before.
+        while self.files.max_files > 0 && last > self.files.max_files {
             fs::remove_file(path(last - 1))?;
             last -= 1;
         }
@@ -321,6 +327,34 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
         log.logs.delete(&"Abc".into());
         assert!(log.entries(1).unwrap().is_empty());
+    }
+
+    #[test]
+    fn fewer_files_are_kept_when_fewer_are_wanted() {
+        let directory = tempfile::tempdir().unwrap();
+        for index in 1..=6 {
+            fs::write(directory.path().join(format!("a.{index}")), "{}\n").unwrap();
+        }
+        let log = logs(directory.path(), 1).channel(&"a".into());
+        log.info("one");
+        log.info("two");
+        assert_eq!(log.entries(1).unwrap()[0]["message"], "two");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn more_channels_than_open_files_lose_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let logs = logs(directory.path(), 1_000_000);
+        let channels: Vec<_> =
+            (0..2 * OPEN_FILES).map(|number| logs.channel(&number.to_string().as_str().into())).collect();
+        for round in ["one", "two"] {
+            channels.iter().for_each(|log| log.info(round));
+        }
+        for log in &channels {
+            let entries = log.entries(3).unwrap();
+            assert_eq!(entries.iter().map(|entry| &entry["message"]).collect::<Vec<_>>(), ["two", "one"]);
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ipnet::IpNet;
+use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
 /// Where requests may go beyond the public Internet.
@@ -43,7 +44,7 @@ pub struct Answer {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body, cut after 64 KiB.
+    /// Its body; empty when it was longer than 64 KiB or did not arrive whole in time.
     pub body: Bytes,
 }
 
@@ -122,17 +123,14 @@ impl Client {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(bad());
         }
-        match tokio::time::timeout(timeout, self.exchange(request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(ClientError::TooSlow(timeout)),
-        }
-    }
-
-    async fn exchange(&self, request: hyper::Request<Full<Bytes>>) -> Result<Answer, ClientError> {
-        let answer = self.pool.request(request).await.map_err(|error| failed(&error))?;
-        let (head, body) = answer.into_parts();
-        // An answer that is too long is not worth more of our time; its status says enough.
-        let body = Limited::new(body, MAX_ANSWER).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let until = Instant::now() + timeout;
+        let answer = timeout_at(until, self.pool.request(request)).await.map_err(|_| ClientError::TooSlow(timeout))?;
+        let (head, body) = answer.map_err(|error| failed(&error))?.into_parts();
+        // A body that is too long, too slow or cut off is not worth more of our time; the status says enough.
+        let body = match timeout_at(until, Limited::new(body, MAX_ANSWER).collect()).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            _ => Bytes::new(),
+        };
         Ok(Answer { status: head.status, headers: head.headers, body })
     }
 
@@ -199,18 +197,11 @@ fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => {
+            // All of the public Internet is in 2000::/3; what carries an IPv4 address that was not checked (NAT64, Teredo,
+            // 6to4), documentation and protocol assignments are not the public Internet.
             let [first, second, ..] = address.segments();
-            let unique_local = first & 0xfe00 == 0xfc00;
-            let link_local = first & 0xffc0 == 0xfe80;
-            // 6to4 and the well-known NAT64 prefix carry an IPv4 address that was not checked.
-            let translated = first == 0x2002 || (first == 0x64 && second == 0xff9b);
-            !(address.is_loopback()
-                || address.is_unspecified()
-                || address.is_multicast()
-                || unique_local
-                || link_local
-                || translated
-                || (first == 0x2001 && second == 0xdb8))
+            let special = matches!((first, second), (0x2001, 0..0x200 | 0xdb8) | (0x2002, _) | (0x3fff, 0..0x1000));
+            first & 0xe000 == 0x2000 && !special
         }
     }
 }
@@ -264,6 +255,8 @@ impl tower_service::Service<Name> for Resolver {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     #[test]
@@ -284,6 +277,13 @@ mod tests {
             ("fe80::1", false),
             ("2606:2800:220:1::1", true),
             ("64:ff9b::7f00:1", false),
+            ("64:ff9b:1::7f00:1", false),
+            ("::7f00:1", false),
+            ("fec0::1", false),
+            ("2001:0:7f00:1::", false),
+            ("2002:7f00:1::", false),
+            ("2001:db8::1", false),
+            ("2a00:1450:4001::1", true),
         ] {
             assert_eq!(allowed.permits(address.parse().unwrap()), expected, "{address}");
         }
@@ -297,6 +297,53 @@ mod tests {
             let answer = client.request(Method::POST, &url, HeaderMap::new(), Bytes::new(), CONNECT).await;
             assert!(matches!(answer, Err(ClientError::Forbidden(_))), "{url} {answer:?}");
         }
+    }
+
+    /// A receiver that reads one request's head and answers with these octets; it closes the connection if it is to.
+    async fn receiver(answer: &'static [u8], close: bool) -> (Url, tokio::task::JoinHandle<()>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let task = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1024]).await.unwrap();
+            stream.write_all(answer).await.unwrap();
+            if !close {
+                std::future::pending::<()>().await;
+            }
+        });
+        (url, task)
+    }
+
+    async fn ask(url: &Url, timeout: Duration) -> Result<Answer, ClientError> {
+        let client = Client::new(Allowed { networks: vec!["127.0.0.0/8".parse().unwrap()] });
+        client.request(Method::POST, url, HeaderMap::new(), Bytes::new(), timeout).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_whose_body_is_slow_or_cut_off_still_counts() {
+        const BEGUN: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 9\r\n\r\nbegun";
+        for (close, timeout) in [(false, Duration::from_millis(200)), (true, CONNECT)] {
+            let (url, _receiver) = receiver(BEGUN, close).await;
+            let answer = ask(&url, timeout).await.unwrap();
+            assert_eq!((answer.status, answer.body.len()), (StatusCode::ACCEPTED, 0));
+        }
+    }
+
+    #[tokio::test]
+    async fn no_answer_is_an_error_in_time() {
+        let (url, _receiver) = receiver(b"", false).await;
+        let answer = ask(&url, Duration::from_millis(50)).await;
+        assert!(matches!(answer, Err(ClientError::TooSlow(_))), "{answer:?}");
+        let (url, _receiver) = receiver(b"", true).await;
+        let answer = ask(&url, CONNECT).await;
+        assert!(matches!(answer, Err(ClientError::Failed(_))), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn redirects_are_answers() {
+        let (url, _receiver) =
+            receiver(b"HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", false).await;
+        assert_eq!(ask(&url, CONNECT).await.unwrap().status, StatusCode::TEMPORARY_REDIRECT);
     }
 
     #[test]

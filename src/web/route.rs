@@ -95,7 +95,10 @@ impl<S> Routes<S> {
                 Found::Handler(*handler, found.params.iter().map(|(_, value)| decode(value)).collect())
             }
             None => {
-                let allowed: Vec<&str> = found.value.iter().map(|(method, _)| method.as_str()).collect();
+                let mut allowed: Vec<&str> = found.value.iter().map(|(method, _)| method.as_str()).collect();
+                if allowed.contains(&"GET") {
+                    allowed.push("HEAD");
+                }
                 Found::WrongMethod(allowed.join(", "))
             }
         }
@@ -130,7 +133,7 @@ mod tests {
         let Found::Handler(_, params) = routes.find(&Method::DELETE, "/channels/a%20b/") else { panic!() };
         assert_eq!(params, ["a b"]);
         let Found::WrongMethod(allowed) = routes.find(&Method::PUT, "/channels/x") else { panic!() };
-        assert_eq!(allowed, "GET, DELETE");
+        assert_eq!(allowed, "GET, DELETE, HEAD");
         assert!(matches!(routes.find(&Method::GET, "/nowhere"), Found::NoPath));
     }
 }
