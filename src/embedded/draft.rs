@@ -210,7 +210,7 @@ impl<'a> Draft<'a> {
         state.later_drafted = state.later_drafted.saturating_sub(1);
         let ticket = lane.ticket(state.next);
         drop(state);
-        let at = key.first_chunk().copied().map_or(self.now.0, |at| i64::from_be_bytes(at));
+        let at = key.first_chunk().copied().map_or(self.now.0, i64::from_be_bytes);
         match entry(lane.outbound, ticket, value) {
             Some(entry) => {
                 // As if written now, for its retention.
@@ -257,9 +257,7 @@ impl<'a> Draft<'a> {
     }
 
     fn touch(&mut self, lane: &Arc<Lane>) {
-        if !self.touched.contains_key(&lane.number) {
-            self.touched.insert(lane.number, lane.clone());
-        }
+        self.touched.entry(lane.number).or_insert_with(|| lane.clone());
     }
 
     /// Marks of the lanes that this batch is about, or of all, ride along.

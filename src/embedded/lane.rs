@@ -458,7 +458,8 @@ mod tests {
         let rings = Arc::default();
         let lane = lane(&rings);
         (0..200_000).for_each(|seq| lane.appended(entry(seq)));
-        assert_eq!((lane.state().ring.len(), lane.waiting()), (RING, 200_000));
+        assert_eq!(lane.state().ring.len(), RING);
+        assert_eq!(lane.waiting(), 200_000);
         let crowd: Vec<_> = (0..40).map(|_| self::lane(&rings)).collect();
         crowd.iter().for_each(|lane| (0..RING as u64 + 9).for_each(|seq| lane.appended(entry(seq))));
         assert!(rings.load(Ordering::Relaxed) <= RINGS + crowd.len() * SMALL_RING);

@@ -188,10 +188,11 @@ impl Embedded {
         let Some(thread) = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         // A thread that panicked has said so in `condition`.
         let _ = thread.join();
-        if orderly && self.condition.check().is_ok() {
-            if let Err(error) = self.keyspaces.put_clean_mark(&self.database) {
-                tracing::warn!(%error, "the store could not be marked as closed in order");
-            }
+        if orderly
+            && self.condition.check().is_ok()
+            && let Err(error) = self.keyspaces.put_clean_mark(&self.database)
+        {
+            tracing::warn!(%error, "the store could not be marked as closed in order");
         }
         self.gone();
     }
@@ -295,4 +296,87 @@ pub(crate) fn callback_delivery(lane: &Lane, entry: Entry) -> Option<CallbackDel
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
     let thread = thread::Builder::new().name(name.to_owned()).spawn(body);
     thread.map_err(|source| OpenError::Io { path: Path::new("thread").to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Callback, CallbackKind, CallbackTarget, Inbound, JsonObject, MessageId};
+    use crate::store::Change;
+
+    fn owed(body: &str) -> Change {
+        let (id, channel) = (MessageId::mint(), ChannelId::from("c"));
+        let message = Inbound {
+            id,
+            channel: channel.clone(),
+            to: String::new(),
+            from: String::new(),
+            group: None,
+            content: None,
+            reply_to: None,
+            session_event: None,
+            channel_data: JsonObject::new(),
+            transport_type: None,
+            transport_metadata: JsonObject::new(),
+            provider: None,
+            received_at: Timestamp::now(),
+        };
+        let callback = Callback {
+            id,
+            kind: CallbackKind::Mo,
+            channel,
+            message: id,
+            target: CallbackTarget::Channel,
+            body: serde_json::value::to_raw_value(body).unwrap(),
+            created_at: Timestamp::now(),
+        };
+        Change::Receive { message: Arc::new(message), callback: Some(callback), joined_from: Vec::new() }
+    }
+
+    async fn next(engine: &Embedded, lane: &Lane, generation: u64) -> Entry {
+        loop {
+            let notified = lane.work.notified();
+            match engine.take(lane, generation, 1).unwrap() {
+                Ok(mut entries) => return entries.remove(0),
+                Err(Some(due)) => {
+                    let _ = tokio::time::timeout(Timestamp::now().until(due), notified).await;
+                }
+                Err(None) => notified.await,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waited_on_disk_comes_back_in_its_time_with_its_record_its_origin_and_its_tries() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
+        let engine = Embedded::open(&config).unwrap();
+        engine.write(vec![owed("first"), owed("second")], true).await.unwrap();
+        let lane = engine.lanes.named("mo/c");
+        let generation = engine.acquire(&lane);
+        let first = next(&engine, &lane, generation).await;
+        let Item::Callback(callback) = &first.item else { panic!("no callback") };
+        // As a delay of more than a minute is written, only shorter.
+        let at = Timestamp::now().plus(Duration::from_millis(1_500));
+        let ticket = lane.ticket(first.seq);
+        let op = || Op::Retry { ticket, at, record: Some(serde_json::to_vec(&**callback).unwrap()) };
+        let room = engine.room(1, 1, true).await.unwrap();
+        // Said twice, it counts once.
+        engine.send(Job { ops: vec![op(), op()], octets: 1, done: None, room }).unwrap();
+        engine.write(Vec::new(), true).await.unwrap();
+        assert_eq!(lane.waiting(), 2);
+        let second = next(&engine, &lane, generation).await;
+        engine.write(vec![Change::CallbackDone(lane.ticket(second.seq))], true).await.unwrap();
+        assert_eq!(lane.waiting(), 1);
+        let back = next(&engine, &lane, generation).await;
+        assert!(Timestamp::now() >= at);
+        assert_eq!((back.origin, back.attempts, lane.waiting()), (ticket, 1, 1));
+        let Item::Callback(again) = &back.item else { panic!("no callback") };
+        assert_eq!(again.body.get(), "\"first\"");
+        assert_ne!(back.seq, first.seq);
+        engine.write(vec![Change::CallbackDone(lane.ticket(back.seq))], true).await.unwrap();
+        assert_eq!(lane.waiting(), 0);
+        drop(engine);
+        assert_eq!(Embedded::open(&config).unwrap().lanes.named("mo/c").waiting(), 0);
+    }
 }

@@ -3,4 +3,6 @@
 
 mod store_basics;
 mod store_faults;
+mod store_model;
+mod store_retention;
 mod store_support;
