@@ -108,3 +108,35 @@ impl Limits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Event, EventKind, JsonObject, MessageId, Timestamp};
+    use crate::store::Ticket;
+
+    #[test]
+    fn results_are_never_refused_and_receipts_only_where_the_provider_will_say_them_again() {
+        let guard = Guard::new();
+        guard.pressure.store(Pressure::All as u8, Ordering::Relaxed);
+        let origin = Ticket { lane: 0, seq: 0 };
+        let record = |leaves| Change::Record {
+            event: Event {
+                id: MessageId::mint(),
+                message: MessageId::mint(),
+                channel: "c".into(),
+                at: Timestamp(0),
+                kind: EventKind::Nack { reason: String::new() },
+                details: JsonObject::new(),
+            },
+            origin,
+            leaves,
+            correlate: Vec::new(),
+            callback: None,
+        };
+        assert_eq!(guard.admit(&[record(Some(origin))], true), Ok(()));
+        assert_eq!(guard.admit(&[record(None)], false), Ok(()));
+        assert_eq!(guard.admit(&[record(None)], true), Err(CommitError::DiskFull));
+        assert_eq!(guard.admit(&[Change::CallbackDone(origin)], true), Ok(()));
+    }
+}

@@ -379,4 +379,19 @@ mod tests {
         drop(engine);
         assert_eq!(Embedded::open(&config).unwrap().lanes.named("mo/c").waiting(), 0);
     }
+
+    #[tokio::test]
+    async fn a_full_inbox_makes_commits_busy() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
+        let engine = Embedded::open(&config).unwrap();
+        let all = engine.room(INBOX_OPS, 0, true).await.unwrap();
+        assert_eq!(engine.write(vec![owed("a")], true).await, Err(CommitError::Busy));
+        assert_eq!(engine.lanes.named("mo/c").waiting(), 0, "nothing of it was written");
+        drop(all);
+        assert_eq!(engine.write(vec![owed("a")], true).await, Ok(()));
+        let octets = engine.room(1, INBOX_KIB * 1024, true).await.unwrap();
+        assert_eq!(engine.write(vec![owed("a")], true).await, Err(CommitError::Busy));
+        drop(octets);
+    }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use maybug::model::{ChannelProperties, JsonObject, Timestamp};
+use maybug::model::{ChannelProperties, DeliveryStatus, Event, EventKind, JsonObject, MessageId, Timestamp};
 use maybug::store::{Change, CommitError, Store, StoreConfig};
 
 use crate::store_support::{ack, channel, contents, crashed, inbound, message, open};
@@ -211,4 +211,89 @@ async fn ten_stores_live_side_by_side() {
     for (n, store) in stores.iter().enumerate() {
         assert_eq!(store.outbound(&channel()).try_pull(20).unwrap().len(), n + 1);
     }
+}
+
+#[tokio::test]
+async fn a_message_that_has_ended_does_not_come_back_by_a_late_retry() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.commit(vec![accept("a"), accept("b")]).await.unwrap();
+    let mut queue = store.outbound(&channel());
+    let pulled = queue.pull(2).await.unwrap();
+    let retry = |at| pulled.iter().map(move |delivery| Change::Retry { ticket: delivery.ticket, at });
+    let mut batch: Vec<_> = pulled.iter().map(|delivery| ack(delivery, "1")).collect();
+    batch.extend(retry(Timestamp(1)));
+    store.commit(batch).await.unwrap();
+    store.commit(retry(Timestamp::now().plus(Duration::from_secs(61))).collect()).await.unwrap();
+    store.commit(pulled.iter().map(|delivery| ack(delivery, "1")).collect()).await.unwrap();
+    assert_eq!(store.depth(&channel()).waiting, 0);
+    assert!(queue.try_pull(5).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn events_keep_their_order_when_the_store_is_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let sent = message("a", 1);
+    let mut expected = Vec::new();
+    for round in 0..3 {
+        let store = open(directory.path());
+        if round == 0 {
+            store.commit(vec![Change::Accept(sent.clone())]).await.unwrap();
+        }
+        let stored = store.message(sent.id).unwrap().unwrap();
+        for step in 0..3 {
+            // The clock of the event says nothing: it goes backwards here.
+            let status = DeliveryStatus::Pending;
+            let event = Event {
+                id: MessageId::mint(),
+                message: sent.id,
+                channel: channel(),
+                at: Timestamp(1_000 - round * 10 - step),
+                kind: EventKind::DeliveryReport { status },
+                details: JsonObject::new(),
+            };
+            expected.push(event.id);
+            let origin = stored.origin;
+            let record = Change::Record { event, origin, leaves: None, correlate: Vec::new(), callback: None };
+            store.commit(vec![record]).await.unwrap();
+        }
+        let found: Vec<_> = store.events(&stored).unwrap().into_iter().map(|event| event.id).collect();
+        assert_eq!(found, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_quota_refuses_bulk_first_then_all_sends_then_what_providers_tell_us() {
+    // What the engine sets aside for its journal at once; the quota is chosen around it.
+    let taken = 64 * 1024 * 1024;
+    for (percent, expected) in
+        [(50, (true, true, true)), (88, (false, true, true)), (94, (false, false, true)), (98, (false, false, false))]
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
+        let store = Store::open(&StoreConfig { quota: Some(taken * 100 / percent), ..config }).unwrap();
+        let bulk = store.commit(vec![accept("bulk")]).await.is_ok();
+        let urgent = store.commit(vec![Change::Accept(message("urgent", 5))]).await.is_ok();
+        let told = store.commit(vec![inbound("mo", "http://a/")]).await.is_ok();
+        assert_eq!((bulk, urgent, told), expected, "at {percent} %");
+        assert_eq!(store.health().is_ok(), percent == 50);
+    }
+}
+
+#[tokio::test]
+async fn posts_beyond_the_bound_wait_and_are_all_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    // More than the inbox takes at a time, from more callers than it has room for.
+    let content = "x".repeat(1024 * 1024);
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (store, content) = (store.clone(), content.clone());
+        callers.spawn(async move { store.post((0..30).map(|_| accept(&content)).collect()).await });
+    }
+    for posted in callers.join_all().await {
+        posted.unwrap();
+    }
+    store.commit(Vec::new()).await.unwrap();
+    assert_eq!(store.depth(&channel()).waiting, 120);
 }
