@@ -229,7 +229,10 @@ impl<'a> Draft<'a> {
             state.later_drafted = 0;
             state.void
         };
-        self.put_void(&lane, void, true);
+        // The number of a lane that has never had an entry is not on disk either, and may come to mean another lane.
+        if void > 0 {
+            self.put_void(&lane, void, true);
+        }
         self.touch(&lane);
         self.effects.push(Effect::Closed(lane, void));
     }
@@ -271,7 +274,7 @@ impl<'a> Draft<'a> {
     fn mark_lane(&mut self, lane: Arc<Lane>) {
         let state = lane.state();
         // A lane that has never had an entry is not worth a record.
-        if !state.saved && state.next == 0 && state.void == 0 {
+        if !state.saved && state.next == 0 {
             return;
         }
         let number = lane.number.to_be_bytes();

@@ -135,16 +135,19 @@ impl Keyspaces {
     /// The next block of a lane, `most` entries at most, and up to where it goes.
     pub(super) fn load(&self, lane: &Lane, from: u64, to: u64, most: usize) -> Result<(Vec<Entry>, u64), ReadError> {
         let bounds = keys::entry(lane.ticket(from)).to_vec()..keys::entry(lane.ticket(to)).to_vec();
-        let mut entries = Vec::with_capacity(most);
-        for guard in self.msg.range(bounds).take(most) {
+        let (mut entries, mut last) = (Vec::with_capacity(most), to);
+        for (count, guard) in self.msg.range(bounds).enumerate() {
             let (key, value) = guard.into_inner().map_err(|error| unreadable(&error))?;
             let ticket = keys::ticket(&key);
+            if let Some(ticket) = ticket.filter(|_| count == most) {
+                last = ticket.seq;
+                break;
+            }
             match ticket.and_then(|ticket| entry(lane.outbound, ticket, &value)) {
                 Some(entry) => entries.push(entry),
                 None => tracing::error!(lane = &*lane.name, ?ticket, "a queue entry cannot be read and is passed over"),
             }
         }
-        let last = entries.last().filter(|_| entries.len() == most).map_or(to, |entry| entry.seq + 1);
         Ok((entries, last))
     }
 

@@ -222,9 +222,9 @@ async fn a_message_that_has_ended_does_not_come_back_by_a_late_retry() {
     let pulled = queue.pull(2).await.unwrap();
     let retry = |at| pulled.iter().map(move |delivery| Change::Retry { ticket: delivery.ticket, at });
     let mut batch: Vec<_> = pulled.iter().map(|delivery| ack(delivery, "1")).collect();
-    batch.extend(retry(Timestamp(1)));
+    batch.extend(retry(Timestamp::now().plus(Duration::from_secs(61))));
     store.commit(batch).await.unwrap();
-    store.commit(retry(Timestamp::now().plus(Duration::from_secs(61))).collect()).await.unwrap();
+    store.commit(retry(Timestamp(1)).collect()).await.unwrap();
     store.commit(pulled.iter().map(|delivery| ack(delivery, "1")).collect()).await.unwrap();
     assert_eq!(store.depth(&channel()).waiting, 0);
     assert!(queue.try_pull(5).unwrap().is_empty());
@@ -296,4 +296,20 @@ async fn posts_beyond_the_bound_wait_and_are_all_written() {
     }
     store.commit(Vec::new()).await.unwrap();
     assert_eq!(store.depth(&channel()).waiting, 120);
+}
+
+#[tokio::test]
+async fn deleting_a_channel_that_was_never_used_closes_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..3 {
+        let store = open(directory.path());
+        if round == 0 {
+            let unused = ChannelProperties { id: "unused".into(), properties: JsonObject::new() };
+            store.commit(vec![Change::SaveChannel(unused)]).await.unwrap();
+            store.commit(vec![Change::DeleteChannel("unused".into())]).await.unwrap();
+        } else {
+            store.commit(vec![accept("a")]).await.unwrap();
+            assert_eq!(store.outbound(&channel()).try_pull(5).unwrap().len(), round);
+        }
+    }
 }
