@@ -394,4 +394,24 @@ mod tests {
         assert_eq!(engine.write(vec![owed("a")], true).await, Err(CommitError::Busy));
         drop(octets);
     }
+
+    #[tokio::test]
+    async fn a_record_that_cannot_be_read_costs_nobody_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
+        let engine = Embedded::open(&config).unwrap();
+        let all = (0..600).map(|n| owed(&n.to_string())).collect();
+        engine.write(all, true).await.unwrap();
+        let lane = engine.lanes.named("mo/c");
+        engine.keyspaces.msg.insert(keys::entry(lane.ticket(10)), b"rubbish").unwrap();
+        drop((engine, lane));
+        let engine = Embedded::open(&config).unwrap();
+        let lane = engine.lanes.named("mo/c");
+        let generation = engine.acquire(&lane);
+        let mut seqs = Vec::new();
+        while let Ok(entries) = engine.take(&lane, generation, 100).unwrap() {
+            seqs.extend(entries.into_iter().map(|entry| entry.seq));
+        }
+        assert_eq!(seqs, (0..600).filter(|seq| *seq != 10).collect::<Vec<_>>());
+    }
 }

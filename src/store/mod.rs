@@ -113,8 +113,8 @@ impl Store {
         self.engine.write(batch, false).await
     }
 
-    /// The channel's MTs. There is one queue a channel at a time; what an earlier one had handed out is handed out
-    /// again unless it is final.
+    /// The channel's MTs. There is one queue a channel at a time: an earlier one gets nothing from now on, and what it
+    /// had handed out is handed out again, in order, unless it is final.
     #[must_use]
     pub fn outbound(&self, channel: &ChannelId) -> OutboundQueue {
         OutboundQueue::open(self.engine.clone(), channel)
@@ -216,7 +216,8 @@ impl Store {
         self.engine.health()
     }
 
-    /// Writes what waits and ends in order. Nothing is accepted afterwards.
+    /// Writes what waits and ends in order. Nothing is accepted afterwards. The directory is free once the last clone and
+    /// the last queue have been dropped.
     pub async fn close(self) {
         self.engine.close().await;
     }

@@ -285,7 +285,7 @@ async fn posts_beyond_the_bound_wait_and_are_all_written() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     // More than the inbox takes at a time, from more callers than it has room for.
-    let content = "x".repeat(1024 * 1024);
+    let content = "x".repeat(400 * 1024);
     let mut callers = tokio::task::JoinSet::new();
     for _ in 0..4 {
         let (store, content) = (store.clone(), content.clone());
