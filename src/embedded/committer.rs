@@ -9,9 +9,10 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use fjall::{Database, PersistMode};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::draft::{Draft, Op, Ordinal};
+use super::inbox::Room;
 use super::keys;
 use super::lanes::Lanes;
 use super::tables::Keyspaces;
@@ -25,7 +26,7 @@ pub(super) struct Job {
     /// Told once it is durable, or why not; `None` when the caller does not wait.
     pub(super) done: Option<oneshot::Sender<Result<(), CommitError>>>,
     /// The caller's share of the inbox, given back when the job is.
-    pub(super) room: [OwnedSemaphorePermit; 2],
+    pub(super) room: Room,
 }
 
 /// Most changes in one batch.

@@ -8,6 +8,7 @@ mod committer;
 mod draft;
 mod encode;
 mod guard;
+mod inbox;
 mod keys;
 mod lane;
 mod lanes;
@@ -18,19 +19,19 @@ mod sweep;
 mod tables;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use fjall::Database;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc as async_mpsc, oneshot};
+use tokio::sync::mpsc as async_mpsc;
 
 pub(crate) use self::lane::{Entry, Lane};
 pub(crate) use self::lanes::ChannelLanes;
 
-use self::committer::{Committer, Condition, Job};
-use self::draft::Op;
+use self::committer::{Committer, Condition};
 use self::guard::{Guard, Limits, Pressure};
+use self::inbox::Inbox;
 use self::lane::{Item, Taken};
 use self::lanes::Lanes;
 use self::sweep::Sweeper;
@@ -38,30 +39,23 @@ use self::tables::{Keyspaces, open_database};
 use crate::model::{ChannelId, Timestamp};
 use crate::store::{Batch, CallbackDelivery, CommitError, Delivery, Depth, OpenError, ReadError, StoreConfig, Ticket};
 
-/// Most changes that may wait to be written.
-const INBOX_OPS: usize = 65_536;
-/// Most octets that may wait to be written, in KiB.
-const INBOX_KIB: usize = 32 * 1024;
-/// How long `commit` waits for room before it says that the store is busy.
-const ROOM_WAIT: Duration = Duration::from_millis(100);
 /// How often the disk is looked at and swept.
 const KEEPER_PERIOD: Duration = Duration::from_secs(1);
+/// Room in the inbox without which nothing is swept: those who wait for the store go first.
+const SWEEP_ROOM: usize = inbox::MOST_OPS / 4;
 
 /// The engine; see the module's head.
 pub(crate) struct Embedded {
     keyspaces: Keyspaces,
     lanes: Arc<Lanes>,
     news: Mutex<Option<async_mpsc::UnboundedReceiver<Arc<Lane>>>>,
-    /// `None` once the store has been closed; then nothing is accepted and the committer ends.
-    inbox: RwLock<Option<mpsc::Sender<Job>>>,
-    room_ops: Arc<Semaphore>,
-    room_kib: Arc<Semaphore>,
+    inbox: Arc<Inbox>,
     condition: Arc<Condition>,
     guard: Guard,
-    limits: Limits,
-    committer: Mutex<Option<JoinHandle<()>>>,
-    /// Ends when the engine does.
-    keeper: Mutex<Option<mpsc::Sender<()>>>,
+    /// The committer and the keeper.
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// The keeper ends when this goes.
+    alive: Mutex<Option<mpsc::Sender<()>>>,
     database: Database,
 }
 
@@ -87,27 +81,35 @@ impl Embedded {
             config.sync,
             keyspaces.ordinal()?,
         );
-        let (inbox, jobs) = mpsc::channel();
+        let (inbox, jobs) = Inbox::new(condition.clone());
+        let inbox = Arc::new(inbox);
+        let guard = Guard::new();
+        let limits = Limits { path: config.path.clone(), quota: config.quota, min_free: config.min_free };
+        guard.look(&database, &limits);
+        let keeper = Keeper {
+            guard: guard.clone(),
+            limits,
+            database: database.clone(),
+            inbox: inbox.clone(),
+            condition: condition.clone(),
+            sweeper: Sweeper::new(keyspaces.clone(), lanes.clone(), config.retention),
+        };
         let (alive, ended) = mpsc::channel();
         let engine = Arc::new(Self {
-            keyspaces: keyspaces.clone(),
+            keyspaces,
             lanes: lanes.clone(),
             news: Mutex::new(Some(news)),
-            inbox: RwLock::new(Some(inbox)),
-            room_ops: Arc::new(Semaphore::new(INBOX_OPS)),
-            room_kib: Arc::new(Semaphore::new(INBOX_KIB)),
+            inbox,
             condition,
-            guard: Guard::new(),
-            limits: Limits { path: config.path.clone(), quota: config.quota, min_free: config.min_free },
-            committer: Mutex::default(),
-            keeper: Mutex::new(Some(alive)),
+            guard,
+            threads: Mutex::default(),
+            alive: Mutex::new(Some(alive)),
             database,
         });
-        engine.guard.look(&engine.database, &engine.limits);
-        let thread = spawn("maybug-commit", move || committer.run(&jobs))?;
-        *engine.committer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
-        let (weak, sweeper) = (Arc::downgrade(&engine), Sweeper::new(keyspaces, lanes.clone(), config.retention));
-        spawn("maybug-keeper", move || keep(&weak, &ended, sweeper))?;
+        let committer = spawn("maybug-commit", move || committer.run(&jobs))?;
+        engine.threads().push(committer);
+        let keeper = spawn("maybug-keeper", move || keeper.run(&ended))?;
+        engine.threads().push(keeper);
         lanes.all().iter().for_each(|lane| lanes.wake(lane));
         Ok(engine)
     }
@@ -121,35 +123,7 @@ impl Embedded {
         for change in batch {
             self.encode(now, change, &mut ops)?;
         }
-        let octets = ops.iter().map(Op::size).sum();
-        let room = self.room(ops.len(), octets, durable).await?;
-        let (done, result) = if durable { Some(oneshot::channel()) } else { None }.unzip();
-        self.send(Job { ops, octets, done, room })?;
-        match result {
-            Some(result) => result.await.map_err(|_| self.gone())?,
-            None => self.condition.check(),
-        }
-    }
-
-    async fn room(&self, ops: usize, octets: usize, limited: bool) -> Result<[OwnedSemaphorePermit; 2], CommitError> {
-        let (count, kib) = (permits(ops, INBOX_OPS), permits(octets.div_ceil(1024), INBOX_KIB));
-        let wait = async {
-            let ops = self.room_ops.clone().acquire_many_owned(count).await;
-            let kib = self.room_kib.clone().acquire_many_owned(kib).await;
-            ops.and_then(|ops| Ok([ops, kib?])).map_err(|_| CommitError::Busy)
-        };
-        if limited { tokio::time::timeout(ROOM_WAIT, wait).await.unwrap_or(Err(CommitError::Busy)) } else { wait.await }
-    }
-
-    fn send(&self, job: Job) -> Result<(), CommitError> {
-        let inbox = self.inbox.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(inbox) = &*inbox else { return Err(self.gone()) };
-        inbox.send(job).map_err(|_| self.gone())
-    }
-
-    /// Why a job was not taken.
-    fn gone(&self) -> CommitError {
-        self.condition.fail("the store has been closed".into())
+        if durable { self.inbox.commit(ops).await } else { self.inbox.post(ops).await }
     }
 
     /// How much waits for the channel.
@@ -182,19 +156,28 @@ impl Embedded {
 
     /// Ends the threads once all that waits has been written. Does nothing the second time.
     fn shut(&self, orderly: bool) {
-        self.inbox.write().unwrap_or_else(PoisonError::into_inner).take();
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.inbox.close();
+        self.alive.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.lanes.close();
-        let Some(thread) = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        // A thread that panicked has said so in `condition`.
-        let _ = thread.join();
+        let threads = std::mem::take(&mut *self.threads());
+        if threads.is_empty() {
+            return;
+        }
+        for thread in threads {
+            // One that panicked has said so in `condition`.
+            let _ = thread.join();
+        }
         if orderly
             && self.condition.check().is_ok()
             && let Err(error) = self.keyspaces.put_clean_mark(&self.database)
         {
             tracing::warn!(%error, "the store could not be marked as closed in order");
         }
-        self.gone();
+        self.condition.fail("the store has been closed".into());
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The channel's queues, the most urgent first.
@@ -237,24 +220,6 @@ impl Embedded {
             self.lanes.announce(lane);
         }
     }
-
-    /// Removes what is past its retention, if the inbox has room for that.
-    fn sweep(&self, sweeper: &mut Sweeper) {
-        let count = permits(INBOX_OPS / 4, INBOX_OPS);
-        let kib = permits(INBOX_KIB / 16, INBOX_KIB);
-        let room =
-            (self.room_ops.clone().try_acquire_many_owned(count), self.room_kib.clone().try_acquire_many_owned(kib));
-        let (Ok(ops_room), Ok(kib_room)) = room else { return };
-        match sweeper.pass(Timestamp::now()) {
-            Ok(ops) if ops.is_empty() => {}
-            Ok(ops) => {
-                let octets = ops.iter().map(Op::size).sum();
-                // A store that has been closed or has failed is not swept.
-                let _ = self.send(Job { ops, octets, done: None, room: [ops_room, kib_room] });
-            }
-            Err(error) => tracing::error!(%error, "old records could not be looked for"),
-        }
-    }
 }
 
 impl Drop for Embedded {
@@ -263,20 +228,29 @@ impl Drop for Embedded {
     }
 }
 
-/// The keeper's thread: the disk guard, and what is past its retention.
-fn keep(engine: &Weak<Embedded>, ended: &mpsc::Receiver<()>, mut sweeper: Sweeper) {
-    while ended.recv_timeout(KEEPER_PERIOD) == Err(mpsc::RecvTimeoutError::Timeout) {
-        let Some(engine) = engine.upgrade() else { return };
-        engine.guard.look(&engine.database, &engine.limits);
-        if engine.condition.check().is_ok() {
-            engine.sweep(&mut sweeper);
-        }
-    }
+/// The thread that looks at the disk and removes what is past its retention.
+struct Keeper {
+    guard: Guard,
+    limits: Limits,
+    database: Database,
+    inbox: Arc<Inbox>,
+    condition: Arc<Condition>,
+    sweeper: Sweeper,
 }
 
-/// A share of the inbox; a job that is larger than the inbox takes all of it.
-fn permits(wanted: usize, all: usize) -> u32 {
-    u32::try_from(wanted.clamp(1, all)).unwrap_or(u32::MAX)
+impl Keeper {
+    /// Runs until the engine goes.
+    fn run(mut self, ended: &mpsc::Receiver<()>) {
+        while ended.recv_timeout(KEEPER_PERIOD) == Err(mpsc::RecvTimeoutError::Timeout) {
+            self.guard.look(&self.database, &self.limits);
+            if self.condition.check().is_err() {
+                continue;
+            }
+            if let Err(error) = self.inbox.offer(SWEEP_ROOM, || self.sweeper.pass(Timestamp::now())) {
+                tracing::error!(%error, "old records could not be looked for");
+            }
+        }
+    }
 }
 
 /// A handed-out MT as channels see it.
@@ -300,6 +274,8 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 
 #[cfg(test)]
 mod tests {
+    use super::committer::Job;
+    use super::draft::Op;
     use super::*;
     use crate::model::{Callback, CallbackKind, CallbackTarget, Inbound, JsonObject, MessageId};
     use crate::store::Change;
@@ -360,9 +336,9 @@ mod tests {
         let at = Timestamp::now().plus(Duration::from_millis(1_500));
         let ticket = lane.ticket(first.seq);
         let op = || Op::Retry { ticket, at, record: Some(serde_json::to_vec(&**callback).unwrap()) };
-        let room = engine.room(1, 1, true).await.unwrap();
+        let room = engine.inbox.room(1, 1).await.unwrap();
         // Said twice, it counts once.
-        engine.send(Job { ops: vec![op(), op()], octets: 1, done: None, room }).unwrap();
+        engine.inbox.send(Job { ops: vec![op(), op()], octets: 1, done: None, room }).unwrap();
         engine.write(Vec::new(), true).await.unwrap();
         assert_eq!(lane.waiting(), 2);
         let second = next(&engine, &lane, generation).await;
@@ -385,12 +361,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
         let engine = Embedded::open(&config).unwrap();
-        let all = engine.room(INBOX_OPS, 0, true).await.unwrap();
+        let all = engine.inbox.room(inbox::MOST_OPS, 0).await.unwrap();
         assert_eq!(engine.write(vec![owed("a")], true).await, Err(CommitError::Busy));
         assert_eq!(engine.lanes.named("mo/c").waiting(), 0, "nothing of it was written");
         drop(all);
         assert_eq!(engine.write(vec![owed("a")], true).await, Ok(()));
-        let octets = engine.room(1, INBOX_KIB * 1024, true).await.unwrap();
+        let octets = engine.inbox.room(1, inbox::MOST_KIB * 1024).await.unwrap();
         assert_eq!(engine.write(vec![owed("a")], true).await, Err(CommitError::Busy));
         drop(octets);
     }
