@@ -110,8 +110,8 @@ impl Model {
 /// The store and the model side by side.
 struct Run {
     directory: tempfile::TempDir,
-    store: Store,
-    queue: OutboundQueue,
+    /// `None` only while it is being opened again: the old one must have let go of its directory.
+    live: Option<(Store, OutboundQueue)>,
     held: BTreeMap<usize, Delivery>,
     model: Model,
 }
@@ -119,9 +119,13 @@ struct Run {
 impl Run {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = open(directory.path());
-        let queue = store.outbound(&channel());
-        Self { directory, store, queue, held: BTreeMap::new(), model: Model::default() }
+        let mut run = Self { directory, live: None, held: BTreeMap::new(), model: Model::default() };
+        run.reopen(None);
+        run
+    }
+
+    fn store(&self) -> &Store {
+        &self.live.as_ref().unwrap().0
     }
 
     fn choose(&mut self, choice: usize) -> Option<(usize, Delivery)> {
@@ -132,7 +136,7 @@ impl Run {
     }
 
     async fn commit(&self, change: Change) {
-        self.store.commit(vec![change]).await.unwrap();
+        self.store().commit(vec![change]).await.unwrap();
     }
 
     async fn step(&mut self, step: Step) {
@@ -146,7 +150,7 @@ impl Run {
                     self.model.fresh(number);
                     batch.push(Change::Accept(message));
                 }
-                self.store.commit(batch).await.unwrap();
+                self.store().commit(batch).await.unwrap();
             }
             Step::Pull(max) => self.pull(max),
             Step::Ack(choice) => {
@@ -179,7 +183,7 @@ impl Run {
                 }
             }
             Step::Close => {
-                self.store.clone().close().await;
+                self.store().clone().close().await;
                 self.model.suspects.clear();
                 self.model.crashed = false;
                 self.model.forget_memory();
@@ -195,12 +199,12 @@ impl Run {
                 self.reopen(Some(copy));
             }
         }
-        assert_eq!(self.store.depth(&channel()).waiting, self.model.waiting());
+        assert_eq!(self.store().depth(&channel()).waiting, self.model.waiting());
     }
 
     fn pull(&mut self, max: usize) {
         let expected = self.model.pull(max);
-        let pulled = self.queue.try_pull(max).unwrap();
+        let pulled = self.live.as_mut().unwrap().1.try_pull(max).unwrap();
         let numbers: Vec<usize> = pulled.iter().map(|delivery| delivery.message.content.parse().unwrap()).collect();
         assert_eq!(numbers, expected);
         for (number, delivery) in numbers.into_iter().zip(pulled) {
@@ -216,29 +220,27 @@ impl Run {
     fn restart_channel(&mut self) {
         self.model.put_back_held();
         self.held.clear();
-        self.queue = self.store.outbound(&channel());
+        let (store, queue) = self.live.as_mut().unwrap();
+        *queue = store.outbound(&channel());
     }
 
     /// Opens the store again, from what a crash left if there was one.
     fn reopen(&mut self, crashed: Option<tempfile::TempDir>) {
-        let elsewhere = tempfile::tempdir().unwrap();
-        let parked = open(elsewhere.path());
-        // The old store lets go of its directory when the last who hold it do.
-        self.queue = parked.outbound(&channel());
-        self.store = parked;
+        self.live = None;
         if let Some(copy) = crashed {
             self.directory = copy;
         }
-        self.store = open(self.directory.path());
-        self.queue = self.store.outbound(&channel());
+        let store = open(self.directory.path());
+        let queue = store.outbound(&channel());
+        self.live = Some((store, queue));
     }
 
     /// Everything accepted can be found, with the events that it had.
     fn check_look_ups(&self) {
         for (number, (id, _)) in self.model.accepted.iter().enumerate() {
-            let stored = self.store.message(*id).unwrap().unwrap();
+            let stored = self.store().message(*id).unwrap().unwrap();
             assert_eq!(stored.message.content, number.to_string());
-            let events = self.store.events(&stored).unwrap().len();
+            let events = self.store().events(&stored).unwrap().len();
             assert_eq!(events, self.model.events.get(&number).copied().unwrap_or_default());
         }
     }
