@@ -1,12 +1,11 @@
 //! Callbacks: each owed request is made until its receiver takes it or it has become too old.
 //!
-//! One task per receiver, so that a slow one costs nobody else. Callbacks of one message leave in order: while one
-//! waits to be tried again those behind it wait too. After a few failures in a row a receiver gets one request at a
-//! time, ever less often, until it takes one.
+//! One task per queue, and a bound per host (`hosts`), so that a slow receiver costs nobody else. Callbacks of one
+//! message leave in order: while one waits to be tried again those behind it wait too.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -14,11 +13,13 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_A
 use hyper::{Method, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use url::Url;
 
 use super::Gateway;
+use super::hosts::{Host, Hosts};
 use super::retry::{RetryPolicy, Verdict};
-use crate::model::{Callback, CallbackKind, CallbackTarget, MessageId, Timestamp};
+use crate::model::{Callback, CallbackKind, CallbackTarget, EventId, MessageId, Timestamp};
 use crate::store::{CallbackDelivery, CallbackLanes, CallbackQueue, Change};
 use crate::web::client::{Answer, Client, ClientError};
 
@@ -29,28 +30,29 @@ pub struct CallbackPolicy {
     pub retry: RetryPolicy,
     /// How long a receiver may take to answer.
     pub timeout: Duration,
-    /// Most requests at a time to one receiver.
-    pub per_receiver: usize,
+    /// Most requests at a time to one host.
+    pub per_host: usize,
     /// Most requests at a time to all.
     pub total: usize,
 }
 
 impl Default for CallbackPolicy {
     fn default() -> Self {
-        Self { retry: RetryPolicy::default(), timeout: Duration::from_secs(10), per_receiver: 8, total: 256 }
+        Self { retry: RetryPolicy::default(), timeout: Duration::from_secs(10), per_host: 8, total: 256 }
     }
 }
 
 /// Callbacks of one receiver that may be in hand at a time.
 const IN_HAND: usize = 64;
-/// Failures in a row after which a receiver is spared.
-const FAILURES: u32 = 5;
+/// How long a spared host is waited for before its URL is looked up again: somebody may have corrected it.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How long a receiver's task waits for more before it ends.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// Makes callbacks until the gateway stops.
 pub(super) async fn dispatch(gateway: Gateway, mut lanes: CallbackLanes, client: Client, policy: CallbackPolicy) {
     let total = Arc::new(Semaphore::new(policy.total));
+    let hosts = Arc::new(Hosts::new(policy.per_host, policy.retry));
     let stop = gateway.0.stop.clone();
     let mut receivers = JoinSet::new();
     loop {
@@ -65,8 +67,8 @@ pub(super) async fn dispatch(gateway: Gateway, mut lanes: CallbackLanes, client:
             client: client.clone(),
             policy: policy.clone(),
             total: total.clone(),
-            failures: 0,
-            spared_until: None,
+            hosts: hosts.clone(),
+            spared: None,
             busy: HashSet::new(),
             behind: HashMap::new(),
             held: HashMap::new(),
@@ -83,15 +85,15 @@ struct Receiver {
     client: Client,
     policy: CallbackPolicy,
     total: Arc<Semaphore>,
-    /// Failures since the last success.
-    failures: u32,
-    spared_until: Option<tokio::time::Instant>,
+    hosts: Arc<Hosts>,
+    /// The host gets nothing more before.
+    spared: Option<(Arc<Host>, Instant)>,
     /// Messages with a request on its way.
     busy: HashSet<MessageId>,
     /// What waits for those.
     behind: HashMap<MessageId, VecDeque<CallbackDelivery>>,
-    /// Messages whose next callback waits to be tried again, and until when.
-    held: HashMap<MessageId, Timestamp>,
+    /// Messages of which this callback waits to be tried again, and until when.
+    held: HashMap<MessageId, (EventId, Timestamp)>,
 }
 
 /// How a request ended.
@@ -103,6 +105,8 @@ enum Outcome {
         why: String,
         retry_after: Option<Duration>,
     },
+    /// Not made: the host is spared.
+    Spared(Arc<Host>, Instant),
 }
 
 impl Receiver {
@@ -110,10 +114,9 @@ impl Receiver {
         let mut requests = FuturesUnordered::new();
         let mut ready: VecDeque<CallbackDelivery> = VecDeque::new();
         loop {
-            let limit = if self.failures >= FAILURES { 1 } else { self.policy.per_receiver };
-            let spared = self.spared_until.filter(|until| *until > tokio::time::Instant::now());
-            while spared.is_none()
-                && requests.len() < limit
+            let spared = self.spared.is_some();
+            while !spared
+                && requests.len() < self.policy.per_host
                 && let Some(delivery) = ready.pop_front()
             {
                 requests.push(self.request(delivery));
@@ -123,14 +126,14 @@ impl Receiver {
                 Some((delivery, outcome)) = requests.next(), if !requests.is_empty() => {
                     self.ended(delivery, outcome, &mut ready).await;
                 }
-                pulled = queue.pull(IN_HAND), if in_hand < IN_HAND && spared.is_none() => match pulled {
+                pulled = queue.pull(IN_HAND), if in_hand < IN_HAND && !spared => match pulled {
                     Ok(pulled) => self.sort(pulled, &mut ready).await,
                     Err(error) => {
                         tracing::error!(%error, receiver = queue.lane(), "owed callbacks could not be read");
                         return;
                     }
                 },
-                () = until(spared), if spared.is_some() => {}
+                () = again(self.spared.as_ref()), if spared => self.spared = None,
                 () = tokio::time::sleep(IDLE), if in_hand == 0 && queue.is_drained() => return,
             }
         }
@@ -138,16 +141,17 @@ impl Receiver {
 
     /// Decides what of the pulled may leave now.
     async fn sort(&mut self, pulled: Vec<CallbackDelivery>, ready: &mut VecDeque<CallbackDelivery>) {
-        let now = Timestamp::now();
-        self.held.retain(|_, until| *until > now);
         let mut later = Vec::new();
         for delivery in pulled {
             let message = delivery.callback.message;
             if self.busy.contains(&message) {
                 self.behind.entry(message).or_default().push_back(delivery);
-            } else if let Some(at) = self.held.get(&message) {
+            } else if let Some((first, at)) = self.held.get(&message)
+                && *first != delivery.callback.id
+            {
                 later.push(Change::CallbackRetry { ticket: delivery.ticket, at: *at });
             } else {
+                self.held.remove(&message);
                 self.busy.insert(message);
                 ready.push_back(delivery);
             }
@@ -159,23 +163,17 @@ impl Receiver {
         let message = delivery.callback.message;
         let mut changes = Vec::new();
         match outcome {
-            Outcome::Taken | Outcome::Unwanted => {
-                self.failures = 0;
-                self.spared_until = None;
-                changes.push(Change::CallbackDone(delivery.ticket));
-            }
-            Outcome::Failed { why, retry_after } => {
-                self.failures = self.failures.saturating_add(1);
-                if self.failures >= FAILURES {
-                    let pause = self.policy.retry.delay(self.failures - FAILURES + 1, fastrand::f64());
-                    self.spared_until = Some(tokio::time::Instant::now() + pause);
-                }
-                changes.push(self.failed(&delivery, &why, retry_after));
+            Outcome::Taken | Outcome::Unwanted => changes.push(Change::CallbackDone(delivery.ticket)),
+            Outcome::Failed { why, retry_after } => changes.push(self.failed(&delivery, &why, retry_after)),
+            Outcome::Spared(host, until) => {
+                self.spared = Some((host, until));
+                ready.push_front(delivery);
+                return;
             }
         }
         if let Some(Change::CallbackRetry { at, .. }) = changes.first() {
             let at = *at;
-            self.held.insert(message, at);
+            self.held.insert(message, (delivery.callback.id, at));
             // At the same instant, in the same order.
             let behind = self.behind.remove(&message).unwrap_or_default();
             changes.extend(behind.into_iter().map(|next| Change::CallbackRetry { ticket: next.ticket, at }));
@@ -194,17 +192,23 @@ impl Receiver {
 
     fn failed(&self, delivery: &CallbackDelivery, why: &str, retry_after: Option<Duration>) -> Change {
         let callback = &delivery.callback;
-        let log = self.gateway.0.logs.channel(&callback.channel);
+        // The log of a deleted channel has been deleted too.
+        let log =
+            self.gateway.channel(&callback.channel).is_ok().then(|| self.gateway.0.logs.channel(&callback.channel));
         let now = Timestamp::now();
         let (attempts, jitter) = (delivery.attempts + 1, fastrand::f64());
         match self.policy.retry.verdict(callback.created_at, now, attempts, retry_after, jitter) {
             Verdict::At(at) => {
                 let wait = now.until(at).as_secs_f64();
-                log.warn(format!("{} failed because of {why}; next try in {wait:.1} s", what(callback)));
+                if let Some(log) = log {
+                    log.warn(format!("{} failed because of {why}; next try in {wait:.1} s", what(callback)));
+                }
                 Change::CallbackRetry { ticket: delivery.ticket, at }
             }
             Verdict::GiveUp => {
-                log.error(format!("{} was given up after {attempts} tries: {why}", what(callback)));
+                if let Some(log) = log {
+                    log.error(format!("{} was given up after {attempts} tries: {why}", what(callback)));
+                }
                 Change::CallbackParked { ticket: delivery.ticket, reason: why.to_owned() }
             }
         }
@@ -221,17 +225,30 @@ impl Receiver {
     /// Makes one request.
     fn request(&self, delivery: CallbackDelivery) -> impl Future<Output = (CallbackDelivery, Outcome)> + use<> {
         let (client, total, timeout) = (self.client.clone(), self.total.clone(), self.policy.timeout);
-        let target = self.target(&delivery.callback);
+        let (target, hosts) = (self.target(&delivery.callback), self.hosts.clone());
         async move {
             let Some((url, token)) = target else { return (delivery, Outcome::Unwanted) };
-            let Ok(url) = Url::parse(&url) else {
-                let why = format!("{url:?} is no URL");
-                return (delivery, Outcome::Failed { why, retry_after: None });
+            let url = match Url::parse(&url) {
+                Ok(url) => url,
+                // Not the URL itself: it may have a password in it.
+                Err(error) => {
+                    let why = format!("the URL, which is none: {error}");
+                    return (delivery, Outcome::Failed { why, retry_after: None });
+                }
+            };
+            let host = hosts.of(&url);
+            let pass = match host.clone().enter().await {
+                Ok(pass) => pass,
+                Err(until) => return (delivery, Outcome::Spared(host, until)),
             };
             let _place = total.acquire().await;
             let body = Bytes::copy_from_slice(delivery.callback.body.get().as_bytes());
-            let answer = client.request(Method::POST, &url, headers(token.as_deref()), body, timeout).await;
-            (delivery, judge(answer))
+            let outcome = judge(client.request(Method::POST, &url, headers(token.as_deref()), body, timeout).await);
+            match outcome {
+                Outcome::Taken => pass.succeeded(),
+                _ => pass.failed(fastrand::f64()),
+            }
+            (delivery, outcome)
         }
     }
 
@@ -243,9 +260,11 @@ impl Receiver {
     }
 }
 
-async fn until(instant: Option<tokio::time::Instant>) {
-    if let Some(instant) = instant {
-        tokio::time::sleep_until(instant).await;
+/// Until a spared host may be asked again, or its URL should be looked up again.
+async fn again(spared: Option<&(Arc<Host>, Instant)>) {
+    if let Some((host, until)) = spared {
+        let until = (*until).min(Instant::now() + LOOK_AGAIN);
+        let _ = tokio::time::timeout_at(until, host.recovered()).await;
     }
 }
 
@@ -277,8 +296,11 @@ fn refusal(answer: &Answer) -> String {
 
 fn retry_after(answer: &Answer) -> Option<Duration> {
     let patience = matches!(answer.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
-    let seconds = answer.headers.get(RETRY_AFTER).filter(|_| patience)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    let asked = answer.headers.get(RETRY_AFTER).filter(|_| patience)?.to_str().ok()?;
+    match asked.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => httpdate::parse_http_date(asked).ok()?.duration_since(SystemTime::now()).ok(),
+    }
 }
 
 fn what(callback: &Callback) -> String {

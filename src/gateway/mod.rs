@@ -7,6 +7,7 @@ pub mod bodies;
 mod callbacks;
 mod channels;
 mod error;
+mod hosts;
 mod intake;
 mod outbound;
 pub mod retry;

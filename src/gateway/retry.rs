@@ -15,6 +15,9 @@ pub struct RetryPolicy {
     pub max_age: Duration,
 }
 
+/// Longest wait that a receiver's `Retry-After` is granted.
+const MOST_ASKED: Duration = Duration::from_secs(3600);
+
 /// What to do with a callback that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -55,7 +58,7 @@ impl RetryPolicy {
         if created_at.until(now) >= self.max_age {
             return Verdict::GiveUp;
         }
-        let asked = asked.unwrap_or_default().min(self.longest);
+        let asked = asked.unwrap_or_default().min(MOST_ASKED);
         Verdict::At(now.plus(self.delay(failures, jitter).max(asked)))
     }
 }
@@ -77,6 +80,6 @@ mod tests {
         let asked = Some(Duration::from_secs(30));
         assert_eq!(policy.verdict(created, now, 1, asked, 0.5), Verdict::At(now.plus(Duration::from_secs(30))));
         let absurd = Some(Duration::from_secs(1_000_000));
-        assert_eq!(policy.verdict(created, now, 1, absurd, 0.5), Verdict::At(now.plus(Duration::from_secs(300))));
+        assert_eq!(policy.verdict(created, now, 1, absurd, 0.5), Verdict::At(now.plus(MOST_ASKED)));
     }
 }

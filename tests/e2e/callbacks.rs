@@ -80,6 +80,51 @@ async fn a_receiver_that_hangs_costs_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_host_has_eight_places_however_many_channels_call_it() {
+    let mut hung = Receiver::start().await;
+    hung.script(vec![Scripted::Hang; 64]);
+    let mut healthy = Receiver::start().await;
+    let maybug = Maybug::start().await;
+    let echo = |url: String| json!({"type": "loopback", "config": {"echo": true}, "mo_url": url});
+    for n in 0..4 {
+        let id = maybug.channel(echo(hung.url(&format!("/{n}")))).await;
+        for _ in 0..6 {
+            maybug.send(&id, json!({"to": "1", "from": "2", "content": "x"})).await;
+        }
+    }
+    let id = maybug.channel(echo(healthy.url("/mo"))).await;
+    for _ in 0..8 {
+        hung.next().await;
+    }
+    for n in 0..20 {
+        maybug.send(&id, json!({"to": "1", "from": "2", "content": n.to_string()})).await;
+    }
+    for _ in 0..20 {
+        healthy.next().await;
+    }
+    assert_eq!(hung.posted(), 0, "more than eight at a time");
+}
+
+#[tokio::test]
+async fn a_url_that_is_none_is_refused_in_the_log_without_its_password() {
+    let maybug = Maybug::start().await;
+    let echo = json!({"type": "loopback", "config": {"echo": true}, "mo_url": "http://me:hunter2@host:99999999/"});
+    let id = maybug.channel(echo).await;
+    maybug.send(&id, json!({"to": "1", "from": "2", "content": "x"})).await;
+    let path = format!("/channels/{id}/logs?level=warning");
+    let log = crate::support::soon("the refusal in the log", async {
+        loop {
+            let log = maybug.get(&path).await.1["result"].to_string();
+            if log.contains("invalid port number") {
+                return log;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(!log.await.contains("hunter2"));
+}
+
+#[tokio::test]
 async fn callbacks_survive_a_restart() {
     let mut receiver = Receiver::start().await;
     receiver.script([Scripted::Answer(StatusCode::BAD_GATEWAY, vec![])]);

@@ -248,6 +248,11 @@ impl Receiver {
     pub(crate) async fn next(&mut self) -> Posted {
         soon("a callback", self.posted.recv()).await.unwrap()
     }
+
+    /// How many requests have come that `next` has not returned yet.
+    pub(crate) fn posted(&self) -> usize {
+        self.posted.len()
+    }
 }
 
 impl Drop for Receiver {
