@@ -1,138 +1,144 @@
 //! The one writing thread: takes everything that has arrived, writes it as one batch, syncs once, wakes all.
 //!
 //! No timer: a lone change is synced at once, and under load a batch is what arrived during the last sync. A failed
-//! write or sync ends writing for good (an fsync that failed once must never be believed again); reads go on.
+//! write or sync ends writing until the process is restarted (an fsync that failed once must never be believed again,
+//! and what is in memory is no longer what is on disk); reads go on.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use fjall::{Database, PersistMode};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
-use super::Keyspaces;
-use super::keys::{self, Kind, table};
-use super::lanes::{Item, Lane, Lanes};
-use crate::model::Timestamp;
+use super::draft::{Draft, Op, Ordinal};
+use super::inbox::Room;
+use super::keys;
+use super::lanes::Lanes;
+use super::tables::Keyspaces;
 use crate::store::{CommitError, Ticket};
-
-/// One change as the committer writes it; records are encoded by whoever makes it.
-pub(super) enum Op {
-    /// Appends to a lane; `id` makes the entry findable.
-    Append { lane: Arc<Lane>, value: Vec<u8>, item: Item, id: Option<[u8; 16]> },
-    /// An event of an entry; final for it when it is its own.
-    Event { origin: Ticket, value: Vec<u8> },
-    /// The end of an entry without an event of its own.
-    Finish(Ticket),
-    /// Back into the lane after a delay.
-    Retry { ticket: Ticket, at: Timestamp },
-    /// Puts a value.
-    Put(Table, Vec<u8>, Vec<u8>),
-    /// Removes a value.
-    Remove(Table, Vec<u8>),
-    /// Nothing of these lanes is to be done any more.
-    Close(Vec<Arc<Lane>>),
-    /// These lanes are in use again.
-    Reopen(Vec<Arc<Lane>>),
-}
-
-/// Keyspaces that changes name directly.
-#[derive(Clone, Copy)]
-pub(super) enum Table {
-    Meta,
-    Smsc,
-    Inbound,
-}
 
 /// What one caller wants written together.
 pub(super) struct Job {
     pub(super) ops: Vec<Op>,
+    /// About how many octets they will write.
+    pub(super) octets: usize,
     /// Told once it is durable, or why not; `None` when the caller does not wait.
     pub(super) done: Option<oneshot::Sender<Result<(), CommitError>>>,
     /// The caller's share of the inbox, given back when the job is.
-    pub(super) room: [OwnedSemaphorePermit; 2],
+    pub(super) room: Room,
 }
 
-/// Retries sooner than this wait in memory, later ones on disk.
-const NEAR: Duration = Duration::from_secs(60);
 /// Most changes in one batch.
 const MAX_OPS: usize = 4_096;
-/// How often due entries are looked for and idle keyspaces touched.
+/// Most octets in one batch; a larger job is a batch of its own.
+const MAX_OCTETS: usize = 4 * 1024 * 1024;
+/// How often due entries are looked for and marks are brought up to date.
 const TICK: Duration = Duration::from_millis(500);
+/// How long before their time entries leave the disk: longer than a tick, so that they are in memory when due.
+const AHEAD: Duration = Duration::from_secs(2);
+/// Most entries that leave the disk in one tick.
+const MAX_DUE: usize = 1_024;
 /// How often every keyspace gets a record, so that none pins old journals.
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// A commit that takes longer than this is a reason to be called not ready.
+const STALLED: Duration = Duration::from_secs(5);
+
+/// What others see of the writing thread.
+#[derive(Debug)]
+pub(super) struct Condition {
+    failed: OnceLock<Arc<str>>,
+    epoch: Instant,
+    /// When the running commit began, in milliseconds since `epoch`, plus one; zero when there is none.
+    busy_since: AtomicU64,
+}
+
+impl Condition {
+    pub(super) fn new() -> Self {
+        Self { failed: OnceLock::new(), epoch: Instant::now(), busy_since: AtomicU64::new(0) }
+    }
+
+    /// Why nothing is written any more, if that is so.
+    pub(super) fn check(&self) -> Result<(), CommitError> {
+        self.failed.get().map_or(Ok(()), |reason| Err(CommitError::NotReady(reason.clone())))
+    }
+
+    /// Writing is over; the first reason counts.
+    pub(super) fn fail(&self, reason: Arc<str>) -> CommitError {
+        CommitError::NotReady(self.failed.get_or_init(|| reason).clone())
+    }
+
+    /// Whether the running commit takes suspiciously long.
+    pub(super) fn is_stalled(&self) -> bool {
+        let since = self.busy_since.load(Ordering::Relaxed);
+        since != 0 && self.epoch.elapsed() > Duration::from_millis(since) + STALLED
+    }
+
+    fn set_busy(&self, busy: bool) {
+        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        self.busy_since.store(if busy { now + 1 } else { 0 }, Ordering::Relaxed);
+    }
+}
 
 /// State of the writing thread.
 pub(super) struct Committer {
-    pub(super) database: Database,
-    pub(super) keyspaces: Keyspaces,
-    pub(super) lanes: Arc<Lanes>,
-    /// Why nothing is written any more.
-    pub(super) failed: Arc<OnceLock<Arc<str>>>,
-    pub(super) stop: Arc<AtomicBool>,
-    pub(super) sync: bool,
-    /// Orders the events of all messages.
-    pub(super) ordinal: u64,
-    pub(super) heartbeat: Instant,
-}
-
-/// What is to be done in memory once a batch is on disk.
-enum Effect {
-    Appended { lane: Arc<Lane>, seq: u64, origin: Ticket, item: Item, attempts: u32 },
-    Finished(Arc<Lane>, u64),
-    Delayed(Arc<Lane>, u64, Timestamp),
-    Parked(Arc<Lane>, u64),
-    Closed(Arc<Lane>),
-    Reopened(Arc<Lane>),
-}
-
-/// A batch in the making.
-struct Draft {
-    batch: fjall::OwnedWriteBatch,
-    effects: Vec<Effect>,
-    touched: HashMap<u32, Arc<Lane>>,
-    now: Timestamp,
+    database: Database,
+    keyspaces: Keyspaces,
+    lanes: Arc<Lanes>,
+    condition: Arc<Condition>,
+    mode: PersistMode,
+    ordinal: Ordinal,
+    heartbeat: Instant,
+    /// No entry of `due` lies before this key, so that nobody looks through what has been removed.
+    due_from: [u8; 20],
 }
 
 impl Committer {
-    /// Runs until told to stop and everything has been written.
+    pub(super) fn new(
+        database: Database,
+        keyspaces: Keyspaces,
+        lanes: Arc<Lanes>,
+        condition: Arc<Condition>,
+        sync: bool,
+        ordinal: u64,
+    ) -> Self {
+        Self {
+            database,
+            keyspaces,
+            lanes,
+            condition,
+            // Without sync the operating system has it: the end of the process alone loses nothing.
+            mode: if sync { PersistMode::SyncData } else { PersistMode::Buffer },
+            ordinal: Ordinal::new(ordinal),
+            heartbeat: Instant::now(),
+            due_from: [0; 20],
+        }
+    }
+
+    /// Runs until the inbox has been closed and everything in it has been written.
     pub(super) fn run(mut self, inbox: &mpsc::Receiver<Job>) {
+        let _deadman = Deadman(self.condition.clone());
         let mut next_tick = Instant::now();
+        let mut jobs = Vec::new();
         loop {
-            let wait = next_tick.saturating_duration_since(Instant::now());
-            let mut jobs = Vec::new();
-            match inbox.recv_timeout(wait) {
-                Ok(job) => jobs.push(job),
+            match inbox.recv_timeout(next_tick.saturating_duration_since(Instant::now())) {
+                Ok(job) => take(job, inbox, &mut jobs),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
-            }
-            let mut ops = jobs.iter().map(|job| job.ops.len()).sum::<usize>();
-            while ops < MAX_OPS
-                && let Ok(job) = inbox.try_recv()
-            {
-                ops += job.ops.len();
-                jobs.push(job);
             }
             let tick = Instant::now() >= next_tick;
             if tick {
                 next_tick = Instant::now() + TICK;
             }
-            if !jobs.is_empty() || tick {
-                self.commit(jobs, tick);
-            }
-            if self.stop.load(Ordering::Acquire) && ops == 0 {
-                return;
-            }
+            self.condition.set_busy(true);
+            self.commit(&mut jobs, tick);
+            self.condition.set_busy(false);
         }
     }
 
-    fn commit(&mut self, mut jobs: Vec<Job>, tick: bool) {
-        let result = match self.failed.get() {
-            Some(reason) => Err(CommitError::NotReady(reason.clone())),
-            None => self.write(&mut jobs, tick),
-        };
-        for job in jobs {
+    fn commit(&mut self, jobs: &mut Vec<Job>, tick: bool) {
+        let result = self.condition.check().and_then(|()| self.write(jobs, tick));
+        for job in jobs.drain(..) {
             drop(job.room);
             if let Some(done) = job.done {
                 // The caller may have gone; what it wanted is written all the same.
@@ -142,213 +148,88 @@ impl Committer {
     }
 
     fn write(&mut self, jobs: &mut [Job], tick: bool) -> Result<(), CommitError> {
-        let mut draft = Draft {
-            batch: self.database.batch().durability(self.sync.then_some(PersistMode::SyncData)),
-            effects: Vec::new(),
-            touched: HashMap::new(),
-            now: Timestamp::now(),
-        };
+        let mut draft = Draft::new(&self.database, &self.keyspaces, &self.lanes, self.mode);
         for op in jobs.iter_mut().flat_map(|job| std::mem::take(&mut job.ops)) {
-            self.draft(&mut draft, op);
+            if let Some(due) = draft.add(op, &mut self.ordinal) {
+                self.due_from = self.due_from.min(due);
+            }
         }
         if tick {
-            self.draft_due(&mut draft)?;
-            self.draft_heartbeat(&mut draft);
-            for lane in self.lanes.all().into_iter().filter(|lane| lane.state().has_marks()) {
-                draft.touch(&lane);
+            let end = keys::due(draft.now.plus(AHEAD), Ticket { lane: 0, seq: 0 });
+            self.due_from = resume_due(&mut draft, &self.keyspaces, self.due_from, end)
+                .map_err(|error| fail(&self.condition, &error))?;
+            if self.heartbeat.elapsed() >= HEARTBEAT {
+                self.heartbeat = Instant::now();
+                draft.heartbeat();
             }
         }
-        let marks = self.draft_marks(&mut draft);
-        if !draft.batch.is_empty() {
-            draft.batch.commit().map_err(|error| self.fail(&error))?;
-        }
-        for (lane, floor, handed) in marks {
-            let mut state = lane.state();
-            state.floor_saved = state.floor_saved.max(floor);
-            state.handed_saved = state.handed_saved.max(handed);
-            state.saved = true;
-        }
-        let mut woken = HashMap::new();
-        for effect in draft.effects {
-            if let Effect::Appended { lane, .. } | Effect::Delayed(lane, ..) = &effect {
-                woken.entry(lane.number).or_insert_with(|| lane.clone());
-            }
-            self.apply(effect);
-        }
-        woken.values().for_each(|lane| self.lanes.wake(lane));
-        Ok(())
-    }
-
-    fn draft(&mut self, draft: &mut Draft, op: Op) {
-        match op {
-            Op::Append { lane, value, item, id } => {
-                let ticket = draft.append(&self.keyspaces, &lane, value);
-                if let Some(id) = id {
-                    let value = keys::value(Kind::Record, draft.now, &keys::entry(ticket));
-                    draft.batch.insert(&self.keyspaces.id, id, value);
-                }
-                draft.appended(&lane, ticket, ticket, item, 0);
-            }
-            Op::Event { origin, value } => {
-                self.ordinal += 1;
-                if let Some((Kind::Final, _)) = keys::open(&value) {
-                    self.finished(draft, origin);
-                }
-                draft.batch.insert(&self.keyspaces.fate, keys::fate(origin, self.ordinal), value);
-            }
-            Op::Finish(ticket) => {
-                let value = keys::value(Kind::Final, draft.now, &[]);
-                draft.batch.insert(&self.keyspaces.fate, keys::fate(ticket, u64::MAX), value);
-                self.finished(draft, ticket);
-            }
-            Op::Retry { ticket, at } => self.draft_retry(draft, ticket, at),
-            Op::Put(table, key, value) => {
-                draft.batch.insert(self.keyspaces.of(table), key, value);
-            }
-            Op::Remove(table, key) => draft.batch.remove(self.keyspaces.of(table), key),
-            Op::Close(lanes) => {
-                for lane in lanes {
-                    let floor = lane.state().next.to_be_bytes();
-                    let key = keys::meta(table::FLOOR, &lane.number.to_be_bytes());
-                    draft.batch.insert(&self.keyspaces.meta, key, floor.to_vec());
-                    draft.effects.push(Effect::Closed(lane));
-                }
-            }
-            Op::Reopen(lanes) => draft.effects.extend(lanes.into_iter().map(Effect::Reopened)),
-        }
-    }
-
-    fn finished(&self, draft: &mut Draft, ticket: Ticket) {
-        if let Some(lane) = self.lanes.numbered(ticket.lane) {
-            draft.touch(&lane);
-            draft.effects.push(Effect::Finished(lane, ticket.seq));
-        }
-    }
-
-    /// Near retries stay in memory: after a crash the entry is simply live again. Far ones leave their place, so
-    /// that the floor never waits for them.
-    fn draft_retry(&self, draft: &mut Draft, ticket: Ticket, at: Timestamp) {
-        let Some(lane) = self.lanes.numbered(ticket.lane) else { return };
-        if draft.now.until(at) <= NEAR {
-            draft.touch(&lane);
-            draft.effects.push(Effect::Delayed(lane, ticket.seq, at));
-            return;
-        }
-        let Some(entry) = lane.in_hand(ticket.seq) else { return };
-        let content = [&keys::entry(entry.origin)[..], &(entry.attempts + 1).to_be_bytes()].concat();
-        let value = keys::value(Kind::Reference, draft.now, &content);
-        draft.batch.insert(&self.keyspaces.due, keys::due(at, ticket), value);
-        let moved = keys::value(Kind::Moved, draft.now, &[]);
-        draft.batch.insert(&self.keyspaces.fate, keys::fate(ticket, u64::MAX), moved);
-        draft.touch(&lane);
-        draft.effects.push(Effect::Parked(lane, ticket.seq));
-    }
-
-    /// Entries whose time has come go to the end of their lane, as references.
-    fn draft_due(&mut self, draft: &mut Draft) -> Result<(), CommitError> {
-        let end = keys::due(draft.now, Ticket { lane: u32::MAX, seq: u64::MAX });
-        let due = self.keyspaces.due.range(..=end.to_vec()).take(MAX_OPS);
-        let due: Result<Vec<_>, _> = due.map(fjall::Guard::into_inner).collect();
-        for (key, value) in due.map_err(|error| self.fail(&error))? {
-            if key[..] == keys::HEARTBEAT {
-                continue;
-            }
-            draft.batch.remove(&self.keyspaces.due, key.clone());
-            let reference = keys::open(&value).filter(|(kind, _)| *kind == Kind::Reference);
-            let Some((origin, attempts)) = reference.and_then(|(_, content)| reference_of(content)) else { continue };
-            let place = key.get(8..).and_then(keys::ticket);
-            let Some(lane) = place.and_then(|ticket| self.lanes.numbered(ticket.lane)) else { continue };
-            let Some(item) = self.keyspaces.item(origin) else { continue };
-            let ticket = draft.append(&self.keyspaces, &lane, value.to_vec());
-            draft.appended(&lane, ticket, origin, item, attempts);
-            let mut state = lane.state();
-            state.parked = state.parked.saturating_sub(1);
-        }
-        Ok(())
-    }
-
-    fn draft_heartbeat(&mut self, draft: &mut Draft) {
-        if self.heartbeat.elapsed() >= HEARTBEAT {
-            self.heartbeat = Instant::now();
-            for keyspace in self.keyspaces.idle() {
-                let beat = keys::value(Kind::Final, draft.now, &[]);
-                draft.batch.insert(keyspace, keys::HEARTBEAT, beat);
-            }
-        }
-    }
-
-    /// Floors and hand-out marks ride along with whatever is written.
-    fn draft_marks(&self, draft: &mut Draft) -> Vec<(Arc<Lane>, u64, u64)> {
-        let mut marks = Vec::new();
-        for lane in draft.touched.values() {
-            let state = lane.state();
-            let number = lane.number.to_be_bytes();
-            if !state.saved {
-                let key = keys::meta(table::LANE, &number);
-                draft.batch.insert(&self.keyspaces.meta, key, lane.name.as_bytes());
-            }
-            if state.floor > state.floor_saved {
-                let key = keys::meta(table::FLOOR, &number);
-                draft.batch.insert(&self.keyspaces.meta, key, state.floor.to_be_bytes());
-            }
-            let handed = state.handed_mark();
-            if let Some(handed) = handed {
-                let key = keys::meta(table::HANDED, &number);
-                draft.batch.insert(&self.keyspaces.meta, key, handed.to_be_bytes());
-            }
-            marks.push((lane.clone(), state.floor, handed.unwrap_or_default()));
-        }
-        marks
-    }
-
-    fn apply(&self, effect: Effect) {
-        match effect {
-            Effect::Appended { lane, seq, origin, item, attempts } => lane.appended(seq, origin, item, attempts),
-            Effect::Finished(lane, seq) => lane.finish(seq),
-            Effect::Delayed(lane, seq, at) => lane.delay(seq, at),
-            Effect::Parked(lane, seq) => {
-                lane.finish(seq);
-                lane.state().parked += 1;
-            }
-            Effect::Closed(lane) => lane.close(),
-            Effect::Reopened(lane) => lane.reopen(),
-        }
-    }
-
-    /// Writing is over: whoever asks from now on is told why.
-    fn fail(&self, error: &fjall::Error) -> CommitError {
-        let reason: Arc<str> = format!("{error}; restart the server once the disk is sound").into();
-        tracing::error!(%reason, "the store does not accept writes any more");
-        CommitError::NotReady(self.failed.get_or_init(|| reason).clone())
+        draft.mark(tick);
+        draft.commit().map_err(|error| fail(&self.condition, &error))
     }
 }
 
-/// A reference's content: where the record is, how often it was tried.
-pub(super) fn reference_of(content: &[u8]) -> Option<(Ticket, u32)> {
-    let attempts = u32::from_be_bytes(*content.get(12..)?.first_chunk()?);
-    Some((keys::ticket(content)?, attempts))
+/// Everything that has arrived, as far as one batch goes.
+fn take(first: Job, inbox: &mpsc::Receiver<Job>, jobs: &mut Vec<Job>) {
+    let (mut ops, mut octets) = (first.ops.len(), first.octets);
+    jobs.push(first);
+    while ops < MAX_OPS
+        && octets < MAX_OCTETS
+        && let Ok(job) = inbox.try_recv()
+    {
+        ops += job.ops.len();
+        octets += job.octets;
+        jobs.push(job);
+    }
 }
 
-impl Draft {
-    fn touch(&mut self, lane: &Arc<Lane>) {
-        self.touched.entry(lane.number).or_insert_with(|| lane.clone());
+/// Entries whose time is near go back into their lanes. Returns from where to look next time.
+fn resume_due(draft: &mut Draft<'_>, keyspaces: &Keyspaces, from: [u8; 20], end: [u8; 20]) -> fjall::Result<[u8; 20]> {
+    if from >= end {
+        // Nothing was put there that early: the clock has been set back.
+        return Ok(from);
     }
-
-    /// Gives the next number of the lane to a value.
-    fn append(&mut self, keyspaces: &Keyspaces, lane: &Arc<Lane>, value: Vec<u8>) -> Ticket {
-        let seq = {
-            let mut state = lane.state();
-            let seq = state.next;
-            state.next += 1;
-            seq
-        };
-        let ticket = lane.ticket(seq);
-        self.batch.insert(&keyspaces.msg, keys::entry(ticket), value);
-        self.touch(lane);
-        ticket
+    let rows = keyspaces.due.range(from.to_vec()..end.to_vec()).take(MAX_DUE).map(fjall::Guard::into_inner);
+    let rows: Vec<_> = rows.collect::<fjall::Result<_>>()?;
+    for (key, value) in &rows {
+        draft.resume(key, value);
     }
+    let last = rows.last().filter(|_| rows.len() == MAX_DUE).and_then(|(key, _)| key[..].try_into().ok());
+    Ok(last.unwrap_or(end))
+}
 
-    fn appended(&mut self, lane: &Arc<Lane>, ticket: Ticket, origin: Ticket, item: Item, attempts: u32) {
-        self.effects.push(Effect::Appended { lane: lane.clone(), seq: ticket.seq, origin, item, attempts });
+fn fail(condition: &Condition, error: &fjall::Error) -> CommitError {
+    let reason = format!("{error}; restart the server once the disk is sound");
+    tracing::error!(%reason, "the store does not accept writes any more");
+    condition.fail(reason.into())
+}
+
+/// Tells everybody should the thread panic.
+struct Deadman(Arc<Condition>);
+
+impl Drop for Deadman {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail("the writing thread has ended unexpectedly; restart the server".into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_hangs_is_noticed_and_the_first_failure_is_the_reason() {
+        let epoch = Instant::now().checked_sub(Duration::from_secs(6)).unwrap();
+        let condition = Condition { epoch, ..Condition::new() };
+        assert!(!condition.is_stalled());
+        condition.set_busy(true);
+        assert!(!condition.is_stalled());
+        condition.busy_since.store(1, Ordering::Relaxed);
+        assert!(condition.is_stalled());
+        assert_eq!(condition.check(), Ok(()));
+        condition.fail("first".into());
+        condition.fail("second".into());
+        assert_eq!(condition.check(), Err(CommitError::NotReady("first".into())));
     }
 }

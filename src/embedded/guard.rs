@@ -9,15 +9,20 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use fjall::Database;
 
+use crate::model::Priority;
+use crate::store::{Change, CommitError};
+
 /// How full the disk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Pressure {
     /// Everything is accepted.
     None = 0,
+    /// Sends of the lowest priority are refused.
+    Bulk = 1,
     /// Sends are refused.
-    Sends = 1,
-    /// Everything is refused.
-    All = 2,
+    Sends = 2,
+    /// Everything new is refused; results of what was accepted are still taken.
+    All = 3,
 }
 
 /// Watches the disk; cheap to ask.
@@ -34,7 +39,9 @@ pub(super) struct Limits {
     pub(super) min_free: u64,
 }
 
-/// Share of the quota, in percent, from which sends are refused.
+/// Share of the quota, in percent, from which sends of the lowest priority are refused.
+const REFUSE_BULK: u64 = 85;
+/// Share from which all sends are.
 const REFUSE_SENDS: u64 = 92;
 /// Share from which everything is.
 const REFUSE_ALL: u64 = 97;
@@ -47,9 +54,25 @@ impl Guard {
     pub(super) fn pressure(&self) -> Pressure {
         match self.pressure.load(Ordering::Relaxed) {
             0 => Pressure::None,
-            1 => Pressure::Sends,
+            1 => Pressure::Bulk,
+            2 => Pressure::Sends,
             _ => Pressure::All,
         }
+    }
+
+    /// Whether a batch may be written. What providers tell us is refused last, and only where somebody waits for the
+    /// answer and will say it again (`durable`); what became of messages in hand is never refused.
+    pub(super) fn admit(&self, batch: &[Change], durable: bool) -> Result<(), CommitError> {
+        let pressure = self.pressure();
+        let refused = |change: &Change| match change {
+            Change::Accept(message) if message.priority == Priority::BULK => pressure >= Pressure::Bulk,
+            Change::Accept(_) => pressure >= Pressure::Sends,
+            Change::Receive { .. } | Change::SavePart { .. } | Change::Record { leaves: None, .. } => {
+                durable && pressure >= Pressure::All
+            }
+            _ => false,
+        };
+        if pressure > Pressure::None && batch.iter().any(refused) { Err(CommitError::DiskFull) } else { Ok(()) }
     }
 
     /// Looks at the disk; called about once a second, away from the message path.
@@ -80,7 +103,40 @@ impl Limits {
         match percent {
             REFUSE_ALL.. => Pressure::All,
             REFUSE_SENDS.. => Pressure::Sends,
+            REFUSE_BULK.. => Pressure::Bulk,
             _ => Pressure::None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Event, EventKind, JsonObject, MessageId, Timestamp};
+    use crate::store::Ticket;
+
+    #[test]
+    fn results_are_never_refused_and_receipts_only_where_the_provider_will_say_them_again() {
+        let guard = Guard::new();
+        guard.pressure.store(Pressure::All as u8, Ordering::Relaxed);
+        let origin = Ticket { lane: 0, seq: 0 };
+        let record = |leaves| Change::Record {
+            event: Event {
+                id: MessageId::mint(),
+                message: MessageId::mint(),
+                channel: "c".into(),
+                at: Timestamp(0),
+                kind: EventKind::Nack { reason: String::new() },
+                details: JsonObject::new(),
+            },
+            origin,
+            leaves,
+            correlate: Vec::new(),
+            callback: None,
+        };
+        assert_eq!(guard.admit(&[record(Some(origin))], true), Ok(()));
+        assert_eq!(guard.admit(&[record(None)], false), Ok(()));
+        assert_eq!(guard.admit(&[record(None)], true), Err(CommitError::DiskFull));
+        assert_eq!(guard.admit(&[Change::CallbackDone(origin)], true), Ok(()));
     }
 }

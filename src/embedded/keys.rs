@@ -11,19 +11,22 @@ use crate::model::{ChannelId, MessageId, Timestamp};
 use crate::store::Ticket;
 
 /// Version of everything in this file; a store of another version is refused at start.
-pub(super) const FORMAT: u8 = 1;
+pub(super) const FORMAT: u8 = 2;
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A record as JSON.
     Record,
-    /// A queue entry that stands for an earlier one: its ticket, then the number of attempts so far.
+    /// A queue entry that stands for an earlier one: its ticket, the number of attempts so far, its record. The record
+    /// is repeated because the earlier one may be past its retention by then.
     Reference,
     /// A queue entry's end, with or without an event.
     Final,
     /// A queue entry that has left its place for a long delay.
     Moved,
+    /// How often a queue entry has been tried so far.
+    Attempts,
 }
 
 impl Kind {
@@ -33,6 +36,7 @@ impl Kind {
             Self::Reference => b'R',
             Self::Final => b'f',
             Self::Moved => b'm',
+            Self::Attempts => b'a',
         }
     }
 
@@ -42,6 +46,7 @@ impl Kind {
             b'R' => Some(Self::Reference),
             b'f' => Some(Self::Final),
             b'm' => Some(Self::Moved),
+            b'a' => Some(Self::Attempts),
             _ => None,
         }
     }
@@ -85,7 +90,27 @@ pub(super) fn open(value: &[u8]) -> Option<(Kind, &[u8])> {
 
 /// A value's record, if it has one.
 pub(super) fn read<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
-    serde_json::from_slice(open(value)?.1).ok()
+    let (Kind::Record | Kind::Final, content) = open(value)? else { return None };
+    serde_json::from_slice(content).ok()
+}
+
+/// The content of a reference.
+pub(super) fn reference(origin: Ticket, attempts: u32, record: &[u8]) -> Vec<u8> {
+    [&entry(origin)[..], &attempts.to_be_bytes(), record].concat()
+}
+
+/// A queue entry's record as JSON, where it first was, how often it was tried; `None` for anything else.
+pub(super) fn queued(ticket: Ticket, value: &[u8]) -> Option<(Ticket, u32, &[u8])> {
+    match open(value)? {
+        (Kind::Record, record) => Some((ticket, 0, record)),
+        (Kind::Reference, content) => Some((self::ticket(content)?, attempts(content.get(12..)?)?, content.get(16..)?)),
+        _ => None,
+    }
+}
+
+/// A number of attempts from the front of a content.
+pub(super) fn attempts(octets: &[u8]) -> Option<u32> {
+    octets.first_chunk().copied().map(u32::from_be_bytes)
 }
 
 /// The second in which a value was written.
@@ -126,6 +151,11 @@ pub(super) fn of_channel(channel: &ChannelId, rest: &[u8]) -> Vec<u8> {
     [channel.as_str().as_bytes(), &[0], rest].concat()
 }
 
+/// Place among an entry's fates of its end without an event.
+pub(super) const END: u64 = u64::MAX;
+/// Place among an entry's fates of its number of attempts.
+pub(super) const ATTEMPTS: u64 = u64::MAX - 1;
+
 /// `due`: when (in microseconds), lane, number.
 pub(super) fn due(at: Timestamp, ticket: Ticket) -> [u8; 20] {
     let mut key = [0; 20];
@@ -150,13 +180,17 @@ pub(super) mod table {
     pub(in crate::embedded) const FLOOR: &str = "floor";
     /// Lane number to the number below which entries may have been handed out.
     pub(in crate::embedded) const HANDED: &str = "handed";
+    /// Lane number to the number of its entries that wait on disk for their time.
+    pub(in crate::embedded) const LATER: &str = "later";
+    /// Lane number to the number below which entries belonged to a channel that was deleted, and whether it still is.
+    pub(in crate::embedded) const VOID: &str = "void";
     /// Channel to its properties.
     pub(in crate::embedded) const CHANNEL: &str = "channel";
     /// Channel and component to its latest status.
     pub(in crate::embedded) const STATUS: &str = "status";
     /// Channel and segment to its record.
     pub(in crate::embedded) const PART: &str = "part";
-    /// Queue entry to why its callback was given up.
+    /// Queue entry to its callback and why that was given up.
     pub(in crate::embedded) const PARKED: &str = "parked";
     /// Facts about the store itself.
     pub(in crate::embedded) const STORE: &str = "store";
@@ -175,5 +209,9 @@ mod tests {
         let value = record(Kind::Record, Timestamp(5_000_000), &"x").unwrap();
         assert_eq!((written(&value), read::<String>(&value)), (Some(5), Some("x".to_owned())));
         assert_eq!(open(&[]), None);
+        let content = reference(ticket(3), 4, b"record");
+        let moved = self::value(Kind::Reference, Timestamp(0), &content);
+        assert_eq!(queued(ticket(9), &moved), Some((ticket(3), 4, &b"record"[..])));
+        assert_eq!(queued(ticket(9), &value), Some((ticket(9), 0, &b"\"x\""[..])));
     }
 }

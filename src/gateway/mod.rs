@@ -204,12 +204,10 @@ impl Gateway {
     fn channel_target(&self, channel: &ChannelId, kind: CallbackKind) -> Option<(String, Option<String>)> {
         let directory = self.0.directory.load();
         let properties = directory.get(channel)?;
+        let text = |key| properties.text(key).filter(|text| !text.is_empty()).map(ToOwned::to_owned);
         match kind {
-            CallbackKind::Status => Some((properties.text("status_url")?.to_owned(), None)),
-            _ => Some((
-                properties.text("mo_url")?.to_owned(),
-                properties.text("mo_url_auth_token").map(ToOwned::to_owned),
-            )),
+            CallbackKind::Status => Some((text("status_url")?, None)),
+            _ => Some((text("mo_url")?, text("mo_url_auth_token"))),
         }
     }
 

@@ -37,7 +37,7 @@ pub struct SimulatorConfig {
     #[arg(long, value_enum, default_value_t)]
     pub receipt_form: ReceiptForm,
     /// Final state of messages, or several with weights: delivrd:90,undeliv:10
-    #[arg(long, value_name = "STATE[:WEIGHT],...", default_value = "delivrd", value_delimiter = ',', value_parser = weighted_state)]
+    #[arg(long, value_name = "STATE[:WEIGHT],...", default_value = "delivrd", value_delimiter = ',', overrides_with = "states", value_parser = weighted_state)]
     pub states: Vec<(MessageState, u32)>,
     /// From the submit to its final state and receipt, fixed or a range: 1s, 200ms-5s
     #[arg(long, value_name = "SPAN", default_value = "0s")]
@@ -210,6 +210,14 @@ mod tests {
     #[test]
     fn no_flags_are_the_default() {
         assert_eq!(Flags::parse_from(["sim"]).config, SimulatorConfig::default());
+    }
+
+    #[test]
+    fn states_given_again_replace_those_before() {
+        let states = |words: &[&str]| Flags::parse_from(words).config.states;
+        let (delivered, undelivered) = ((MessageState::DELIVERED, 90), (MessageState::UNDELIVERABLE, 10));
+        assert_eq!(states(&["sim", "--states", "delivrd:90,undeliv:10"]), [delivered, undelivered]);
+        assert_eq!(states(&["sim", "--states", "expired", "--states", "undeliv:10"]), [undelivered]);
     }
 
     #[test]

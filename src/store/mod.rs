@@ -24,11 +24,13 @@ pub struct StoreConfig {
     pub path: PathBuf,
     /// Whether a change is on disk before it is acknowledged. Without it a power cut loses what was accepted.
     pub sync: bool,
-    /// Most octets that the store may take, if limited: sends are refused from 92 %, everything from 97 %.
+    /// Most octets that the store may take, if limited: sends of the lowest priority are refused from 85 %, all sends
+    /// from 92 %, MOs and receipts from 97 %; what became of accepted messages never is. The engine sets 64 MiB aside at
+    /// once.
     pub quota: Option<u64>,
-    /// Octets that must stay free on the disk: sends are refused below, everything below a quarter of it.
+    /// Octets that must stay free on the disk: sends are refused below, MOs and receipts below a quarter of it.
     pub min_free: u64,
-    /// How long messages and events are kept after they were written.
+    /// How long messages, events, MOs and parked callbacks are kept after they were written; what waits is kept longer.
     pub retention: Duration,
     /// How long the provider's message ids are kept.
     pub correlation_retention: Duration,
@@ -111,8 +113,8 @@ impl Store {
         self.engine.write(batch, false).await
     }
 
-    /// The channel's MTs. There is one queue a channel at a time; what an earlier one had handed out is handed out
-    /// again unless it is final.
+    /// The channel's MTs. There is one queue a channel at a time: an earlier one gets nothing from now on, and what it
+    /// had handed out is handed out again, in order, unless it is final.
     #[must_use]
     pub fn outbound(&self, channel: &ChannelId) -> OutboundQueue {
         OutboundQueue::open(self.engine.clone(), channel)
@@ -214,7 +216,8 @@ impl Store {
         self.engine.health()
     }
 
-    /// Writes what waits and ends in order. Nothing is accepted afterwards.
+    /// Writes what waits and ends in order. Nothing is accepted afterwards. The directory is free once the last clone and
+    /// the last queue have been dropped.
     pub async fn close(self) {
         self.engine.close().await;
     }

@@ -9,20 +9,22 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::{CallbackDelivery, Delivery, ReadError};
-use crate::embedded::{Embedded, QueueLane, callback_delivery, delivery};
+use crate::embedded::{Embedded, Lane, callback_delivery, delivery};
 use crate::model::{ChannelId, Timestamp};
 
 /// A channel's MTs: the highest priority first, FIFO within one.
 pub struct OutboundQueue {
     engine: Arc<Embedded>,
-    /// The most urgent first.
-    lanes: Vec<Arc<QueueLane>>,
+    /// The most urgent first, and which consumer of theirs this is.
+    lanes: [(Arc<Lane>, u64); 5],
 }
 
 impl OutboundQueue {
     pub(super) fn open(engine: Arc<Embedded>, channel: &ChannelId) -> Self {
-        let lanes = engine.outbound_lanes(channel);
-        lanes.iter().for_each(|lane| lane.acquire());
+        let lanes = engine.outbound_lanes(channel).map(|lane| {
+            let generation = engine.acquire(&lane);
+            (lane, generation)
+        });
         Self { engine, lanes }
     }
 
@@ -31,15 +33,16 @@ impl OutboundQueue {
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
     pub async fn pull(&mut self, max: usize) -> Result<Vec<Delivery>, ReadError> {
+        let [(lane, _), ..] = &self.lanes;
+        let work = lane.work.clone();
         loop {
-            let Some(lane) = self.lanes.first() else { return Ok(Vec::new()) };
-            let work = lane.work.clone();
             let notified = work.notified();
             let (found, due) = self.look(max)?;
             if !found.is_empty() {
                 return Ok(found);
             }
-            wait(notified, due).await;
+            let [(lane, generation), ..] = &self.lanes;
+            wait(lane, *generation, notified, due).await;
         }
     }
 
@@ -53,9 +56,9 @@ impl OutboundQueue {
 
     fn look(&mut self, max: usize) -> Result<(Vec<Delivery>, Option<Timestamp>), ReadError> {
         let (mut found, mut first_due) = (Vec::new(), None);
-        for lane in &self.lanes {
+        for (lane, generation) in &self.lanes {
             while found.len() < max {
-                match self.engine.take(lane, max - found.len())? {
+                match self.engine.take(lane, *generation, max - found.len())? {
                     Ok(entries) => found.extend(entries.into_iter().filter_map(|entry| delivery(lane, entry))),
                     Err(due) => {
                         first_due = [first_due, due].into_iter().flatten().min();
@@ -70,14 +73,15 @@ impl OutboundQueue {
 
 impl Drop for OutboundQueue {
     fn drop(&mut self) {
-        self.lanes.iter().for_each(|lane| lane.release());
+        self.lanes.iter().for_each(|(lane, generation)| self.engine.release(lane, *generation));
     }
 }
 
 /// The requests owed to one receiver, in the order they were recorded.
 pub struct CallbackQueue {
     engine: Arc<Embedded>,
-    lane: Arc<QueueLane>,
+    lane: Arc<Lane>,
+    generation: u64,
 }
 
 impl CallbackQueue {
@@ -92,14 +96,14 @@ impl CallbackQueue {
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
     pub async fn pull(&mut self, max: usize) -> Result<Vec<CallbackDelivery>, ReadError> {
+        let work = self.lane.work.clone();
         loop {
-            let work = self.lane.work.clone();
             let notified = work.notified();
-            match self.engine.take(&self.lane, max)? {
+            match self.engine.take(&self.lane, self.generation, max)? {
                 Ok(entries) => {
                     return Ok(entries.into_iter().filter_map(|e| callback_delivery(&self.lane, e)).collect());
                 }
-                Err(due) => wait(notified, due).await,
+                Err(due) => wait(&self.lane, self.generation, notified, due).await,
             }
         }
     }
@@ -113,14 +117,14 @@ impl CallbackQueue {
 
 impl Drop for CallbackQueue {
     fn drop(&mut self) {
-        self.engine.abandon(&self.lane);
+        self.engine.release(&self.lane, self.generation);
     }
 }
 
 /// The callback queues that have work, as they get it.
 pub struct CallbackLanes {
     engine: Arc<Embedded>,
-    news: mpsc::UnboundedReceiver<Arc<QueueLane>>,
+    news: mpsc::UnboundedReceiver<Arc<Lane>>,
 }
 
 impl CallbackLanes {
@@ -132,13 +136,16 @@ impl CallbackLanes {
     /// The next queue that has work and that nobody holds; `None` when the store has been closed.
     pub async fn next(&mut self) -> Option<CallbackQueue> {
         let lane = self.news.recv().await?;
-        lane.acquire();
-        Some(CallbackQueue { engine: self.engine.clone(), lane })
+        let generation = self.engine.acquire(&lane);
+        Some(CallbackQueue { engine: self.engine.clone(), lane, generation })
     }
 }
 
-/// Waits for news, or until the first delayed entry is due.
-async fn wait(notified: impl Future<Output = ()>, due: Option<Timestamp>) {
+/// Waits for news, or until the first delayed entry is due; for ever if another consumer has come, whose news these are.
+async fn wait(lane: &Lane, generation: u64, notified: impl Future<Output = ()>, due: Option<Timestamp>) {
+    if !lane.is_held_by(generation) {
+        return std::future::pending().await;
+    }
     match due {
         // A wall clock that is set back must not make anybody wait for hours.
         Some(due) => {

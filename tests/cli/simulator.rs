@@ -261,9 +261,9 @@ async fn stopping_unbinds_everybody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sim_follows_its_script_prints_messages_and_ends_on_ctrl_c() {
     let mut script = tempfile::NamedTempFile::new().unwrap();
-    script.write_all(b"listen: 127.0.0.1:0\nid_format: decimal\nstates: undeliv:1\naccount: ['test:']\n").unwrap();
+    script.write_all(b"listen: 127.0.0.1:0\nid_format: decimal\nstates: delivrd\naccount: ['test:']\n").unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_maybug"))
-        .args(["sim", "--script", script.path().to_str().unwrap()])
+        .args(["sim", "--script", script.path().to_str().unwrap(), "--states", "undeliv"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

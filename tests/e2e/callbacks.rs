@@ -151,6 +151,17 @@ async fn a_corrected_mo_url_also_serves_what_already_waits() {
 }
 
 #[tokio::test]
+async fn an_empty_url_is_none() {
+    let maybug = Maybug::start().await;
+    let id =
+        maybug.channel(json!({"type": "loopback", "config": {"echo": true}, "mo_url": "", "status_url": ""})).await;
+    let message = maybug.send(&id, json!({"to": "1", "content": "x", "event_url": ""})).await;
+    maybug.events(&id, &message, 2).await;
+    let (_, log) = maybug.get(&format!("/channels/{id}/logs?level=warning")).await;
+    assert_eq!(log["result"], json!([]), "nobody was called");
+}
+
+#[tokio::test]
 async fn private_networks_are_not_called() {
     let maybug = Maybug::start().await;
     let id = maybug.channel(channel()).await;

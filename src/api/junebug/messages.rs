@@ -95,8 +95,9 @@ fn usual(send: Send, body: &[u8]) -> Option<Draft> {
     })
 }
 
-/// A URL that no request could ever be made to is an error now rather than a silence later.
+/// A URL that no request could ever be made to is an error now rather than a silence later; an empty one is none.
 fn checked_url(url: Option<String>) -> Result<Option<String>, ApiError> {
+    let url = url.filter(|url| !url.is_empty());
     if let Some(url) = &url
         && !url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
     {

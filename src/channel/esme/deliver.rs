@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use smpp::pdu::{DataSm, DeliverSm};
 use smpp::receipt::{Delivery, Receipt, receipt_text};
+use smpp::text::content::Content;
 use smpp::text::reassemble::Segment;
-use smpp::text::udh::{Concat, Udh};
+use smpp::text::udh::Concat;
 use smpp::text::{Charset, charset_of};
 use smpp::ussd::{Phase, Ussd};
 use smpp::{Address, CommandStatus, DataCoding, EsmClass, MessageType, Npi, Tag, Tlvs, Ton};
@@ -120,19 +121,9 @@ impl Delivered {
 
     /// The concatenation, by `sar_*` or header, and the text without header.
     fn concat(&self) -> Result<(Option<Concat>, Bytes), String> {
-        let (header, text) = if self.esm_class.udhi() {
-            let udh = Udh::split(&self.octets).map_err(|error| error.to_string())?;
-            (udh.concat(), udh.text)
-        } else {
-            (None, self.octets.clone())
-        };
-        let value = |tag| self.tlvs.integer(tag);
-        let part = |tag| value(tag).and_then(|value| u8::try_from(value).ok());
-        let sar = value(Tag::SAR_MSG_REF_NUM)
-            .and_then(|reference| u16::try_from(reference).ok())
-            .zip(part(Tag::SAR_TOTAL_SEGMENTS).zip(part(Tag::SAR_SEGMENT_SEQNUM)))
-            .and_then(|(reference, (total, part))| Concat::new(reference, total, part));
-        Ok((sar.or(header), text))
+        let content = Content::new(self.esm_class, self.data_coding, &self.octets, &self.tlvs);
+        let content = content.map_err(|error| error.to_string())?;
+        Ok((content.concat, content.octets))
     }
 
     fn decode(&self, config: &DeliverConfig, text: &[u8]) -> Result<String, String> {

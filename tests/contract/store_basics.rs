@@ -1,72 +1,11 @@
 //! The store's port: durability, order, retries, look-ups, callbacks.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use maybug::model::{
-    Callback, CallbackKind, CallbackTarget, ChannelId, ChannelProperties, Event, EventKind, Inbound, JsonObject,
-    MessageId, Outbound, Priority, SmscMessageId, Timestamp,
-};
+use maybug::model::{ChannelProperties, JsonObject, SmscMessageId, Timestamp};
 use maybug::store::{Change, CommitError, Delivery, OpenError, Store, StoreConfig};
 
-fn open(path: &Path) -> Store {
-    Store::open(&StoreConfig { path: path.to_owned(), min_free: 0, ..StoreConfig::default() }).unwrap()
-}
-
-fn channel() -> ChannelId {
-    "c1".into()
-}
-
-fn message(content: &str, priority: u8) -> Arc<Outbound> {
-    Arc::new(Outbound {
-        id: MessageId::mint(),
-        channel: channel(),
-        to: "+27820001001".into(),
-        from: None,
-        group: None,
-        content: content.into(),
-        reply_to: None,
-        session_event: None,
-        priority: Priority::new(priority).unwrap(),
-        channel_data: JsonObject::new(),
-        transport_type: None,
-        transport_metadata: JsonObject::new(),
-        provider: None,
-        event_url: None,
-        event_auth_token: None,
-        accepted_at: Timestamp::now(),
-    })
-}
-
-fn ack(delivery: &Delivery, smsc_message_id: &str) -> Change {
-    Change::Record {
-        event: Event {
-            id: MessageId::mint(),
-            message: delivery.message.id,
-            channel: channel(),
-            at: Timestamp::now(),
-            kind: EventKind::Ack { sent_message_id: smsc_message_id.into() },
-            details: JsonObject::new(),
-        },
-        origin: delivery.origin,
-        leaves: Some(delivery.ticket),
-        correlate: vec![SmscMessageId(smsc_message_id.into())],
-        callback: None,
-    }
-}
-
-fn contents(deliveries: &[Delivery]) -> Vec<&str> {
-    deliveries.iter().map(|delivery| delivery.message.content.as_str()).collect()
-}
-
-/// The directory as a crash would leave it.
-fn crashed(path: &Path) -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    let status = std::process::Command::new("cp").arg("-r").arg(path.join(".")).arg(copy.path()).status().unwrap();
-    assert!(status.success());
-    copy
-}
+use crate::store_support::{ack, channel, contents, crashed, inbound, message, open};
 
 #[tokio::test]
 async fn what_was_committed_survives_a_crash_and_what_was_decided_stays_decided() {
@@ -177,37 +116,6 @@ async fn dropping_a_queue_puts_back_what_it_held() {
     assert_eq!(contents(&queue.pull(2).await.unwrap()), ["a", "b"]);
     drop(queue);
     assert_eq!(contents(&store.outbound(&channel()).pull(3).await.unwrap()), ["a", "b", "c"]);
-}
-
-fn callback(body: &str, url: &str) -> Callback {
-    Callback {
-        id: MessageId::mint(),
-        kind: CallbackKind::Mo,
-        channel: channel(),
-        message: MessageId::mint(),
-        target: CallbackTarget::Url { url: url.into(), token: None },
-        body: serde_json::value::to_raw_value(body).unwrap(),
-        created_at: Timestamp::now(),
-    }
-}
-
-fn inbound(body: &str, url: &str) -> Change {
-    let message = Inbound {
-        id: MessageId::mint(),
-        channel: channel(),
-        to: "1".into(),
-        from: "2".into(),
-        group: None,
-        content: Some(body.into()),
-        reply_to: None,
-        session_event: None,
-        channel_data: JsonObject::new(),
-        transport_type: None,
-        transport_metadata: JsonObject::new(),
-        provider: None,
-        received_at: Timestamp::now(),
-    };
-    Change::Receive { message: Arc::new(message), callback: Some(callback(body, url)), joined_from: Vec::new() }
 }
 
 #[tokio::test]

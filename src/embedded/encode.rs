@@ -1,0 +1,157 @@
+//! Changes as the committer writes them. Records become JSON here, in the task of whoever makes the change.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Embedded;
+use super::draft::Op;
+use super::keys::{self, Kind, table};
+use super::lane::Item;
+use super::tables::Table;
+use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, Timestamp};
+use crate::store::{Change, CommitError, PartId, Ticket};
+
+/// Retries sooner than this wait in memory, later ones on disk.
+const NEAR: Duration = Duration::from_secs(60);
+
+impl Embedded {
+    /// Turns a change into what the committer writes.
+    pub(super) fn encode(&self, now: Timestamp, change: Change, ops: &mut Vec<Op>) -> Result<(), CommitError> {
+        match change {
+            Change::Accept(message) => ops.push(Op::Append {
+                lane: self.lanes.outbound(&message.channel, message.priority),
+                value: record(now, &*message)?,
+                id: Some(keys::id(message.id)),
+                item: Item::Message(message),
+            }),
+            Change::Record { event, origin, leaves, correlate, callback } => {
+                let kind = if leaves == Some(origin) { Kind::Final } else { Kind::Record };
+                let value = keys::record(kind, now, &event).map_err(|error| unwritable(&error))?;
+                ops.push(Op::Event { origin, value });
+                if let Some(ticket) = leaves.filter(|ticket| *ticket != origin) {
+                    ops.push(Op::Finish(ticket));
+                }
+                for smsc_message_id in correlate {
+                    let key = keys::of_channel(&event.channel, smsc_message_id.0.as_bytes());
+                    let value = keys::value(Kind::Reference, now, &keys::entry(origin));
+                    ops.push(Op::Put(Table::Smsc, key, value));
+                }
+                self.encode_callback(now, callback, ops)?;
+            }
+            Change::Receive { message, callback, joined_from } => {
+                let key = keys::of_channel(&message.channel, &keys::id(message.id));
+                ops.push(Op::Put(Table::Inbound, key, record(now, &*message)?));
+                ops.extend(joined_from.into_iter().map(|id| remove_part(&message.channel, id)));
+                self.encode_callback(now, callback, ops)?;
+            }
+            Change::SavePart { channel, id, record } => {
+                let key = keys::meta(table::PART, &keys::of_channel(&channel, &keys::id(id)));
+                ops.push(Op::Put(Table::Meta, key, keys::value(Kind::Record, now, &record)));
+            }
+            Change::DropParts { channel, ids } => ops.extend(ids.into_iter().map(|id| remove_part(&channel, id))),
+            Change::CallbackDone(ticket) => ops.push(Op::Finish(ticket)),
+            Change::Retry { ticket, at } | Change::CallbackRetry { ticket, at } => {
+                ops.push(self.encode_retry(now, ticket, at)?);
+            }
+            Change::CallbackParked { ticket, reason } => {
+                if let Some(callback) = self.callback(ticket)? {
+                    let key = keys::meta(table::PARKED, &keys::entry(ticket));
+                    ops.push(Op::Put(Table::Meta, key, record(now, &(&*callback, reason))?));
+                }
+                ops.push(Op::Finish(ticket));
+            }
+            Change::SaveChannel(channel) => {
+                let key = keys::meta(table::CHANNEL, channel.id.as_str().as_bytes());
+                ops.push(Op::Put(Table::Meta, key, record(now, &channel)?));
+                ops.push(Op::Reopen(self.lanes.of_channel(&channel.id)));
+            }
+            Change::DeleteChannel(channel) => self.encode_deletion(&channel, ops)?,
+            Change::SaveStatus { status, callback } => {
+                let rest = keys::of_channel(&status.channel_id, status.component.as_bytes());
+                ops.push(Op::Put(Table::Meta, keys::meta(table::STATUS, &rest), record(now, &status)?));
+                self.encode_callback(now, callback, ops)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Near retries stay in memory: after a crash the entry is simply live again. Far ones leave their place, so that
+    /// the floor never waits for them.
+    fn encode_retry(&self, now: Timestamp, ticket: Ticket, at: Timestamp) -> Result<Op, CommitError> {
+        let entry = self.lanes.numbered(ticket.lane).and_then(|lane| lane.in_hand(ticket.seq));
+        let far = entry.filter(|_| now.until(at) > NEAR);
+        let record = far.map(|entry| match entry.item {
+            Item::Message(message) => serde_json::to_vec(&*message),
+            Item::Callback(callback) => serde_json::to_vec(&*callback),
+        });
+        Ok(Op::Retry { ticket, at, record: record.transpose().map_err(|error| unwritable(&error))? })
+    }
+
+    /// A callback of a queue.
+    fn callback(&self, ticket: Ticket) -> Result<Option<Arc<Callback>>, CommitError> {
+        let in_hand = self.lanes.numbered(ticket.lane).and_then(|lane| lane.in_hand(ticket.seq));
+        let item = match in_hand {
+            Some(entry) => Some(entry.item),
+            None => self.keyspaces.item(false, ticket).map_err(|error| CommitError::NotReady(error.0))?,
+        };
+        Ok(item.and_then(|item| match item {
+            Item::Callback(callback) => Some(callback),
+            Item::Message(_) => None,
+        }))
+    }
+
+    fn encode_callback(
+        &self,
+        now: Timestamp,
+        callback: Option<Callback>,
+        ops: &mut Vec<Op>,
+    ) -> Result<(), CommitError> {
+        if let Some(callback) = callback {
+            ops.push(Op::Append {
+                lane: self.lanes.named(&callback_lane(&callback)),
+                value: record(now, &callback)?,
+                item: Item::Callback(Arc::new(callback)),
+                id: None,
+            });
+        }
+        Ok(())
+    }
+
+    fn encode_deletion(&self, channel: &ChannelId, ops: &mut Vec<Op>) -> Result<(), CommitError> {
+        ops.push(Op::Remove(Table::Meta, keys::meta(table::CHANNEL, channel.as_str().as_bytes())));
+        for table in [table::STATUS, table::PART] {
+            let prefix = keys::meta(table, &keys::of_channel(channel, &[]));
+            for guard in self.keyspaces.meta.prefix(prefix) {
+                let key = guard.key().map_err(|error| CommitError::NotReady(error.to_string().into()))?;
+                ops.push(Op::Remove(Table::Meta, key.to_vec()));
+            }
+        }
+        ops.push(Op::Close(self.lanes.of_channel(channel)));
+        Ok(())
+    }
+}
+
+fn callback_lane(callback: &Callback) -> String {
+    match (&callback.target, callback.kind) {
+        (CallbackTarget::Channel, CallbackKind::Status) => format!("status/{}", callback.channel),
+        (CallbackTarget::Channel, _) => format!("mo/{}", callback.channel),
+        (CallbackTarget::Url { url, .. }, _) => {
+            let authority = url::Url::parse(url)
+                .ok()
+                .map(|url| url[url::Position::BeforeHost..url::Position::AfterPort].to_owned());
+            format!("event/{}", authority.unwrap_or_default())
+        }
+    }
+}
+
+fn remove_part(channel: &ChannelId, id: PartId) -> Op {
+    Op::Remove(Table::Meta, keys::meta(table::PART, &keys::of_channel(channel, &keys::id(id))))
+}
+
+fn record<T: serde::Serialize>(now: Timestamp, record: &T) -> Result<Vec<u8>, CommitError> {
+    keys::record(Kind::Record, now, record).map_err(|error| unwritable(&error))
+}
+
+fn unwritable(error: &serde_json::Error) -> CommitError {
+    CommitError::NotReady(format!("a record could not be written as JSON: {error}").into())
+}

@@ -1,0 +1,512 @@
+//! One queue lane in memory: what is still to be done of it, and who has it in hand.
+//!
+//! A lane is a numbered list on disk. In memory it is a floor (everything below is final), the finals above it, what
+//! has been handed out, what waits for its time, and a short ring of what is ready; the rest stays on disk until the
+//! ring runs low, so a million waiting entries cost nothing here. All of it can be rebuilt from disk. The committer
+//! alone numbers entries and ends them; the consumer alone takes them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::model::{Callback, Outbound, Timestamp};
+use crate::store::Ticket;
+
+/// Most entries that wait in a lane's ring.
+const RING: usize = 2_048;
+/// Entries that all rings may hold together; once they do, a ring takes `SMALL_RING` at most.
+const RINGS: usize = 65_536;
+/// See [`RINGS`]; also the size of a block read from disk then.
+const SMALL_RING: usize = 64;
+/// Entries read from disk at once.
+const BLOCK: usize = 256;
+/// Entries that may wait in memory for their time; while so many do, nothing new is handed out.
+const DELAYED: usize = 2_048;
+/// By how much the mark of what may have been handed out runs ahead, at least.
+const LEAD: u64 = 64;
+
+/// What a queue entry carries.
+#[derive(Clone, Debug)]
+pub(crate) enum Item {
+    /// An MT.
+    Message(Arc<Outbound>),
+    /// A request that we owe.
+    Callback(Arc<Callback>),
+}
+
+/// An entry in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) seq: u64,
+    /// The entry that it first was; differs from its own place after a long delay.
+    pub(crate) origin: Ticket,
+    pub(crate) item: Item,
+    /// How often it has been put back.
+    pub(crate) attempts: u32,
+    pub(crate) possible_duplicate: bool,
+}
+
+/// One lane; see the file's head.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) number: u32,
+    pub(crate) name: Arc<str>,
+    /// Whether its entries are MTs; otherwise they are callbacks.
+    pub(crate) outbound: bool,
+    state: Mutex<State>,
+    /// Told when there is something to pull; shared by the lanes of one queue.
+    pub(crate) work: Arc<Notify>,
+    /// Entries in all rings.
+    rings: Arc<AtomicUsize>,
+}
+
+/// The part of a lane that changes.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// The lane's number is on disk.
+    pub(crate) saved: bool,
+    /// The number that the next entry gets. Only the committer moves it.
+    pub(crate) next: u64,
+    /// Entries below are on disk.
+    committed: u64,
+    /// Entries below have been in memory.
+    loaded: u64,
+    /// Entries at or above `loaded` that are in memory all the same: their time came before their turn.
+    ahead: BTreeSet<u64>,
+    /// Entries below are final.
+    pub(crate) floor: u64,
+    /// The floor that is on disk.
+    pub(crate) floor_saved: u64,
+    /// Entries below may have been handed out by an earlier run that did not end in order.
+    suspect: u64,
+    /// The mark on disk: entries below may have been handed out.
+    pub(crate) handed_saved: u64,
+    /// Entries below have been handed out by this run.
+    handed: u64,
+    /// Final entries above the floor.
+    finals: BTreeSet<u64>,
+    /// What an earlier run noted of entries that it put back: how often.
+    attempts: BTreeMap<u64, u32>,
+    ring: VecDeque<Entry>,
+    taken: BTreeMap<u64, Entry>,
+    /// Entries that wait for their time, those of one instant in the order in which they were first recorded.
+    delayed: BTreeMap<(Timestamp, Ticket, u64), Entry>,
+    /// Entries that wait on disk for their time.
+    later: u64,
+    /// The same as the committer's drafts have it, and as it is on disk.
+    pub(crate) later_drafted: u64,
+    pub(crate) later_saved: u64,
+    /// Entries below belonged to a channel that was deleted. As the committer's drafts have it.
+    pub(crate) void: u64,
+    closed: bool,
+    /// Counts consumers; the latest one is the lane's.
+    generation: u64,
+    consumer: bool,
+    announced: bool,
+}
+
+/// What a lane's records on disk say of it; see [`State`] for the words.
+#[derive(Debug, Default)]
+pub(crate) struct Recovered {
+    pub(crate) floor: u64,
+    pub(crate) next: u64,
+    pub(crate) suspect: u64,
+    pub(crate) later: u64,
+    pub(crate) void: u64,
+    pub(crate) closed: bool,
+    pub(crate) finals: BTreeSet<u64>,
+    pub(crate) attempts: BTreeMap<u64, u32>,
+}
+
+/// What `take` found.
+pub(crate) enum Taken {
+    /// Entries, now in hand.
+    Entries(Vec<Entry>),
+    /// The ring is empty but the disk is not: load at most this many of these.
+    Load { from: u64, to: u64, most: usize },
+    /// Nothing; the first delayed entry is due then.
+    Nothing { due: Option<Timestamp> },
+}
+
+impl Lane {
+    pub(super) fn new(number: u32, name: Arc<str>, outbound: bool, work: Arc<Notify>, rings: Arc<AtomicUsize>) -> Self {
+        Self { number, name, outbound, state: Mutex::default(), work, rings }
+    }
+
+    /// The state. A panic while it was held is a bug that has been reported; the state itself is only ever changed in
+    /// steps that leave it sound.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn ticket(&self, seq: u64) -> Ticket {
+        Ticket { lane: self.number, seq }
+    }
+
+    /// Takes up to `max` entries that are due, for the consumer of this generation.
+    pub(super) fn take(&self, generation: u64, max: usize, now: Timestamp) -> Taken {
+        let mut state = self.state();
+        if state.closed || state.generation != generation {
+            return Taken::Nothing { due: None };
+        }
+        let mut entries = Vec::new();
+        while entries.len() < max
+            && let Some(entry) = self.pop(&mut state, now)
+        {
+            state.taken.insert(entry.seq, entry.clone());
+            state.handed = state.handed.max(entry.seq + 1);
+            entries.push(entry);
+        }
+        if !entries.is_empty() {
+            return Taken::Entries(entries);
+        }
+        if state.loaded < state.committed && state.delayed.len() < DELAYED {
+            let most = if self.crowded() { SMALL_RING } else { BLOCK };
+            return Taken::Load { from: state.loaded, to: state.committed, most };
+        }
+        Taken::Nothing { due: state.delayed.first_key_value().map(|((at, _, _), _)| *at) }
+    }
+
+    /// The next entry that is due and has not become final while it waited.
+    fn pop(&self, state: &mut State, now: Timestamp) -> Option<Entry> {
+        loop {
+            let due = state.delayed.first_key_value().is_some_and(|((at, _, _), _)| *at <= now);
+            let entry = if due {
+                state.delayed.pop_first().map(|(_, entry)| entry)?
+            } else if state.delayed.len() < DELAYED {
+                let entry = state.ring.pop_front()?;
+                self.rings.fetch_sub(1, Ordering::Relaxed);
+                entry
+            } else {
+                return None;
+            };
+            if !state.is_final(entry.seq) {
+                return Some(entry);
+            }
+        }
+    }
+
+    /// Puts entries read from disk into the ring: those of `from..to`, of which some may be final already.
+    pub(super) fn loaded(&self, from: u64, to: u64, entries: Vec<Entry>) {
+        let mut state = self.state();
+        // Somebody else may have read the same block meanwhile; the first one's counts.
+        if state.loaded != from || state.closed {
+            return;
+        }
+        let mut expected = from;
+        for mut entry in entries {
+            // Numbers without a record are past their retention: final.
+            state.finals.extend(expected..entry.seq);
+            expected = entry.seq + 1;
+            let noted = state.attempts.remove(&entry.seq).unwrap_or_default();
+            if !state.finals.contains(&entry.seq) && !state.ahead.remove(&entry.seq) {
+                entry.possible_duplicate = entry.seq < state.suspect;
+                entry.attempts = entry.attempts.max(noted);
+                state.ring.push_back(entry);
+                self.rings.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        state.finals.extend(expected..to);
+        state.loaded = to;
+        state.advance();
+    }
+
+    /// Lets a consumer in; what an earlier one had in hand is to be done again. Returns its generation.
+    pub(super) fn acquire(&self) -> u64 {
+        let mut state = self.state();
+        self.put_back(&mut state);
+        state.generation += 1;
+        state.consumer = true;
+        state.announced = true;
+        // An earlier consumer must not go on hearing what is meant for this one.
+        self.work.notify_waiters();
+        state.generation
+    }
+
+    /// Whether this generation's consumer is the latest.
+    pub(crate) fn is_held_by(&self, generation: u64) -> bool {
+        self.state().generation == generation
+    }
+
+    /// The consumer of this generation has gone. Whether somebody should come for what is left.
+    pub(super) fn release(&self, generation: u64) -> bool {
+        let mut state = self.state();
+        if state.generation != generation {
+            return false;
+        }
+        self.put_back(&mut state);
+        state.consumer = false;
+        state.announced = state.waiting() > 0 && !state.closed;
+        state.announced
+    }
+
+    /// Everything in hand goes back to the front, in order.
+    fn put_back(&self, state: &mut State) {
+        let taken = std::mem::take(&mut state.taken);
+        self.rings.fetch_add(taken.len(), Ordering::Relaxed);
+        for entry in taken.into_values().rev() {
+            state.ring.push_front(entry);
+        }
+    }
+
+    /// Whether a lane without a consumer has got work that nobody has been told of yet.
+    pub(super) fn announce(&self) -> bool {
+        let mut state = self.state();
+        if state.consumer || state.announced || state.waiting() == 0 || state.closed {
+            return false;
+        }
+        state.announced = true;
+        true
+    }
+
+    /// An entry was appended and is on disk. It stays in memory if there is room and nothing older waits on disk.
+    pub(super) fn appended(&self, entry: Entry) {
+        let mut state = self.state();
+        state.committed = state.committed.max(entry.seq + 1);
+        let room = if self.crowded() { SMALL_RING } else { RING };
+        if state.loaded == entry.seq && state.ring.len() < room && !state.closed {
+            state.loaded += 1;
+            state.ring.push_back(entry);
+            self.rings.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// An entry that waited on disk for its time is about to be due, and has been appended as a new one.
+    pub(super) fn resumed(&self, entry: Entry, at: Timestamp) {
+        let mut state = self.state();
+        state.later = state.later.saturating_sub(1);
+        state.committed = state.committed.max(entry.seq + 1);
+        if state.closed || state.delayed.len() >= DELAYED {
+            return;
+        }
+        if state.loaded == entry.seq {
+            state.loaded += 1;
+        } else {
+            state.ahead.insert(entry.seq);
+        }
+        state.delayed.insert((at, entry.origin, entry.seq), entry);
+    }
+
+    /// An entry that was in hand will be tried again at `at`; it stays in memory.
+    pub(super) fn delay(&self, entry: Entry, at: Timestamp) {
+        let mut state = self.state();
+        if !state.closed {
+            state.delayed.insert((at, entry.origin, entry.seq), entry);
+        }
+    }
+
+    /// An entry in hand.
+    pub(super) fn in_hand(&self, seq: u64) -> Option<Entry> {
+        self.state().taken.get(&seq).cloned()
+    }
+
+    /// Takes an entry out of its consumer's hands, because what becomes of it is being written.
+    pub(super) fn settle(&self, seq: u64) -> Option<Entry> {
+        self.state().taken.remove(&seq)
+    }
+
+    /// An entry is final, on disk.
+    pub(super) fn finish(&self, seq: u64) {
+        let mut state = self.state();
+        if seq >= state.floor {
+            state.finals.insert(seq);
+            state.advance();
+        }
+    }
+
+    /// An entry has left its place to wait on disk.
+    pub(super) fn moved(&self, seq: u64) {
+        self.finish(seq);
+        self.state().later += 1;
+    }
+
+    /// The channel was deleted: nothing below `void` is handed out any more.
+    pub(super) fn close(&self, void: u64) {
+        let mut state = self.state();
+        self.rings.fetch_sub(state.ring.len(), Ordering::Relaxed);
+        *state = State {
+            saved: state.saved,
+            next: state.next,
+            committed: void,
+            loaded: void,
+            floor: void,
+            floor_saved: void,
+            handed: void,
+            later_drafted: state.later_drafted,
+            later_saved: state.later_saved,
+            void: state.void,
+            generation: state.generation,
+            closed: true,
+            ..State::default()
+        };
+    }
+
+    /// The channel is there again.
+    pub(super) fn reopen(&self) {
+        self.state().closed = false;
+    }
+
+    /// How much waits, on disk for its time included.
+    pub(crate) fn waiting(&self) -> u64 {
+        let state = self.state();
+        state.waiting() + state.later
+    }
+
+    /// Whether all rings together hold as much as they may.
+    fn crowded(&self) -> bool {
+        self.rings.load(Ordering::Relaxed) >= RINGS
+    }
+}
+
+impl State {
+    /// Entries in the lane without an end.
+    fn waiting(&self) -> u64 {
+        let finals = u64::try_from(self.finals.len()).unwrap_or(u64::MAX);
+        self.committed.saturating_sub(self.floor).saturating_sub(finals)
+    }
+
+    fn is_final(&self, seq: u64) -> bool {
+        seq < self.floor || self.finals.contains(&seq)
+    }
+
+    /// Rebuilds the state from what is on disk.
+    pub(super) fn recover(&mut self, from: Recovered) {
+        let Recovered { floor, next, suspect, later, void, closed, finals, attempts } = from;
+        *self = Self {
+            saved: true,
+            next,
+            committed: next,
+            loaded: floor,
+            floor,
+            floor_saved: floor,
+            suspect,
+            handed_saved: suspect,
+            handed: floor,
+            finals,
+            attempts,
+            later,
+            later_drafted: later,
+            later_saved: later,
+            void,
+            closed,
+            ..Self::default()
+        };
+        self.advance();
+    }
+
+    fn advance(&mut self) {
+        while self.finals.remove(&self.floor) {
+            self.floor += 1;
+        }
+        self.loaded = self.loaded.max(self.floor);
+        if self.ahead.first().is_some_and(|seq| *seq < self.loaded) {
+            self.ahead = self.ahead.split_off(&self.loaded);
+        }
+    }
+
+    /// The mark that the next commit must write, if it has to move. It runs ahead of what is in hand by half of what is
+    /// in hand or more, so that few hand-outs ever outrun it and few entries that never left are suspected.
+    pub(super) fn handed_mark(&self) -> Option<u64> {
+        let lead = u64::try_from(self.taken.len()).unwrap_or(LEAD).max(LEAD);
+        (self.handed + lead / 2 > self.handed_saved).then(|| self.handed + lead)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{JsonObject, MessageId, Priority};
+
+    fn lane(rings: &Arc<AtomicUsize>) -> Lane {
+        Lane::new(0, "out/1/c".into(), true, Arc::default(), rings.clone())
+    }
+
+    fn entry(seq: u64) -> Entry {
+        let message = Outbound {
+            id: MessageId::mint(),
+            channel: "c".into(),
+            to: String::new(),
+            from: None,
+            group: None,
+            content: String::new(),
+            reply_to: None,
+            session_event: None,
+            priority: Priority::BULK,
+            channel_data: JsonObject::new(),
+            transport_type: None,
+            transport_metadata: JsonObject::new(),
+            provider: None,
+            event_url: None,
+            event_auth_token: None,
+            accepted_at: Timestamp(0),
+        };
+        let item = Item::Message(Arc::new(message));
+        Entry { seq, origin: Ticket { lane: 0, seq }, item, attempts: 0, possible_duplicate: false }
+    }
+
+    fn seqs(taken: Taken) -> Vec<u64> {
+        match taken {
+            Taken::Entries(entries) => entries.into_iter().map(|entry| entry.seq).collect(),
+            Taken::Load { .. } | Taken::Nothing { .. } => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_blocked_lane_keeps_a_bounded_part_of_its_entries_in_memory() {
+        let rings = Arc::default();
+        let lane = lane(&rings);
+        (0..200_000).for_each(|seq| lane.appended(entry(seq)));
+        assert_eq!(lane.state().ring.len(), RING);
+        assert_eq!(lane.waiting(), 200_000);
+        let crowd: Vec<_> = (0..40).map(|_| self::lane(&rings)).collect();
+        crowd.iter().for_each(|lane| (0..RING as u64 + 9).for_each(|seq| lane.appended(entry(seq))));
+        assert!(rings.load(Ordering::Relaxed) <= RINGS + crowd.len() * SMALL_RING);
+        assert!(crowd.last().is_some_and(|lane| lane.state().ring.len() == SMALL_RING));
+        lane.close(200_000);
+        crowd.iter().for_each(|lane| lane.close(0));
+        assert_eq!(rings.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn while_too_many_wait_for_their_time_nothing_new_is_handed_out() {
+        let lane = lane(&Arc::default());
+        (0..=DELAYED as u64).for_each(|seq| lane.appended(entry(seq)));
+        let generation = lane.acquire();
+        let taken = seqs(lane.take(generation, DELAYED, Timestamp(0)));
+        taken.into_iter().filter_map(|seq| lane.settle(seq)).for_each(|entry| lane.delay(entry, Timestamp(9)));
+        assert!(matches!(lane.take(generation, 1, Timestamp(0)), Taken::Nothing { due: Some(Timestamp(9)) }));
+        assert_eq!(seqs(lane.take(generation, 2, Timestamp(9))), [0, 1]);
+    }
+
+    #[test]
+    fn entries_of_one_instant_come_in_the_order_in_which_they_were_recorded() {
+        let lane = lane(&Arc::default());
+        (0..3).for_each(|seq| lane.appended(entry(seq)));
+        let generation = lane.acquire();
+        assert_eq!(seqs(lane.take(generation, 2, Timestamp(0))), [0, 1]);
+        // The first waited on disk and comes back as number 3; the second waits in memory for the same instant.
+        lane.settle(0).unwrap();
+        lane.moved(0);
+        lane.delay(lane.settle(1).unwrap(), Timestamp(5));
+        let back = Entry { origin: Ticket { lane: 0, seq: 0 }, ..entry(3) };
+        lane.resumed(back, Timestamp(5));
+        assert_eq!(lane.waiting(), 3);
+        assert_eq!(seqs(lane.take(generation, 9, Timestamp(4))), [2]);
+        assert_eq!(seqs(lane.take(generation, 9, Timestamp(5))), [3, 1]);
+    }
+
+    #[test]
+    fn what_came_ahead_of_its_turn_is_not_loaded_again() {
+        let lane = lane(&Arc::default());
+        lane.state().recover(Recovered { next: 3, ..Recovered::default() });
+        lane.resumed(entry(3), Timestamp(1));
+        let generation = lane.acquire();
+        assert!(matches!(lane.take(generation, 9, Timestamp(0)), Taken::Load { from: 0, to: 4, .. }));
+        lane.loaded(0, 4, (0..4).map(entry).collect());
+        assert_eq!(seqs(lane.take(generation, 9, Timestamp(0))), [0, 1, 2]);
+        assert_eq!(seqs(lane.take(generation, 9, Timestamp(1))), [3]);
+        assert!(seqs(lane.take(generation, 9, Timestamp(1))).is_empty());
+    }
+}

@@ -1,0 +1,86 @@
+//! What the store can be asked: messages, their events, MOs, correlations, channels, statuses, parts.
+
+use std::sync::Arc;
+
+use super::Embedded;
+use super::keys::{self, table};
+use super::tables::{get, records, unreadable};
+use crate::model::{Callback, ChannelId, ChannelProperties, Event, Inbound, MessageId, SmscMessageId, Status};
+use crate::store::{PartId, ReadError, StoredMessage, Ticket};
+
+impl Embedded {
+    pub(crate) fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, ReadError> {
+        let place = get(&self.keyspaces.id, &keys::id(id))?;
+        self.stored(place.as_deref())
+    }
+
+    /// The message whose ticket a look-up table has.
+    fn stored(&self, place: Option<&[u8]>) -> Result<Option<StoredMessage>, ReadError> {
+        let origin = place.and_then(keys::open).and_then(|(_, content)| keys::ticket(content));
+        let Some(origin) = origin else { return Ok(None) };
+        let value = get(&self.keyspaces.msg, &keys::entry(origin))?;
+        let message = value.and_then(|value| keys::read(&value)).map(Arc::new);
+        Ok(message.map(|message| StoredMessage { origin, message }))
+    }
+
+    pub(crate) fn events(&self, message: &StoredMessage) -> Result<Vec<Event>, ReadError> {
+        let prefix = keys::entry(message.origin);
+        Ok(records(self.keyspaces.fate.prefix(prefix))?.into_iter().map(|(_, event)| event).collect())
+    }
+
+    pub(crate) fn inbound(&self, channel: &ChannelId, id: MessageId) -> Result<Option<Inbound>, ReadError> {
+        let value = get(&self.keyspaces.inbound, &keys::of_channel(channel, &keys::id(id)))?;
+        Ok(value.and_then(|value| keys::read(&value)))
+    }
+
+    pub(crate) fn correlate(
+        &self,
+        channel: &ChannelId,
+        candidates: &[SmscMessageId],
+    ) -> Result<Option<StoredMessage>, ReadError> {
+        for candidate in candidates {
+            let place = get(&self.keyspaces.smsc, &keys::of_channel(channel, candidate.0.as_bytes()))?;
+            if let Some(found) = self.stored(place.as_deref())? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn channels(&self) -> Result<Vec<ChannelProperties>, ReadError> {
+        let rows = records(self.keyspaces.meta.prefix(keys::meta(table::CHANNEL, &[])))?;
+        Ok(rows.into_iter().map(|(_, channel)| channel).collect())
+    }
+
+    pub(crate) fn channel(&self, id: &ChannelId) -> Result<Option<ChannelProperties>, ReadError> {
+        let value = get(&self.keyspaces.meta, &keys::meta(table::CHANNEL, id.as_str().as_bytes()))?;
+        Ok(value.and_then(|value| keys::read(&value)))
+    }
+
+    pub(crate) fn statuses(&self, channel: &ChannelId) -> Result<Vec<Status>, ReadError> {
+        let prefix = keys::meta(table::STATUS, &keys::of_channel(channel, &[]));
+        Ok(records(self.keyspaces.meta.prefix(prefix))?.into_iter().map(|(_, status)| status).collect())
+    }
+
+    pub(crate) fn parts(&self, channel: &ChannelId) -> Result<Vec<(PartId, Vec<u8>)>, ReadError> {
+        let prefix = keys::meta(table::PART, &keys::of_channel(channel, &[]));
+        let mut parts = Vec::new();
+        for guard in self.keyspaces.meta.prefix(&prefix) {
+            let (key, value) = guard.into_inner().map_err(|error| unreadable(&error))?;
+            let id = key.get(prefix.len()..).and_then(|id| id.try_into().ok()).map(uuid::Uuid::from_bytes);
+            if let (Some(id), Some((_, record))) = (id, keys::open(&value)) {
+                parts.push((MessageId(id), record.to_vec()));
+            }
+        }
+        Ok(parts)
+    }
+
+    pub(crate) fn parked_callbacks(&self, limit: usize) -> Result<Vec<(Ticket, Callback, String)>, ReadError> {
+        let prefix = keys::meta(table::PARKED, &[]);
+        let rows: Vec<(Vec<u8>, (Callback, String))> = records(self.keyspaces.meta.prefix(&prefix).take(limit))?;
+        let found = rows
+            .into_iter()
+            .filter_map(|(key, (callback, reason))| Some((keys::ticket(key.get(prefix.len()..)?)?, callback, reason)));
+        Ok(found.collect())
+    }
+}

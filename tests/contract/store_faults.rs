@@ -1,0 +1,315 @@
+//! What must hold when things happen in an awkward order: restarts of channels, deletions, clocks, drops without a
+//! close, torn journals.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use maybug::model::{ChannelProperties, DeliveryStatus, Event, EventKind, JsonObject, MessageId, Timestamp};
+use maybug::store::{Change, CommitError, Store, StoreConfig};
+
+use crate::store_support::{ack, channel, contents, crashed, inbound, message, open};
+
+fn accept(content: &str) -> Change {
+    Change::Accept(message(content, 1))
+}
+
+#[tokio::test]
+async fn a_result_that_arrives_after_its_channel_was_restarted_still_ends_the_message() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.commit(vec![accept("a"), accept("b")]).await.unwrap();
+    let mut queue = store.outbound(&channel());
+    let pulled = queue.pull(2).await.unwrap();
+    drop(queue);
+    store.commit(vec![ack(&pulled[0], "1")]).await.unwrap();
+    let again = store.outbound(&channel()).try_pull(5).unwrap();
+    assert_eq!(contents(&again), ["b"], "the answered one is not sent twice");
+}
+
+#[tokio::test]
+async fn a_queue_that_was_superseded_takes_nothing_and_gives_nothing_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.commit(vec![accept("a"), accept("b")]).await.unwrap();
+    let mut old = store.outbound(&channel());
+    assert_eq!(contents(&old.try_pull(1).unwrap()), ["a"]);
+    let mut new = store.outbound(&channel());
+    assert_eq!(contents(&new.try_pull(1).unwrap()), ["a"]);
+    assert!(old.try_pull(1).unwrap().is_empty());
+    drop(old);
+    assert_eq!(contents(&new.try_pull(5).unwrap()), ["b"], "what the new queue holds is not handed out again");
+}
+
+#[tokio::test]
+async fn a_store_that_is_merely_dropped_lets_go_of_its_directory_and_keeps_what_was_posted() {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..3 {
+        let store = open(directory.path());
+        assert_eq!(store.depth(&channel()).waiting, round);
+        store.post(vec![accept("a")]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn writes_after_a_close_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.clone().close().await;
+    assert!(matches!(store.post(vec![accept("a")]).await, Err(CommitError::NotReady(_))));
+    assert!(matches!(store.commit(vec![accept("a")]).await, Err(CommitError::NotReady(_))));
+    assert!(store.health().is_err());
+}
+
+#[tokio::test]
+async fn whoever_waits_for_callback_lanes_is_told_of_the_close() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let mut lanes = store.callback_lanes().unwrap();
+    store.close().await;
+    assert!(lanes.next().await.is_none());
+}
+
+#[tokio::test]
+async fn without_sync_a_crash_of_the_process_alone_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, sync: false, ..StoreConfig::default() };
+    let store = Store::open(&config).unwrap();
+    store.commit(vec![accept("a")]).await.unwrap();
+    let copy = crashed(directory.path());
+    assert_eq!(open(copy.path()).depth(&channel()).waiting, 1);
+}
+
+#[tokio::test]
+async fn a_callback_remembers_its_tries_across_a_crash() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.commit(vec![inbound("one", "http://a/")]).await.unwrap();
+    let mut queue = store.callback_lanes().unwrap().next().await.unwrap();
+    for tries in 0..3 {
+        let owed = queue.pull(1).await.unwrap();
+        assert_eq!(owed[0].attempts, tries);
+        store.commit(vec![Change::CallbackRetry { ticket: owed[0].ticket, at: Timestamp::now() }]).await.unwrap();
+    }
+    let copy = crashed(directory.path());
+    let revived = open(copy.path());
+    let mut queue = revived.callback_lanes().unwrap().next().await.unwrap();
+    assert_eq!(queue.pull(1).await.unwrap()[0].attempts, 3);
+}
+
+#[tokio::test]
+async fn parked_callbacks_survive_a_crash_and_can_be_listed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.commit(vec![inbound("one", "http://a/")]).await.unwrap();
+    let mut queue = store.callback_lanes().unwrap().next().await.unwrap();
+    let ticket = queue.pull(1).await.unwrap()[0].ticket;
+    // Its receiver's task has ended in the meantime.
+    drop(queue);
+    store.commit(vec![Change::CallbackParked { ticket, reason: "too old".into() }]).await.unwrap();
+    let copy = crashed(directory.path());
+    let parked = open(copy.path()).parked_callbacks(5).unwrap();
+    assert_eq!((parked[0].1.body.get(), parked[0].2.as_str()), ("\"one\"", "too old"));
+}
+
+#[tokio::test]
+async fn what_waited_for_its_time_when_its_channel_was_deleted_stays_dead_when_the_id_is_used_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let properties = ChannelProperties { id: channel(), properties: JsonObject::new() };
+    store.commit(vec![Change::SaveChannel(properties.clone()), accept("far"), accept("near")]).await.unwrap();
+    let pulled = store.outbound(&channel()).pull(2).await.unwrap();
+    assert!(pulled.len() == 2);
+    let mut queue = store.outbound(&channel());
+    let pulled = queue.pull(2).await.unwrap();
+    let far = Timestamp::now().plus(Duration::from_secs(61));
+    store.commit(vec![Change::Retry { ticket: pulled[0].ticket, at: far }]).await.unwrap();
+    assert_eq!(store.depth(&channel()).waiting, 2);
+    drop(queue);
+    store.commit(vec![Change::DeleteChannel(channel()), accept("late")]).await.unwrap();
+    let copy = crashed(directory.path());
+    let revived = open(copy.path());
+    assert!(revived.outbound(&channel()).try_pull(5).unwrap().is_empty(), "still deleted after a crash");
+    revived.commit(vec![Change::SaveChannel(properties), accept("fresh")]).await.unwrap();
+    assert_eq!(contents(&revived.outbound(&channel()).try_pull(5).unwrap()).last(), Some(&"fresh"));
+}
+
+#[tokio::test]
+async fn asking_for_the_depth_of_a_channel_that_was_never_there_makes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    assert_eq!(store.depth(&"nobody".into()).waiting, 0);
+}
+
+#[tokio::test]
+async fn only_what_may_have_been_handed_out_is_suspected() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.commit((0..2_000).map(|n| accept(&n.to_string())).collect()).await.unwrap();
+    let mut queue = store.outbound(&channel());
+    let pulled = queue.pull(10).await.unwrap();
+    store.commit(vec![ack(&pulled[0], "1")]).await.unwrap();
+    let copy = crashed(directory.path());
+    let revived = open(copy.path());
+    let again = revived.outbound(&channel()).pull(1_999).await.unwrap();
+    let suspects = again.iter().filter(|delivery| delivery.possible_duplicate).count();
+    assert!(again[..9].iter().all(|delivery| delivery.possible_duplicate));
+    assert!(suspects <= 128, "{suspects} suspects for 10 in hand");
+}
+
+#[tokio::test]
+async fn the_very_first_hand_out_is_suspected_after_a_crash_though_nothing_was_written_since() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.commit(vec![accept("a")]).await.unwrap();
+    let mut queue = store.outbound(&channel());
+    queue.pull(1).await.unwrap();
+    let copy = crashed(directory.path());
+    assert!(open(copy.path()).outbound(&channel()).pull(1).await.unwrap()[0].possible_duplicate);
+}
+
+/// The journal of a store.
+fn journal(directory: &Path) -> PathBuf {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.extension().is_some_and(|end| end == "jnl")).max().unwrap()
+}
+
+#[tokio::test]
+async fn a_journal_torn_at_any_place_of_its_last_batch_loses_that_batch_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    for content in ["a", "b", "c"] {
+        store.commit(vec![accept(content)]).await.unwrap();
+    }
+    drop(store);
+    let whole = fs::read(journal(directory.path())).unwrap();
+    let end = whole.iter().rposition(|octet| *octet != 0).unwrap() + 1;
+    let text = b"\"content\":\"c\"";
+    let at = whole.windows(text.len()).position(|window| window == text).unwrap();
+    // From inside of the last accepted message to its end: every prefix opens and is consistent.
+    for cut in (at - 40..end).step_by(97).chain([end - 1]) {
+        let copy = crashed(directory.path());
+        let mut torn = whole[..cut].to_vec();
+        // What a power cut leaves behind the last octet that reached the disk.
+        torn.resize(whole.len(), 0);
+        fs::write(journal(copy.path()), &torn).unwrap();
+        let revived = open(copy.path());
+        let live = revived.outbound(&channel()).try_pull(5).unwrap();
+        let live = contents(&live);
+        assert!(["a", "b", "c"].starts_with(&live) && live.len() >= 2, "cut at {cut} of {end}: {live:?}");
+        assert_eq!(revived.depth(&channel()).waiting, u64::try_from(live.len()).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn ten_stores_live_side_by_side() {
+    let directories: Vec<_> = (0..10).map(|_| tempfile::tempdir().unwrap()).collect();
+    let stores: Vec<_> = directories.iter().map(|directory| open(directory.path())).collect();
+    for (n, store) in stores.iter().enumerate() {
+        store.commit((0..=n).map(|_| accept("a")).collect()).await.unwrap();
+    }
+    for (n, store) in stores.iter().enumerate() {
+        assert_eq!(store.outbound(&channel()).try_pull(20).unwrap().len(), n + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_has_ended_does_not_come_back_by_a_late_retry() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.commit(vec![accept("a"), accept("b")]).await.unwrap();
+    let mut queue = store.outbound(&channel());
+    let pulled = queue.pull(2).await.unwrap();
+    let retry = |at| pulled.iter().map(move |delivery| Change::Retry { ticket: delivery.ticket, at });
+    let mut batch: Vec<_> = pulled.iter().map(|delivery| ack(delivery, "1")).collect();
+    batch.extend(retry(Timestamp::now().plus(Duration::from_secs(61))));
+    store.commit(batch).await.unwrap();
+    store.commit(retry(Timestamp(1)).collect()).await.unwrap();
+    store.commit(pulled.iter().map(|delivery| ack(delivery, "1")).collect()).await.unwrap();
+    assert_eq!(store.depth(&channel()).waiting, 0);
+    assert!(queue.try_pull(5).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn events_keep_their_order_when_the_store_is_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let sent = message("a", 1);
+    let mut expected = Vec::new();
+    for round in 0..3 {
+        let store = open(directory.path());
+        if round == 0 {
+            store.commit(vec![Change::Accept(sent.clone())]).await.unwrap();
+        }
+        let stored = store.message(sent.id).unwrap().unwrap();
+        for step in 0..3 {
+            // The clock of the event says nothing: it goes backwards here.
+            let status = DeliveryStatus::Pending;
+            let event = Event {
+                id: MessageId::mint(),
+                message: sent.id,
+                channel: channel(),
+                at: Timestamp(1_000 - round * 10 - step),
+                kind: EventKind::DeliveryReport { status },
+                details: JsonObject::new(),
+            };
+            expected.push(event.id);
+            let origin = stored.origin;
+            let record = Change::Record { event, origin, leaves: None, correlate: Vec::new(), callback: None };
+            store.commit(vec![record]).await.unwrap();
+        }
+        let found: Vec<_> = store.events(&stored).unwrap().into_iter().map(|event| event.id).collect();
+        assert_eq!(found, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_quota_refuses_bulk_first_then_all_sends_then_what_providers_tell_us() {
+    // What the engine sets aside for its journal at once; the quota is chosen around it.
+    let taken = 64 * 1024 * 1024;
+    for (percent, expected) in
+        [(50, (true, true, true)), (88, (false, true, true)), (94, (false, false, true)), (98, (false, false, false))]
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
+        let store = Store::open(&StoreConfig { quota: Some(taken * 100 / percent), ..config }).unwrap();
+        let bulk = store.commit(vec![accept("bulk")]).await.is_ok();
+        let urgent = store.commit(vec![Change::Accept(message("urgent", 5))]).await.is_ok();
+        let told = store.commit(vec![inbound("mo", "http://a/")]).await.is_ok();
+        assert_eq!((bulk, urgent, told), expected, "at {percent} %");
+        assert_eq!(store.health().is_ok(), percent == 50);
+    }
+}
+
+#[tokio::test]
+async fn posts_beyond_the_bound_wait_and_are_all_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    // More than the inbox takes at a time, from more callers than it has room for.
+    let content = "x".repeat(400 * 1024);
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (store, content) = (store.clone(), content.clone());
+        callers.spawn(async move { store.post((0..30).map(|_| accept(&content)).collect()).await });
+    }
+    for posted in callers.join_all().await {
+        posted.unwrap();
+    }
+    store.commit(Vec::new()).await.unwrap();
+    assert_eq!(store.depth(&channel()).waiting, 120);
+}
+
+#[tokio::test]
+async fn deleting_a_channel_that_was_never_used_closes_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..3 {
+        let store = open(directory.path());
+        if round == 0 {
+            let unused = ChannelProperties { id: "unused".into(), properties: JsonObject::new() };
+            store.commit(vec![Change::SaveChannel(unused)]).await.unwrap();
+            store.commit(vec![Change::DeleteChannel("unused".into())]).await.unwrap();
+        } else {
+            store.commit(vec![accept("a")]).await.unwrap();
+            assert_eq!(store.outbound(&channel()).try_pull(5).unwrap().len(), round);
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Random histories against a model of plain sets: what is live, in which order, and how much waits, across restarts of
+//! the channel, ends in order, and crashes at any place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use maybug::model::{MessageId, Timestamp};
+use maybug::store::{Change, Delivery, OutboundQueue, Store};
+
+use crate::store_support::{ack, channel, crashed, message, open};
+
+/// One step of a history. Numbers choose among what is there.
+#[derive(Clone, Debug)]
+enum Step {
+    Accept(Vec<u8>),
+    Pull(usize),
+    Ack(usize),
+    RetryNow(usize),
+    RetryMuchLater(usize),
+    RestartChannel,
+    AckAfterRestart(usize),
+    Close,
+    Crash,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => prop::collection::vec(1_u8..=5, 1..6).prop_map(Step::Accept),
+        5 => (1_usize..5).prop_map(Step::Pull),
+        4 => any::<usize>().prop_map(Step::Ack),
+        2 => any::<usize>().prop_map(Step::RetryNow),
+        1 => any::<usize>().prop_map(Step::RetryMuchLater),
+        1 => Just(Step::RestartChannel),
+        1 => any::<usize>().prop_map(Step::AckAfterRestart),
+        1 => Just(Step::Close),
+        2 => Just(Step::Crash),
+    ]
+}
+
+/// One priority's messages by the number of their acceptance.
+#[derive(Default)]
+struct Queue {
+    again: BTreeSet<usize>,
+    fresh: BTreeSet<usize>,
+}
+
+impl Queue {
+    fn pop(&mut self) -> Option<usize> {
+        self.again.pop_first().or_else(|| self.fresh.pop_first())
+    }
+}
+
+/// What should be.
+#[derive(Default)]
+struct Model {
+    accepted: Vec<(MessageId, u8)>,
+    queues: BTreeMap<u8, Queue>,
+    held: BTreeSet<usize>,
+    much_later: usize,
+    events: BTreeMap<usize, usize>,
+    /// Handed out before a crash and not ended since.
+    suspects: BTreeSet<usize>,
+    crashed: bool,
+}
+
+impl Model {
+    fn priority(&self, number: usize) -> u8 {
+        self.accepted[number].1
+    }
+
+    fn fresh(&mut self, number: usize) {
+        let priority = self.priority(number);
+        self.queues.entry(priority).or_default().fresh.insert(number);
+    }
+
+    fn waiting(&self) -> u64 {
+        let queued: usize = self.queues.values().map(|queue| queue.again.len() + queue.fresh.len()).sum();
+        u64::try_from(queued + self.held.len() + self.much_later).unwrap()
+    }
+
+    fn pull(&mut self, max: usize) -> Vec<usize> {
+        let mut pulled = Vec::new();
+        for queue in self.queues.values_mut().rev() {
+            while pulled.len() < max
+                && let Some(number) = queue.pop()
+            {
+                pulled.push(number);
+            }
+        }
+        self.held.extend(&pulled);
+        pulled
+    }
+
+    fn put_back_held(&mut self) {
+        for number in std::mem::take(&mut self.held) {
+            self.fresh(number);
+        }
+    }
+
+    fn forget_memory(&mut self) {
+        self.put_back_held();
+        for queue in self.queues.values_mut() {
+            let again = std::mem::take(&mut queue.again);
+            queue.fresh.extend(again);
+        }
+    }
+}
+
+/// The store and the model side by side.
+struct Run {
+    directory: tempfile::TempDir,
+    /// `None` only while it is being opened again: the old one must have let go of its directory.
+    live: Option<(Store, OutboundQueue)>,
+    held: BTreeMap<usize, Delivery>,
+    model: Model,
+}
+
+impl Run {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut run = Self { directory, live: None, held: BTreeMap::new(), model: Model::default() };
+        run.reopen(None);
+        run
+    }
+
+    fn store(&self) -> &Store {
+        &self.live.as_ref().unwrap().0
+    }
+
+    fn choose(&mut self, choice: usize) -> Option<(usize, Delivery)> {
+        let number = *self.held.keys().nth(choice % self.held.len().max(1))?;
+        self.model.held.remove(&number);
+        self.model.suspects.remove(&number);
+        Some((number, self.held.remove(&number)?))
+    }
+
+    async fn commit(&self, change: Change) {
+        self.store().commit(vec![change]).await.unwrap();
+    }
+
+    async fn step(&mut self, step: Step) {
+        match step {
+            Step::Accept(priorities) => {
+                let mut batch = Vec::new();
+                for priority in priorities {
+                    let number = self.model.accepted.len();
+                    let message = message(&number.to_string(), priority);
+                    self.model.accepted.push((message.id, priority));
+                    self.model.fresh(number);
+                    batch.push(Change::Accept(message));
+                }
+                self.store().commit(batch).await.unwrap();
+            }
+            Step::Pull(max) => self.pull(max),
+            Step::Ack(choice) => {
+                if let Some((number, delivery)) = self.choose(choice) {
+                    *self.model.events.entry(number).or_default() += 1;
+                    self.commit(ack(&delivery, &number.to_string())).await;
+                }
+            }
+            Step::RetryNow(choice) => {
+                if let Some((number, delivery)) = self.choose(choice) {
+                    let priority = self.model.priority(number);
+                    self.model.queues.entry(priority).or_default().again.insert(number);
+                    self.commit(Change::Retry { ticket: delivery.ticket, at: Timestamp(1) }).await;
+                }
+            }
+            Step::RetryMuchLater(choice) => {
+                if let Some((_, delivery)) = self.choose(choice) {
+                    self.model.much_later += 1;
+                    let at = Timestamp::now().plus(std::time::Duration::from_secs(3_600));
+                    self.commit(Change::Retry { ticket: delivery.ticket, at }).await;
+                }
+            }
+            Step::RestartChannel => self.restart_channel(),
+            Step::AckAfterRestart(choice) => {
+                let chosen = self.choose(choice);
+                self.restart_channel();
+                if let Some((number, delivery)) = chosen {
+                    *self.model.events.entry(number).or_default() += 1;
+                    self.commit(ack(&delivery, &number.to_string())).await;
+                }
+            }
+            Step::Close => {
+                self.store().clone().close().await;
+                self.model.suspects.clear();
+                self.model.crashed = false;
+                self.model.forget_memory();
+                self.held.clear();
+                self.reopen(None);
+            }
+            Step::Crash => {
+                let copy = crashed(self.directory.path());
+                self.model.suspects.extend(self.model.held.iter());
+                self.model.crashed = true;
+                self.model.forget_memory();
+                self.held.clear();
+                self.reopen(Some(copy));
+            }
+        }
+        assert_eq!(self.store().depth(&channel()).waiting, self.model.waiting());
+    }
+
+    fn pull(&mut self, max: usize) {
+        let expected = self.model.pull(max);
+        let pulled = self.live.as_mut().unwrap().1.try_pull(max).unwrap();
+        let numbers: Vec<usize> = pulled.iter().map(|delivery| delivery.message.content.parse().unwrap()).collect();
+        assert_eq!(numbers, expected);
+        for (number, delivery) in numbers.into_iter().zip(pulled) {
+            assert!(
+                delivery.possible_duplicate || !self.model.suspects.contains(&number),
+                "{number} may be a duplicate"
+            );
+            assert!(!delivery.possible_duplicate || self.model.crashed, "{number} cannot be a duplicate");
+            self.held.insert(number, delivery);
+        }
+    }
+
+    fn restart_channel(&mut self) {
+        self.model.put_back_held();
+        self.held.clear();
+        let (store, queue) = self.live.as_mut().unwrap();
+        *queue = store.outbound(&channel());
+    }
+
+    /// Opens the store again, from what a crash left if there was one.
+    fn reopen(&mut self, crashed: Option<tempfile::TempDir>) {
+        self.live = None;
+        if let Some(copy) = crashed {
+            self.directory = copy;
+        }
+        let store = open(self.directory.path());
+        let queue = store.outbound(&channel());
+        self.live = Some((store, queue));
+    }
+
+    /// Everything accepted can be found, with the events that it had.
+    fn check_look_ups(&self) {
+        for (number, (id, _)) in self.model.accepted.iter().enumerate() {
+            let stored = self.store().message(*id).unwrap().unwrap();
+            assert_eq!(stored.message.content, number.to_string());
+            let events = self.store().events(&stored).unwrap().len();
+            assert_eq!(events, self.model.events.get(&number).copied().unwrap_or_default());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_history_leaves_what_the_model_says(steps in prop::collection::vec(step(), 1..40)) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let mut run = Run::new();
+            for step in steps {
+                run.step(step).await;
+            }
+            run.step(Step::Crash).await;
+            run.pull(10_000);
+            run.check_look_ups();
+        });
+    }
+}

@@ -1,0 +1,99 @@
+//! What the store's tests share: a store in a directory, messages, events, callbacks, and a crash.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use maybug::model::{
+    Callback, CallbackKind, CallbackTarget, ChannelId, Event, EventKind, Inbound, JsonObject, MessageId, Outbound,
+    Priority, SmscMessageId, Timestamp,
+};
+use maybug::store::{Change, Delivery, Store, StoreConfig};
+
+pub(crate) fn open(path: &Path) -> Store {
+    Store::open(&StoreConfig { path: path.to_owned(), min_free: 0, ..StoreConfig::default() }).unwrap()
+}
+
+pub(crate) fn channel() -> ChannelId {
+    "c1".into()
+}
+
+pub(crate) fn message(content: &str, priority: u8) -> Arc<Outbound> {
+    Arc::new(Outbound {
+        id: MessageId::mint(),
+        channel: channel(),
+        to: "+27820001001".into(),
+        from: None,
+        group: None,
+        content: content.into(),
+        reply_to: None,
+        session_event: None,
+        priority: Priority::new(priority).unwrap(),
+        channel_data: JsonObject::new(),
+        transport_type: None,
+        transport_metadata: JsonObject::new(),
+        provider: None,
+        event_url: None,
+        event_auth_token: None,
+        accepted_at: Timestamp::now(),
+    })
+}
+
+pub(crate) fn ack(delivery: &Delivery, smsc_message_id: &str) -> Change {
+    Change::Record {
+        event: Event {
+            id: MessageId::mint(),
+            message: delivery.message.id,
+            channel: channel(),
+            at: Timestamp::now(),
+            kind: EventKind::Ack { sent_message_id: smsc_message_id.into() },
+            details: JsonObject::new(),
+        },
+        origin: delivery.origin,
+        leaves: Some(delivery.ticket),
+        correlate: vec![SmscMessageId(smsc_message_id.into())],
+        callback: None,
+    }
+}
+
+pub(crate) fn contents(deliveries: &[Delivery]) -> Vec<&str> {
+    deliveries.iter().map(|delivery| delivery.message.content.as_str()).collect()
+}
+
+/// The directory as a crash would leave it.
+pub(crate) fn crashed(path: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    let status = std::process::Command::new("cp").arg("-r").arg(path.join(".")).arg(copy.path()).status().unwrap();
+    assert!(status.success());
+    copy
+}
+
+pub(crate) fn callback(body: &str, url: &str) -> Callback {
+    Callback {
+        id: MessageId::mint(),
+        kind: CallbackKind::Mo,
+        channel: channel(),
+        message: MessageId::mint(),
+        target: CallbackTarget::Url { url: url.into(), token: None },
+        body: serde_json::value::to_raw_value(body).unwrap(),
+        created_at: Timestamp::now(),
+    }
+}
+
+pub(crate) fn inbound(body: &str, url: &str) -> Change {
+    let message = Inbound {
+        id: MessageId::mint(),
+        channel: channel(),
+        to: "1".into(),
+        from: "2".into(),
+        group: None,
+        content: Some(body.into()),
+        reply_to: None,
+        session_event: None,
+        channel_data: JsonObject::new(),
+        transport_type: None,
+        transport_metadata: JsonObject::new(),
+        provider: None,
+        received_at: Timestamp::now(),
+    };
+    Change::Receive { message: Arc::new(message), callback: Some(callback(body, url)), joined_from: Vec::new() }
+}
