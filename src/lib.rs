@@ -37,6 +37,7 @@
 //! - No global state, so that ten servers run in one test.
 
 pub mod api;
+pub mod capture;
 pub mod channel;
 pub mod cli;
 pub mod config;
