@@ -15,6 +15,7 @@
 //! | 1 | [`model`], [`config`] | what everybody talks about; what an operator may set |
 //! | 2 | [`store`] on `embedded` | the durable pipeline: changes in, queues and look-ups out |
 //! | 2 | [`web`], [`telemetry`] | HTTP in and out; process log, channel logs, rates |
+//! | 2 | [`endpoint`], [`capture`] | connecting to a peer, with TLS; SMPP conversations from capture files |
 //! | 3 | [`channel`] | one connection to a provider each; talks upwards through the trait it declares |
 //! | 4 | [`gateway`] | the rules of the product; names no engine and no wire format |
 //! | 5 | [`api`], [`smsc`] | wire formats to `model` and back; the simulated SMSC |
@@ -42,6 +43,7 @@ pub mod channel;
 pub mod cli;
 pub mod config;
 mod embedded;
+pub mod endpoint;
 pub mod gateway;
 pub mod model;
 pub mod server;

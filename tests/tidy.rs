@@ -4,13 +4,14 @@
 use std::path::{Path, PathBuf};
 
 /// Floors of `src/`, lowest first; a file imports from its own floor or a lower one.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 14] = [
     ("model", 1),
     ("config", 1),
     ("store", 2),
     ("embedded", 2),
     ("web", 2),
     ("capture", 2),
+    ("endpoint", 2),
     ("telemetry", 2),
     ("channel", 3),
     ("gateway", 4),
