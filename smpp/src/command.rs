@@ -66,6 +66,12 @@ command_ids! {
     ALERT_NOTIFICATION = 0x0000_0102, "alert_notification";
     DATA_SM = 0x0000_0103, "data_sm";
     DATA_SM_RESP = 0x8000_0103, "data_sm_resp";
+    BROADCAST_SM = 0x0000_0111, "broadcast_sm";
+    BROADCAST_SM_RESP = 0x8000_0111, "broadcast_sm_resp";
+    QUERY_BROADCAST_SM = 0x0000_0112, "query_broadcast_sm";
+    QUERY_BROADCAST_SM_RESP = 0x8000_0112, "query_broadcast_sm_resp";
+    CANCEL_BROADCAST_SM = 0x0000_0113, "cancel_broadcast_sm";
+    CANCEL_BROADCAST_SM_RESP = 0x8000_0113, "cancel_broadcast_sm_resp";
 }
 
 impl CommandId {

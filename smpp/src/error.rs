@@ -23,6 +23,12 @@ pub enum FrameError {
         /// The configured limit in octets.
         limit: usize,
     },
+    /// A PDU began and its rest did not come in time.
+    #[error("{have} octets of a PDU arrived and the rest did not")]
+    Stalled {
+        /// Octets that arrived.
+        have: usize,
+    },
 }
 
 /// A PDU whose frame is sound but whose body is not (§3.2).

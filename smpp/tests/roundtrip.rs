@@ -6,8 +6,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use smpp::field::{DataCoding, EsmClass, MessageState, Npi, RegisteredDelivery, Ton};
 use smpp::pdu::{
-    AlertNotification, Bind, BindMode, BindResp, CancelSm, CancelSmResp, DataSm, DataSmResp, DeliverSm, DeliverSmResp,
-    Destination, Destinations, EnquireLink, EnquireLinkResp, GenericNack, Outbind, QuerySm, QuerySmResp, ReplaceSm,
+    AlertNotification, Bind, BindMode, BindResp, BroadcastSm, BroadcastSmResp, CancelBroadcastSm,
+    CancelBroadcastSmResp, CancelSm, CancelSmResp, DataSm, DataSmResp, DeliverSm, DeliverSmResp,
+    Destination, Destinations, EnquireLink, EnquireLinkResp, GenericNack, Outbind, QueryBroadcastSm, QueryBroadcastSmResp, QuerySm, QuerySmResp, ReplaceSm,
     ReplaceSmResp, SubmitMulti, SubmitMultiResp, SubmitSm, SubmitSmResp, Unbind, UnbindResp, Unsuccess, UnsuccessList,
 };
 use smpp::{Address, CString, CommandStatus, Password, Pdu, RawPdu, SequenceNumber, ShortMessage, Tag, Tlvs};
@@ -205,8 +206,36 @@ fn message_operations() -> impl Strategy<Value = Pdu> {
     ]
 }
 
+fn broadcasts() -> impl Strategy<Value = Pdu> {
+    prop_oneof![
+        (submit_sm(), c_string()).prop_map(|(submit, message_id)| {
+            BroadcastSm {
+                service_type: submit.service_type,
+                source: submit.source,
+                message_id,
+                priority_flag: submit.priority_flag,
+                schedule_delivery_time: submit.schedule_delivery_time,
+                validity_period: submit.validity_period,
+                replace_if_present_flag: submit.replace_if_present_flag,
+                data_coding: submit.data_coding,
+                sm_default_msg_id: submit.sm_default_msg_id,
+                tlvs: submit.tlvs,
+            }
+            .into()
+        }),
+        (c_string(), tlvs()).prop_map(|(message_id, tlvs)| BroadcastSmResp { message_id, tlvs }.into()),
+        (c_string(), address(), tlvs())
+            .prop_map(|(message_id, source, tlvs)| QueryBroadcastSm { message_id, source, tlvs }.into()),
+        (c_string(), tlvs()).prop_map(|(message_id, tlvs)| QueryBroadcastSmResp { message_id, tlvs }.into()),
+        (c_string(), c_string(), address(), tlvs()).prop_map(|(service_type, message_id, source, tlvs)| {
+            CancelBroadcastSm { service_type, message_id, source, tlvs }.into()
+        }),
+        tlvs().prop_map(|tlvs| CancelBroadcastSmResp { tlvs }.into()),
+    ]
+}
+
 fn pdu() -> impl Strategy<Value = Pdu> {
-    prop_oneof![4 => message_operations(), 2 => management(), 1 => lists()]
+    prop_oneof![4 => message_operations(), 2 => management(), 1 => lists(), 1 => broadcasts()]
 }
 
 fn encoded(pdu: &Pdu, sequence: u32) -> BytesMut {
@@ -242,7 +271,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bodies_neither_panic_nor_change_when_they_decode(
-        id in prop_oneof![0_u32..0x24, 0x8000_0000_u32..0x8000_0024, 0x102_u32..0x104, any::<u32>()],
+        id in prop_oneof![0_u32..0x24, 0x8000_0000_u32..0x8000_0024, 0x102_u32..0x104, 0x111_u32..0x114, any::<u32>()],
         status in prop_oneof![Just(0_u32), any::<u32>()],
         body in vec(any::<u8>(), 0..300),
     ) {

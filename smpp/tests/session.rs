@@ -9,7 +9,7 @@ use smpp::pdu::{
     Bind, BindMode, BindResp, DeliverSm, DeliverSmResp, EnquireLinkResp, GenericNack, SubmitSm, SubmitSmResp,
 };
 use smpp::session::{
-    CloseReason, Event, Ready, Refusal, Role, SendError, Session, SessionConfig, State, ThrottleConfig,
+    CloseReason, Event, Ready, Refusal, Role, SendError, Session, SessionConfig, State, PaceConfig,
 };
 use smpp::testing::{End, Link, Pair};
 use smpp::{CommandId, CommandStatus, Pdu, RawPdu, SequenceNumber};
@@ -375,8 +375,8 @@ fn lost_framing_is_told_to_the_peer_and_ends() {
 
 #[test]
 fn case_79_the_pace_holds_although_answers_come_at_once() {
-    let throttle = ThrottleConfig { rate: Some(2.0), ..ThrottleConfig::default() };
-    let (mut session, start) = bound(SessionConfig { throttle, ..SessionConfig::default() });
+    let pace = PaceConfig { rate: Some(2.0), ..PaceConfig::default() };
+    let (mut session, start) = bound(SessionConfig { pace, ..SessionConfig::default() });
     let mut now = start;
     let mut times = Vec::new();
     while times.len() < 3 {
@@ -397,6 +397,6 @@ fn case_79_the_pace_holds_although_answers_come_at_once() {
 fn configurations_that_make_no_sense_are_named() {
     let bad = SessionConfig { response_timeout: Duration::ZERO, ..SessionConfig::default() };
     assert_eq!(bad.check().unwrap_err().to_string(), "response_timeout must be longer than zero");
-    let throttle = ThrottleConfig { rate: Some(f64::NAN), ..ThrottleConfig::default() };
-    assert!(SessionConfig { throttle, role: Role::Smsc, ..SessionConfig::default() }.check().is_err());
+    let pace = PaceConfig { rate: Some(f64::NAN), ..PaceConfig::default() };
+    assert!(SessionConfig { pace, role: Role::Smsc, ..SessionConfig::default() }.check().is_err());
 }

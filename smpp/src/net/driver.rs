@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Sleep;
 use tokio_util::io::poll_read_buf;
 
+use crate::error::FrameError;
 use crate::raw::RawPdu;
 use crate::session::{Event, Session, State};
 
@@ -32,6 +33,8 @@ pub struct Driver<S, T, F> {
     pub session: Session<T>,
     max_pdu_len: usize,
     received: BytesMut,
+    /// When the rest of a PDU of which the beginning has come must be there.
+    incomplete: Option<Instant>,
     sending: Bytes,
     sleep: Option<Pin<Box<Sleep>>>,
     tap: F,
@@ -51,7 +54,7 @@ where
 {
     /// Joins a session to a stream. `tap` sees whole PDUs, one or more at a time, as octets on the wire.
     pub fn new(stream: S, session: Session<T>, max_pdu_len: usize, tap: F) -> Self {
-        Self { stream, session, max_pdu_len, received: BytesMut::new(), sending: Bytes::new(), sleep: None, tap }
+        Self { stream, session, max_pdu_len, received: BytesMut::new(), incomplete: None, sending: Bytes::new(), sleep: None, tap }
     }
 
     /// The present instant, on the clock that the driver uses.
@@ -89,7 +92,8 @@ where
             }
             let wrote = self.poll_write(cx);
             let read = self.sending.len() < WRITE_BACKLOG && self.poll_read(cx);
-            let ticked = self.poll_sleep(cx);
+            // What has arrived counts before what is late: an answer that waits to be read is no time-out.
+            let ticked = !read && self.poll_sleep(cx);
             if !(wrote || read || ticked) {
                 return Poll::Pending;
             }
@@ -142,17 +146,21 @@ where
         loop {
             match RawPdu::split(&mut self.received, self.max_pdu_len) {
                 Ok(Some(raw)) => self.session.handle_pdu(now, raw),
-                Ok(None) => return,
+                Ok(None) => break,
                 Err(error) => {
                     self.received.clear();
+                    self.incomplete = None;
                     return self.session.handle_frame_error(error);
                 }
             }
         }
+        let begun = (!self.received.is_empty()).then(|| now + self.session.pdu_read_timeout());
+        // More of the same PDU does not buy it more time.
+        self.incomplete = if whole == 0 { self.incomplete.or(begun) } else { begun };
     }
 
     fn poll_sleep(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(at) = self.session.poll_timeout() else { return false };
+        let Some(at) = self.session.poll_timeout().into_iter().chain(self.incomplete).min() else { return false };
         let at = tokio::time::Instant::from_std(at);
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
         // A sleep that ends too early costs one idle wake; moving it for each PDU would cost more.
@@ -163,6 +171,10 @@ where
             return false;
         }
         let now = self.now();
+        if self.incomplete.is_some_and(|at| at <= now) {
+            self.incomplete = None;
+            self.session.handle_frame_error(FrameError::Stalled { have: self.received.len() });
+        }
         self.session.handle_timeout(now);
         true
     }

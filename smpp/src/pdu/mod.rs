@@ -1,9 +1,10 @@
-//! The commands of SMPP v3.4 §4 and their bodies: one variant each, one file each, one table.
+//! The commands of SMPP v3.4 §4, v5.0's cell broadcast, and their bodies: one variant each, one file each, one table.
 //!
 //! A header's status and sequence number travel beside a [`Pdu`], not in it: they mean the same in every command.
 
 mod alert_notification;
 mod bind;
+mod broadcast_sm;
 mod cancel_sm;
 mod data_sm;
 mod deliver_sm;
@@ -19,6 +20,9 @@ use bytes::{BufMut, BytesMut};
 
 pub use alert_notification::AlertNotification;
 pub use bind::{Bind, BindMode, BindResp, Outbind};
+pub use broadcast_sm::{
+    BroadcastSm, BroadcastSmResp, CancelBroadcastSm, CancelBroadcastSmResp, QueryBroadcastSm, QueryBroadcastSmResp,
+};
 pub use cancel_sm::{CancelSm, CancelSmResp};
 pub use data_sm::{DataSm, DataSmResp};
 pub use deliver_sm::{DeliverSm, DeliverSmResp};
@@ -217,6 +221,18 @@ commands! {
     EnquireLinkResp = ENQUIRE_LINK_RESP, Strict;
     /// alert_notification (§4.12.1)
     AlertNotification = ALERT_NOTIFICATION, Strict;
+    /// broadcast_sm (SMPP v5.0 §4.6.1.1)
+    BroadcastSm = BROADCAST_SM, Strict;
+    /// broadcast_sm_resp (SMPP v5.0 §4.6.1.2)
+    BroadcastSmResp = BROADCAST_SM_RESP, Shortened;
+    /// query_broadcast_sm (SMPP v5.0 §4.6.2.1)
+    QueryBroadcastSm = QUERY_BROADCAST_SM, Strict;
+    /// query_broadcast_sm_resp (SMPP v5.0 §4.6.2.3)
+    QueryBroadcastSmResp = QUERY_BROADCAST_SM_RESP, Shortened;
+    /// cancel_broadcast_sm (SMPP v5.0 §4.6.3.1)
+    CancelBroadcastSm = CANCEL_BROADCAST_SM, Strict;
+    /// cancel_broadcast_sm_resp (SMPP v5.0 §4.6.3.3)
+    CancelBroadcastSmResp = CANCEL_BROADCAST_SM_RESP, Strict;
 }
 
 impl Pdu {

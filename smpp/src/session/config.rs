@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::pace::PaceConfig;
+
 /// Which end of the bind a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -30,23 +32,14 @@ pub struct SessionConfig {
     pub inactivity_timeout: Option<Duration>,
     /// How long an orderly end waits for outstanding responses, and after that for the unbind_resp.
     pub unbind_timeout: Duration,
+    /// How long the rest of a PDU may take once its first octet has come.
+    pub pdu_read_timeout: Duration,
     /// Pace of requests.
-    pub throttle: ThrottleConfig,
+    pub pace: PaceConfig,
     /// Most requests of the peer that may wait for our answer; more are answered ESME_RTHROTTLED.
     pub max_unanswered: NonZeroUsize,
     /// Whether the peer's enquire_link are answered; only a simulator of a bad peer says no.
     pub answers_enquire_link: bool,
-}
-
-/// How fast requests may leave, and how a session reacts when the peer asks for less.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ThrottleConfig {
-    /// Requests per second; `None` is as fast as the window allows.
-    pub rate: Option<f64>,
-    /// Pause after the first ESME_RTHROTTLED or ESME_RMSGQFUL; doubles with each further one.
-    pub initial_backoff: Duration,
-    /// Longest such pause.
-    pub max_backoff: Duration,
 }
 
 /// A configuration that makes no sense.
@@ -67,7 +60,7 @@ impl SessionConfig {
     /// # Errors
     /// The first value that makes no sense.
     pub fn check(&self) -> Result<(), SessionConfigError> {
-        if self.throttle.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
+        if self.pace.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
             return Err(SessionConfigError::Rate);
         }
         let timers = [
@@ -76,7 +69,8 @@ impl SessionConfig {
             ("enquire_link_interval", self.enquire_link_interval),
             ("inactivity_timeout", self.inactivity_timeout),
             ("unbind_timeout", Some(self.unbind_timeout)),
-            ("initial_backoff", Some(self.throttle.initial_backoff)),
+            ("pdu_read_timeout", Some(self.pdu_read_timeout)),
+            ("initial_backoff", Some(self.pace.initial_backoff)),
         ];
         match timers.iter().find(|(_, timer)| *timer == Some(Duration::ZERO)) {
             Some((name, _)) => Err(SessionConfigError::ZeroTimer(name)),
@@ -95,15 +89,10 @@ impl Default for SessionConfig {
             enquire_link_interval: Some(Duration::from_secs(55)),
             inactivity_timeout: None,
             unbind_timeout: Duration::from_secs(5),
-            throttle: ThrottleConfig::default(),
+            pdu_read_timeout: Duration::from_secs(10),
+            pace: PaceConfig::default(),
             max_unanswered: NonZeroUsize::new(1_000).expect("a thousand is not zero"),
             answers_enquire_link: true,
         }
-    }
-}
-
-impl Default for ThrottleConfig {
-    fn default() -> Self {
-        Self { rate: None, initial_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(30) }
     }
 }

@@ -12,27 +12,29 @@
 mod config;
 mod event;
 mod state;
-mod throttle;
+mod pace;
 mod timers;
 mod window;
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
-pub use config::{Role, SessionConfig, SessionConfigError, ThrottleConfig};
+pub use config::{Role, SessionConfig, SessionConfigError};
 pub use event::{CloseReason, Event, Refusal, interface_version};
+pub use pace::{Pace, PaceConfig};
 pub use state::State;
 
 use crate::command::{CommandId, CommandStatus, SequenceNumber, StatusClass};
 use crate::error::FrameError;
 use crate::pdu::{
-    Bind, BindMode, BindResp, CancelSmResp, DataSmResp, DeliverSmResp, EnquireLink, EnquireLinkResp, GenericNack, Pdu,
-    QuerySmResp, ReplaceSmResp, SubmitMultiResp, SubmitSmResp, Unbind, UnbindResp,
+    Bind, BindMode, BindResp, BroadcastSmResp, CancelBroadcastSmResp, CancelSmResp, DataSmResp, DeliverSmResp, EnquireLink, EnquireLinkResp, GenericNack, Pdu,
+    QueryBroadcastSmResp, QuerySmResp, ReplaceSmResp, SubmitMultiResp, SubmitSmResp, Unbind, UnbindResp,
 };
 use crate::raw::RawPdu;
-use throttle::Throttle;
+use crate::tlv::Tag;
+
 use timers::{Timer, Timers};
 use window::{Outstanding, Window};
 
@@ -63,7 +65,7 @@ pub struct Session<T> {
     /// The counter has come round: a number may still be outstanding from before.
     wrapped: bool,
     window: Window<T>,
-    throttle: Throttle,
+    pace: Pace,
     timers: Timers,
     /// Requests of the peer that the caller has not answered yet.
     unanswered: usize,
@@ -123,7 +125,7 @@ impl<T> Session<T> {
             timers.deadline = Some(now + config.bind_timeout);
         }
         Self {
-            throttle: Throttle::new(config.throttle, now),
+            pace: Pace::new(config.pace, now),
             config,
             state: State::Open,
             next_sequence: SequenceNumber::FIRST,
@@ -159,6 +161,18 @@ impl<T> Session<T> {
         self.config.window.get().saturating_sub(self.window.requests())
     }
 
+    /// How long the rest of a PDU may take, for whoever reads the stream.
+    #[must_use]
+    pub fn pdu_read_timeout(&self) -> Duration {
+        self.config.pdu_read_timeout
+    }
+
+    /// Requests per second in force: configured, or learned from the peer's refusals; `None` without a limit.
+    #[must_use]
+    pub fn rate(&self) -> Option<f64> {
+        self.pace.rate()
+    }
+
     /// How many of the caller's requests wait for their answer.
     #[must_use]
     pub fn outstanding(&self) -> usize {
@@ -179,7 +193,7 @@ impl<T> Session<T> {
         if space == 0 {
             return Ready::WindowFull;
         }
-        match self.throttle.budget(now) {
+        match self.pace.budget(now) {
             Ok(budget) => Ready::Now(budget.min(space)),
             Err(at) => Ready::At(at),
         }
@@ -272,7 +286,7 @@ impl<T> Session<T> {
         let sequence = self.take_sequence();
         self.send(CommandStatus::ESME_ROK, sequence, pdu);
         self.timers.active = now;
-        self.throttle.spend(now);
+        self.pace.spend(now);
         // §4.12: alert_notification has no response, so nothing may wait for one.
         if command != CommandId::ALERT_NOTIFICATION && command != CommandId::OUTBIND {
             self.window.push(Outstanding { sequence, command, sent: now, token: Some(token) });
@@ -392,12 +406,15 @@ impl<T> Session<T> {
 
     fn answered(&mut self, now: Instant, token: T, sent: Instant, raw: &RawPdu) {
         match raw.status.class() {
-            StatusClass::SlowDown => self.throttle.refused(now),
-            StatusClass::Ok => self.throttle.accepted(now),
+            StatusClass::SlowDown => self.pace.refused(now),
+            StatusClass::Ok => self.pace.accepted(now),
             _ => {}
         }
         // §8.3 of the field guide: a body that cannot be read does not change what the status says.
         let pdu = Pdu::decode(raw).unwrap_or(Pdu::NoBody(raw.id));
+        if let Some(load) = pdu.tlvs().and_then(|tlvs| tlvs.integer(Tag::CONGESTION_STATE)) {
+            self.pace.congestion(now, u8::try_from(load).unwrap_or(u8::MAX));
+        }
         let latency = now.saturating_duration_since(sent);
         self.events.push_back(Event::Response { token, status: raw.status, pdu, latency });
     }
@@ -554,6 +571,9 @@ pub fn answer_to(request: CommandId) -> Option<Pdu> {
         CommandId::QUERY_SM => QuerySmResp::default().into(),
         CommandId::CANCEL_SM => CancelSmResp::default().into(),
         CommandId::REPLACE_SM => ReplaceSmResp::default().into(),
+        CommandId::BROADCAST_SM => BroadcastSmResp::default().into(),
+        CommandId::QUERY_BROADCAST_SM => QueryBroadcastSmResp::default().into(),
+        CommandId::CANCEL_BROADCAST_SM => CancelBroadcastSmResp::default().into(),
         CommandId::ENQUIRE_LINK => EnquireLinkResp::default().into(),
         CommandId::UNBIND => UnbindResp::default().into(),
         _ => GenericNack::default().into(),

@@ -52,7 +52,10 @@ impl State {
             | CommandId::SUBMIT_MULTI
             | CommandId::QUERY_SM
             | CommandId::CANCEL_SM
-            | CommandId::REPLACE_SM => matches!(sender, Role::Esme) && to_smsc,
+            | CommandId::REPLACE_SM
+            | CommandId::BROADCAST_SM
+            | CommandId::QUERY_BROADCAST_SM
+            | CommandId::CANCEL_BROADCAST_SM => matches!(sender, Role::Esme) && to_smsc,
             CommandId::DELIVER_SM | CommandId::ALERT_NOTIFICATION => matches!(sender, Role::Smsc) && to_esme,
             CommandId::DATA_SM => match sender {
                 Role::Esme => to_smsc,

@@ -1,0 +1,122 @@
+//! Typed access to a channel's `config`: each reader names the key and what it should have been.
+//!
+//! Numbers may be strings, as Vumi took them. `null` is the same as absent.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::ConfigError;
+use crate::model::JsonObject;
+
+/// A configuration, flat.
+#[derive(Debug)]
+pub(super) struct Fields(pub(super) JsonObject);
+
+impl Fields {
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn text(&self, key: &str) -> Result<Option<String>, ConfigError> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            Some(_) => Err(wrong(key, "is not a string")),
+        }
+    }
+
+    pub(super) fn required_text(&self, key: &str) -> Result<String, ConfigError> {
+        self.text(key)?.ok_or_else(|| ConfigError::new(key, format!("Missing required config field '{key}'")))
+    }
+
+    pub(super) fn sized_text(&self, key: &str, most: usize, required: bool) -> Result<String, ConfigError> {
+        let text = if required { self.required_text(key)? } else { self.text(key)?.unwrap_or_default() };
+        if text.len() > most || !text.is_ascii() || text.contains('\0') {
+            return Err(wrong(key, &format!("must be at most {most} ASCII characters")));
+        }
+        Ok(text)
+    }
+
+    pub(super) fn boolean(&self, key: &str) -> Result<Option<bool>, ConfigError> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Bool(value)) => Ok(Some(*value)),
+            Some(_) => Err(wrong(key, "is not true or false")),
+        }
+    }
+
+    pub(super) fn number(&self, key: &str) -> Result<Option<f64>, ConfigError> {
+        let number = match self.get(key) {
+            None => return Ok(None),
+            Some(Value::Number(number)) => number.as_f64(),
+            Some(Value::String(text)) => text.trim().parse().ok(),
+            Some(_) => None,
+        };
+        let number = number.filter(|number: &f64| number.is_finite());
+        number.map(Some).ok_or_else(|| wrong(key, "is not a number"))
+    }
+
+    pub(super) fn integer<T>(&self, key: &str, range: std::ops::RangeInclusive<T>) -> Result<Option<T>, ConfigError>
+    where
+        T: TryFrom<i64> + PartialOrd + std::fmt::Display,
+    {
+        let Some(number) = self.number(key)? else { return Ok(None) };
+        let integer = if number.fract() == 0.0 { T::try_from(number as i64).ok() } else { None };
+        let fits = integer.filter(|integer| range.contains(integer));
+        let (least, most) = (range.start(), range.end());
+        fits.map(Some).ok_or_else(|| wrong(key, &format!("must be a whole number from {least} to {most}")))
+    }
+
+    /// At least a millisecond, at most ten years.
+    pub(super) fn seconds(&self, key: &str, default: f64) -> Result<Duration, ConfigError> {
+        Ok(self.optional_seconds(key)?.unwrap_or_else(|| Duration::from_secs_f64(default)))
+    }
+
+    /// The same, without a default.
+    pub(super) fn optional_seconds(&self, key: &str) -> Result<Option<Duration>, ConfigError> {
+        let Some(seconds) = self.number(key)? else { return Ok(None) };
+        if !(0.001..=315_360_000.0).contains(&seconds) {
+            return Err(wrong(key, "must be a number of seconds larger than zero"));
+        }
+        Ok(Some(Duration::from_secs_f64(seconds)))
+    }
+
+    /// One of some words; the first when absent.
+    pub(super) fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<T, ConfigError> {
+        let text = self.text(key)?;
+        let found = match &text {
+            None => choices.first(),
+            Some(text) => choices.iter().find(|(word, _)| word == text),
+        };
+        found.map(|(_, choice)| *choice).ok_or_else(|| {
+            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+            wrong(key, &format!("must be one of: {}", words.join(", ")))
+        })
+    }
+
+    pub(super) fn object(&self, key: &str) -> Result<Option<&JsonObject>, ConfigError> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Object(object)) => Ok(Some(object)),
+            Some(_) => Err(wrong(key, "is not an object")),
+        }
+    }
+
+    pub(super) fn texts(&self, key: &str) -> Result<Vec<String>, ConfigError> {
+        match self.get(key) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(items)) => items
+                .iter()
+                .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| wrong(key, "is not a list of strings")))
+                .collect(),
+            Some(_) => Err(wrong(key, "is not a list of strings")),
+        }
+    }
+}
+
+/// A sentence about a key.
+pub(super) fn wrong(key: &str, how: &str) -> ConfigError {
+    ConfigError::new(key, format!("Field '{key}' {how}"))
+}
