@@ -4,7 +4,7 @@ use anyhow::{Context, anyhow, bail};
 use bytes::BytesMut;
 use smpp::net::{Direction, Driver};
 use smpp::pdu::{Bind, BindMode, SubmitSm};
-use smpp::receipt::{Delivery, Receipt, StatusMapping, canonical_id, id_forms, receipt_text};
+use smpp::receipt::{Delivery, IdRule, Receipt, StatusMapping, canonical_id, receipt_text};
 use smpp::session::{CloseReason, Event, Session, SessionConfig, answer_to};
 use smpp::text::content::Content;
 use smpp::text::parts::{Long, Part, parts};
@@ -186,7 +186,7 @@ impl Conversation {
     }
 
     fn receipt(&mut self, receipt: Receipt) {
-        let forms = id_forms(&receipt.smsc_message_id);
+        let forms = IdRule::Any.forms(&receipt.smsc_message_id);
         if !self.ids.iter().flatten().any(|id| forms.contains(&canonical_id(id))) {
             if self.ids.iter().any(Option::is_none) && self.early.len() < self.ids.len() {
                 self.early.push(receipt);

@@ -1,9 +1,11 @@
 //! Delivery receipts (§5.2.12, Appendix B), as TLVs and in every text form that SMSCs send (field guide §3.3 to 3.6).
 //!
 //! Reads what is there and judges nothing: what a state word means for the message is [`StatusMapping`]'s business,
-//! which message it is about the caller's, who looks for the [`id_forms`] of its id.
+//! which message it is about the caller's, who looks for the forms of its id that an [`IdRule`] allows.
 
-use std::collections::HashMap;
+mod id;
+mod state;
+
 use std::fmt::Write;
 
 use bytes::Bytes;
@@ -12,11 +14,16 @@ use crate::field::MessageState;
 use crate::text::gsm7;
 use crate::tlv::{Tag, Tlvs};
 
+pub use id::{Base, IdFinding, IdLearner, IdRule, Relation, canonical_id};
+pub use state::{Delivery, StatusMapping};
+
 /// What a receipt says.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Receipt {
     /// The SMSC's id of the message, trimmed, otherwise as it came.
     pub smsc_message_id: String,
+    /// The id in the text, where the TLV has another one.
+    pub text_message_id: Option<String>,
     /// The state: the word after `stat:`, or the name of the TLV's value.
     pub state: String,
     /// `sub:`, how many messages were submitted.
@@ -84,7 +91,8 @@ impl Receipt {
         if let Some(id) = tlvs.text(Tag::RECEIPTED_MESSAGE_ID).map(|id| trim(&id).to_owned())
             && !id.is_empty()
         {
-            receipt.smsc_message_id = id;
+            let in_text = std::mem::replace(&mut receipt.smsc_message_id, id);
+            receipt.text_message_id = Some(in_text).filter(|id| !id.is_empty() && *id != receipt.smsc_message_id);
         }
         if let Some(state) = tlvs.integer(Tag::MESSAGE_STATE).and_then(|state| u8::try_from(state).ok()) {
             receipt.state = state_name(MessageState(state)).to_owned();
@@ -241,99 +249,6 @@ pub fn receipt_text(data_coding: crate::field::DataCoding, octets: &Bytes) -> St
     }
 }
 
-/// What a receipt means for the message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// On its way.
-    Pending,
-    /// On the phone.
-    Delivered,
-    /// It will not arrive.
-    Failed,
-}
-
-/// State words and what they mean; words without a row are pending.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatusMapping(HashMap<String, Delivery>);
-
-const DEFAULT_MAPPING: [(&str, Delivery); 20] = [
-    ("delivered", Delivery::Delivered),
-    ("failed", Delivery::Failed),
-    ("pending", Delivery::Pending),
-    ("ENROUTE", Delivery::Pending),
-    ("DELIVERED", Delivery::Delivered),
-    ("EXPIRED", Delivery::Failed),
-    ("DELETED", Delivery::Failed),
-    ("UNDELIVERABLE", Delivery::Failed),
-    ("ACCEPTED", Delivery::Delivered),
-    ("UNKNOWN", Delivery::Pending),
-    ("REJECTED", Delivery::Failed),
-    ("DELIVRD", Delivery::Delivered),
-    ("REJECTD", Delivery::Failed),
-    ("FAILED", Delivery::Failed),
-    ("0", Delivery::Delivered),
-    ("UNDELIV", Delivery::Failed),
-    ("ACCEPTD", Delivery::Pending),
-    ("SCHEDULED", Delivery::Pending),
-    ("SKIPPED", Delivery::Failed),
-    ("BUFFRED", Delivery::Pending),
-];
-
-impl Default for StatusMapping {
-    fn default() -> Self {
-        Self::new(DEFAULT_MAPPING.iter().map(|(word, delivery)| ((*word).to_owned(), *delivery)))
-    }
-}
-
-impl StatusMapping {
-    /// A mapping of one's own; replaces the default as a whole.
-    #[must_use]
-    pub fn new(rows: impl IntoIterator<Item = (String, Delivery)>) -> Self {
-        Self(rows.into_iter().collect())
-    }
-
-    /// What a state word means; letter case matters only where rows differ in nothing else.
-    #[must_use]
-    pub fn delivery(&self, state: &str) -> Delivery {
-        let exact = self.0.get(state).or_else(|| self.0.get(&state.to_ascii_uppercase()));
-        exact.copied().unwrap_or(Delivery::Pending)
-    }
-}
-
-/// The form under which an SMSC's id is kept: lower case, without leading zeros, so that differences of padding and
-/// case do not matter.
-#[must_use]
-pub fn canonical_id(id: &str) -> String {
-    let trimmed = trim(id);
-    let stripped = trimmed.trim_start_matches('0');
-    let kept = if stripped.is_empty() && !trimmed.is_empty() { "0" } else { stripped };
-    kept.to_ascii_lowercase()
-}
-
-/// The forms under which a receipt's id may be kept, the likeliest first: as it is, read as decimal and written in
-/// hexadecimal, and the other way round. Ids above 64 bits have the first form only.
-///
-/// ```
-/// use smpp::receipt::{canonical_id, id_forms};
-///
-/// assert!(id_forms("0059113978").contains(&canonical_id("38601FA")));
-/// assert!(id_forms("38601fa").contains(&canonical_id("0059113978")));
-/// ```
-#[must_use]
-pub fn id_forms(id: &str) -> Vec<String> {
-    let canonical = canonical_id(id);
-    let mut forms = Vec::with_capacity(3);
-    let as_hex = canonical.parse::<u64>().ok().map(|value| format!("{value:x}"));
-    let as_decimal = u64::from_str_radix(&canonical, 16).ok().map(|value| value.to_string());
-    forms.push(canonical);
-    for form in [as_hex, as_decimal].into_iter().flatten() {
-        if !forms.contains(&form) {
-            forms.push(form);
-        }
-    }
-    forms
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -400,31 +315,6 @@ mod tests {
         assert_eq!(NetworkError::parse(b"012"), Some(NetworkError { network: None, code: 12 }));
         assert_eq!(NetworkError::parse(b"0123"), None);
         assert!(Receipt::parse(&tlvs, "").is_some());
-    }
-
-    #[test]
-    fn words_mean_what_the_table_says() {
-        let mapping = StatusMapping::default();
-        for (word, delivery) in [
-            ("DELIVRD", Delivery::Delivered),
-            ("delivrd", Delivery::Delivered),
-            ("UNDELIV", Delivery::Failed),
-            ("ACCEPTD", Delivery::Pending),
-            ("BOGUS", Delivery::Pending),
-        ] {
-            assert_eq!(mapping.delivery(word), delivery, "{word}");
-        }
-    }
-
-    #[test]
-    fn ids_match_across_base_case_and_padding_but_not_beyond() {
-        for (kept, asked) in [("38601fa", "0059113978"), ("38601FA", "38601fa"), ("0000123", "123"), ("123", "0x7b")] {
-            let found = id_forms(asked).contains(&canonical_id(kept));
-            assert_eq!(found, asked != "0x7b", "{kept} {asked}");
-        }
-        assert_eq!(id_forms("c87c2273-7edb").len(), 1);
-        assert_eq!(canonical_id("000"), "0");
-        assert_eq!(canonical_id(""), "");
     }
 
     proptest! {
