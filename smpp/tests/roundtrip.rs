@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use smpp::field::{DataCoding, EsmClass, MessageState, Npi, RegisteredDelivery, Ton};
 use smpp::pdu::{
     AlertNotification, Bind, BindMode, BindResp, BroadcastSm, BroadcastSmResp, CancelBroadcastSm,
-    CancelBroadcastSmResp, CancelSm, CancelSmResp, DataSm, DataSmResp, DeliverSm, DeliverSmResp,
-    Destination, Destinations, EnquireLink, EnquireLinkResp, GenericNack, Outbind, QueryBroadcastSm, QueryBroadcastSmResp, QuerySm, QuerySmResp, ReplaceSm,
-    ReplaceSmResp, SubmitMulti, SubmitMultiResp, SubmitSm, SubmitSmResp, Unbind, UnbindResp, Unsuccess, UnsuccessList,
+    CancelBroadcastSmResp, CancelSm, CancelSmResp, DataSm, DataSmResp, DeliverSm, DeliverSmResp, Destination,
+    Destinations, EnquireLink, EnquireLinkResp, GenericNack, Outbind, QueryBroadcastSm, QueryBroadcastSmResp, QuerySm,
+    QuerySmResp, ReplaceSm, ReplaceSmResp, SubmitMulti, SubmitMultiResp, SubmitSm, SubmitSmResp, Unbind, UnbindResp,
+    Unsuccess, UnsuccessList,
 };
 use smpp::{Address, CString, CommandStatus, Password, Pdu, RawPdu, SequenceNumber, ShortMessage, Tag, Tlvs};
 
@@ -224,8 +225,12 @@ fn broadcasts() -> impl Strategy<Value = Pdu> {
             .into()
         }),
         (c_string(), tlvs()).prop_map(|(message_id, tlvs)| BroadcastSmResp { message_id, tlvs }.into()),
-        (c_string(), address(), tlvs())
-            .prop_map(|(message_id, source, tlvs)| QueryBroadcastSm { message_id, source, tlvs }.into()),
+        (c_string(), address(), tlvs()).prop_map(|(message_id, source, tlvs)| QueryBroadcastSm {
+            message_id,
+            source,
+            tlvs
+        }
+        .into()),
         (c_string(), tlvs()).prop_map(|(message_id, tlvs)| QueryBroadcastSmResp { message_id, tlvs }.into()),
         (c_string(), c_string(), address(), tlvs()).prop_map(|(service_type, message_id, source, tlvs)| {
             CancelBroadcastSm { service_type, message_id, source, tlvs }.into()

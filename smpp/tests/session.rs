@@ -8,9 +8,7 @@ use bytes::{Bytes, BytesMut};
 use smpp::pdu::{
     Bind, BindMode, BindResp, DeliverSm, DeliverSmResp, EnquireLinkResp, GenericNack, SubmitSm, SubmitSmResp,
 };
-use smpp::session::{
-    CloseReason, Event, Ready, Refusal, Role, SendError, Session, SessionConfig, State, PaceConfig,
-};
+use smpp::session::{CloseReason, Event, PaceConfig, Ready, Refusal, Role, SendError, Session, SessionConfig, State};
 use smpp::testing::{End, Link, Pair};
 use smpp::{CommandId, CommandStatus, Pdu, RawPdu, SequenceNumber};
 

@@ -90,7 +90,7 @@ async fn deliver<I: Intake>(setup: &Setup<I>, config: &LoopbackConfig, deliverie
             arrivals.push(Arrival::Message { message: echo.into(), joined_from: Vec::new() });
         }
         let status = DeliveryStatus::Delivered;
-        arrivals.push(Arrival::Report { origin, message, status, details: JsonObject::new() });
+        arrivals.push(Arrival::Report { origin, message, status, announce: true, details: JsonObject::new() });
     }
     setup.intake.decided(&setup.id, outcomes).await;
     if let Err(error) = setup.intake.arrived(&setup.id, arrivals).await {

@@ -51,6 +51,13 @@ pub enum Fate {
         /// Beyond that, for the event.
         details: JsonObject,
     },
+    /// It was not worth sending any more before the provider took it.
+    Expired {
+        /// A sentence.
+        reason: String,
+        /// Beyond that, for the event.
+        details: JsonObject,
+    },
     /// Neither: it goes back into the queue.
     Retry {
         /// Not before.
@@ -80,6 +87,13 @@ pub enum Arrival {
         /// Their ids.
         ids: Vec<PartId>,
     },
+    /// Something of the channel's own, to be kept under a name, or forgotten.
+    Note {
+        /// Unique within the channel.
+        name: String,
+        /// `None` forgets it.
+        record: Option<Vec<u8>>,
+    },
     /// A delivery receipt whose message is known.
     Report {
         /// Where the message is kept.
@@ -88,6 +102,8 @@ pub enum Arrival {
         message: Arc<Outbound>,
         /// What the receipt says.
         status: DeliveryStatus,
+        /// Whether the application is told.
+        announce: bool,
         /// Beyond that, for the event (`smpp_delivery_status`, `network_error_code`, …).
         details: JsonObject,
     },
@@ -174,6 +190,8 @@ pub struct Setup<I> {
     pub id: ChannelId,
     /// Its type-specific configuration.
     pub config: JsonObject,
+    /// Most MTs per second, for every channel type (`rate_limit_count` in `rate_limit_window`).
+    pub rate_limit: Option<f64>,
     /// Where its MTs come from and where it looks receipts up.
     pub store: Store,
     /// Where everything that happens goes.

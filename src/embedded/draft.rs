@@ -183,10 +183,8 @@ impl<'a> Draft<'a> {
         self.touch(&lane);
         entry.attempts = entry.attempts.saturating_add(1);
         let Some(record) = record else {
-            if !lane.outbound {
-                let tried = keys::value(Kind::Attempts, self.now, &entry.attempts.to_be_bytes());
-                self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::ATTEMPTS), tried);
-            }
+            let tried = keys::value(Kind::Attempts, self.now, &entry.attempts.to_be_bytes());
+            self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::ATTEMPTS), tried);
             self.effects.push(Effect::Delayed(lane, entry, at));
             return None;
         };

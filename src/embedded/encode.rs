@@ -31,9 +31,10 @@ impl Embedded {
                 if let Some(ticket) = leaves.filter(|ticket| *ticket != origin) {
                     ops.push(Op::Finish(ticket));
                 }
+                let segments = u8::try_from(correlate.len()).unwrap_or(u8::MAX);
                 for smsc_message_id in correlate {
                     let key = keys::of_channel(&event.channel, smsc_message_id.0.as_bytes());
-                    let value = keys::value(Kind::Reference, now, &keys::entry(origin));
+                    let value = keys::value(Kind::Reference, now, &keys::correlation(origin, segments));
                     ops.push(Op::Put(Table::Smsc, key, value));
                 }
                 self.encode_callback(now, callback, ops)?;
@@ -47,6 +48,13 @@ impl Embedded {
             Change::SavePart { channel, id, record } => {
                 let key = keys::meta(table::PART, &keys::of_channel(&channel, &keys::id(id)));
                 ops.push(Op::Put(Table::Meta, key, keys::value(Kind::Record, now, &record)));
+            }
+            Change::SaveNote { channel, name, record } => {
+                let key = keys::meta(table::NOTE, &keys::of_channel(&channel, name.as_bytes()));
+                ops.push(match record {
+                    Some(record) => Op::Put(Table::Meta, key, keys::value(Kind::Record, now, &record)),
+                    None => Op::Remove(Table::Meta, key),
+                });
             }
             Change::DropParts { channel, ids } => ops.extend(ids.into_iter().map(|id| remove_part(&channel, id))),
             Change::CallbackDone(ticket) => ops.push(Op::Finish(ticket)),
@@ -119,7 +127,7 @@ impl Embedded {
 
     fn encode_deletion(&self, channel: &ChannelId, ops: &mut Vec<Op>) -> Result<(), CommitError> {
         ops.push(Op::Remove(Table::Meta, keys::meta(table::CHANNEL, channel.as_str().as_bytes())));
-        for table in [table::STATUS, table::PART] {
+        for table in [table::STATUS, table::PART, table::NOTE] {
             let prefix = keys::meta(table, &keys::of_channel(channel, &[]));
             for guard in self.keyspaces.meta.prefix(prefix) {
                 let key = guard.key().map_err(|error| CommitError::NotReady(error.to_string().into()))?;

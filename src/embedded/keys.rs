@@ -126,6 +126,14 @@ pub(super) fn entry(ticket: Ticket) -> [u8; 12] {
     key
 }
 
+/// `smsc`: the ticket of the message, and how many ids it has.
+pub(super) fn correlation(ticket: Ticket, segments: u8) -> [u8; 13] {
+    let mut content = [0; 13];
+    content[..12].copy_from_slice(&entry(ticket));
+    content[12] = segments;
+    content
+}
+
 /// A ticket from the front of a key or a content.
 pub(super) fn ticket(octets: &[u8]) -> Option<Ticket> {
     let lane = u32::from_be_bytes(*octets.first_chunk()?);
@@ -190,6 +198,8 @@ pub(super) mod table {
     pub(in crate::embedded) const STATUS: &str = "status";
     /// Channel and segment to its record.
     pub(in crate::embedded) const PART: &str = "part";
+    /// Channel and name to what the channel keeps under it.
+    pub(in crate::embedded) const NOTE: &str = "note";
     /// Queue entry to its callback and why that was given up.
     pub(in crate::embedded) const PARKED: &str = "parked";
     /// Facts about the store itself.

@@ -257,7 +257,8 @@ impl Keeper {
 pub(crate) fn delivery(lane: &Lane, entry: Entry) -> Option<Delivery> {
     let Item::Message(message) = entry.item else { return None };
     let ticket = Ticket { lane: lane.number, seq: entry.seq };
-    Some(Delivery { ticket, origin: entry.origin, message, possible_duplicate: entry.possible_duplicate })
+    let Entry { origin, attempts, possible_duplicate, .. } = entry;
+    Some(Delivery { ticket, origin, message, attempts, possible_duplicate })
 }
 
 /// A handed-out callback as the dispatcher sees it.

@@ -16,11 +16,12 @@ impl Embedded {
 
     /// The message whose ticket a look-up table has.
     fn stored(&self, place: Option<&[u8]>) -> Result<Option<StoredMessage>, ReadError> {
-        let origin = place.and_then(keys::open).and_then(|(_, content)| keys::ticket(content));
-        let Some(origin) = origin else { return Ok(None) };
+        let content = place.and_then(keys::open).map(|(_, content)| content);
+        let Some(origin) = content.and_then(keys::ticket) else { return Ok(None) };
+        let segments = content.and_then(|content| content.get(12)).copied().unwrap_or(1);
         let value = get(&self.keyspaces.msg, &keys::entry(origin))?;
         let message = value.and_then(|value| keys::read(&value)).map(Arc::new);
-        Ok(message.map(|message| StoredMessage { origin, message }))
+        Ok(message.map(|message| StoredMessage { origin, message, segments }))
     }
 
     pub(crate) fn events(&self, message: &StoredMessage) -> Result<Vec<Event>, ReadError> {
@@ -73,6 +74,19 @@ impl Embedded {
             }
         }
         Ok(parts)
+    }
+
+    pub(crate) fn notes(&self, channel: &ChannelId, names: &str) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+        let prefix = keys::meta(table::NOTE, &keys::of_channel(channel, &[]));
+        let mut notes = Vec::new();
+        for guard in self.keyspaces.meta.prefix([&prefix, names.as_bytes()].concat()) {
+            let (key, value) = guard.into_inner().map_err(|error| unreadable(&error))?;
+            let name = key.get(prefix.len()..).map(|name| String::from_utf8_lossy(name).into_owned());
+            if let (Some(name), Some((_, record))) = (name, keys::open(&value)) {
+                notes.push((name, record.to_vec()));
+            }
+        }
+        Ok(notes)
     }
 
     pub(crate) fn parked_callbacks(&self, limit: usize) -> Result<Vec<(Ticket, Callback, String)>, ReadError> {

@@ -74,7 +74,7 @@ pub struct EventBody<'a> {
 impl<'a> From<&'a Event> for EventBody<'a> {
     fn from(event: &'a Event) -> Self {
         let mut event_details = event.details.clone();
-        if let EventKind::Nack { reason } = &event.kind {
+        if let EventKind::Nack { reason } | EventKind::Expired { reason } = &event.kind {
             event_details.insert("reason".to_owned(), json!(reason));
         }
         Self {
@@ -93,6 +93,7 @@ pub fn event_type(kind: &EventKind) -> &'static str {
     match kind {
         EventKind::Ack { .. } => "submitted",
         EventKind::Nack { .. } => "rejected",
+        EventKind::Expired { .. } => "expired",
         EventKind::DeliveryReport { status } => match status {
             DeliveryStatus::Pending => "delivery_pending",
             DeliveryStatus::Delivered => "delivery_succeeded",

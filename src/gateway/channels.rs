@@ -180,6 +180,7 @@ impl Gateway {
             move || Setup {
                 id: channel.id.clone(),
                 config: channel.config(),
+                rate_limit: channel.rate_limit(),
                 store: gateway.0.store.clone(),
                 intake: GatewayIntake(gateway.clone()),
                 log: gateway.0.logs.channel(&channel.id),

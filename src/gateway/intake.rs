@@ -32,14 +32,15 @@ impl Intake for GatewayIntake {
                 }
                 Arrival::Part { id, record } => Change::SavePart { channel: channel.clone(), id, record },
                 Arrival::DropParts { ids } => Change::DropParts { channel: channel.clone(), ids },
-                Arrival::Report { origin, message, status, details } => {
+                Arrival::Note { name, record } => Change::SaveNote { channel: channel.clone(), name, record },
+                Arrival::Report { origin, message, status, announce, details } => {
                     counts.push(match status {
                         DeliveryStatus::Pending => Label::DeliveryPending,
                         DeliveryStatus::Delivered => Label::DeliverySucceeded,
                         DeliveryStatus::Failed => Label::DeliveryFailed,
                     });
                     let event = event(&message, EventKind::DeliveryReport { status }, details, now);
-                    let callback = event_callback(&message, &event, now);
+                    let callback = event_callback(&message, &event, now).filter(|_| announce);
                     Change::Record { event, origin, leaves: None, correlate: Vec::new(), callback }
                 }
             });
@@ -67,6 +68,10 @@ impl Intake for GatewayIntake {
                     // Sorted and joined: what applications have always seen (field guide §3.2).
                     ids.sort_unstable();
                     (EventKind::Ack { sent_message_id: ids.join(",") }, correlate, announce, details)
+                }
+                Fate::Expired { reason, details } => {
+                    nacks += 1;
+                    (EventKind::Expired { reason }, Vec::new(), true, details)
                 }
                 Fate::Rejected { reason, details } => {
                     nacks += 1;

@@ -33,6 +33,13 @@ impl ChannelProperties {
         self.properties.get("config").and_then(|value| value.as_object()).cloned().unwrap_or_default()
     }
 
+    /// Most MTs per second: `rate_limit_count` in every `rate_limit_window` seconds; `None` unless both are above zero.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<f64> {
+        let number = |key| self.properties.get(key).and_then(serde_json::Value::as_f64).filter(|number| *number > 0.0);
+        Some(number("rate_limit_count")? / number("rate_limit_window")?)
+    }
+
     /// Most code points that one message may have; `None` is no limit and zero is a real one.
     #[must_use]
     pub fn character_limit(&self) -> Option<u64> {

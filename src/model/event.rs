@@ -37,6 +37,11 @@ pub enum EventKind {
         /// The status name (`ESME_RINVDSTADR`) or a sentence.
         reason: String,
     },
+    /// It was not worth sending any more before the provider took it (`expired`).
+    Expired {
+        /// A sentence.
+        reason: String,
+    },
     /// A delivery receipt (Junebug: `delivery_pending|succeeded|failed`).
     DeliveryReport {
         /// Which of the three.

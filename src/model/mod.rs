@@ -8,6 +8,7 @@ pub mod channel;
 pub mod event;
 pub mod id;
 pub mod message;
+pub mod receipt;
 pub mod status;
 pub mod timestamp;
 
@@ -16,5 +17,6 @@ pub use channel::{ChannelProperties, Priority};
 pub use event::{DeliveryStatus, Event, EventKind};
 pub use id::{ChannelId, EventId, MessageId, SmscMessageId};
 pub use message::{Inbound, JsonObject, Outbound, SessionEvent};
+pub use receipt::{Candidate, UnmatchedReceipt};
 pub use status::{Level, Status};
 pub use timestamp::Timestamp;

@@ -194,6 +194,14 @@ impl Store {
         self.engine.parts(channel)
     }
 
+    /// What a channel keeps under names that begin with `prefix`, sorted by name.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn notes(&self, channel: &ChannelId, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+        self.engine.notes(channel, prefix)
+    }
+
     /// The queues of owed requests. There is one listener; `None` for a second one.
     #[must_use]
     pub fn callback_lanes(&self) -> Option<CallbackLanes> {
@@ -299,6 +307,15 @@ pub enum Change {
         /// Why, for whoever looks at it.
         reason: String,
     },
+    /// A channel keeps something of its own under a name, or keeps it no longer.
+    SaveNote {
+        /// The channel.
+        channel: ChannelId,
+        /// `session/27820001001+12`, `receipt/0192…`: unique within the channel.
+        name: String,
+        /// Whatever the channel needs later; `None` forgets it.
+        record: Option<Vec<u8>>,
+    },
     /// A channel was defined or changed.
     SaveChannel(ChannelProperties),
     /// A channel was deleted. Its messages age out.
@@ -342,6 +359,8 @@ pub struct StoredMessage {
     pub origin: Ticket,
     /// The message.
     pub message: Arc<Outbound>,
+    /// How many ids of the provider's it has, one a segment; 1 where that was not asked for.
+    pub segments: u8,
 }
 
 /// An MT handed to its channel. It stays in the queue until a [`Change::Record`] says that it leaves.
@@ -353,6 +372,8 @@ pub struct Delivery {
     pub origin: Ticket,
     /// The message.
     pub message: Arc<Outbound>,
+    /// How often it has been put back before.
+    pub attempts: u32,
     /// It may have been sent before: it was in the queue's head when the process died.
     pub possible_duplicate: bool,
 }

@@ -354,7 +354,7 @@ fn channels() -> Vec<(String, u16, &'static str, Value)> {
             bad,
             config(
                 "twisted_endpoint",
-                "Field 'twisted_endpoint' is not a valid server endpoint: it must begin with tcp:",
+                "Field 'twisted_endpoint' is not a valid server endpoint: it must begin with tcp:, ssl: or tls:",
             ),
         ),
         (
@@ -364,7 +364,7 @@ fn channels() -> Vec<(String, u16, &'static str, Value)> {
             config("system_type", "Field 'system_type' must be at most 12 ASCII characters"),
         ),
         (smpp(r#", "mt_tps": "fast""#), 400, bad, config("mt_tps", "Field 'mt_tps' is not a number")),
-        (smpp(r#", "mt_tps": -1"#), 400, bad, config("", "the rate must be a positive number of requests per second")),
+        (smpp(r#", "mt_tps": -1"#), 400, bad, config("mt_tps", "Field 'mt_tps' must not be negative")),
         (
             smpp(r#", "window_size": 0"#),
             400,

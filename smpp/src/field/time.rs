@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// `schedule_delivery_time`, `validity_period` or `final_date`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +49,27 @@ pub enum Time {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a time has the form YYMMDDhhmmsstnn+, YYMMDDhhmmsstnn- or YYMMDDhhmmss000R")]
 pub struct TimeError;
+
+impl Time {
+    /// A span, rounded down to seconds; months count thirty days where there are more than 99 days. At most about 250
+    /// years.
+    #[must_use]
+    pub fn relative(span: Duration) -> Self {
+        let seconds = span.as_secs();
+        let days = seconds / 86_400;
+        let (months, days) = if days > 99 { (days / 30, days % 30) } else { (0, days) };
+        // Two digits each; what is longer is as good as for ever.
+        let two = |value: u64| u8::try_from(value.min(99)).unwrap_or(99);
+        Self::Relative {
+            years: two(months / 12),
+            months: two(months % 12),
+            days: two(days),
+            hours: two(seconds / 3_600 % 24),
+            minutes: two(seconds / 60 % 60),
+            seconds: two(seconds % 60),
+        }
+    }
+}
 
 impl FromStr for Time {
     type Err = TimeError;

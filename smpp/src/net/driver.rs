@@ -54,7 +54,16 @@ where
 {
     /// Joins a session to a stream. `tap` sees whole PDUs, one or more at a time, as octets on the wire.
     pub fn new(stream: S, session: Session<T>, max_pdu_len: usize, tap: F) -> Self {
-        Self { stream, session, max_pdu_len, received: BytesMut::new(), incomplete: None, sending: Bytes::new(), sleep: None, tap }
+        Self {
+            stream,
+            session,
+            max_pdu_len,
+            received: BytesMut::new(),
+            incomplete: None,
+            sending: Bytes::new(),
+            sleep: None,
+            tap,
+        }
     }
 
     /// The present instant, on the clock that the driver uses.

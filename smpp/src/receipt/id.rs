@@ -84,7 +84,8 @@ impl IdRule {
             }
             Self::Any => {
                 let digits = canonical.bytes().all(|octet| octet.is_ascii_digit());
-                let as_hex = Base::Decimal.read(&canonical).filter(|_| digits).map(|value| Base::Hexadecimal.write(value));
+                let as_hex =
+                    Base::Decimal.read(&canonical).filter(|_| digits).map(|value| Base::Hexadecimal.write(value));
                 let as_decimal = Base::Hexadecimal.read(&canonical).map(|value| Base::Decimal.write(value));
                 forms.push(canonical);
                 for form in [as_hex, as_decimal].into_iter().flatten() {

@@ -16,6 +16,8 @@ pub enum Event<T> {
     Bound {
         /// Which way messages may flow.
         mode: BindMode,
+        /// What the SMSC calls itself; empty at the SMSC's end.
+        system_id: String,
         /// What the peer sent along; `sc_interface_version` is here when it said.
         tlvs: Tlvs,
     },

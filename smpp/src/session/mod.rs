@@ -11,8 +11,8 @@
 
 mod config;
 mod event;
-mod state;
 mod pace;
+mod state;
 mod timers;
 mod window;
 
@@ -29,8 +29,9 @@ pub use state::State;
 use crate::command::{CommandId, CommandStatus, SequenceNumber, StatusClass};
 use crate::error::FrameError;
 use crate::pdu::{
-    Bind, BindMode, BindResp, BroadcastSmResp, CancelBroadcastSmResp, CancelSmResp, DataSmResp, DeliverSmResp, EnquireLink, EnquireLinkResp, GenericNack, Pdu,
-    QueryBroadcastSmResp, QuerySmResp, ReplaceSmResp, SubmitMultiResp, SubmitSmResp, Unbind, UnbindResp,
+    Bind, BindMode, BindResp, BroadcastSmResp, CancelBroadcastSmResp, CancelSmResp, DataSmResp, DeliverSmResp,
+    EnquireLink, EnquireLinkResp, GenericNack, Pdu, QueryBroadcastSmResp, QuerySmResp, ReplaceSmResp, SubmitMultiResp,
+    SubmitSmResp, Unbind, UnbindResp,
 };
 use crate::raw::RawPdu;
 use crate::tlv::Tag;
@@ -430,8 +431,11 @@ impl<T> Session<T> {
             self.state = State::Bound(mode);
             self.timers.deadline = None;
             self.timers.active = self.timers.heard;
-            let tlvs = Pdu::decode(raw).ok().and_then(|pdu| pdu.tlvs().cloned()).unwrap_or_default();
-            self.events.push_back(Event::Bound { mode, tlvs });
+            let (system_id, tlvs) = match Pdu::decode(raw) {
+                Ok(Pdu::BindResp(_, body)) => (body.system_id.to_text(), body.tlvs),
+                _ => Default::default(),
+            };
+            self.events.push_back(Event::Bound { mode, system_id, tlvs });
         }
     }
 
@@ -479,7 +483,11 @@ impl<T> Session<T> {
                 self.state = State::Bound(mode);
                 self.timers.deadline = None;
                 self.timers.active = now;
-                self.events.push_back(Event::Bound { mode, tlvs: crate::tlv::Tlvs::default() });
+                self.events.push_back(Event::Bound {
+                    mode,
+                    system_id: String::new(),
+                    tlvs: crate::tlv::Tlvs::default(),
+                });
             } else {
                 // §2.2: an ESME may try again on the same connection until the session_init timer ends.
                 self.state = State::Open;

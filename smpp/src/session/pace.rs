@@ -77,8 +77,7 @@ impl Pace {
     /// A pace that has seen nothing yet.
     #[must_use]
     pub fn new(config: PaceConfig, now: Instant) -> Self {
-        let mut pace =
-            Self { config, tokens: 0.0, filled: now, backoff: None, meter: Meter::new(now), learned: None };
+        let mut pace = Self { config, tokens: 0.0, filled: now, backoff: None, meter: Meter::new(now), learned: None };
         pace.tokens = pace.rate().map_or(0.0, burst);
         pace
     }

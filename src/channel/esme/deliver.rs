@@ -9,11 +9,11 @@ use smpp::text::content::Content;
 use smpp::text::reassemble::Segment;
 use smpp::text::udh::Concat;
 use smpp::text::{Charset, charset_of};
-use smpp::ussd::{Phase, Ussd};
+use smpp::ussd::Ussd;
 use smpp::{Address, CommandStatus, DataCoding, EsmClass, MessageType, Npi, Tag, Tlvs, Ton};
 
 use super::config::DeliverConfig;
-use crate::model::{ChannelId, DeliveryStatus, Inbound, JsonObject, MessageId, SessionEvent, Timestamp};
+use crate::model::{ChannelId, DeliveryStatus, Inbound, JsonObject, MessageId, Timestamp};
 
 /// The parts of deliver_sm and data_sm that matter.
 #[derive(Clone, Debug)]
@@ -31,14 +31,14 @@ pub(super) struct Delivered {
 /// What one is.
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// A receipt.
-    Receipt(Box<Receipt>),
+    /// A receipt, and its text.
+    Receipt(Box<Receipt>, String),
     /// Marked as a receipt but not readable as one: acknowledged, logged, nothing else.
     Unreadable,
     /// A segment of a long MO.
     Segment(Box<Segment<MessageId>>),
-    /// A whole MO.
-    Message(Box<Inbound>),
+    /// A whole MO, and its optional parameters.
+    Message(Box<Inbound>, Tlvs),
     /// Not to be taken; answered with this.
     Refused(CommandStatus, String),
 }
@@ -78,8 +78,8 @@ impl Delivered {
         if let Some(receipt) = self.receipt(config) {
             return receipt;
         }
-        if let Some(ussd) = Ussd::of(&self.tlvs) {
-            return self.ussd(config, channel, ussd);
+        if Ussd::of(&self.tlvs).is_some() {
+            return self.ussd(config, channel);
         }
         let (concat, text) = match self.concat() {
             Ok(split) => split,
@@ -100,8 +100,8 @@ impl Delivered {
                 // Some SMSCs do not mark their receipts; only whoever says so has them recognised by their text.
                 let receipt = (!config.use_esm_class).then(|| parse_receipt(config, &self.tlvs, &content)).flatten();
                 match receipt {
-                    Some(receipt) => Kind::Receipt(Box::new(receipt)),
-                    None => Kind::Message(Box::new(self.message(channel, Some(content)))),
+                    Some(receipt) => Kind::Receipt(Box::new(receipt), content),
+                    None => Kind::Message(Box::new(self.message(channel, Some(content))), self.tlvs),
                 }
             }
             Err(why) => Kind::Refused(config.decoding_error, why),
@@ -116,7 +116,7 @@ impl Delivered {
         }
         let text = receipt_text(self.data_coding, &self.octets);
         let receipt = parse_receipt(config, &self.tlvs, &text);
-        Some(receipt.map_or(Kind::Unreadable, |receipt| Kind::Receipt(Box::new(receipt))))
+        Some(receipt.map_or(Kind::Unreadable, |receipt| Kind::Receipt(Box::new(receipt), text)))
     }
 
     /// The concatenation, by `sar_*` or header, and the text without header.
@@ -135,22 +135,15 @@ impl Delivered {
         charset.decode(text).map_err(|error| error.to_string())
     }
 
-    fn ussd(self, config: &DeliverConfig, channel: &ChannelId, ussd: Ussd) -> Kind {
+    /// A USSD turn; what it means in its session is for [`Sessions`](super::ussd::Sessions) to say.
+    fn ussd(self, config: &DeliverConfig, channel: &ChannelId) -> Kind {
         let content = match self.decode(config, &self.octets) {
             Ok(content) => content,
             // The end of a session needs no text.
             Err(_) if self.octets.is_empty() => String::new(),
             Err(why) => return Kind::Refused(config.decoding_error, why),
         };
-        let mut message = self.message(channel, Some(content));
-        message.session_event = Some(match ussd.phase() {
-            Phase::New => SessionEvent::New,
-            Phase::Resume => SessionEvent::Resume,
-            Phase::Close => SessionEvent::Close,
-        });
-        message.transport_type = Some("ussd".to_owned());
-        message.transport_metadata.insert("session_info".to_owned(), json!(ussd.session.id()));
-        Kind::Message(Box::new(message))
+        Kind::Message(Box::new(self.message(channel, Some(content))), self.tlvs)
     }
 
     fn message(&self, channel: &ChannelId, content: Option<String>) -> Inbound {
@@ -204,7 +197,8 @@ fn charset(config: &DeliverConfig, data_coding: DataCoding) -> Option<Charset> {
 }
 
 fn parse_receipt(config: &DeliverConfig, tlvs: &Tlvs, text: &str) -> Option<Receipt> {
-    if let Some(captures) = config.regex.as_ref().and_then(|regex| regex.captures(text)) {
+    // A pattern that takes too many steps does not match.
+    if let Some(captures) = config.regex.as_ref().and_then(|regex| regex.captures(text).ok().flatten()) {
         let group = |name: &str| captures.name(name).map(|found| found.as_str().trim().to_owned());
         let mut receipt = Receipt::parse(tlvs, "").unwrap_or_default();
         if receipt.smsc_message_id.is_empty() {

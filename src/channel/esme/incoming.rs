@@ -1,6 +1,6 @@
 //! MOs and receipts on their way in: what each PDU is, segments until they are complete.
 //!
-//! Outlives a link. Segments are stored before they are acknowledged and read back at start.
+//! Outlives links and is shared by all binds. Segments are stored before they are acknowledged and read back at start.
 
 use std::time::Instant;
 
@@ -10,6 +10,7 @@ use smpp::text::reassemble::{Outcome, Reassembler, Segment};
 
 use super::config::{DeliverConfig, EsmeConfig};
 use super::deliver::{Delivered, Kind, StoredSegment, join};
+use super::ussd::Sessions;
 use crate::channel::{Arrival, Setup};
 use crate::model::{ChannelId, MessageId};
 use crate::telemetry::ChannelLog;
@@ -33,7 +34,7 @@ pub(super) enum Step {
     /// Store these, then acknowledge.
     Store(Vec<Arrival>),
     /// Find its message, store the event, then acknowledge.
-    Report(Box<Receipt>),
+    Report(Box<Receipt>, String),
     /// Answer at once.
     Answer(CommandStatus),
 }
@@ -64,9 +65,9 @@ impl Incoming {
     }
 
     /// Decides what a PDU is.
-    pub(super) fn take(&mut self, now: Instant, delivered: Delivered) -> Step {
+    pub(super) fn take(&mut self, now: Instant, delivered: Delivered, sessions: &mut Sessions) -> Step {
         match delivered.classify(&self.config, &self.channel) {
-            Kind::Receipt(receipt) => Step::Report(receipt),
+            Kind::Receipt(receipt, text) => Step::Report(receipt, text),
             Kind::Unreadable => {
                 self.log.warn("a receipt could not be read; it was acknowledged and dropped");
                 Step::Answer(CommandStatus::ESME_ROK)
@@ -75,8 +76,14 @@ impl Incoming {
                 self.log.warn(format!("a message from the SMSC was refused with {status}: {why}"));
                 Step::Answer(status)
             }
-            Kind::Message(message) => {
-                Step::Store(vec![Arrival::Message { message: message.into(), joined_from: Vec::new() }])
+            Kind::Message(mut message, tlvs) => {
+                let now = message.received_at;
+                let (mut arrivals, warning) = sessions.received(&mut message, &tlvs, now);
+                if let Some(warning) = warning {
+                    self.log.warn(warning);
+                }
+                arrivals.push(Arrival::Message { message: message.into(), joined_from: Vec::new() });
+                Step::Store(arrivals)
             }
             Kind::Segment(segment) => self.segment(now, *segment),
         }

@@ -1,33 +1,34 @@
 //! One connection to the SMSC: binds, sends as the session permits, acknowledges what has been stored.
 //!
-//! One task does all of it. Whatever a batch of PDUs from the SMSC makes us say leaves in one write; whatever it
-//! brings is stored in one commit, which the link does not wait for: answers are sent as commits end.
+//! Whatever a batch of PDUs from the SMSC makes us say leaves in one write; whatever it brings is stored in one commit,
+//! which the link does not wait for: answers are sent as commits end.
 
 use std::pin::Pin;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use serde_json::json;
 use smpp::net::{Direction, Driver};
-use smpp::pdu::{Bind, DataSmResp, DeliverSmResp};
-use smpp::receipt::{Receipt, id_forms};
-use smpp::session::{CloseReason, Event, Ready, Session, State, answer_to};
+use smpp::pdu::{Bind, BindMode, DataSmResp, DeliverSmResp};
+use smpp::session::{CloseReason, Event, Ready, Session, State, answer_to, interface_version};
 use smpp::{Address, CString, CommandStatus, Npi, Password, Pdu, SequenceNumber, Ton};
-use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use super::config::EsmeConfig;
-use super::deliver::{Delivered, report as read_report};
+use super::config::{OnTimeout, SessionPlan};
+use super::deliver::Delivered;
+use super::health::mode_name;
 use super::incoming::{Incoming, Step};
-use super::outgoing::{Effect, Outgoing, Part};
-use super::tell;
-use crate::channel::{Arrival, Intake, IntakeError, Setup};
-use crate::model::{ChannelId, Level, SmscMessageId};
-use crate::store::{ReadError, Store, StoredMessage};
+use super::outgoing::{Effect, Part};
+use super::receipts::Incident;
+use super::shared::Shared;
+use crate::channel::{Arrival, Intake, IntakeError};
+use crate::endpoint::Stream;
+use crate::model::{JsonObject, Level};
 
 type Tap = Box<dyn FnMut(Direction, &[u8]) + Send>;
 
 /// Answers that wait for a commit.
-type Pending = Pin<Box<dyn Future<Output = Vec<Reply>> + Send>>;
+type Pending<'a> = Pin<Box<dyn Future<Output = Vec<Reply>> + Send + 'a>>;
 
 /// An answer to a request of the SMSC's.
 struct Reply {
@@ -36,19 +37,29 @@ struct Reply {
     pdu: Pdu,
 }
 
+/// Who begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// We bind.
+    Bind,
+    /// The SMSC asks us to, with outbind.
+    Outbind,
+}
+
 /// See the file's head.
 pub(super) struct Link<'a, I> {
-    setup: &'a Setup<I>,
-    config: &'a EsmeConfig,
-    outgoing: &'a mut Outgoing,
-    incoming: &'a mut Incoming,
-    driver: Driver<TcpStream, Part, Tap>,
-    pending: FuturesUnordered<Pending>,
+    shared: &'a Shared<I>,
+    /// Which of the channel's binds this is.
+    bind: usize,
+    mode: BindMode,
+    /// The SMSC's address, for people.
+    peer: String,
+    driver: Driver<Stream, Part, Tap>,
+    pending: FuturesUnordered<Pending<'a>>,
     /// What the present batch brought, and what to answer once it is stored.
     arrivals: Vec<Arrival>,
     replies: Vec<Reply>,
-    /// Order of the oldest PDU that may still be answered; receipts that nothing matches wait for it.
-    answered: watch::Sender<u64>,
+    awaits_outbind: bool,
     throttled: bool,
     /// Something that `incoming` had counted on was not stored; it is read back once nothing is under way.
     stale: bool,
@@ -59,60 +70,95 @@ pub(super) struct Link<'a, I> {
 const PULL: usize = 256;
 
 impl<'a, I: Intake> Link<'a, I> {
-    pub(super) fn new(
-        setup: &'a Setup<I>,
-        config: &'a EsmeConfig,
-        stream: TcpStream,
-        outgoing: &'a mut Outgoing,
-        incoming: &'a mut Incoming,
-    ) -> Self {
-        let session = Session::new(config.session.clone(), tokio::time::Instant::now().into_std());
-        let log = setup.log.clone();
+    pub(super) fn new(shared: &'a Shared<I>, bind: usize, mode: BindMode, peer: String, stream: Stream) -> Self {
+        let plan = &shared.config.session;
+        let session = Session::new(plan.config.clone(), shared.now());
+        let log = shared.setup.log.clone();
         let tap: Tap = Box::new(move |direction, octets| log.pdus(direction == Direction::Received, octets));
         Self {
-            setup,
-            config,
-            outgoing,
-            incoming,
-            driver: Driver::new(stream, session, config.max_pdu_len, tap),
+            shared,
+            bind,
+            mode,
+            peer,
+            driver: Driver::new(stream, session, plan.max_pdu_len, tap),
             pending: FuturesUnordered::new(),
             arrivals: Vec::new(),
             replies: Vec::new(),
-            answered: watch::Sender::new(0),
+            awaits_outbind: false,
             throttled: false,
             stale: false,
             closed: None,
         }
     }
 
-    /// Serves the link to its end.
-    pub(super) async fn serve(mut self) -> CloseReason {
-        let now = self.driver.now();
-        if let Err(error) = self.driver.session.bind(now, self.config.bind_mode, bind(self.config)) {
-            // A fresh session takes a bind; anything else is a bug of ours that must not pass for a lost link.
-            self.setup.log.error(format!("the bind could not be sent: {error}"));
+    /// Binds; nothing else is done before the SMSC has agreed.
+    ///
+    /// # Errors
+    /// Why it did not come to that.
+    pub(super) async fn open(&mut self, opening: Opening) -> Result<(), CloseReason> {
+        match opening {
+            Opening::Bind => self.send_bind().await,
+            Opening::Outbind => self.awaits_outbind = true,
         }
-        tell(self.setup, Level::Down, "binding", "Binding").await;
-        self.arrivals.extend(self.incoming.overdue(now));
+        let late = tokio::time::sleep(self.shared.config.session.config.bind_timeout * 2);
+        tokio::pin!(late);
+        while self.driver.session.state().bound().is_none() {
+            tokio::select! {
+                event = self.driver.event() => self.handle(event).await,
+                () = self.shared.setup.stop.cancelled() => {
+                    let now = self.driver.now();
+                    self.driver.session.unbind(now);
+                }
+                // The session has its own clock once it has been asked to bind.
+                () = &mut late, if self.awaits_outbind => self.closed = Some(CloseReason::BindTimeout),
+            }
+            if let Some(why) = self.closed {
+                self.driver.finish().await;
+                return Err(why);
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_bind(&mut self) {
+        let now = self.driver.now();
+        if let Err(error) = self.driver.session.bind(now, self.mode, bind(&self.shared.config.session)) {
+            // A fresh session takes a bind; anything else is a bug of ours that must not pass for a lost link.
+            self.shared.setup.log.error(format!("the bind could not be sent: {error}"));
+        }
+        self.shared.tell(self.bind, Level::Down, "binding", "Binding").await;
+    }
+
+    /// Serves the link to its end; ends it in order once `retire` is given.
+    pub(super) async fn serve(mut self, retire: &CancellationToken) -> CloseReason {
+        let sends = self.mode != BindMode::Receiver;
+        self.shared.set_sending(self.bind, sends);
+        let now = self.driver.now();
+        self.arrivals.extend(self.shared.incoming().overdue(now));
+        // What came in the same segment as the answer to the bind.
+        while let Some(event) = self.driver.session.poll_event() {
+            self.handle(event).await;
+        }
         loop {
             self.settle().await;
             if self.stale && self.pending.is_empty() {
                 self.stale = false;
-                *self.incoming = Incoming::new(self.setup, self.config);
+                *self.shared.incoming() = Incoming::new(&self.shared.setup, &self.shared.config);
             }
             if let Some(why) = self.closed {
+                self.shared.set_sending(self.bind, false);
                 self.driver.finish().await;
                 return why;
             }
-            let wait = self.send();
-            self.step(wait).await;
+            let wait = self.send().await;
+            self.step(wait, retire).await;
         }
     }
 
     /// Waits for whatever comes first, and handles it.
-    async fn step(&mut self, wait: Wait) {
-        let overdue = self.incoming.next_overdue();
-        let stopping = self.setup.stop.is_cancelled();
+    async fn step(&mut self, wait: Wait, retire: &CancellationToken) {
+        let overdue = self.shared.incoming().next_overdue();
+        let stopping = retire.is_cancelled();
         tokio::select! {
             event = self.driver.event() => {
                 self.handle(event).await;
@@ -125,72 +171,110 @@ impl<'a, I: Intake> Link<'a, I> {
                 self.stale |= replies.iter().any(|reply| !reply.status.is_ok());
                 self.reply(replies);
             }
-            pulled = self.outgoing.queue.pull(wait.pull.min(PULL)), if wait.pull > 0 => match pulled {
-                Ok(deliveries) => self.outgoing.accept(self.config, deliveries),
-                Err(error) => self.unreadable(&error),
+            pulled = self.shared.pull(wait.pull.min(PULL)), if wait.pull > 0 => match pulled {
+                Ok(deliveries) => self.arrivals.extend(self.shared.accept(deliveries)),
+                Err(error) => self.shared.unreadable(&error),
             },
+            () = self.shared.work.notified(), if wait.pull > 0 => {}
             () = sleep_until(wait.until), if wait.until.is_some() => {}
             () = sleep_until(overdue), if overdue.is_some() => {
                 let now = self.driver.now();
-                self.arrivals.extend(self.incoming.overdue(now));
+                self.arrivals.extend(self.shared.incoming().overdue(now));
             }
-            () = self.setup.stop.cancelled(), if !stopping => {
+            () = retire.cancelled(), if !stopping => {
                 let now = self.driver.now();
-                tell(self.setup, Level::Down, "unbinding", "Unbinding").await;
+                self.shared.set_sending(self.bind, false);
+                self.shared.tell(self.bind, Level::Down, "unbinding", "Unbinding").await;
                 self.driver.session.unbind(now);
             }
         }
     }
 
-    /// Sends as much as the session permits; says what to wait for.
-    fn send(&mut self) -> Wait {
+    /// Sends as much as the session and the channel's rate permit; says what to wait for.
+    async fn send(&mut self) -> Wait {
         let nothing = Wait { pull: 0, until: None };
+        let others = self.shared.has_other_sender(self.bind);
         loop {
             let now = self.driver.now();
             let room = match self.driver.session.ready(now) {
                 Ready::Now(room) => room,
                 Ready::At(at) => return Wait { until: Some(at), ..nothing },
-                Ready::WindowFull | Ready::NotBound => return nothing,
-            };
-            if !self.outgoing.has_next()
-                && let Err(error) = self.outgoing.refill(self.config, room.min(PULL))
-            {
-                self.unreadable(&error);
-                return nothing;
-            }
-            for _ in 0..room {
-                let Some((part, pdu)) = self.outgoing.next() else { return Wait { pull: room, ..nothing } };
-                if let Err(error) = self.driver.session.request(now, pdu, part) {
-                    tracing::debug!(%error, "a PDU waits");
-                    self.outgoing.put_back(part);
+                Ready::WindowFull | Ready::NotBound => {
+                    self.shared.pace().sated(self.bind);
                     return nothing;
                 }
+            };
+            let room = match self.shared.pace().budget(self.bind, now) {
+                Ok(budget) => room.min(budget),
+                Err(at) => return Wait { until: Some(at), ..nothing },
+            };
+            let sent = self.send_some(now, room, others);
+            if sent >= room {
+                continue;
+            }
+            match self.shared.try_pull((room - sent).min(PULL)) {
+                Ok(pulled) if pulled.is_empty() => {
+                    self.shared.pace().sated(self.bind);
+                    return Wait { pull: room - sent, until: self.shared.outgoing().next_due() };
+                }
+                Ok(pulled) => self.arrivals.extend(self.shared.accept(pulled)),
+                Err(error) => {
+                    self.shared.unreadable(&error);
+                    return nothing;
+                }
+            }
+            if !self.shared.outgoing().outcomes.is_empty() {
+                // A queue full of messages that cannot be sent must not fill memory with what became of them.
+                self.shared.settle().await;
             }
         }
     }
 
+    /// Sends up to `room` PDUs that are in hand; how many.
+    fn send_some(&mut self, now: Instant, room: usize, others: bool) -> usize {
+        let mut outgoing = self.shared.outgoing();
+        let mut pace = self.shared.pace();
+        for sent in 0..room {
+            let Some((part, pdu)) = outgoing.next(now, self.bind, others) else { return sent };
+            if let Err(error) = self.driver.session.request(now, pdu, part) {
+                tracing::debug!(%error, "a PDU waits");
+                outgoing.put_back(part);
+                return room;
+            }
+            pace.spend(self.bind, now);
+        }
+        room
+    }
+
     async fn handle(&mut self, event: Event<Part>) {
         match event {
-            Event::Bound { .. } => {
-                tell(self.setup, Level::Ok, "bound", "Bound").await;
+            Event::Bound { mode, system_id, tlvs } => {
+                let mut details = JsonObject::new();
+                details.insert("host".to_owned(), json!(self.peer));
+                details.insert("bind_type".to_owned(), json!(mode_name(mode)));
+                details.insert("smsc_system_id".to_owned(), json!(system_id));
+                let version = interface_version(&tlvs).map(|version| format!("{version:#04x}"));
+                details.insert("smsc_interface_version".to_owned(), json!(version));
+                self.shared.report(self.bind, Level::Ok, "bound", "Bound".to_owned(), details).await;
             }
-            Event::Request { sequence, pdu } => self.request(sequence, pdu),
+            Event::Request { sequence, pdu } => self.request(sequence, pdu).await,
             Event::Response { token, status, pdu, .. } => self.response(token, status, &pdu).await,
-            Event::Expired { token } => {
-                self.setup.log.warn("a submit_sm was not answered in time; its fate at the SMSC is unknown");
-                self.outgoing.unknown(token, self.config.on_unknown, "the SMSC did not answer");
-            }
+            Event::Expired { token } => self.expired(token),
             Event::Refused { raw, why } => {
-                self.setup.log.warn(format!("a {} of the SMSC's was refused: {why}", raw.id));
+                self.shared.setup.log.warn(format!("a {} of the SMSC's was refused: {why}", raw.id));
             }
             Event::Stray { raw } => {
                 let (id, status, sequence) = (raw.id, raw.status, raw.sequence);
-                self.setup.log.warn(format!("{id} {status} with sequence number {sequence} answers nothing of ours"));
+                self.shared
+                    .setup
+                    .log
+                    .warn(format!("{id} {status} with sequence number {sequence} answers nothing of ours"));
             }
-            Event::PeerUnbinding => self.setup.log.info("the SMSC unbinds"),
+            Event::PeerUnbinding => self.shared.setup.log.info("the SMSC unbinds"),
             Event::Closed { why, outstanding } => {
+                let mut outgoing = self.shared.outgoing();
                 for part in outstanding {
-                    self.outgoing.unknown(part, self.config.on_unknown, "the connection was lost");
+                    outgoing.unknown(part, self.shared.config.results.on_unknown, "the connection was lost");
                 }
                 self.closed = Some(why);
             }
@@ -199,12 +283,37 @@ impl<'a, I: Intake> Link<'a, I> {
         }
     }
 
-    fn request(&mut self, sequence: SequenceNumber, pdu: Pdu) {
+    fn expired(&mut self, part: Part) {
+        let results = &self.shared.config.results;
+        let log = &self.shared.setup.log;
+        log.warn("a submit_sm was not answered in time; its fate at the SMSC is unknown");
+        let mut outgoing = self.shared.outgoing();
+        match results.on_timeout {
+            OnTimeout::Nack => {
+                outgoing.unknown(part, super::config::OnUnknown::Report, "the SMSC did not answer");
+            }
+            OnTimeout::Resend | OnTimeout::Wait => {
+                outgoing.unknown(part, results.on_unknown, "the SMSC did not answer");
+            }
+            OnTimeout::Reconnect => {
+                outgoing.unknown(part, results.on_unknown, "the SMSC did not answer");
+                log.warn("binding again, since on_response_timeout is reconnect");
+                let now = self.driver.now();
+                self.driver.session.unbind(now);
+            }
+        }
+    }
+
+    async fn request(&mut self, sequence: SequenceNumber, pdu: Pdu) {
         let (delivered, response): (Delivered, Pdu) = match pdu {
             Pdu::DeliverSm(pdu) => (pdu.into(), DeliverSmResp::default().into()),
             Pdu::DataSm(pdu) => (pdu.into(), DataSmResp::default().into()),
+            Pdu::Outbind(_) if self.awaits_outbind => {
+                self.awaits_outbind = false;
+                return self.send_bind().await;
+            }
             other => {
-                self.setup.log.info(format!("the SMSC sent {}", other.command_id()));
+                self.shared.setup.log.info(format!("the SMSC sent {}", other.command_id()));
                 if let Some(pdu) = answer_to(other.command_id()) {
                     self.reply(vec![Reply { sequence, status: CommandStatus::ESME_RINVCMDID, pdu }]);
                 }
@@ -212,107 +321,98 @@ impl<'a, I: Intake> Link<'a, I> {
             }
         };
         let now = self.driver.now();
-        let destination = delivered.source.digits.to_text();
+        let (phone, sender) = (delivered.source.digits.to_text(), delivered.destination.digits.to_text());
         let reply = |status| Reply { sequence, status, pdu: response };
-        match self.incoming.take(now, delivered) {
+        let step = self.shared.incoming().take(now, delivered, &mut self.shared.sessions());
+        match step {
             Step::Store(arrivals) => {
                 self.arrivals.extend(arrivals);
                 self.replies.push(reply(CommandStatus::ESME_ROK));
             }
             Step::Answer(status) => self.reply(vec![reply(status)]),
-            Step::Report(_) if self.config.disable_delivery_report => {
+            Step::Report(..) if self.shared.config.disable_delivery_report => {
                 self.reply(vec![reply(CommandStatus::ESME_ROK)]);
             }
-            Step::Report(receipt) => self.report(&receipt, &destination, reply(CommandStatus::ESME_ROK)),
+            Step::Report(receipt, text) => {
+                let incident = Incident::new(&self.shared.config.deliver, *receipt, text, phone, sender);
+                self.receipt(incident, reply(CommandStatus::ESME_ROK)).await;
+            }
         }
-        self.arrivals.extend(self.incoming.overdue(now));
+        self.arrivals.extend(self.shared.incoming().overdue(now));
     }
 
     /// A receipt joins the batch if its message is known, and else waits by itself until it is or cannot be.
-    fn report(&mut self, receipt: &Receipt, destination: &str, reply: Reply) {
-        let (status, details) = read_report(&self.config.deliver, receipt);
-        let forms: Vec<SmscMessageId> = id_forms(&receipt.smsc_message_id).into_iter().map(SmscMessageId).collect();
-        match find(&self.setup.store, &self.setup.id, &forms, destination) {
-            Ok(Some(StoredMessage { origin, message })) => {
-                self.arrivals.push(Arrival::Report { origin, message, status, details });
+    async fn receipt(&mut self, incident: Incident, reply: Reply) {
+        match self.shared.match_receipt(&incident) {
+            Ok(Some(matched)) => {
+                self.arrivals.push(matched.arrival);
                 self.replies.push(reply);
+                if matched.settled {
+                    self.shared.tell_ids().await;
+                }
             }
             Ok(None) => {
-                let (store, channel) = (self.setup.store.clone(), self.setup.id.clone());
-                let (intake, log) = (self.setup.intake.clone(), self.setup.log.clone());
-                let (wait, sent) = (self.config.deliver.receipt_wait, self.outgoing.next_order());
-                let (destination, answered) = (destination.to_owned(), self.answered.subscribe());
-                let id = receipt.smsc_message_id.clone();
+                let shared = self.shared;
                 self.pending.push(Box::pin(async move {
-                    let look = || find(&store, &channel, &forms, &destination);
-                    let found = match wait_for(&store, look, answered, sent, wait).await {
-                        Ok(Some(StoredMessage { origin, message })) => {
-                            let arrival = Arrival::Report { origin, message, status, details };
-                            intake.arrived(&channel, vec![arrival]).await
-                        }
-                        Ok(None) => {
-                            log.warn(format!(
-                                "a receipt for {id:?} matches no message; it was acknowledged and dropped"
-                            ));
-                            Ok(())
-                        }
-                        Err(_) => Err(IntakeError::Unavailable),
-                    };
-                    vec![Reply { status: answer(found), ..reply }]
+                    let status = answer(shared.take_stray(incident).await);
+                    vec![Reply { status, ..reply }]
                 }));
             }
             Err(error) => {
-                self.unreadable(&error);
+                self.shared.unreadable(&error);
                 self.reply(vec![Reply { status: answer(Err(IntakeError::Unavailable)), ..reply }]);
             }
         }
     }
 
     async fn response(&mut self, part: Part, status: CommandStatus, pdu: &Pdu) {
-        match self.outgoing.answered(part, status, pdu) {
+        let effect = self.shared.outgoing().answered(&self.shared.config, self.bind, part, status, pdu);
+        match effect {
             Effect::Taken => {
-                if self.throttled && !self.outgoing.has_again() {
+                if self.throttled && !self.shared.outgoing().has_again() {
                     self.throttled = false;
-                    tell(self.setup, Level::Ok, "throttled_end", "No longer throttled").await;
+                    self.shared.tell(self.bind, Level::Ok, "throttled_end", "No longer throttled").await;
                 }
             }
             Effect::SlowDown => {
                 if !self.throttled {
                     self.throttled = true;
-                    tell(self.setup, Level::Degraded, "throttled", "Throttled").await;
+                    let mut details = JsonObject::new();
+                    details.insert("rate".to_owned(), json!(self.driver.session.rate()));
+                    let message = "Throttled".to_owned();
+                    self.shared.report(self.bind, Level::Degraded, "throttled", message, details).await;
                 }
             }
             Effect::BindUnusable => {
-                self.setup.log.error(format!("the SMSC answered a submit_sm with {status}: binding again"));
+                let log = &self.shared.setup.log;
+                log.error(format!("the SMSC answered a submit_sm with {status}: binding again"));
                 let now = self.driver.now();
                 self.driver.session.unbind(now);
             }
+            Effect::Postponed => {
+                let log = &self.shared.setup.log;
+                log.warn(format!("a submit_sm was refused with {status} and will be sent again: {}", status.meaning()));
+                // Perhaps over a bind that has nothing to do at present.
+                self.shared.work.notify_waiters();
+            }
             Effect::Refused => {
-                self.setup.log.warn(format!("a submit_sm was refused with {status}: {}", status.meaning()));
+                let log = &self.shared.setup.log;
+                log.warn(format!("a submit_sm was refused with {status}: {}", status.meaning()));
             }
         }
     }
 
     /// Hands on what the batch decided and brought.
     async fn settle(&mut self) {
-        if !self.outgoing.outcomes.is_empty() {
-            let outcomes = std::mem::take(&mut self.outgoing.outcomes);
-            self.setup.intake.decided(&self.setup.id, outcomes).await;
-        }
-        if self.answered.receiver_count() > 0 {
-            self.answered.send_if_modified(|answered| {
-                let oldest = self.outgoing.oldest_open();
-                std::mem::replace(answered, oldest) != oldest
-            });
-        }
+        self.shared.settle().await;
         if self.arrivals.is_empty() {
             debug_assert!(self.replies.is_empty(), "every answer that waits has something to wait for");
             return;
         }
-        let (intake, channel) = (self.setup.intake.clone(), self.setup.id.clone());
+        let shared = self.shared;
         let (arrivals, replies) = (std::mem::take(&mut self.arrivals), std::mem::take(&mut self.replies));
         self.pending.push(Box::pin(async move {
-            let status = answer(intake.arrived(&channel, arrivals).await);
+            let status = answer(shared.setup.intake.arrived(&shared.setup.id, arrivals).await);
             replies.into_iter().map(|reply| Reply { status, ..reply }).collect()
         }));
     }
@@ -327,10 +427,6 @@ impl<'a, I: Intake> Link<'a, I> {
                 tracing::debug!(%error, "an answer came too late");
             }
         }
-    }
-
-    fn unreadable(&self, error: &ReadError) {
-        self.setup.log.error(format!("the store could not be read: {error}"));
     }
 }
 
@@ -357,81 +453,20 @@ fn answer(stored: Result<(), IntakeError>) -> CommandStatus {
     }
 }
 
-/// The message that a receipt is about. A form of the id other than the first must also fit the destination.
-fn find(
-    store: &Store,
-    channel: &ChannelId,
-    forms: &[SmscMessageId],
-    destination: &str,
-) -> Result<Option<StoredMessage>, ReadError> {
-    let Some((first, others)) = forms.split_first() else { return Ok(None) };
-    if let Some(found) = store.correlate(channel, std::slice::from_ref(first))? {
-        return Ok(Some(found));
-    }
-    let found = store.correlate(channel, others)?;
-    Ok(found.filter(|found| same_number(&found.message.to, destination)))
-}
-
-/// Whether two spellings may be one number: the shorter one's digits end the longer one's.
-fn same_number(a: &str, b: &str) -> bool {
-    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-    let (a, b) = (digits(a), digits(b));
-    a.trim_start_matches('0').ends_with(b.trim_start_matches('0'))
-        || b.trim_start_matches('0').ends_with(a.trim_start_matches('0'))
-}
-
-/// Looks for a receipt's message until everything that was sent before the receipt came has been answered and stored:
-/// then it cannot be ours. A receipt may overtake its own submit_sm_resp.
-async fn wait_for(
-    store: &Store,
-    look: impl Fn() -> Result<Option<StoredMessage>, ReadError>,
-    mut answered: watch::Receiver<u64>,
-    sent: u64,
-    wait: Duration,
-) -> Result<Option<StoredMessage>, ReadError> {
-    let deadline = tokio::time::Instant::now() + wait;
-    loop {
-        let settled = *answered.borrow_and_update() >= sent;
-        // Whatever was decided before has been written once this returns; an engine that fails answers the look-up.
-        let _ = store.commit(Vec::new()).await;
-        if let Some(found) = look()? {
-            return Ok(Some(found));
-        }
-        if settled || tokio::time::timeout_at(deadline, answered.changed()).await.is_err() {
-            return Ok(None);
-        }
-        if answered.has_changed().is_err() {
-            // The link has ended: the SMSC will send the receipt again.
-            return Ok(None);
-        }
-    }
-}
-
-fn bind(config: &EsmeConfig) -> Bind {
+fn bind(plan: &SessionPlan) -> Bind {
     // Lengths and octets were checked when the configuration was.
-    let password = CString::oversize(config.password.clone().into_bytes()).unwrap_or_default();
+    let password = CString::oversize(plan.password.clone().into_bytes()).unwrap_or_default();
+    let (ton, npi) = plan.bind_numbering;
     Bind {
-        system_id: config.system_id.as_str().try_into().unwrap_or_default(),
+        system_id: plan.system_id.as_str().try_into().unwrap_or_default(),
         password: Password(password),
-        system_type: config.system_type.as_str().try_into().unwrap_or_default(),
-        interface_version: config.interface_version,
+        system_type: plan.system_type.as_str().try_into().unwrap_or_default(),
+        interface_version: plan.interface_version,
         address_range: Address {
-            ton: Ton::UNKNOWN,
-            npi: Npi::UNKNOWN,
-            digits: config.address_range.as_str().try_into().unwrap_or_default(),
+            ton: Ton(ton),
+            npi: Npi(npi),
+            digits: plan.address_range.as_str().try_into().unwrap_or_default(),
         },
         ..Bind::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_compared_by_their_last_digits() {
-        assert!(same_number("+27820001001", "27820001001"));
-        assert!(same_number("0820001001", "27820001001"));
-        assert!(!same_number("27820001002", "27820001001"));
     }
 }

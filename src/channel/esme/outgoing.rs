@@ -1,21 +1,22 @@
 //! MTs under way: pulled from the queue, cut into PDUs, each PDU on the wire, answered, or to be sent again.
 //!
-//! Outlives a link, so that after a lost connection only those segments are sent again that were not answered, in
-//! their order. An MT leaves with exactly one outcome.
+//! Outlives links and is shared by all binds, so that after a lost connection only those segments are sent again that
+//! were not answered, in their order, by whichever bind can. An MT leaves with exactly one outcome.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use slab::Slab;
-use smpp::{CommandStatus, Pdu, StatusClass};
+use smpp::receipt::{IdLearner, canonical_id};
+use smpp::{CommandStatus, Pdu};
 
-use super::config::{EsmeConfig, OnUnknown};
-use super::ends_bind;
-use super::submit::{message_id, to_pdus};
-use crate::channel::{Fate, Outcome, Setup};
-use crate::model::{JsonObject, Outbound, SmscMessageId};
-use crate::store::{Delivery, OutboundQueue, ReadError, Ticket};
+use super::config::{Action, EsmeConfig, OnUnknown, RetryRule};
+use super::submit::{expires_at, message_id, to_pdus};
+use crate::channel::{Fate, Outcome};
+use crate::model::{JsonObject, Outbound, SmscMessageId, Timestamp};
+use crate::store::{Delivery, Ticket};
 
 /// One PDU of an MT; the session's token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,10 @@ pub(super) struct Part {
     index: usize,
     /// Grows from PDU to PDU; what is sent again keeps it.
     pub(super) order: u64,
+    /// The bind that must not send it, while there is another.
+    avoid: Option<usize>,
+    /// How often it has been refused for now.
+    refusals: u32,
 }
 
 /// An MT under way.
@@ -38,6 +43,9 @@ struct Progress {
     /// Its outcome is known; the remaining PDUs do not matter any more.
     decided: bool,
     order: u64,
+    attempts: u32,
+    possible_duplicate: bool,
+    expires: Option<Timestamp>,
 }
 
 /// What an answer did.
@@ -49,111 +57,123 @@ pub(super) enum Effect {
     SlowDown,
     /// The SMSC says that this bind cannot send.
     BindUnusable,
+    /// It will be sent again later, or over another bind.
+    Postponed,
     /// The SMSC refused it for good.
     Refused,
 }
 
+/// An MT that the SMSC took not long ago; receipts that match nothing are compared with these.
+pub(super) struct Recent {
+    pub(super) message: Arc<Outbound>,
+    pub(super) smsc_message_ids: Vec<String>,
+}
+
+/// How many of those are remembered.
+const RECENT: usize = 1_000;
+
 /// See the file's head.
 pub(super) struct Outgoing {
-    pub(super) queue: OutboundQueue,
     messages: Slab<Progress>,
     fresh: VecDeque<Part>,
     again: BTreeMap<u64, Part>,
+    later: BTreeMap<(Instant, u64), Part>,
     order: u64,
     reference: u16,
     /// Whether applications are told of acks.
     announce: bool,
+    pub(super) learner: IdLearner,
+    pub(super) recent: VecDeque<Recent>,
     pub(super) outcomes: Vec<Outcome>,
 }
 
 impl Outgoing {
-    pub(super) fn new<I>(setup: &Setup<I>, config: &EsmeConfig) -> Self {
+    pub(super) fn new(config: &EsmeConfig) -> Self {
         Self {
-            queue: setup.store.outbound(&setup.id),
             messages: Slab::new(),
             fresh: VecDeque::new(),
             again: BTreeMap::new(),
+            later: BTreeMap::new(),
             order: 0,
             // Random, so that a restart does not repeat the references of segments still on their way.
             reference: fastrand::u16(..),
             announce: !config.disable_ack,
+            learner: IdLearner::default(),
+            recent: VecDeque::new(),
             outcomes: Vec::new(),
         }
     }
 
-    /// Whether a PDU waits to be sent.
-    pub(super) fn has_next(&self) -> bool {
-        !(self.again.is_empty() && self.fresh.is_empty())
-    }
-
-    /// Whether anything waits to be sent again.
+    /// Whether anything waits to be sent again at once.
     pub(super) fn has_again(&self) -> bool {
         !self.again.is_empty()
     }
 
-    /// Pulls what the queue has, without waiting.
-    pub(super) fn refill(&mut self, config: &EsmeConfig, max: usize) -> Result<(), ReadError> {
-        let pulled = self.queue.try_pull(max)?;
-        self.accept(config, pulled);
-        Ok(())
-    }
-
     /// Takes MTs in hand.
     pub(super) fn accept(&mut self, config: &EsmeConfig, deliveries: Vec<Delivery>) {
-        for Delivery { ticket, origin, message, possible_duplicate } in deliveries {
+        let now = Timestamp::now();
+        for delivery in deliveries {
+            let Delivery { ticket, origin, message, attempts, possible_duplicate } = delivery;
             if possible_duplicate {
                 tracing::warn!(channel = %message.channel, message = %message.id, "sent again after a crash: it may be a duplicate");
-                if config.on_unknown == OnUnknown::Report {
-                    self.reject(ticket, origin, message, "unknown: the server was interrupted".to_owned(), None);
+                if config.results.on_unknown == OnUnknown::Report {
+                    let reason = "unknown: the server was interrupted".to_owned();
+                    self.end(ticket, origin, message, Fate::Rejected { reason, details: JsonObject::new() });
                     continue;
                 }
             }
+            let expires = expires_at(&config.submit, &message);
+            if let Some(late) = expires.filter(|expires| *expires <= now) {
+                self.end(ticket, origin, message, expired(late, None));
+                continue;
+            }
             self.reference = self.reference.wrapping_add(1);
-            match to_pdus(&config.submit, &message, self.reference) {
-                Ok(pdus) => self.line_up(ticket, origin, message, pdus),
-                Err(unsendable) => self.reject(ticket, origin, message, unsendable.0, None),
+            match to_pdus(config, &message, self.reference, now) {
+                Ok(pdus) => {
+                    let count = pdus.len();
+                    self.line_up(Progress {
+                        ticket,
+                        origin,
+                        message,
+                        pdus,
+                        ids: vec![None; count],
+                        open: count,
+                        decided: false,
+                        order: self.order,
+                        attempts,
+                        possible_duplicate,
+                        expires,
+                    });
+                }
+                Err(unsendable) => {
+                    let fate = Fate::Rejected { reason: unsendable.0, details: JsonObject::new() };
+                    self.end(ticket, origin, message, fate);
+                }
             }
         }
     }
 
-    fn line_up(&mut self, ticket: Ticket, origin: Ticket, message: Arc<Outbound>, pdus: Vec<Pdu>) {
-        let count = pdus.len();
-        let progress = Progress {
-            ticket,
-            origin,
-            message,
-            pdus,
-            ids: vec![None; count],
-            open: count,
-            decided: false,
-            order: self.order,
-        };
+    fn line_up(&mut self, progress: Progress) {
+        let count = progress.pdus.len();
         let key = self.messages.insert(progress);
         for index in 0..count {
-            self.fresh.push_back(Part { key, index, order: self.order });
+            self.fresh.push_back(Part { key, index, order: self.order, avoid: None, refusals: 0 });
             self.order += 1;
         }
     }
 
-    fn reject(
-        &mut self,
-        ticket: Ticket,
-        origin: Ticket,
-        message: Arc<Outbound>,
-        reason: String,
-        status: Option<CommandStatus>,
-    ) {
-        let mut details = JsonObject::new();
-        if let Some(status) = status {
-            details.insert("command_status".to_owned(), json!(format!("{:#010x}", status.0)));
-        }
-        self.outcomes.push(Outcome { ticket, origin, message, fate: Fate::Rejected { reason, details } });
+    fn end(&mut self, ticket: Ticket, origin: Ticket, message: Arc<Outbound>, fate: Fate) {
+        self.outcomes.push(Outcome { ticket, origin, message, fate });
     }
 
-    /// The next PDU to send: what is to be sent again first.
-    pub(super) fn next(&mut self) -> Option<(Part, &Pdu)> {
+    /// The next PDU for a bind to send: what is to be sent again first. `others` is whether another bind could.
+    pub(super) fn next(&mut self, now: Instant, bind: usize, others: bool) -> Option<(Part, &Pdu)> {
+        while let Some(entry) = self.later.first_entry().filter(|entry| entry.key().0 <= now) {
+            let part = entry.remove();
+            self.again.insert(part.order, part);
+        }
         loop {
-            let part = self.again.pop_first().map(|(_, part)| part).or_else(|| self.fresh.pop_front())?;
+            let part = self.take_again(bind, others).or_else(|| self.fresh.pop_front())?;
             if self.messages.get(part.key).is_some_and(|progress| progress.decided) {
                 self.settle(part);
                 continue;
@@ -162,52 +182,136 @@ impl Outgoing {
         }
     }
 
+    fn take_again(&mut self, bind: usize, others: bool) -> Option<Part> {
+        let mine = |part: &Part| !others || part.avoid != Some(bind);
+        let order = self.again.values().find(|part| mine(part))?.order;
+        self.again.remove(&order)
+    }
+
+    /// When something is to be sent again at the latest.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.later.first_key_value().map(|((at, _), _)| *at)
+    }
+
     /// A PDU could not be handed to the session after all.
     pub(super) fn put_back(&mut self, part: Part) {
         self.again.insert(part.order, part);
     }
 
-    /// A PDU was answered.
-    pub(super) fn answered(&mut self, part: Part, status: CommandStatus, response: &Pdu) -> Effect {
-        if status.class() == StatusClass::SlowDown {
-            self.put_back(part);
-            return Effect::SlowDown;
-        }
-        if ends_bind(status) {
-            self.put_back(part);
-            return Effect::BindUnusable;
-        }
+    /// A PDU was answered on a bind.
+    pub(super) fn answered(
+        &mut self,
+        config: &EsmeConfig,
+        bind: usize,
+        part: Part,
+        status: CommandStatus,
+        response: &Pdu,
+    ) -> Effect {
         if status.is_ok() {
-            if let Some(progress) = self.messages.get_mut(part.key)
-                && let Some(id) = progress.ids.get_mut(part.index)
+            if let Some(id) = message_id(response)
+                && let Some(progress) = self.messages.get_mut(part.key)
+                && let Some(place) = progress.ids.get_mut(part.index)
             {
-                *id = message_id(response);
+                self.learner.response(&id);
+                *place = Some(id);
             }
             self.settle(part);
             return Effect::Taken;
         }
-        self.decide(part, status.to_string(), Some(status));
+        match config.results.action(status) {
+            Action::SlowDown => {
+                self.put_back_or_expire(part, status);
+                Effect::SlowDown
+            }
+            Action::StopBind => {
+                self.put_back_or_expire(part, status);
+                Effect::BindUnusable
+            }
+            Action::Retry(rule) => self.retry(part, status, rule, None),
+            Action::RetryElsewhere(rule) => self.retry(part, status, rule, Some(bind)),
+            Action::Permanent => {
+                self.refuse(part, status);
+                Effect::Refused
+            }
+        }
+    }
+
+    fn refuse(&mut self, part: Part, status: CommandStatus) {
+        let mut details = JsonObject::new();
+        details.insert("command_status".to_owned(), json!(format!("{:#010x}", status.0)));
+        if let Some(progress) = self.messages.get(part.key) {
+            let tries = progress.attempts + part.refusals;
+            if tries > 0 {
+                details.insert("tries".to_owned(), json!(tries + 1));
+            }
+        }
+        self.decide(part, Fate::Rejected { reason: status.to_string(), details });
         self.settle(part);
-        Effect::Refused
+    }
+
+    fn put_back_or_expire(&mut self, part: Part, status: CommandStatus) {
+        let expires = self.messages.get(part.key).and_then(|progress| progress.expires);
+        match expires.filter(|expires| *expires <= Timestamp::now()) {
+            Some(late) => {
+                self.decide(part, expired(late, Some(status)));
+                self.settle(part);
+            }
+            None => self.put_back(part),
+        }
+    }
+
+    /// Tries a refused PDU again. A message of one PDU waits in the store; of a longer one only the PDU waits, here.
+    fn retry(&mut self, part: Part, status: CommandStatus, rule: RetryRule, bind: Option<usize>) -> Effect {
+        let Some(progress) = self.messages.get_mut(part.key) else { return Effect::Refused };
+        let tries = progress.attempts.saturating_add(part.refusals);
+        if !rule.allows(tries) {
+            self.refuse(part, status);
+            return Effect::Refused;
+        }
+        let elsewhere = bind.filter(|_| part.avoid.is_none());
+        let wait = if elsewhere.is_some() { Duration::ZERO } else { rule.delay_after(tries) };
+        let at = Timestamp::now().plus(wait);
+        if let Some(late) = progress.expires.filter(|expires| *expires <= at) {
+            self.decide(part, expired(late, Some(status)));
+            self.settle(part);
+            return Effect::Refused;
+        }
+        let part = Part { avoid: elsewhere, refusals: part.refusals.saturating_add(1), ..part };
+        if elsewhere.is_some() {
+            self.put_back(part);
+        } else if progress.pdus.len() == 1 {
+            let progress = self.messages.remove(part.key);
+            self.end(progress.ticket, progress.origin, progress.message, Fate::Retry { at });
+        } else {
+            let due = tokio::time::Instant::now().into_std() + wait;
+            self.later.insert((due, part.order), part);
+        }
+        Effect::Postponed
     }
 
     /// Nobody knows what became of a PDU.
     pub(super) fn unknown(&mut self, part: Part, policy: OnUnknown, why: &str) {
         match policy {
-            OnUnknown::Resend => self.put_back(part),
+            OnUnknown::Resend => {
+                if let Some(progress) = self.messages.get_mut(part.key) {
+                    progress.possible_duplicate = true;
+                }
+                self.put_back(part);
+            }
             OnUnknown::Report => {
-                self.decide(part, format!("unknown: {why}"), None);
+                let fate = Fate::Rejected { reason: format!("unknown: {why}"), details: JsonObject::new() };
+                self.decide(part, fate);
                 self.settle(part);
             }
         }
     }
 
-    /// Rejects the MT of a PDU, once.
-    fn decide(&mut self, part: Part, reason: String, status: Option<CommandStatus>) {
+    /// Decides on the MT of a PDU, once.
+    fn decide(&mut self, part: Part, fate: Fate) {
         let Some(progress) = self.messages.get_mut(part.key).filter(|progress| !progress.decided) else { return };
         progress.decided = true;
         let (ticket, origin, message) = (progress.ticket, progress.origin, progress.message.clone());
-        self.reject(ticket, origin, message, reason, status);
+        self.end(ticket, origin, message, fate);
     }
 
     /// A PDU is done with; with the last one the MT is.
@@ -222,18 +326,22 @@ impl Outgoing {
             return;
         }
         let ids: Vec<String> = progress.ids.into_iter().flatten().collect();
-        let correlate = ids.iter().map(|id| SmscMessageId(smpp::receipt::canonical_id(id))).collect();
-        self.outcomes.push(Outcome {
-            ticket: progress.ticket,
-            origin: progress.origin,
-            message: progress.message,
-            fate: Fate::Submitted {
-                smsc_message_ids: ids.into_iter().map(SmscMessageId).collect(),
-                correlate,
-                announce: self.announce,
-                details: JsonObject::new(),
-            },
-        });
+        let correlate: BTreeSet<String> = ids.iter().map(|id| canonical_id(id)).collect();
+        let mut details = JsonObject::new();
+        if progress.possible_duplicate {
+            details.insert("possible_duplicate".to_owned(), json!(true));
+        }
+        if self.recent.len() >= RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Recent { message: progress.message.clone(), smsc_message_ids: ids.clone() });
+        let fate = Fate::Submitted {
+            smsc_message_ids: ids.into_iter().map(SmscMessageId).collect(),
+            correlate: correlate.into_iter().map(SmscMessageId).collect(),
+            announce: self.announce,
+            details,
+        };
+        self.end(progress.ticket, progress.origin, progress.message, fate);
     }
 
     /// The order of the oldest PDU that may still be answered; a receipt that came before all younger ones were sent
@@ -246,4 +354,13 @@ impl Outgoing {
     pub(super) fn next_order(&self) -> u64 {
         self.order
     }
+}
+
+fn expired(at: Timestamp, status: Option<CommandStatus>) -> Fate {
+    let last = status.map(|status| format!("; the SMSC's last answer was {status}")).unwrap_or_default();
+    let mut details = JsonObject::new();
+    if let Some(status) = status {
+        details.insert("command_status".to_owned(), json!(format!("{:#010x}", status.0)));
+    }
+    Fate::Expired { reason: format!("not taken by the SMSC before {at}{last}"), details }
 }

@@ -1,15 +1,17 @@
 //! An MT as submit_sm: addresses, alphabet, segments (field guide §5, §6.3).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use smpp::field::address::detect;
+use smpp::field::time::Time;
 use smpp::pdu::SubmitSm;
 use smpp::text::segment::{self, Split};
 use smpp::text::{self, Charset};
-use smpp::ussd::{ServiceOp, SessionInfo, Ussd};
 use smpp::{Address, CString, DataCoding, EsmClass, Npi, Pdu, RegisteredDelivery, ShortMessage, Tag, Tlvs, Ton};
 
-use super::config::{Encoding, Long, SubmitConfig};
-use crate::model::{Outbound, SessionEvent};
+use super::config::{Dialect, Encoding, EsmeConfig, Long, SubmitConfig, Validity};
+use crate::model::{Outbound, Timestamp};
 
 /// Why an MT cannot be sent over this bind; the reason of its nack.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,10 +19,27 @@ use crate::model::{Outbound, SessionEvent};
 pub(super) struct Unsendable(pub(super) String);
 
 /// The PDUs of one MT, in order; `reference` joins its segments.
-pub(super) fn to_pdus(config: &SubmitConfig, message: &Outbound, reference: u16) -> Result<Vec<Pdu>, Unsendable> {
-    let template = template(config, message)?;
+pub(super) fn to_pdus(
+    config: &EsmeConfig,
+    message: &Outbound,
+    reference: u16,
+    now: Timestamp,
+) -> Result<Vec<Pdu>, Unsendable> {
+    let pdus = build(config, message, reference, now)?;
+    if !config.submit.tlvs && pdus.iter().any(|pdu| pdu.tlvs().is_some_and(|tlvs| !tlvs.octets().is_empty())) {
+        return Err(Unsendable(
+            "it needs optional parameters, which this channel's interface_version lacks".to_owned(),
+        ));
+    }
+    Ok(pdus)
+}
+
+fn build(config: &EsmeConfig, message: &Outbound, reference: u16, now: Timestamp) -> Result<Vec<Pdu>, Unsendable> {
+    let dialect = config.ussd.dialect;
+    let config = &config.submit;
+    let template = template(config, message, now)?;
     if message.transport_type.as_deref() == Some("ussd") {
-        return Ok(vec![ussd(config, message, template)?.into()]);
+        return Ok(vec![ussd(config, dialect, message, template)?.into()]);
     }
     let (charset, data_coding, octets) = encode(config, &message.content)?;
     let template = SubmitSm { data_coding, ..template };
@@ -31,7 +50,25 @@ pub(super) fn to_pdus(config: &SubmitConfig, message: &Outbound, reference: u16)
     }
 }
 
-fn template(config: &SubmitConfig, message: &Outbound) -> Result<SubmitSm, Unsendable> {
+/// Until when it is worth sending.
+pub(super) fn expires_at(config: &SubmitConfig, message: &Outbound) -> Option<Timestamp> {
+    match config.validity {
+        Validity::For(time) => Some(message.accepted_at.plus(time)),
+        Validity::Unlimited | Validity::Text(_) => None,
+    }
+}
+
+/// What is left of its validity, for the SMSC.
+fn validity_period(config: &SubmitConfig, message: &Outbound, now: Timestamp) -> String {
+    match (&config.validity, expires_at(config, message)) {
+        (Validity::Text(text), _) => text.clone(),
+        // What is less than a second is still something.
+        (_, Some(expires)) => Time::relative(now.until(expires).max(Duration::from_secs(1))).to_string(),
+        _ => String::new(),
+    }
+}
+
+fn template(config: &SubmitConfig, message: &Outbound, now: Timestamp) -> Result<SubmitSm, Unsendable> {
     let wants_receipt = config.registered_delivery.unwrap_or(message.event_url.is_some());
     let text = |name: &str, text: &str| Unsendable(format!("Invalid {name}: {text}"));
     Ok(SubmitSm {
@@ -48,11 +85,7 @@ fn template(config: &SubmitConfig, message: &Outbound) -> Result<SubmitSm, Unsen
         esm_class: config.esm_class,
         protocol_id: config.protocol_id,
         priority_flag: config.priority_flag,
-        validity_period: config
-            .validity_period
-            .as_str()
-            .try_into()
-            .map_err(|_| text("validity_period", &config.validity_period))?,
+        validity_period: validity_period(config, message, now).as_str().try_into().unwrap_or_default(),
         registered_delivery: if wants_receipt { RegisteredDelivery::RECEIPT } else { RegisteredDelivery::NONE },
         ..SubmitSm::default()
     })
@@ -130,7 +163,8 @@ fn segments(
         let mut submit = whole(template.clone(), text)?;
         match split {
             Split::Sar => {
-                submit.tlvs.push_integer(Tag::SAR_MSG_REF_NUM, u32::from(reference));
+                let reference = u32::from(reference) % config.reference_rollover;
+                submit.tlvs.push_integer(Tag::SAR_MSG_REF_NUM, reference);
                 submit.tlvs.push_integer(Tag::SAR_TOTAL_SEGMENTS, u32::from(total));
                 submit.tlvs.push_integer(Tag::SAR_SEGMENT_SEQNUM, u32::from(part));
             }
@@ -142,16 +176,17 @@ fn segments(
 }
 
 /// A reply in a USSD session, never split (field guide §6.3, §6.6).
-fn ussd(config: &SubmitConfig, message: &Outbound, template: SubmitSm) -> Result<SubmitSm, Unsendable> {
+fn ussd(
+    config: &SubmitConfig,
+    dialect: Dialect,
+    message: &Outbound,
+    template: SubmitSm,
+) -> Result<SubmitSm, Unsendable> {
     let (_, data_coding, octets) = encode(config, &message.content)?;
-    let id = message.transport_metadata.get("session_info").and_then(|id| id.as_str());
-    let session = id.and_then(|id| u16::from_str_radix(id, 16).ok()).unwrap_or_default();
-    let end = message.session_event == Some(SessionEvent::Close);
-    let session = SessionInfo { end, ..SessionInfo::from_value(session) };
     let fits = octets.len() <= ShortMessage::MAX;
     let mut submit = if fits { whole(template, octets)? } else { payload(template, &octets)? };
     submit.data_coding = data_coding;
-    Ussd { op: ServiceOp::USSR_REQUEST, session }.put(&mut submit.tlvs);
+    super::ussd::put(dialect, message, &mut submit.tlvs)?;
     Ok(submit)
 }
 
@@ -171,7 +206,7 @@ pub(super) fn message_id(response: &Pdu) -> Option<String> {
 mod tests {
     use super::*;
     use crate::channel::esme::config::EsmeConfig;
-    use crate::model::{JsonObject, MessageId, Priority, Timestamp};
+    use crate::model::{JsonObject, MessageId, Priority, SessionEvent};
 
     fn message(to: &str, from: Option<&str>, content: &str) -> Outbound {
         Outbound {
@@ -200,7 +235,7 @@ mod tests {
         config.insert("system_id".into(), "s".into());
         config.insert("password".into(), "p".into());
         let config = EsmeConfig::parse(&config).unwrap();
-        let pdus = to_pdus(&config.submit, message, 7)?;
+        let pdus = to_pdus(&config, message, 7, Timestamp::now())?;
         Ok(pdus.into_iter().map(|pdu| if let Pdu::SubmitSm(submit) = pdu { submit } else { panic!() }).collect())
     }
 

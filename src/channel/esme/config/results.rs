@@ -1,0 +1,199 @@
+//! What becomes of an MT by the status that it was answered with, and what when no answer comes.
+//!
+//! By default what Vumi did (field guide §3.8): slow down when asked to, bind anew when the bind is unusable, and take
+//! every other refusal as final. `retry` and `status_actions` say otherwise, status by status.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use smpp::{CommandStatus, StatusClass};
+
+use super::super::super::ConfigError;
+use super::super::super::fields::{Fields, wrong};
+use crate::model::JsonObject;
+
+/// See the file's head.
+#[derive(Clone, Debug)]
+pub(in crate::channel::esme) struct ResultConfig {
+    pub(in crate::channel::esme) on_unknown: OnUnknown,
+    pub(in crate::channel::esme) on_timeout: OnTimeout,
+    actions: HashMap<CommandStatus, Action>,
+}
+
+/// What to do with an MT whose fate at the SMSC is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::channel::esme) enum OnUnknown {
+    /// Send it again: it may arrive twice.
+    Resend,
+    /// Report it as rejected: it may have arrived.
+    Report,
+}
+
+/// What to do when the SMSC does not answer in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::channel::esme) enum OnTimeout {
+    /// Send it again on the same bind.
+    Resend,
+    /// Report it as rejected.
+    Nack,
+    /// Bind anew; then as with every lost connection.
+    Reconnect,
+    /// Go on waiting.
+    Wait,
+}
+
+/// What to do with a refused PDU.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::channel::esme) enum Action {
+    /// The MT is rejected.
+    Permanent,
+    /// It is tried again later.
+    Retry(RetryRule),
+    /// It is tried again at once on another bind of the channel; without one, later.
+    RetryElsewhere(RetryRule),
+    /// It is sent again after a pause, in which nothing else is sent.
+    SlowDown,
+    /// The bind is of no use: bind anew, then send it again.
+    StopBind,
+}
+
+/// How often and when a refused MT is tried again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::channel::esme) struct RetryRule {
+    /// Tries after the first; `None` is for as long as the message is valid.
+    pub(in crate::channel::esme) count: Option<u32>,
+    /// Wait before the first of them; doubles with each.
+    pub(in crate::channel::esme) delay: Duration,
+}
+
+/// What an incomplete rule is completed with.
+const DEFAULT_RULE: RetryRule = RetryRule { count: Some(10), delay: Duration::from_secs(30) };
+/// Longest wait between tries.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+impl RetryRule {
+    /// The wait before the try after `tries` refusals.
+    pub(in crate::channel::esme) fn delay_after(self, tries: u32) -> Duration {
+        self.delay.saturating_mul(2_u32.saturating_pow(tries.min(20))).min(LONGEST.max(self.delay))
+    }
+
+    /// Whether there is a try after `tries` refusals.
+    pub(in crate::channel::esme) fn allows(self, tries: u32) -> bool {
+        self.count.is_none_or(|count| tries < count)
+    }
+}
+
+impl OnTimeout {
+    pub(super) fn read(fields: &Fields) -> Result<Self, ConfigError> {
+        let words =
+            [("resend", Self::Resend), ("nack", Self::Nack), ("reconnect", Self::Reconnect), ("wait", Self::Wait)];
+        fields.choice("on_response_timeout", &words)
+    }
+}
+
+impl ResultConfig {
+    pub(super) fn read(fields: &Fields) -> Result<Self, ConfigError> {
+        let mut config = Self {
+            on_unknown: fields.choice("on_unknown", &[("resend", OnUnknown::Resend), ("report", OnUnknown::Report)])?,
+            on_timeout: OnTimeout::read(fields)?,
+            actions: HashMap::new(),
+        };
+        let mut rules = HashMap::new();
+        for (name, rule) in fields.object("retry")?.into_iter().flatten() {
+            let rule = retry_rule(name, rule)?;
+            rules.insert(status("retry", name)?, rule);
+        }
+        config.actions.extend(rules.iter().map(|(status, rule)| (*status, Action::Retry(*rule))));
+        for (name, action) in fields.object("status_actions")?.into_iter().flatten() {
+            let key = status("status_actions", name)?;
+            let rule = rules.get(&key).copied().unwrap_or(DEFAULT_RULE);
+            let action = match action.as_str() {
+                Some("permanent") => Action::Permanent,
+                Some("retry") => Action::Retry(rule),
+                Some("retry_elsewhere") => Action::RetryElsewhere(rule),
+                Some("slow_down") => Action::SlowDown,
+                Some("stop_bind") => Action::StopBind,
+                _ => {
+                    let how = format!(
+                        "gives '{name}' the action {action}, which is not one of: permanent, retry, retry_elsewhere, \
+                         slow_down, stop_bind"
+                    );
+                    return Err(wrong("status_actions", &how));
+                }
+            };
+            config.actions.insert(key, action);
+        }
+        Ok(config)
+    }
+
+    /// What to do with a PDU that was answered with this error.
+    pub(in crate::channel::esme) fn action(&self, status: CommandStatus) -> Action {
+        self.actions.get(&status).copied().unwrap_or_else(|| match status.class() {
+            StatusClass::SlowDown => Action::SlowDown,
+            StatusClass::EndsBind => Action::StopBind,
+            _ => Action::Permanent,
+        })
+    }
+}
+
+fn retry_rule(name: &str, rule: &Value) -> Result<RetryRule, ConfigError> {
+    let object = rule.as_object().filter(|object| !object.is_empty());
+    let object = object
+        .ok_or_else(|| wrong("retry", &format!("gives '{name}' no rule: {{\"count\": 10, \"delay\": 30}} is one")))?;
+    ConfigError::check_keys(object, &["count", "delay"])?;
+    let fields = Fields(JsonObject::clone(object));
+    Ok(RetryRule {
+        count: match object.get("count") {
+            // Kannel's word for "as long as it takes".
+            Some(Value::Number(number)) if number.as_i64() == Some(-1) => None,
+            _ => fields.integer("count", 0..=1_000_000_u32)?.map_or(DEFAULT_RULE.count, Some),
+        },
+        delay: fields.seconds("delay", DEFAULT_RULE.delay.as_secs_f64())?,
+    })
+}
+
+/// A status by its name or in hexadecimal.
+fn status(key: &str, name: &str) -> Result<CommandStatus, ConfigError> {
+    let hex = name.strip_prefix("0x").and_then(|digits| u32::from_str_radix(digits, 16).ok()).map(CommandStatus);
+    let named = CommandStatus::from_name(name).or_else(|| CommandStatus::from_name(&format!("ESME_{name}")));
+    hex.or(named).ok_or_else(|| wrong(key, &format!("names the unknown status '{name}'")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(config: Value) -> ResultConfig {
+        ResultConfig::read(&Fields(config.as_object().unwrap().clone())).unwrap()
+    }
+
+    #[test]
+    fn refusals_are_final_unless_the_channel_says_otherwise() {
+        let config = read(json!({}));
+        assert_eq!(config.action(CommandStatus::ESME_RSYSERR), Action::Permanent);
+        assert_eq!(config.action(CommandStatus::ESME_RTHROTTLED), Action::SlowDown);
+        assert_eq!(config.action(CommandStatus::ESME_RINVBNDSTS), Action::StopBind);
+        let config = read(json!({
+            "retry": {"ESME_RSYSERR": {"count": 2, "delay": 30}, "RSUBMITFAIL": {"count": -1}, "0x00000450": {"delay": 1}},
+            "status_actions": {"ESME_RMSGQFUL": "permanent", "0x00000450": "retry_elsewhere"},
+        }));
+        let rule = RetryRule { count: Some(2), delay: Duration::from_secs(30) };
+        assert_eq!(config.action(CommandStatus::ESME_RSYSERR), Action::Retry(rule));
+        assert!(matches!(config.action(CommandStatus::ESME_RSUBMITFAIL), Action::Retry(RetryRule { count: None, .. })));
+        assert_eq!(config.action(CommandStatus::ESME_RMSGQFUL), Action::Permanent);
+        let elsewhere = RetryRule { count: Some(10), delay: Duration::from_secs(1) };
+        assert_eq!(config.action(CommandStatus(0x450)), Action::RetryElsewhere(elsewhere));
+    }
+
+    #[test]
+    fn waits_double_up_to_an_hour_and_the_count_ends_them() {
+        let rule = RetryRule { count: Some(2), delay: Duration::from_secs(900) };
+        let waits: Vec<u64> = (0..4).map(|tries| rule.delay_after(tries).as_secs()).collect();
+        assert_eq!(waits, [900, 1800, 3600, 3600]);
+        assert!(rule.allows(1) && !rule.allows(2));
+        assert!(RetryRule { count: None, ..rule }.allows(u32::MAX));
+    }
+}

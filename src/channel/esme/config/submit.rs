@@ -1,0 +1,163 @@
+//! How MTs become submit_sm.
+
+use std::time::Duration;
+
+use smpp::text::Charset;
+use smpp::text::segment::Split;
+use smpp::{DataCoding, EsmClass};
+
+use super::super::super::ConfigError;
+use super::super::super::fields::{Fields, wrong};
+
+/// See the file's head.
+#[derive(Clone, Debug)]
+pub(in crate::channel::esme) struct SubmitConfig {
+    pub(in crate::channel::esme) service_type: String,
+    /// TON and NPI, or by the looks of the address.
+    pub(in crate::channel::esme) source: Option<(u8, u8)>,
+    pub(in crate::channel::esme) destination: Option<(u8, u8)>,
+    pub(in crate::channel::esme) esm_class: EsmClass,
+    pub(in crate::channel::esme) protocol_id: u8,
+    pub(in crate::channel::esme) priority_flag: u8,
+    pub(in crate::channel::esme) validity: Validity,
+    /// Always, never, or when somebody wants to know.
+    pub(in crate::channel::esme) registered_delivery: Option<bool>,
+    pub(in crate::channel::esme) encoding: Encoding,
+    pub(in crate::channel::esme) long: Long,
+    /// Octets per segment, where Vumi's own limit is wanted.
+    pub(in crate::channel::esme) segment_octets: Option<usize>,
+    /// References of segments marked by parameters run below this.
+    pub(in crate::channel::esme) reference_rollover: u32,
+    /// Whether optional parameters may be sent at all.
+    pub(in crate::channel::esme) tlvs: bool,
+}
+
+/// For how long a message is worth sending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::channel::esme) enum Validity {
+    /// As long as the SMSC likes, and however long it waits here.
+    Unlimited,
+    /// So long from the moment that we accepted it; the SMSC is told what is left.
+    For(Duration),
+    /// As this time of SMPP v3.4 §7.1.1 tells the SMSC.
+    Text(String),
+}
+
+/// How text is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::channel::esme) enum Encoding {
+    /// The cheapest alphabet that has every character.
+    Auto,
+    /// Always this one.
+    Fixed(Charset, DataCoding),
+}
+
+/// What becomes of text that does not fit one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::channel::esme) enum Long {
+    /// It is refused.
+    Refuse,
+    /// All text goes into `message_payload`.
+    Payload,
+    /// Segments.
+    Segments(Split),
+}
+
+/// Vumi's octets per segment.
+const VUMI_SEGMENT: usize = 130;
+
+impl SubmitConfig {
+    pub(super) fn read(fields: &Fields, strict: bool) -> Result<Self, ConfigError> {
+        let guess = fields.boolean("address_autodetect")?.unwrap_or(!strict);
+        let version = fields.text("interface_version")?.and_then(|text| u8::from_str_radix(&text, 16).ok());
+        Ok(Self {
+            service_type: fields.sized_text("service_type", 5, false)?,
+            source: numbering(fields, "source_addr_ton", "source_addr_npi", (0, 0), guess)?,
+            destination: numbering(fields, "dest_addr_ton", "dest_addr_npi", (0, 1), guess)?,
+            esm_class: EsmClass(fields.integer("esm_class", 0..=255_u8)?.unwrap_or(0)),
+            protocol_id: fields.integer("protocol_id", 0..=255_u8)?.unwrap_or(0),
+            priority_flag: fields.integer("priority_flag", 0..=3_u8)?.unwrap_or(0),
+            validity: validity(fields)?,
+            registered_delivery: fields.boolean("registered_delivery")?.or(strict.then_some(true)),
+            encoding: encoding(fields, strict)?,
+            long: long(fields, strict)?,
+            segment_octets: strict.then_some(VUMI_SEGMENT),
+            reference_rollover: fields.integer("multipart_sar_reference_rollover", 1..=65_536_u32)?.unwrap_or(65_536),
+            tlvs: version.is_none_or(|version| version >= 0x34),
+        })
+    }
+
+    /// Whether every long message would carry optional parameters.
+    pub(super) fn needs_tlvs(&self) -> bool {
+        matches!(self.long, Long::Payload | Long::Segments(Split::Sar))
+    }
+}
+
+/// TON and NPI where either is given or nothing is to be guessed.
+fn numbering(
+    fields: &Fields,
+    ton: &str,
+    npi: &str,
+    defaults: (u8, u8),
+    guess: bool,
+) -> Result<Option<(u8, u8)>, ConfigError> {
+    let given = (fields.integer(ton, 0..=255_u8)?, fields.integer(npi, 0..=255_u8)?);
+    Ok(match given {
+        (None, None) if guess => None,
+        (ton, npi) => Some((ton.unwrap_or(defaults.0), npi.unwrap_or(defaults.1))),
+    })
+}
+
+/// Seconds, or a time as the SMSC reads it.
+fn validity(fields: &Fields) -> Result<Validity, ConfigError> {
+    let key = "validity_period";
+    let Some(text) = fields.text(key)?.filter(|text| !text.is_empty()) else { return Ok(Validity::Unlimited) };
+    if text.len() < 16 {
+        return Ok(Validity::For(fields.seconds(key, 0.0)?));
+    }
+    if text.parse::<smpp::field::time::Time>().is_err() {
+        let how = "must be a number of seconds, or a time of SMPP v3.4 §7.1.1, for instance 000002000000000R";
+        return Err(wrong(key, how));
+    }
+    Ok(Validity::Text(text))
+}
+
+fn encoding(fields: &Fields, strict: bool) -> Result<Encoding, ConfigError> {
+    let key = "submit_sm_encoding";
+    let coding = fields.integer("submit_sm_data_coding", 0..=255_u8)?;
+    let name = match fields.text(key)? {
+        Some(name) => name,
+        // Vumi's own default, where its meaning is wanted.
+        None if strict || coding.is_some() => "utf-8".to_owned(),
+        None => return Ok(Encoding::Auto),
+    };
+    if name == "auto" {
+        return Ok(Encoding::Auto);
+    }
+    let charset = Charset::named(&name).ok_or_else(|| wrong(key, &format!("names the unknown encoding '{name}'")))?;
+    Ok(Encoding::Fixed(charset, DataCoding(coding.unwrap_or(0))))
+}
+
+fn long(fields: &Fields, strict: bool) -> Result<Long, ConfigError> {
+    let choices = [
+        ("send_long_messages", Long::Payload),
+        ("send_multipart_sar", Long::Segments(Split::Sar)),
+        ("send_multipart_udh", Long::Segments(Split::Udh8)),
+    ];
+    let mut chosen = Vec::new();
+    for (key, long) in choices {
+        if fields.boolean(key)? == Some(true) {
+            chosen.push((key, long));
+        }
+    }
+    match chosen[..] {
+        [] if strict => Ok(Long::Refuse),
+        [] => Ok(Long::Segments(Split::Udh8)),
+        [(_, long)] => Ok(long),
+        [(key, _), ..] => {
+            let keys: Vec<&str> = chosen.iter().map(|(key, _)| *key).collect();
+            let message = format!("The following parameters are mutually exclusive: {}", keys.join(", "));
+            Err(ConfigError::new(key, message))
+        }
+    }
+}

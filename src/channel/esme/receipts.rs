@@ -1,0 +1,383 @@
+//! Receipts and the messages that they belong to: found, combined over segments, or kept aside until they are found.
+//!
+//! A receipt is acknowledged once what it said is durable: as an event of its message, or in the inbox of receipts that
+//! no message is known for (field guide §3.2, §3.6).
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use smpp::receipt::{IdRule, Receipt, canonical_id};
+use tokio::sync::watch;
+
+use super::config::{DeliverConfig, EsmeConfig};
+use super::deliver::report as read_report;
+use super::outgoing::Recent;
+use super::shared::Shared;
+use crate::channel::{Arrival, Intake, IntakeError, Setup};
+use crate::model::{
+    Candidate, ChannelId, DeliveryStatus, EventKind, JsonObject, Level, MessageId, Outbound, SmscMessageId, Timestamp,
+    UnmatchedReceipt,
+};
+use crate::store::{ReadError, Store, StoredMessage};
+
+/// Most receipts of one channel that are kept aside; the oldest are dropped.
+const MAX_UNMATCHED: usize = 1_000;
+/// Most candidates that are shown for one.
+const MAX_CANDIDATES: usize = 5;
+/// Messages of several segments whose receipts are remembered; older ones are read from the store again.
+const MAX_COMBINED: usize = 10_000;
+/// Names of notes that are receipts.
+pub(crate) const PREFIX: &str = "receipt/";
+/// How often receipts that were kept aside are looked at again.
+pub(super) const REMATCH: Duration = Duration::from_secs(60);
+
+/// A receipt on its way to its message.
+#[derive(Clone, Debug)]
+pub(super) struct Incident {
+    receipt: Receipt,
+    text: String,
+    /// The phone.
+    phone: String,
+    /// Our side.
+    sender: String,
+    status: DeliveryStatus,
+    details: JsonObject,
+}
+
+impl Incident {
+    pub(super) fn new(config: &DeliverConfig, receipt: Receipt, text: String, phone: String, sender: String) -> Self {
+        let (status, details) = read_report(config, &receipt);
+        Self { receipt, text, phone, sender, status, details }
+    }
+}
+
+/// See the file's head.
+pub(super) struct Receipts {
+    /// The notes that hold what is kept aside, the oldest first.
+    unmatched: VecDeque<String>,
+    combined: HashMap<MessageId, Segments>,
+    /// Messages in `combined`, the oldest first.
+    order: VecDeque<MessageId>,
+}
+
+/// What the receipts of one message's segments have said.
+#[derive(Default)]
+struct Segments {
+    said: BTreeMap<String, DeliveryStatus>,
+    told: Option<DeliveryStatus>,
+}
+
+impl Receipts {
+    pub(super) fn new<I>(setup: &Setup<I>, _: &EsmeConfig) -> Self {
+        let notes = setup.store.notes(&setup.id, PREFIX).unwrap_or_else(|error| {
+            setup.log.error(format!("receipts that were kept aside could not be read: {error}"));
+            Vec::new()
+        });
+        Self {
+            unmatched: notes.into_iter().map(|(name, _)| name).collect(),
+            combined: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    /// Whether anything is kept aside.
+    pub(super) fn has_unmatched(&self) -> bool {
+        !self.unmatched.is_empty()
+    }
+
+    /// Keeps a receipt aside; the oldest one makes room if need be.
+    fn keep(&mut self, receipt: &UnmatchedReceipt) -> Vec<Arrival> {
+        let name = format!("{PREFIX}{}", receipt.id);
+        let mut notes = Vec::new();
+        if self.unmatched.len() >= MAX_UNMATCHED
+            && let Some(oldest) = self.unmatched.pop_front()
+        {
+            notes.push(Arrival::Note { name: oldest, record: None });
+        }
+        self.unmatched.push_back(name.clone());
+        notes.push(Arrival::Note { name, record: serde_json::to_vec(receipt).ok() });
+        notes
+    }
+
+    /// What a receipt of one segment means for its message: failed if any segment failed, delivered once all are. Says
+    /// too whether that is news.
+    fn combine(
+        &mut self,
+        store: &Store,
+        found: &StoredMessage,
+        kept: &str,
+        status: DeliveryStatus,
+    ) -> Result<(DeliveryStatus, bool, Value), ReadError> {
+        let id = found.message.id;
+        if !self.combined.contains_key(&id) {
+            let known = known_segments(store, found)?;
+            if self.order.len() >= MAX_COMBINED
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.combined.remove(&oldest);
+            }
+            self.order.push_back(id);
+            self.combined.insert(id, known);
+        }
+        let segments = self.combined.entry(id).or_default();
+        // A late word on its way says nothing new of a segment that has arrived.
+        let final_already = segments.said.get(kept).is_some_and(|said| *said != DeliveryStatus::Pending);
+        if !(final_already && status == DeliveryStatus::Pending) {
+            segments.said.insert(kept.to_owned(), status);
+        }
+        let said = |wanted| segments.said.values().filter(|said| **said == wanted).count();
+        let whole = if said(DeliveryStatus::Failed) > 0 {
+            DeliveryStatus::Failed
+        } else if said(DeliveryStatus::Delivered) >= usize::from(found.segments) {
+            DeliveryStatus::Delivered
+        } else {
+            DeliveryStatus::Pending
+        };
+        let news = segments.told != Some(whole);
+        segments.told = Some(whole);
+        Ok((whole, news, json!(segments.said)))
+    }
+}
+
+/// What earlier receipts of a message's segments have said, as its events tell.
+fn known_segments(store: &Store, found: &StoredMessage) -> Result<Segments, ReadError> {
+    let events = store.events(found)?;
+    let reports = events.iter().rev().filter_map(|event| match event.kind {
+        EventKind::DeliveryReport { status } => Some((status, event.details.get("segments")?)),
+        _ => None,
+    });
+    let last = reports.map(|(told, said)| (told, serde_json::from_value(said.clone()))).next();
+    Ok(match last {
+        Some((told, Ok(said))) => Segments { said, told: Some(told) },
+        _ => Segments::default(),
+    })
+}
+
+/// The message that a receipt is about, and the form of the id that it was found under.
+///
+/// A form other than the id itself must also fit the destination, unless the form is the only one that can be meant.
+fn find(
+    store: &Store,
+    channel: &ChannelId,
+    rule: IdRule,
+    receipt: &Receipt,
+    phone: &str,
+) -> Result<Option<(StoredMessage, String)>, ReadError> {
+    let mut forms = rule.forms(&receipt.smsc_message_id);
+    for form in receipt.text_message_id.iter().flat_map(|id| rule.forms(id)) {
+        if !forms.contains(&form) {
+            forms.push(form);
+        }
+    }
+    for (at, form) in forms.into_iter().enumerate() {
+        if let Some(found) = store.correlate(channel, &[SmscMessageId(form.clone())])?
+            && (at == 0 || same_number(&found.message.to, phone))
+        {
+            return Ok(Some((found, form)));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether two spellings may be one number: the shorter one's digits end the longer one's.
+fn same_number(a: &str, b: &str) -> bool {
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let (a, b) = (digits(a), digits(b));
+    let (a, b) = (a.trim_start_matches('0'), b.trim_start_matches('0'));
+    a.ends_with(b) || b.ends_with(a)
+}
+
+impl<I: Intake> Shared<I> {
+    /// The rule in force: configured, or learned so far.
+    fn id_rule(&self) -> IdRule {
+        self.config.deliver.id_rule.unwrap_or_else(|| self.outgoing().learner.rule())
+    }
+
+    /// What a receipt makes us store, if its message is known.
+    pub(super) fn match_receipt(&self, incident: &Incident) -> Result<Option<Matched>, ReadError> {
+        let (store, channel) = (&self.setup.store, &self.setup.id);
+        let Some((found, kept)) = find(store, channel, self.id_rule(), &incident.receipt, &incident.phone)? else {
+            return Ok(None);
+        };
+        let settled = self.outgoing().learner.pair(&kept, &incident.receipt.smsc_message_id);
+        let mut details = incident.details.clone();
+        let (mut status, mut announce) = (incident.status, true);
+        if found.segments > 1 && self.config.deliver.combine {
+            let (whole, news, said) = self.receipts().combine(store, &found, &kept, status)?;
+            (status, announce) = (whole, news);
+            details.insert("segments".to_owned(), said);
+        }
+        let StoredMessage { origin, message, .. } = found;
+        Ok(Some(Matched { arrival: Arrival::Report { origin, message, status, announce, details }, settled }))
+    }
+
+    /// Looks for a receipt's message until everything that was sent before the receipt came has been answered and
+    /// stored: then it cannot be ours. A receipt may overtake its own submit_sm_resp.
+    async fn await_message(
+        &self,
+        incident: &Incident,
+        mut answered: watch::Receiver<u64>,
+        sent: u64,
+    ) -> Result<Option<Matched>, ReadError> {
+        let deadline = tokio::time::Instant::now() + self.config.deliver.receipt_wait;
+        loop {
+            let settled = *answered.borrow_and_update() >= sent;
+            // Whatever was decided before has been written once this returns; an engine that fails answers the look-up.
+            let _ = self.setup.store.commit(Vec::new()).await;
+            if let Some(matched) = self.match_receipt(incident)? {
+                return Ok(Some(matched));
+            }
+            if settled || tokio::time::timeout_at(deadline, answered.changed()).await.is_err() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Takes a receipt whose message is not known yet; resolves when it is durable, one way or the other.
+    pub(super) async fn take_stray(&self, incident: Incident) -> Result<(), IntakeError> {
+        let (answered, sent) = (self.answered.subscribe(), self.outgoing().next_order());
+        match self.await_message(&incident, answered, sent).await {
+            Ok(Some(matched)) => {
+                if matched.settled {
+                    self.tell_ids().await;
+                }
+                self.setup.intake.arrived(&self.setup.id, vec![matched.arrival]).await
+            }
+            Ok(None) => {
+                let receipt = self.aside(incident);
+                self.setup.log.warn(format!(
+                    "a receipt for {:?} matches no message of the last days; it was acknowledged and kept aside as {}",
+                    receipt.smsc_message_id, receipt.id
+                ));
+                let notes = self.receipts().keep(&receipt);
+                self.setup.intake.arrived(&self.setup.id, notes).await
+            }
+            Err(error) => {
+                self.unreadable(&error);
+                Err(IntakeError::Unavailable)
+            }
+        }
+    }
+
+    fn aside(&self, incident: Incident) -> UnmatchedReceipt {
+        let candidates = candidates(self.outgoing().recent.iter(), &incident);
+        UnmatchedReceipt {
+            id: MessageId::mint(),
+            received_at: Timestamp::now(),
+            smsc_message_id: incident.receipt.smsc_message_id,
+            text_message_id: incident.receipt.text_message_id,
+            phone: incident.phone,
+            sender: incident.sender,
+            status: incident.status,
+            details: incident.details,
+            text: incident.text,
+            candidates,
+        }
+    }
+
+    /// Looks again at what was kept aside: a message's id may have come late, or the rule may be another one by now.
+    pub(super) async fn rematch(&self) {
+        if !self.receipts().has_unmatched() {
+            return;
+        }
+        let notes = match self.setup.store.notes(&self.setup.id, PREFIX) {
+            Ok(notes) => notes,
+            Err(error) => return self.unreadable(&error),
+        };
+        self.receipts().unmatched = notes.iter().map(|(name, _)| name.clone()).collect();
+        let mut arrivals = Vec::new();
+        for (name, record) in notes {
+            let Ok(kept) = serde_json::from_slice::<UnmatchedReceipt>(&record) else { continue };
+            let incident = Incident {
+                receipt: Receipt {
+                    smsc_message_id: kept.smsc_message_id,
+                    text_message_id: kept.text_message_id,
+                    ..Receipt::default()
+                },
+                text: kept.text,
+                phone: kept.phone,
+                sender: kept.sender,
+                status: kept.status,
+                details: kept.details,
+            };
+            match self.match_receipt(&incident) {
+                Ok(Some(matched)) => {
+                    self.setup.log.info(format!("the receipt {} was matched after all", kept.id));
+                    arrivals.extend([matched.arrival, Arrival::Note { name: name.clone(), record: None }]);
+                    self.receipts().unmatched.retain(|other| *other != name);
+                }
+                Ok(None) => {}
+                Err(error) => return self.unreadable(&error),
+            }
+        }
+        // What cannot be stored now is looked at again in the next round.
+        let _ = self.keep(arrivals).await;
+    }
+
+    /// Says what has been learned of the SMSC's ids.
+    pub(super) async fn tell_ids(&self) {
+        let finding = self.outgoing().learner.finding();
+        let Some(finding) = finding else { return };
+        let advice = match finding.rule() {
+            IdRule::Number { .. } if finding.contradictions == 0 => ": msg_id_type says so for good",
+            _ if finding.contradictions > 0 => ": both readings stay open; set msg_id_type to what the operator says",
+            _ => "",
+        };
+        let level = if finding.contradictions == 0 { Level::Ok } else { Level::Degraded };
+        self.setup.log.info(format!("message ids: {finding}{advice}"));
+        self.report_ids(format!("Message ids: {finding}{advice}"), level).await;
+    }
+}
+
+/// A receipt whose message is known.
+pub(super) struct Matched {
+    pub(super) arrival: Arrival,
+    /// It settled how the SMSC writes its ids.
+    pub(super) settled: bool,
+}
+
+/// Recent messages that a receipt may belong to: to the same phone first, then those with the most similar ids.
+fn candidates<'a>(recent: impl DoubleEndedIterator<Item = &'a Recent>, incident: &Incident) -> Vec<Candidate> {
+    let asked = canonical_id(&incident.receipt.smsc_message_id);
+    let mut found: Vec<(f64, Candidate)> = Vec::new();
+    for Recent { message, smsc_message_ids } in recent.rev() {
+        let similar = smsc_message_ids
+            .iter()
+            .map(|id| strsim::normalized_damerau_levenshtein(&canonical_id(id), &asked))
+            .fold(0.0, f64::max);
+        let same = !incident.phone.is_empty() && same_number(&message.to, &incident.phone);
+        let why = match (same, similar > 0.7) {
+            (true, true) => "the same phone and a similar id",
+            (true, false) => "the same phone",
+            (false, true) => "a similar id",
+            (false, false) => continue,
+        };
+        found.push((similar + f64::from(u8::from(same)), candidate(message, smsc_message_ids, why)));
+    }
+    found.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    found.into_iter().take(MAX_CANDIDATES).map(|(_, candidate)| candidate).collect()
+}
+
+fn candidate(message: &Arc<Outbound>, smsc_message_ids: &[String], why: &str) -> Candidate {
+    Candidate {
+        message_id: message.id,
+        to: message.to.clone(),
+        smsc_message_ids: smsc_message_ids.to_vec(),
+        accepted_at: message.accepted_at,
+        why: why.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_compared_by_their_last_digits() {
+        assert!(same_number("+27820001001", "27820001001"));
+        assert!(same_number("0820001001", "27820001001"));
+        assert!(!same_number("27820001002", "27820001001"));
+    }
+}

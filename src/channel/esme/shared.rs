@@ -1,0 +1,182 @@
+//! What the binds of one channel share: the MTs under way, what comes in, the queue, the pace, the channel's health.
+//!
+//! All binds of a channel run in its one task, so no lock here is ever waited for; they only make that visible to the
+//! compiler. None is held across a wait but the queue's, by whichever bind waits for new MTs.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::{Notify, watch};
+
+use super::config::EsmeConfig;
+use super::health::Health;
+use super::incoming::Incoming;
+use super::outgoing::Outgoing;
+use super::pace::SharedPace;
+use super::receipts::Receipts;
+use super::ussd::Sessions;
+use crate::channel::{Arrival, Intake, IntakeError, Setup, StatusReport};
+use crate::model::{JsonObject, Level};
+use crate::store::{Delivery, OutboundQueue, ReadError};
+
+/// See the file's head.
+pub(super) struct Shared<I> {
+    pub(super) setup: Setup<I>,
+    pub(super) config: EsmeConfig,
+    outgoing: Mutex<Outgoing>,
+    incoming: Mutex<Incoming>,
+    receipts: Mutex<Receipts>,
+    sessions: Mutex<Sessions>,
+    pace: Mutex<SharedPace>,
+    health: Mutex<Health>,
+    /// Binds that may send at present.
+    senders: Mutex<BTreeSet<usize>>,
+    queue: tokio::sync::Mutex<OutboundQueue>,
+    /// Order of the oldest PDU that may still be answered; receipts that nothing matches wait for it.
+    pub(super) answered: watch::Sender<u64>,
+    /// Told when there is something to send that no bind has been waiting for.
+    pub(super) work: Notify,
+}
+
+/// The state behind a lock; a panic while it was held has ended the channel already.
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<I: Intake> Shared<I> {
+    pub(super) fn new(setup: Setup<I>, config: EsmeConfig) -> Self {
+        let now = tokio::time::Instant::now().into_std();
+        let rate = [config.session.rate, setup.rate_limit].into_iter().flatten().reduce(f64::min);
+        Self {
+            outgoing: Mutex::new(Outgoing::new(&config)),
+            incoming: Mutex::new(Incoming::new(&setup, &config)),
+            receipts: Mutex::new(Receipts::new(&setup, &config)),
+            sessions: Mutex::new(Sessions::new(&setup, config.ussd)),
+            pace: Mutex::new(SharedPace::new(rate, config.session.binds.len(), now)),
+            health: Mutex::new(Health::new(&config.session.binds)),
+            senders: Mutex::default(),
+            queue: tokio::sync::Mutex::new(setup.store.outbound(&setup.id)),
+            answered: watch::Sender::new(0),
+            work: Notify::new(),
+            setup,
+            config,
+        }
+    }
+
+    pub(super) fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
+        lock(&self.outgoing)
+    }
+
+    pub(super) fn incoming(&self) -> MutexGuard<'_, Incoming> {
+        lock(&self.incoming)
+    }
+
+    pub(super) fn receipts(&self) -> MutexGuard<'_, Receipts> {
+        lock(&self.receipts)
+    }
+
+    pub(super) fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        lock(&self.sessions)
+    }
+
+    pub(super) fn pace(&self) -> MutexGuard<'_, SharedPace> {
+        lock(&self.pace)
+    }
+
+    /// A bind can send, or can no more; what it had in hand is for the others then.
+    pub(super) fn set_sending(&self, bind: usize, sends: bool) {
+        let mut senders = lock(&self.senders);
+        if sends {
+            senders.insert(bind);
+        } else {
+            senders.remove(&bind);
+            lock(&self.pace).sated(bind);
+        }
+        drop(senders);
+        self.work.notify_waiters();
+    }
+
+    /// Whether another bind than this one can send.
+    pub(super) fn has_other_sender(&self, bind: usize) -> bool {
+        lock(&self.senders).iter().any(|other| *other != bind)
+    }
+
+    /// MTs from the queue, as soon as there are any. Binds take turns.
+    pub(super) async fn pull(&self, max: usize) -> Result<Vec<Delivery>, ReadError> {
+        self.queue.lock().await.pull(max).await
+    }
+
+    /// MTs that are there already; none if another bind waits for the same.
+    pub(super) fn try_pull(&self, max: usize) -> Result<Vec<Delivery>, ReadError> {
+        match self.queue.try_lock() {
+            Ok(mut queue) => queue.try_pull(max),
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Takes MTs in hand; arrivals are what has to be stored along with that.
+    pub(super) fn accept(&self, deliveries: Vec<Delivery>) -> Vec<Arrival> {
+        let mut sessions = self.sessions();
+        let notes = deliveries.iter().filter_map(|delivery| sessions.sent(&delivery.message)).collect();
+        self.outgoing().accept(&self.config, deliveries);
+        notes
+    }
+
+    /// Passes on what has become of MTs, and wakes receipts that waited for it.
+    pub(super) async fn settle(&self) {
+        let outcomes = std::mem::take(&mut self.outgoing().outcomes);
+        if !outcomes.is_empty() {
+            self.setup.intake.decided(&self.setup.id, outcomes).await;
+        }
+        if self.answered.receiver_count() > 0 {
+            let oldest = self.outgoing().oldest_open();
+            self.answered.send_if_modified(|answered| std::mem::replace(answered, oldest) != oldest);
+        }
+    }
+
+    /// Stores what did not come with a PDU that waits for it: reported if it fails, tried again by whoever made it.
+    pub(super) async fn keep(&self, arrivals: Vec<Arrival>) -> Result<(), IntakeError> {
+        if arrivals.is_empty() {
+            return Ok(());
+        }
+        let kept = self.setup.intake.arrived(&self.setup.id, arrivals).await;
+        if let Err(error) = kept {
+            self.setup.log.error(format!("what the channel keeps could not be stored: {error}"));
+        }
+        kept
+    }
+
+    /// Says something of one bind; the channel's status is made of all.
+    pub(super) async fn tell(&self, bind: usize, level: Level, kind: &'static str, message: &str) {
+        self.report(bind, level, kind, message.to_owned(), JsonObject::new()).await;
+    }
+
+    /// The same, with details.
+    pub(super) async fn report(
+        &self,
+        bind: usize,
+        level: Level,
+        kind: &'static str,
+        message: String,
+        details: JsonObject,
+    ) {
+        let report = lock(&self.health).update(bind, level, kind, message, details);
+        self.setup.intake.status(&self.setup.id, report).await;
+    }
+
+    /// What has been learned of the SMSC's receipts is a status of its own.
+    pub(super) async fn report_ids(&self, message: String, level: Level) {
+        let report =
+            StatusReport { component: "receipts", level, kind: "message_ids", message, details: JsonObject::new() };
+        self.setup.intake.status(&self.setup.id, report).await;
+    }
+
+    pub(super) fn unreadable(&self, error: &ReadError) {
+        self.setup.log.error(format!("the store could not be read: {error}"));
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+}

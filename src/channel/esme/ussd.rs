@@ -1,0 +1,248 @@
+//! USSD over SMPP in the dialects of operators: sessions of phones, and the parameters that carry them (field guide §6).
+//!
+//! What a later turn needs to know of a session, the dialled code, is kept durably until the session ends or nobody has
+//! said anything for `max_session_length`.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::{Value, json};
+use smpp::ussd::{Phase, ServiceOp, SessionInfo, Ussd};
+use smpp::{Tag, Tlvs};
+
+use super::config::{Dialect, UssdConfig};
+use super::submit::Unsendable;
+use crate::channel::{Arrival, Setup};
+use crate::model::{Inbound, Outbound, SessionEvent, Timestamp};
+
+/// Most sessions of one channel that are kept; the oldest are forgotten.
+const MAX_SESSIONS: usize = 100_000;
+/// Names of notes that are sessions.
+const PREFIX: &str = "session/";
+
+/// See the file's head.
+pub(super) struct Sessions {
+    config: UssdConfig,
+    live: HashMap<String, Session>,
+    /// By when they end.
+    ends: BTreeSet<(Timestamp, String)>,
+}
+
+struct Session {
+    code: String,
+    ends: Timestamp,
+}
+
+impl Sessions {
+    /// With those that an earlier run kept.
+    pub(super) fn new<I>(setup: &Setup<I>, config: UssdConfig) -> Self {
+        let mut sessions = Self { config, live: HashMap::new(), ends: BTreeSet::new() };
+        match setup.store.notes(&setup.id, PREFIX) {
+            Ok(notes) => {
+                for (name, record) in notes {
+                    let read = serde_json::from_slice::<(String, Timestamp)>(&record);
+                    if let (Some(key), Ok((code, ends))) = (name.strip_prefix(PREFIX), read) {
+                        sessions.insert(key.to_owned(), Session { code, ends });
+                    }
+                }
+            }
+            Err(error) => setup.log.error(format!("stored USSD sessions could not be read: {error}")),
+        }
+        sessions
+    }
+
+    /// Completes an MO that is a USSD turn: its session's event, code and parameters. Returns what is to be stored with
+    /// it, and a warning for the log if the turn was odd.
+    pub(super) fn received(
+        &mut self,
+        message: &mut Inbound,
+        tlvs: &Tlvs,
+        now: Timestamp,
+    ) -> (Vec<Arrival>, Option<String>) {
+        let Some(ussd) = Ussd::of(tlvs) else { return (Vec::new(), None) };
+        message.transport_type = Some("ussd".to_owned());
+        let mut notes = self.expire(now);
+        let Some(id) = Identifier::of(self.config.dialect, ussd, tlvs) else {
+            message.session_event = Some(event(ussd.phase()));
+            message.transport_metadata.insert("session_info".to_owned(), json!(ussd.session.id()));
+            return (notes, None);
+        };
+        let (phase, mut warning) = phase(self.config.dialect, ussd);
+        let key = id.key(&message.from);
+        match phase {
+            Phase::New => {
+                if !self.config.code_in_destination {
+                    message.to = message.content.clone().unwrap_or_default();
+                }
+                message.content = None;
+                notes.extend(self.keep(key, message.to.clone(), now));
+            }
+            Phase::Resume => match self.live.get(&key).map(|session| session.code.clone()) {
+                Some(code) => {
+                    message.to.clone_from(&code);
+                    notes.extend(self.keep(key, code, now));
+                }
+                None => warning = Some(format!("a USSD turn belongs to no known session {key}; it is passed on")),
+            },
+            Phase::Close => {
+                message.content = None;
+                if let Some((session, note)) = self.forget(&key) {
+                    message.to = session.code;
+                    notes.push(note);
+                }
+            }
+        }
+        message.session_event = Some(event(phase));
+        message.transport_metadata.insert("session_info".to_owned(), id.info(ussd.op));
+        (notes, warning)
+    }
+
+    /// An MT that is a USSD turn is about to be sent: its session ends or goes on.
+    pub(super) fn sent(&mut self, message: &Outbound) -> Option<Arrival> {
+        if message.transport_type.as_deref() != Some("ussd") || self.config.dialect == Dialect::Default {
+            return None;
+        }
+        let key = Identifier::sent(self.config.dialect, message)?.key(&message.to);
+        if message.session_event == Some(SessionEvent::Close) {
+            return self.forget(&key).map(|(_, note)| note);
+        }
+        let code = self.live.get(&key)?.code.clone();
+        self.keep(key, code, Timestamp::now())
+    }
+
+    fn insert(&mut self, key: String, session: Session) {
+        self.ends.insert((session.ends, key.clone()));
+        if let Some(before) = self.live.insert(key.clone(), session) {
+            let same = self.live.get(&key).is_some_and(|session| session.ends == before.ends);
+            if !same {
+                self.ends.remove(&(before.ends, key));
+            }
+        }
+    }
+
+    fn keep(&mut self, key: String, code: String, now: Timestamp) -> Option<Arrival> {
+        let ends = now.plus(self.config.max_session_length);
+        let record = serde_json::to_vec(&(&code, ends)).ok();
+        let name = format!("{PREFIX}{key}");
+        self.insert(key, Session { code, ends });
+        Some(Arrival::Note { name, record })
+    }
+
+    fn forget(&mut self, key: &str) -> Option<(Session, Arrival)> {
+        let session = self.live.remove(key)?;
+        self.ends.remove(&(session.ends, key.to_owned()));
+        Some((session, Arrival::Note { name: format!("{PREFIX}{key}"), record: None }))
+    }
+
+    /// Forgets the sessions that have ended, and the oldest of too many.
+    fn expire(&mut self, now: Timestamp) -> Vec<Arrival> {
+        let mut notes = Vec::new();
+        while let Some((ends, key)) = self.ends.first()
+            && (*ends <= now || self.live.len() > MAX_SESSIONS)
+        {
+            let key = key.clone();
+            let Some((_, note)) = self.forget(&key) else { break };
+            notes.push(note);
+        }
+        notes
+    }
+}
+
+fn event(phase: Phase) -> SessionEvent {
+    match phase {
+        Phase::New => SessionEvent::New,
+        Phase::Resume => SessionEvent::Resume,
+        Phase::Close => SessionEvent::Close,
+    }
+}
+
+/// Where a turn stands for operators of the MICA and 6D kind (field guide §6.1), and what was odd about it.
+fn phase(dialect: Dialect, ussd: Ussd) -> (Phase, Option<String>) {
+    match ussd.op {
+        _ if dialect == Dialect::SixDee && ussd.session.end => (Phase::Close, None),
+        ServiceOp::PSSR_INDICATION => (Phase::New, None),
+        ServiceOp::USSR_CONFIRM => (Phase::Resume, None),
+        ServiceOp::VENDOR_ABORT => (Phase::Close, None),
+        ServiceOp(other) => {
+            let warning = format!("ussd_service_op {other:#04x} is not one that the operator should send");
+            (Phase::Resume, Some(warning))
+        }
+    }
+}
+
+/// What names a session, beside the phone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Identifier {
+    /// `user_message_reference`.
+    Reference(u16),
+    /// `its_session_info` without its end bit.
+    Info(SessionInfo),
+}
+
+impl Identifier {
+    fn of(dialect: Dialect, ussd: Ussd, tlvs: &Tlvs) -> Option<Self> {
+        let reference = || tlvs.integer(Tag::USER_MESSAGE_REFERENCE).and_then(|value| u16::try_from(value).ok());
+        match dialect {
+            Dialect::Default => None,
+            Dialect::Mica => Some(Self::Reference(reference().unwrap_or_default())),
+            Dialect::SixDee => Some(Self::Info(SessionInfo { end: false, ..ussd.session })),
+        }
+    }
+
+    /// The one that a reply carries in its metadata.
+    fn sent(dialect: Dialect, message: &Outbound) -> Option<Self> {
+        let info = message.transport_metadata.get("session_info")?;
+        let id = info.get("session_identifier");
+        match dialect {
+            Dialect::Default => {
+                let id = u16::from_str_radix(info.as_str()?, 16).ok()?;
+                Some(Self::Info(SessionInfo::from_value(id & 0xfffe)))
+            }
+            Dialect::Mica => Some(Self::Reference(id?.as_u64().and_then(|id| u16::try_from(id).ok())?)),
+            Dialect::SixDee => {
+                let id = u16::from_str_radix(id?.as_str()?, 16).ok()?;
+                Some(Self::Info(SessionInfo::from_value(id & 0xfffe)))
+            }
+        }
+    }
+
+    fn key(&self, phone: &str) -> String {
+        match self {
+            Self::Reference(reference) => format!("{phone}+{reference}"),
+            Self::Info(info) => format!("{phone}+{}", info.id()),
+        }
+    }
+
+    fn info(&self, op: ServiceOp) -> Value {
+        let op = format!("{:02x}", op.0);
+        match self {
+            Self::Reference(reference) => json!({"ussd_service_op": op, "session_identifier": reference}),
+            Self::Info(info) => json!({"ussd_service_op": op, "session_identifier": info.id()}),
+        }
+    }
+}
+
+/// Appends a reply's parameters: which session, and whether it ends (field guide §6.3 to §6.5).
+pub(super) fn put(dialect: Dialect, message: &Outbound, tlvs: &mut Tlvs) -> Result<(), Unsendable> {
+    let end = message.session_event == Some(SessionEvent::Close);
+    let id = Identifier::sent(dialect, message);
+    let op = match dialect {
+        Dialect::Default => ServiceOp::USSR_REQUEST,
+        _ if end => ServiceOp::VENDOR_END,
+        _ => ServiceOp::USSR_REQUEST,
+    };
+    match (dialect, id) {
+        (Dialect::Mica, id) => {
+            let reference = if let Some(Identifier::Reference(reference)) = id { reference } else { 0 };
+            tlvs.push_integer(Tag::USSD_SERVICE_OP, u32::from(op.0));
+            tlvs.push_integer(Tag::USER_MESSAGE_REFERENCE, u32::from(reference));
+        }
+        (Dialect::SixDee, None) => {
+            return Err(Unsendable("Missing session_identifier: answer the message of a session with reply_to".into()));
+        }
+        (_, id) => {
+            let session = if let Some(Identifier::Info(session)) = id { session } else { SessionInfo::default() };
+            Ussd { op, session: SessionInfo { end, ..session } }.put(tlvs);
+        }
+    }
+    Ok(())
+}
