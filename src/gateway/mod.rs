@@ -10,6 +10,7 @@ mod error;
 mod hosts;
 mod intake;
 mod outbound;
+mod receipts;
 pub mod retry;
 
 use std::collections::HashMap;

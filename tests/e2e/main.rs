@@ -3,9 +3,14 @@
 
 mod bad_input;
 mod bad_pdus;
+mod binds;
 mod callbacks;
 mod crash;
 mod junebug;
+mod peer;
 mod pressure;
+mod receipts;
+mod results;
 mod smpp_channel;
 mod support;
+mod ussd;
