@@ -6,6 +6,7 @@ mod bad_pdus;
 mod binds;
 mod callbacks;
 mod crash;
+mod field_guide;
 mod junebug;
 mod peer;
 mod pressure;
