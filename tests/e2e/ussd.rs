@@ -1,4 +1,4 @@
-//! USSD over SMPP in the three dialects of the field guide (§6, and 8.7 #114).
+//! USSD over SMPP in the three dialects of the field guide (§6).
 
 use serde_json::{Value, json};
 use smpp::pdu::DeliverSm;
@@ -64,6 +64,7 @@ fn shown(body: &Value) -> (&Value, &Value, &Value) {
     (&body["channel_data"]["session_event"], &body["to"], &body["content"])
 }
 
+/// Field guide 8.7 #114.
 #[tokio::test]
 async fn the_default_dialect_carries_its_session_info() {
     let mut gateway = gateway("default", json!({})).await;
@@ -78,6 +79,7 @@ async fn the_default_dialect_carries_its_session_info() {
     assert_eq!(gone["channel_data"]["session_event"], "close");
 }
 
+/// Field guide 8.7 #114.
 #[tokio::test]
 async fn mica_names_sessions_by_reference_which_outlive_a_restart_and_end_from_either_side() {
     let smsc = ScriptedSmsc::listen().await;
@@ -109,6 +111,7 @@ async fn mica_names_sessions_by_reference_which_outlive_a_restart_and_end_from_e
     assert_eq!(shown(&gone), (&json!("close"), &json!("*123#"), &Value::Null));
 }
 
+/// Field guide 8.7 #114.
 #[tokio::test]
 async fn sixdee_names_sessions_by_info_and_may_have_the_code_in_the_destination() {
     let mut gateway = gateway("sixdee", json!({"ussd_code_pdu_field": "destination_addr"})).await;
@@ -124,6 +127,7 @@ async fn sixdee_names_sessions_by_info_and_may_have_the_code_in_the_destination(
     assert_eq!(gone["channel_data"]["session_event"], "close");
 }
 
+/// Field guide 8.7 #114.
 #[tokio::test]
 async fn a_session_that_nobody_goes_on_with_is_forgotten() {
     let mut gateway = gateway("mica", json!({"max_session_length": 0.05})).await;

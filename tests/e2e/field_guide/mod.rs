@@ -3,6 +3,7 @@
 //! `docs/conformance.md` is made from these names and those in other tests.
 
 mod bodies;
+mod content;
 mod framing;
 mod header;
 mod pains;
