@@ -26,7 +26,7 @@ async fn pain_1_and_2_ids_that_look_different_in_receipts_are_found_and_the_habi
     let channel = maybug.smpp_channel(smsc.address(), json!({}), properties).await;
     let mut peer = smsc.bound().await;
     for n in 0..6_u32 {
-        let id = 0x38_601F_A0 + n;
+        let id = 0x3860_1FA0 + n;
         let message = submitted(&maybug, &mut peer, &channel, &format!("{id:X}")).await;
         assert_eq!(peer.deliver(receipt(PHONE, &format!("{id:010}"), "DELIVRD")).await, CommandStatus::ESME_ROK);
         assert_eq!(types(&maybug.events(&channel, &message, 2).await), ["submitted", "delivery_succeeded"]);
