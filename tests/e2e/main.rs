@@ -8,6 +8,7 @@ mod callbacks;
 mod crash;
 mod field_guide;
 mod junebug;
+mod lifecycle;
 mod peer;
 mod pressure;
 mod receipts;
