@@ -29,7 +29,7 @@ pub enum Command {
     Sim(Box<SimArgs>),
     /// Bind to an SMSC and send one message; shows the PDUs.
     Send(SendArgs),
-    /// Show what PDUs in hexadecimal digits say.
+    /// Show what PDUs say, in a capture file or in hexadecimal digits.
     Decode(DecodeArgs),
 }
 
@@ -207,12 +207,19 @@ pub enum LongArg {
     after_help = "Examples:\n  maybug decode 00000010000000150000000000000001\n  xxd capture.bin | maybug decode --json"
 )]
 pub struct DecodeArgs {
-    /// Hexadecimal digits of one PDU or several in a row; standard input when absent. Spaces, colons, 0x and the offsets of
-    /// xxd, hexdump and tshark do not matter
+    /// Capture files (pcap, pcapng); or hexadecimal digits of one PDU or several in a row, from standard input when absent.
+    /// Spaces, colons, 0x and the offsets of xxd, hexdump and tshark do not matter
+    #[arg(value_name = "FILE|HEX")]
     pub hex: Vec<String>,
     /// JSON instead of trees, one object a line
     #[arg(long)]
     pub json: bool,
+    /// One line for each PDU of a capture
+    #[arg(long, conflicts_with = "json")]
+    pub oneline: bool,
+    /// Count instead: commands, statuses, response times, unanswered requests of a capture
+    #[arg(long, conflicts_with = "oneline")]
+    pub stats: bool,
     /// Show passwords
     #[arg(long)]
     pub show_password: bool,

@@ -2,6 +2,7 @@
 
 mod advice;
 pub mod args;
+mod capture;
 mod decode;
 mod pdu_content;
 mod post;
