@@ -79,15 +79,18 @@ const CAPTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/pcap/kannel
 
 #[test]
 fn a_capture_is_shown_as_trees_lines_json_or_counted() {
-    let lines = stdout(&maybug(&["decode", "--oneline", CAPTURE]));
+    let output = maybug(&["decode", "--oneline", CAPTURE]);
+    let lines = stdout(&output);
     assert!(lines.starts_with("# conversation 1: ESME 127.0.0.1:49172, SMSC 127.0.0.1:22401, 56 PDUs\n"), "{lines}");
     assert_eq!(lines.lines().count(), 57);
     assert!(lines.contains("<- submit_sm_resp") && lines.contains("ESME_RTHROTTLED"), "{lines}");
-    let json = stdout(&maybug(&["decode", "--json", CAPTURE]));
+    let output = maybug(&["decode", "--json", CAPTURE]);
+    let json = stdout(&output);
     let objects: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(objects.len(), 56);
     assert_eq!((&objects[0]["command"], &objects[0]["sender"]), (&"bind_transceiver".into(), &"esme".into()));
-    let tree = stdout(&maybug(&["decode", CAPTURE]));
+    let output = maybug(&["decode", CAPTURE]);
+    let tree = stdout(&output);
     assert!(tree.contains("ESME -> SMSC\nbind_transceiver"), "{}", &tree[..300]);
     assert!(!tree.contains("bar"), "the password is masked");
     let counted = maybug(&["decode", "--stats", "--json", CAPTURE]);
