@@ -94,7 +94,7 @@ fn a_capture_is_shown_as_trees_lines_json_or_counted() {
     assert!(tree.contains("ESME -> SMSC\nbind_transceiver"), "{}", &tree[..300]);
     assert!(!tree.contains("bar"), "the password is masked");
     let counted = maybug(&["decode", "--stats", "--json", CAPTURE]);
-    let statistics: Value = serde_json::from_str(&stdout(&counted)).unwrap();
+    let statistics: Value = serde_json::from_str(stdout(&counted)).unwrap();
     assert_eq!(statistics["statuses"]["submit_sm_resp ESME_RTHROTTLED"], 1);
     assert_eq!(statistics["response_times"]["submit_sm"]["count"], 14);
 }
