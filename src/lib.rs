@@ -46,6 +46,7 @@ mod embedded;
 pub mod endpoint;
 pub mod gateway;
 pub mod model;
+pub mod replay;
 pub mod server;
 pub mod smsc;
 pub mod store;

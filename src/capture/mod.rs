@@ -4,5 +4,9 @@
 //! knows the other.
 
 mod conversation;
+mod receipts;
+mod write;
 
 pub use conversation::{CapturedPdu, Conversation, Sender};
+pub use receipts::{id_given, receipt_of};
+pub use write::write;
