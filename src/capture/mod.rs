@@ -3,10 +3,12 @@
 //! What reads a file produces [`Conversation`]s; what shows, counts, anonymises or replays one takes them. Neither
 //! knows the other.
 
+mod anonymise;
 mod conversation;
 mod receipts;
 mod write;
 
+pub use anonymise::{Anonymised, anonymise};
 pub use conversation::{CapturedPdu, Conversation, Sender};
 pub use receipts::{id_given, receipt_of};
 pub use write::write;

@@ -4,11 +4,12 @@
 //! commands, [`Player::wake`] tells when to come again. The same plan and the same peer make the same conversation.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use smpp::pdu::{BindResp, DataSmResp, SubmitMultiResp, SubmitSmResp};
+use smpp::receipt::canonical_id;
 use smpp::session::{CloseReason, Event, Role, Session, answer_to};
 use smpp::{BindMode, CommandId, CommandStatus, Pdu, SequenceNumber, Tlvs};
 
@@ -16,6 +17,7 @@ use super::compare::{Difference, What, compare};
 use super::ids::Ids;
 use super::key::Key;
 use super::plan::{Answer, Plan};
+use crate::capture::id_given;
 
 /// How fast.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,6 +79,8 @@ pub struct Player {
     next: usize,
     /// Own requests that wait for the live id of a message, by its recorded id.
     waiting: HashMap<String, Vec<usize>>,
+    /// Messages that will never have one, by their recorded ids.
+    refused: HashSet<String>,
     /// Own requests whose message has one now.
     released: VecDeque<usize>,
     /// Own requests that are not answered yet.
@@ -88,6 +92,8 @@ pub struct Player {
     order: u64,
     differences: VecDeque<Difference>,
     summary: Summary,
+    /// The window had no room when it was last looked at.
+    full: bool,
     unbinding: bool,
     closed: Option<CloseReason>,
 }
@@ -122,6 +128,7 @@ impl Player {
             active: now,
             next: 0,
             waiting: HashMap::new(),
+            refused: HashSet::new(),
             released: VecDeque::new(),
             open: 0,
             by_key,
@@ -130,6 +137,7 @@ impl Player {
             order: 0,
             differences: VecDeque::new(),
             summary,
+            full: false,
             unbinding: false,
             closed: None,
             plan,
@@ -189,7 +197,11 @@ impl Player {
             self.answers.pop();
             self.answer(now, session, SequenceNumber(sequence), due);
         }
-        while session.window_space() > 0 {
+        loop {
+            self.full = session.window_space() == 0;
+            if self.full {
+                break;
+            }
             let Some(index) = self.next_request(now, started) else { break };
             self.send(now, session, index);
         }
@@ -205,7 +217,9 @@ impl Player {
     pub fn wake(&self) -> Option<Instant> {
         let started = self.started.filter(|_| self.closed.is_none() && !self.unbinding)?;
         let answer = self.answers.peek().map(|Reverse((at, ..))| *at);
-        let request = self.plan.own.get(self.next).map(|own| started + self.scaled(own.at));
+        // With a full window only an answer helps, and that is an event.
+        let next = self.plan.own.get(self.next).filter(|_| !self.full);
+        let request = next.map(|own| started + self.scaled(own.at));
         let patience = self.still().then(|| self.patience_ends(started));
         answer.into_iter().chain(request).chain(patience).min()
     }
@@ -306,7 +320,7 @@ impl Player {
             return;
         }
         if answer.status.is_ok()
-            && let Some(id) = crate::capture::id_given(&answer.pdu)
+            && let Some(id) = id_given(&answer.pdu)
         {
             self.learn(&id, &id);
         }
@@ -344,6 +358,7 @@ impl Player {
             }
             self.next += 1;
             match &own.about {
+                Some(id) if self.refused.contains(id) => self.not_sent(index, NOT_TAKEN.to_owned()),
                 Some(id) if self.ids().live_for(id).is_none() => {
                     let id = id.clone();
                     self.waiting.entry(id).or_default().push(index);
@@ -373,8 +388,8 @@ impl Player {
         self.summary.answered += 1;
         let own = &self.plan.own[index];
         let (number, command, recorded) = (own.number, own.pdu.command_id(), own.answer.clone());
-        if let Some(recorded_id) = recorded.as_ref().and_then(|answer| crate::capture::id_given(&answer.pdu)) {
-            match crate::capture::id_given(&live.pdu).filter(|_| live.status.is_ok()) {
+        if let Some(recorded_id) = recorded.as_ref().and_then(|answer| id_given(&answer.pdu)) {
+            match id_given(&live.pdu).filter(|_| live.status.is_ok()) {
                 Some(id) => self.learn(&recorded_id, &id),
                 None => self.forget(&recorded_id),
             }
@@ -393,7 +408,7 @@ impl Player {
         self.open = self.open.saturating_sub(1);
         let own = &self.plan.own[index];
         let (number, command, recorded) = (own.number, own.pdu.command_id(), own.answer.clone());
-        if let Some(id) = recorded.as_ref().and_then(|answer| crate::capture::id_given(&answer.pdu)) {
+        if let Some(id) = recorded.as_ref().and_then(|answer| id_given(&answer.pdu)) {
             self.forget(&id);
         }
         // Where the recording has no answer either, silence is the same.
@@ -413,7 +428,7 @@ impl Player {
     fn learn(&mut self, recorded: &str, live: &str) {
         self.ids().learn(recorded, live);
         if !self.waiting.is_empty()
-            && let Some(waiting) = self.waiting.remove(&smpp::receipt::canonical_id(recorded))
+            && let Some(waiting) = self.waiting.remove(&canonical_id(recorded))
         {
             self.released.extend(waiting);
         }
@@ -421,9 +436,11 @@ impl Player {
 
     /// The message will never have an id, so what is about it cannot leave.
     fn forget(&mut self, recorded: &str) {
-        for index in self.waiting.remove(&smpp::receipt::canonical_id(recorded)).unwrap_or_default() {
-            self.not_sent(index, "the message that it is about was not taken".to_owned());
+        let recorded = canonical_id(recorded);
+        for index in self.waiting.remove(&recorded).unwrap_or_default() {
+            self.not_sent(index, NOT_TAKEN.to_owned());
         }
+        self.refused.insert(recorded);
     }
 
     fn differs(
@@ -449,7 +466,9 @@ impl Player {
     fn finished(&self, now: Instant) -> bool {
         let Some(started) = self.started else { return false };
         let came = self.summary.recognised + self.summary.in_turn == self.plan.theirs.len();
-        self.still() && ((came && self.waiting.is_empty()) || now >= self.patience_ends(started))
+        // An ESME may have more to say than the recording; it is the ESME that ends, unless it falls silent.
+        let done = came && self.waiting.is_empty() && self.plan.role == Role::Esme;
+        self.still() && (done || now >= self.patience_ends(started))
     }
 
     /// Nobody waits longer than this for what the recording has; a peer in the recording may have taken its time.
@@ -484,6 +503,7 @@ impl Player {
     }
 }
 
+const NOT_TAKEN: &str = "the message that it is about was not taken";
 /// A century.
 const MOST: Duration = Duration::from_secs(3_155_760_000);
 
