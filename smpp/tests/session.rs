@@ -94,8 +94,9 @@ fn a_refused_bind_ends_with_its_reason() {
     assert_eq!(pair.smsc.state(), State::Open, "the ESME may try again on the same connection");
 }
 
+/// Field guide 8.5 #65.
 #[test]
-fn case_65_a_bind_that_nobody_answers_times_out_on_both_ends() {
+fn a_bind_that_nobody_answers_times_out_on_both_ends() {
     let mut pair = pair(SessionConfig::default());
     let begun = pair.now;
     pair.esme.bind(begun, BindMode::Transceiver, Bind::default()).unwrap();
@@ -116,8 +117,9 @@ fn a_bind_answered_by_another_binds_response_ends() {
     assert!(matches!(session.poll_event(), Some(Event::Closed { why: CloseReason::BindMismatch, .. })));
 }
 
+/// Field guide 8.5 #69.
 #[test]
-fn case_69_a_delivery_before_the_bind_is_refused() {
+fn a_delivery_before_the_bind_is_refused() {
     let now = Instant::now();
     let mut session: Session<u32> = Session::new(SessionConfig::default(), now);
     session.handle_pdu(now, raw(&DeliverSm::default().into(), CommandStatus::ESME_ROK, 9));
@@ -126,8 +128,9 @@ fn case_69_a_delivery_before_the_bind_is_refused() {
     assert!(matches!(session.poll_event(), Some(Event::Refused { why: Refusal::WrongState, .. })));
 }
 
+/// Field guide 8.2 #25.
 #[test]
-fn case_25_answers_in_any_order_find_their_request() {
+fn answers_in_any_order_find_their_request() {
     let (mut session, now) = bound(window(3));
     for token in 0..3 {
         session.request(now, &submit(), token).unwrap();
@@ -142,8 +145,9 @@ fn case_25_answers_in_any_order_find_their_request() {
     assert_eq!(session.ready(now), Ready::Now(3));
 }
 
+/// Field guide 8.2 #20, #22, #26.
 #[test]
-fn cases_20_22_26_answers_to_nothing_are_strays() {
+fn answers_to_nothing_are_strays() {
     let (mut session, now) = bound(SessionConfig::default());
     session.request(now, &submit(), 1).unwrap();
     for (sequence, stray) in [(77, true), (2, false), (2, true)] {
@@ -153,8 +157,9 @@ fn cases_20_22_26_answers_to_nothing_are_strays() {
     assert_eq!(session.state(), State::Bound(BindMode::Transceiver));
 }
 
+/// Field guide 8.2 #21.
 #[test]
-fn case_21_an_answer_of_another_kind_leaves_the_fate_unknown() {
+fn an_answer_of_another_kind_leaves_the_fate_unknown() {
     let (mut session, now) = bound(SessionConfig::default());
     session.request(now, &submit(), 5).unwrap();
     session.handle_pdu(now, raw(&EnquireLinkResp::default().into(), CommandStatus::ESME_ROK, 2));
@@ -162,8 +167,9 @@ fn case_21_an_answer_of_another_kind_leaves_the_fate_unknown() {
     assert!(matches!(session.poll_event(), Some(Event::Stray { .. })));
 }
 
+/// Field guide 8.2 #27 to #30.
 #[test]
-fn cases_27_to_30_generic_nack_completes_what_it_names() {
+fn generic_nack_completes_what_it_names() {
     let (mut session, now) = bound(SessionConfig::default());
     session.request(now, &submit(), 5).unwrap();
     session.handle_pdu(now, raw(&GenericNack::default().into(), CommandStatus::ESME_RINVCMDID, 0));
@@ -174,8 +180,9 @@ fn cases_27_to_30_generic_nack_completes_what_it_names() {
     assert_eq!(session.ready(now), Ready::At(now + Duration::from_millis(100)), "it throttles like any answer");
 }
 
+/// Field guide 8.3 #31 to #35.
 #[test]
-fn cases_31_to_35_answers_without_bodies_are_judged_by_their_status() {
+fn answers_without_bodies_are_judged_by_their_status() {
     for status in [CommandStatus::ESME_ROK, CommandStatus::ESME_RSUBMITFAIL] {
         let (mut session, now) = bound(SessionConfig::default());
         session.request(now, &submit(), 5).unwrap();
@@ -211,8 +218,9 @@ fn the_link_is_asked_after_silence_and_given_up_when_it_stays_silent() {
     assert!(matches!(session.poll_event(), Some(Event::Closed { why: CloseReason::Silent, .. })));
 }
 
+/// Field guide 8.5 #70.
 #[test]
-fn case_70_a_peer_that_sends_but_never_answers_enquire_link_stays_up() {
+fn a_peer_that_sends_but_never_answers_enquire_link_stays_up() {
     let config = SessionConfig { response_timeout: Duration::from_secs(10), ..SessionConfig::default() };
     let (mut session, now) = bound(config);
     for second in 1..200 {
@@ -225,8 +233,9 @@ fn case_70_a_peer_that_sends_but_never_answers_enquire_link_stays_up() {
     assert_eq!(session.state(), State::Bound(BindMode::Transceiver));
 }
 
+/// Field guide 8.5 #68.
 #[test]
-fn case_68_enquire_link_is_answered_in_every_state() {
+fn enquire_link_is_answered_in_every_state() {
     let now = Instant::now();
     let mut session: Session<u32> = Session::new(SessionConfig::default(), now);
     for sequence in [0, 0xffff_ffff] {
@@ -284,8 +293,9 @@ fn unbinding_waits_for_answers_and_sends_nothing_new() {
     );
 }
 
+/// Field guide 8.5 #72.
 #[test]
-fn case_72_a_peer_that_unbinds_with_our_window_full_gets_its_answer_and_time_is_left_for_ours() {
+fn a_peer_that_unbinds_with_our_window_full_gets_its_answer_and_time_is_left_for_ours() {
     let (mut session, now) = bound(SessionConfig::default());
     session.request(now, &submit(), 1).unwrap();
     session.request(now, &submit(), 2).unwrap();
@@ -299,8 +309,9 @@ fn case_72_a_peer_that_unbinds_with_our_window_full_gets_its_answer_and_time_is_
     assert_eq!(session.poll_event(), Some(Event::Closed { why: CloseReason::PeerUnbound, outstanding: vec![2] }));
 }
 
+/// Field guide 8.5 #73, #74.
 #[test]
-fn cases_73_74_an_unbind_ends_by_time_or_by_the_streams_end() {
+fn an_unbind_ends_by_time_or_by_the_streams_end() {
     let (mut session, now) = bound(SessionConfig::default());
     session.unbind(now);
     session.handle_timeout(now + Duration::from_secs(5));
@@ -311,8 +322,9 @@ fn cases_73_74_an_unbind_ends_by_time_or_by_the_streams_end() {
     assert!(matches!(session.poll_event(), Some(Event::Closed { why: CloseReason::Unbound, .. })));
 }
 
+/// Field guide 8.5 #76.
 #[test]
-fn case_76_a_lost_connection_hands_back_what_was_outstanding_in_order() {
+fn a_lost_connection_hands_back_what_was_outstanding_in_order() {
     let mut pair = pair(SessionConfig::default());
     bind(&mut pair, BindMode::Transceiver);
     let now = pair.now;
@@ -327,8 +339,9 @@ fn case_76_a_lost_connection_hands_back_what_was_outstanding_in_order() {
     assert_eq!(handed_back, [0, 1, 2, 3, 4]);
 }
 
+/// Field guide 8.2 #19.
 #[test]
-fn case_19_numbers_wrap_to_one_and_pass_over_those_in_use() {
+fn numbers_wrap_to_one_and_pass_over_those_in_use() {
     let now = Instant::now();
     let last = SequenceNumber(0x7fff_fffe);
     let mut session: Session<u32> = Session::new(window(10), now).with_next_sequence(last);
@@ -371,8 +384,9 @@ fn lost_framing_is_told_to_the_peer_and_ends() {
     assert_eq!((nack.id, nack.status, nack.sequence.0), (CommandId::GENERIC_NACK, CommandStatus::ESME_RINVCMDLEN, 0));
 }
 
+/// Field guide 8.5 #79.
 #[test]
-fn case_79_the_pace_holds_although_answers_come_at_once() {
+fn the_pace_holds_although_answers_come_at_once() {
     let pace = PaceConfig { rate: Some(2.0), ..PaceConfig::default() };
     let (mut session, start) = bound(SessionConfig { pace, ..SessionConfig::default() });
     let mut now = start;

@@ -88,6 +88,7 @@ fn gateway(error: &GatewayError) -> Response {
     let bad = |description, kind| one(StatusCode::BAD_REQUEST, description, kind, &message);
     match error {
         GatewayError::ChannelNotFound => one(StatusCode::NOT_FOUND, "channel not found", "ChannelNotFound", ""),
+        GatewayError::ReceiptNotFound => one(StatusCode::NOT_FOUND, "receipt not found", "ReceiptNotFound", ""),
         GatewayError::InvalidChannelType(_) => bad("invalid channel type", "InvalidChannelType"),
         GatewayError::Config(error) => {
             let mut item = json!({"type": "ConfigError", "message": message});

@@ -4,9 +4,10 @@
 //! the others nothing.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,14 @@ use super::{Gateway, GatewayError, GatewayIntake};
 use crate::channel::{ChannelType, Intake, Setup, StatusReport};
 use crate::model::{ChannelId, ChannelProperties, JsonObject, Level};
 use crate::store::Change;
+
+/// A channel's place: its task while it runs. Whoever creates, changes or deletes the channel holds it meanwhile; other
+/// channels are not concerned.
+type Place = Arc<tokio::sync::Mutex<Option<Running>>>;
+
+/// Every channel's place.
+#[derive(Default)]
+pub(super) struct Places(Mutex<HashMap<ChannelId, Place>>);
 
 /// A channel's task and how to end it.
 pub(super) struct Running {
@@ -27,19 +36,39 @@ const MAX_CHANNELS: usize = 10_000;
 /// Longest pause before a channel that panicked is started again.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
+/// Properties that a running channel is made of.
+const RUNS_ON: [&str; 4] = ["type", "config", "rate_limit_count", "rate_limit_window"];
+
+impl Places {
+    fn all(&self) -> MutexGuard<'_, HashMap<ChannelId, Place>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A channel's place, nobody else's while it is held.
+    async fn hold(&self, id: &ChannelId) -> OwnedMutexGuard<Option<Running>> {
+        let place = self.all().entry(id.clone()).or_default().clone();
+        place.lock_owned().await
+    }
+
+    /// Forgets a place that is empty, unless somebody waits for it.
+    fn forget(&self, id: &ChannelId) {
+        let mut places = self.all();
+        if places.get(id).is_some_and(|place| Arc::strong_count(place) <= 2) {
+            places.remove(id);
+        }
+    }
+}
+
 impl Gateway {
     /// Defines a channel and starts it.
     ///
     /// # Errors
     /// [`GatewayError`]; nothing is left behind then.
     pub async fn create_channel(&self, properties: JsonObject) -> Result<Arc<ChannelProperties>, GatewayError> {
-        let channel = ChannelProperties { id: ChannelId::mint(), properties };
-        check(&channel)?;
-        let mut running = self.0.running.lock().await;
         if self.0.directory.load().len() >= MAX_CHANNELS {
             return Err(GatewayError::Usage(format!("there are {MAX_CHANNELS} channels already, which is the most")));
         }
-        self.define(channel, &mut running).await
+        self.put_channel(&ChannelId::mint(), properties).await
     }
 
     /// Defines a channel under an id of the caller's, or replaces the one that has it, and starts it.
@@ -53,8 +82,12 @@ impl Gateway {
     ) -> Result<Arc<ChannelProperties>, GatewayError> {
         let channel = ChannelProperties { id: id.clone(), properties };
         check(&channel)?;
-        let mut running = self.0.running.lock().await;
-        self.define(channel, &mut running).await
+        let gateway = self.clone();
+        finish(async move {
+            let mut place = gateway.0.places.hold(&channel.id).await;
+            gateway.define(channel, &mut place).await
+        })
+        .await
     }
 
     /// Replaces the given top-level properties of a channel. A secret that comes back masked has not changed.
@@ -66,20 +99,24 @@ impl Gateway {
         id: &ChannelId,
         changes: JsonObject,
     ) -> Result<Arc<ChannelProperties>, GatewayError> {
-        let mut running = self.0.running.lock().await;
-        let before = self.channel(id)?;
-        let mut channel = (*before).clone();
-        channel.properties.extend(changes);
-        unmask(&mut channel, &before);
-        if channel == *before {
-            return Ok(before);
-        }
-        check(&channel)?;
-        let restarts = ["type", "config"].iter().any(|key| before.properties.get(*key) != channel.properties.get(*key));
-        if restarts {
-            return self.define(channel, &mut running).await;
-        }
-        self.save(channel).await
+        let (gateway, id) = (self.clone(), id.clone());
+        finish(async move {
+            let mut place = gateway.0.places.hold(&id).await;
+            let before = gateway.channel(&id)?;
+            let mut channel = (*before).clone();
+            channel.properties.extend(changes);
+            unmask(&mut channel, &before);
+            if channel == *before {
+                return Ok(before);
+            }
+            check(&channel)?;
+            let differs = |key: &&str| before.properties.get(*key) != channel.properties.get(*key);
+            if RUNS_ON.iter().any(differs) {
+                return gateway.define(channel, &mut place).await;
+            }
+            gateway.save(channel).await
+        })
+        .await
     }
 
     /// Stops a channel and forgets it; its messages can be looked up until they expire.
@@ -87,16 +124,21 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`].
     pub async fn delete_channel(&self, id: &ChannelId) -> Result<(), GatewayError> {
-        let mut running = self.0.running.lock().await;
-        self.channel(id)?;
-        self.stop_channel(id, &mut running).await;
-        self.0.store.commit(vec![Change::DeleteChannel(id.clone())]).await?;
-        self.update_directory(|directory| {
-            directory.remove(id);
-        });
-        self.0.logs.delete(id);
-        self.0.rates.forget(id);
-        Ok(())
+        let (gateway, id) = (self.clone(), id.clone());
+        finish(async move {
+            let mut place = gateway.0.places.hold(&id).await;
+            gateway.channel(&id)?;
+            gateway.vacate(&id, &mut place).await;
+            gateway.0.store.commit(vec![Change::DeleteChannel(id.clone())]).await?;
+            gateway.update_directory(|directory| {
+                directory.remove(&id);
+            });
+            gateway.0.logs.delete(&id);
+            gateway.0.rates.forget(&id);
+            gateway.0.places.forget(&id);
+            Ok(())
+        })
+        .await
     }
 
     /// Stops a channel and starts it.
@@ -104,38 +146,42 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`].
     pub async fn restart_channel(&self, id: &ChannelId) -> Result<(), GatewayError> {
-        let mut running = self.0.running.lock().await;
-        let channel = self.channel(id)?;
-        self.stop_channel(id, &mut running).await;
-        running.insert(id.clone(), self.run(&channel)?);
-        Ok(())
+        let (gateway, id) = (self.clone(), id.clone());
+        finish(async move {
+            let mut place = gateway.0.places.hold(&id).await;
+            let channel = gateway.channel(&id)?;
+            gateway.vacate(&id, &mut place).await;
+            *place = Some(gateway.run(&channel)?);
+            Ok(())
+        })
+        .await
     }
 
     /// Starts a stored channel.
     pub(super) async fn start_channel(&self, channel: &ChannelProperties) -> Result<(), GatewayError> {
         check(channel)?;
-        let started = self.run(channel)?;
-        self.0.running.lock().await.insert(channel.id.clone(), started);
+        *self.0.places.hold(&channel.id).await = Some(self.run(channel)?);
         Ok(())
     }
 
     /// Stops all channels at once, each within the drain time.
     pub(super) async fn stop_all(&self) {
-        let mut running = self.0.running.lock().await;
-        running.values().for_each(|channel| channel.stop.cancel());
-        for (id, channel) in running.drain() {
-            self.join(&id, channel).await;
-        }
+        let ids: Vec<ChannelId> = self.0.places.all().keys().cloned().collect();
+        let stops = ids.iter().map(|id| async move {
+            let mut place = self.0.places.hold(id).await;
+            self.vacate(id, &mut place).await;
+        });
+        futures_util::future::join_all(stops).await;
     }
 
     async fn define(
         &self,
         channel: ChannelProperties,
-        running: &mut HashMap<ChannelId, Running>,
+        place: &mut Option<Running>,
     ) -> Result<Arc<ChannelProperties>, GatewayError> {
         let saved = self.save(channel).await?;
-        self.stop_channel(&saved.id, running).await;
-        running.insert(saved.id.clone(), self.run(&saved)?);
+        self.vacate(&saved.id, place).await;
+        *place = Some(self.run(&saved)?);
         Ok(saved)
     }
 
@@ -156,14 +202,10 @@ impl Gateway {
         });
     }
 
-    async fn stop_channel(&self, id: &ChannelId, running: &mut HashMap<ChannelId, Running>) {
-        if let Some(channel) = running.remove(id) {
-            channel.stop.cancel();
-            self.join(id, channel).await;
-        }
-    }
-
-    async fn join(&self, id: &ChannelId, mut channel: Running) {
+    /// Ends what runs in a channel's place, within the drain time.
+    async fn vacate(&self, id: &ChannelId, place: &mut Option<Running>) {
+        let Some(mut channel) = place.take() else { return };
+        channel.stop.cancel();
         if tokio::time::timeout(self.0.config.channel_drain, &mut channel.task).await.is_err() {
             channel.task.abort();
             self.0.logs.channel(id).warn("the channel did not end in time and was cut off");
@@ -189,6 +231,18 @@ impl Gateway {
         };
         let task = tokio::spawn(supervise(channel_type, setup, stop.clone()));
         Ok(Running { stop, task })
+    }
+}
+
+/// Finishes what has begun, although whoever asked for it may have gone: a channel is never left half changed.
+async fn finish<T: Send + 'static>(
+    work: impl Future<Output = Result<T, GatewayError>> + Send + 'static,
+) -> Result<T, GatewayError> {
+    match tokio::spawn(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is ending, and with it everybody who could read the answer.
+        Err(_) => std::future::pending().await,
     }
 }
 

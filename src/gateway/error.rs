@@ -25,6 +25,9 @@ pub enum GatewayError {
     /// The MO that is to be replied to is not known, or has expired.
     #[error("Inbound message with id {0} not found")]
     MessageNotFound(String),
+    /// No receipt that is kept aside has this id.
+    #[error("receipt not found")]
+    ReceiptNotFound,
     /// The content is longer than the channel allows.
     #[error("Message content '{content}' is of length {length}, which is greater than the character limit of {limit}")]
     MessageTooLong {

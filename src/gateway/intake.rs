@@ -156,11 +156,11 @@ impl GatewayIntake {
     }
 }
 
-fn event(message: &Outbound, kind: EventKind, details: JsonObject, at: Timestamp) -> Event {
+pub(super) fn event(message: &Outbound, kind: EventKind, details: JsonObject, at: Timestamp) -> Event {
     Event { id: MessageId::mint(), message: message.id, channel: message.channel.clone(), at, kind, details }
 }
 
-fn event_callback(message: &Outbound, event: &Event, now: Timestamp) -> Option<Callback> {
+pub(super) fn event_callback(message: &Outbound, event: &Event, now: Timestamp) -> Option<Callback> {
     Some(Callback {
         id: event.id,
         kind: CallbackKind::Event,

@@ -10,6 +10,7 @@ mod error;
 mod hosts;
 mod intake;
 mod outbound;
+mod receipts;
 pub mod retry;
 
 use std::collections::HashMap;
@@ -64,8 +65,8 @@ struct Inner {
     rates: Arc<Rates>,
     /// Every channel's properties, for the message path: read without a lock.
     directory: ArcSwap<HashMap<ChannelId, Arc<ChannelProperties>>>,
-    /// Running channels; held while one is created, changed or deleted.
-    running: tokio::sync::Mutex<HashMap<ChannelId, channels::Running>>,
+    /// Where channels run.
+    places: channels::Places,
     /// The latest status of each component, so that repetitions are not told again.
     told: Mutex<Told>,
     stop: CancellationToken,
@@ -94,7 +95,7 @@ impl Gateway {
             logs,
             rates: Arc::new(rates),
             directory: ArcSwap::from_pointee(directory),
-            running: tokio::sync::Mutex::default(),
+            places: channels::Places::default(),
             told: Mutex::default(),
             stop: CancellationToken::new(),
             dispatcher: Mutex::default(),

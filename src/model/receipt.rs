@@ -30,6 +30,17 @@ pub struct UnmatchedReceipt {
     pub candidates: Vec<Candidate>,
 }
 
+impl UnmatchedReceipt {
+    /// Begins the names of the notes that such receipts are kept in; the id follows.
+    pub const NOTES: &str = "receipt/";
+
+    /// The name of its note.
+    #[must_use]
+    pub fn note(&self) -> String {
+        format!("{}{}", Self::NOTES, self.id)
+    }
+}
+
 /// A message that a receipt may belong to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {

@@ -16,7 +16,7 @@ use smpp::pdu::{Bind, BindResp};
 use smpp::session::{Event, Ready, Role, Session, SessionConfig, answer_to};
 use smpp::text::content::Content;
 use smpp::{BindMode, CommandStatus, Pdu, SequenceNumber, StatusClass, Tag};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::config::SimulatorConfig;
@@ -28,12 +28,17 @@ use super::shared::Shared;
 
 type Tap = Box<dyn FnMut(Direction, &[u8]) + Send>;
 
+/// What a connection speaks over: a socket, or two ends in one process.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
 /// See the file's head.
 pub(super) struct Connection {
     pub(super) shared: Arc<Shared>,
     pub(super) number: u64,
     pub(super) config: Arc<SimulatorConfig>,
-    pub(super) driver: Driver<Paced<TcpStream>, Attempt, Tap>,
+    pub(super) driver: Driver<Paced<Box<dyn Wire>>, Attempt, Tap>,
     pub(super) faults: Faults,
     /// The account, once bound.
     pub(super) mailbox: Option<Arc<Mailbox>>,
@@ -66,7 +71,7 @@ struct Delayed {
 const MOST_TRIES: u32 = 20;
 
 impl Connection {
-    pub(super) fn new(shared: Arc<Shared>, number: u64, stream: TcpStream) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, number: u64, stream: Box<dyn Wire>) -> Self {
         let config = shared.config.load_full();
         let now = tokio::time::Instant::now().into_std();
         let session = Session::new(session_config(&config), now);

@@ -10,14 +10,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use fastrand::Rng;
 use smpp::pdu::DeliverSm;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::accounts::Accounts;
 use super::config::{SimulatorConfig, SimulatorConfigError};
-use super::connection::Connection;
+use super::connection::{Connection, Wire};
 use super::event::SimEvent;
 use super::ids::Ids;
 use super::mailbox::Delivery;
@@ -88,6 +88,11 @@ impl Simulator {
         let tasks = TaskTracker::new();
         tasks.spawn(accept(shared.clone(), listener, tasks.clone()));
         Ok(Self { address, shared, tasks, references: AtomicU16::new(0), _stop_on_drop: stop.drop_guard() })
+    }
+
+    /// Serves an ESME on a stream that somebody else has made, of this process for instance.
+    pub fn attach(&self, stream: impl Wire + 'static) {
+        serve(&self.shared, Box::new(stream), &self.tasks);
     }
 
     /// Where it listens.
@@ -166,7 +171,10 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, tasks: TaskTracker) 
         match accepted {
             // One task is this one.
             Ok(_) if tasks.len() > shared.config.load().max_connections => {}
-            Ok((stream, _)) => serve(&shared, stream, &tasks),
+            Ok((stream, _)) => match stream.set_nodelay(true) {
+                Ok(()) => serve(&shared, Box::new(stream), &tasks),
+                Err(error) => tracing::debug!(%error, "the connection is gone already"),
+            },
             Err(error) => {
                 // Out of descriptors, mostly: whoever has them needs a moment.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -176,11 +184,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, tasks: TaskTracker) 
     }
 }
 
-fn serve(shared: &Arc<Shared>, stream: TcpStream, tasks: &TaskTracker) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "the connection is gone already");
-        return;
-    }
+fn serve(shared: &Arc<Shared>, stream: Box<dyn Wire>, tasks: &TaskTracker) {
     let number = shared.counters.connections.fetch_add(1, Ordering::Relaxed) + 1;
     tasks.spawn(Connection::new(shared.clone(), number, stream).serve());
 }

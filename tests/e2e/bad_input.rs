@@ -381,7 +381,7 @@ fn channels() -> Vec<(String, u16, &'static str, Value)> {
             smpp(r#", "bind_type": "both""#),
             400,
             bad,
-            config("bind_type", "Field 'bind_type' must be one of: trx, tx, rx"),
+            config("bind_type", "Field 'bind_type' must be one of: trx, tx, rx, tx+rx"),
         ),
         (
             smpp(r#", "registered_delivery": "yes""#),

@@ -60,6 +60,7 @@ async fn post(client: &Client, url: &str, body: Value) -> Option<Value> {
     (answer.status == 201).then(|| serde_json::from_slice(&answer.body).unwrap())
 }
 
+/// Field guide 8.5 #78: killed with a full window, twenty times.
 #[tokio::test]
 async fn nothing_that_was_accepted_is_lost_and_at_most_a_window_is_repeated_per_kill() {
     let directory = tempfile::tempdir().unwrap();

@@ -3,9 +3,16 @@
 
 mod bad_input;
 mod bad_pdus;
+mod binds;
 mod callbacks;
 mod crash;
+mod field_guide;
 mod junebug;
+mod lifecycle;
+mod peer;
 mod pressure;
+mod receipts;
+mod results;
 mod smpp_channel;
 mod support;
+mod ussd;

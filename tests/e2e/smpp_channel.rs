@@ -195,10 +195,15 @@ async fn a_higher_priority_overtakes_what_waits() {
 }
 
 #[tokio::test]
-async fn mt_tps_holds_the_pace() {
+async fn mt_tps_and_the_rate_limit_hold_the_pace() {
+    holds_the_pace(json!({"mt_tps": 10}), json!({})).await;
+    holds_the_pace(json!({}), json!({"rate_limit_count": 50, "rate_limit_window": 5})).await;
+}
+
+async fn holds_the_pace(config: serde_json::Value, properties: serde_json::Value) {
     let mut smsc = Smsc::start(SimulatorConfig::default()).await;
     let maybug = Maybug::start().await;
-    let id = maybug.smpp_channel(smsc.simulator.address(), json!({"mt_tps": 10}), json!({})).await;
+    let id = maybug.smpp_channel(smsc.simulator.address(), config, properties).await;
     for _ in 0..6 {
         maybug.send(&id, json!({"to": "+27820001001", "content": "x"})).await;
     }

@@ -3,6 +3,7 @@
 mod channels;
 mod logs;
 mod messages;
+mod receipts;
 mod schema;
 pub(super) mod wire;
 
@@ -22,6 +23,9 @@ pub(super) fn routes() -> Vec<Route<Api>> {
         Route { method: Method::POST, pattern: "/channels/{channel}/restart", handler: channels::restart },
         Route { method: Method::POST, pattern: "/channels/{channel}/messages", handler: messages::create },
         Route { method: Method::GET, pattern: "/channels/{channel}/messages/{message}", handler: messages::show },
+        Route { method: Method::GET, pattern: "/channels/{channel}/receipts", handler: receipts::list },
+        Route { method: Method::POST, pattern: "/channels/{channel}/receipts/{receipt}", handler: receipts::assign },
+        Route { method: Method::DELETE, pattern: "/channels/{channel}/receipts/{receipt}", handler: receipts::delete },
         Route { method: Method::GET, pattern: "/channels/{channel}/logs", handler: logs::show },
     ]
 }

@@ -352,9 +352,9 @@ impl<'a, I: Intake> Link<'a, I> {
                 }
             }
             Ok(None) => {
-                let shared = self.shared;
+                let (shared, came) = (self.shared, self.shared.moment());
                 self.pending.push(Box::pin(async move {
-                    let status = answer(shared.take_stray(incident).await);
+                    let status = answer(shared.take_stray(incident, came).await);
                     vec![Reply { status, ..reply }]
                 }));
             }

@@ -28,8 +28,6 @@ const MAX_UNMATCHED: usize = 1_000;
 const MAX_CANDIDATES: usize = 5;
 /// Messages of several segments whose receipts are remembered; older ones are read from the store again.
 const MAX_COMBINED: usize = 10_000;
-/// Names of notes that are receipts.
-pub(crate) const PREFIX: &str = "receipt/";
 /// How often receipts that were kept aside are looked at again.
 pub(super) const REMATCH: Duration = Duration::from_secs(60);
 
@@ -71,7 +69,7 @@ struct Segments {
 
 impl Receipts {
     pub(super) fn new<I>(setup: &Setup<I>, _: &EsmeConfig) -> Self {
-        let notes = setup.store.notes(&setup.id, PREFIX).unwrap_or_else(|error| {
+        let notes = setup.store.notes(&setup.id, UnmatchedReceipt::NOTES).unwrap_or_else(|error| {
             setup.log.error(format!("receipts that were kept aside could not be read: {error}"));
             Vec::new()
         });
@@ -89,7 +87,7 @@ impl Receipts {
 
     /// Keeps a receipt aside; the oldest one makes room if need be.
     fn keep(&mut self, receipt: &UnmatchedReceipt) -> Vec<Arrival> {
-        let name = format!("{PREFIX}{}", receipt.id);
+        let name = receipt.note();
         let mut notes = Vec::new();
         if self.unmatched.len() >= MAX_UNMATCHED
             && let Some(oldest) = self.unmatched.pop_front()
@@ -235,9 +233,14 @@ impl<I: Intake> Shared<I> {
         }
     }
 
+    /// What a receipt that came now may have to wait for.
+    pub(super) fn moment(&self) -> Moment {
+        Moment { answered: self.answered.subscribe(), sent: self.outgoing().next_order() }
+    }
+
     /// Takes a receipt whose message is not known yet; resolves when it is durable, one way or the other.
-    pub(super) async fn take_stray(&self, incident: Incident) -> Result<(), IntakeError> {
-        let (answered, sent) = (self.answered.subscribe(), self.outgoing().next_order());
+    pub(super) async fn take_stray(&self, incident: Incident, came: Moment) -> Result<(), IntakeError> {
+        let Moment { answered, sent } = came;
         match self.await_message(&incident, answered, sent).await {
             Ok(Some(matched)) => {
                 if matched.settled {
@@ -282,7 +285,7 @@ impl<I: Intake> Shared<I> {
         if !self.receipts().has_unmatched() {
             return;
         }
-        let notes = match self.setup.store.notes(&self.setup.id, PREFIX) {
+        let notes = match self.setup.store.notes(&self.setup.id, UnmatchedReceipt::NOTES) {
             Ok(notes) => notes,
             Err(error) => return self.unreadable(&error),
         };
@@ -329,6 +332,12 @@ impl<I: Intake> Shared<I> {
         self.setup.log.info(format!("message ids: {finding}{advice}"));
         self.report_ids(format!("Message ids: {finding}{advice}"), level).await;
     }
+}
+
+/// When a receipt came: before every PDU of a higher order was sent.
+pub(super) struct Moment {
+    answered: watch::Receiver<u64>,
+    sent: u64,
 }
 
 /// A receipt whose message is known.

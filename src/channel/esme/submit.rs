@@ -121,11 +121,15 @@ fn encode(config: &SubmitConfig, content: &str) -> Result<(Charset, DataCoding, 
     }
 }
 
+/// Octets of `short_message` (§5.2.22).
+const MAX_SHORT_MESSAGE: usize = 254;
+
 fn whole(template: SubmitSm, octets: Vec<u8>) -> Result<SubmitSm, Unsendable> {
     let length = octets.len();
-    let short_message = ShortMessage::new(octets).map_err(|_| {
+    let short_message = ShortMessage::new(octets).ok().filter(|_| length <= MAX_SHORT_MESSAGE).ok_or_else(|| {
         Unsendable(format!(
-            "Message too long: {length} octets where 255 fit, and neither send_long_messages nor send_multipart_* is set"
+            "Message too long: {length} octets where {MAX_SHORT_MESSAGE} fit, and neither send_long_messages nor \
+             send_multipart_* is set"
         ))
     })?;
     Ok(SubmitSm { short_message, ..template })
@@ -183,7 +187,7 @@ fn ussd(
     template: SubmitSm,
 ) -> Result<SubmitSm, Unsendable> {
     let (_, data_coding, octets) = encode(config, &message.content)?;
-    let fits = octets.len() <= ShortMessage::MAX;
+    let fits = octets.len() <= MAX_SHORT_MESSAGE;
     let mut submit = if fits { whole(template, octets)? } else { payload(template, &octets)? };
     submit.data_coding = data_coding;
     super::ussd::put(dialect, message, &mut submit.tlvs)?;

@@ -1,0 +1,80 @@
+//! The life of channels: what is asked for is finished, and nobody waits for somebody else's channel.
+
+use std::pin::pin;
+
+use hyper::Method;
+use maybug::smsc::{SimEvent, SimulatorConfig};
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::support::{Maybug, Receiver, Smsc, soon, types};
+
+/// Waits for a status event of this type.
+async fn told(receiver: &mut Receiver, kind: &str) {
+    while receiver.next().await.body["type"] != kind {}
+}
+
+#[tokio::test]
+async fn a_restart_is_finished_although_whoever_asked_has_gone() {
+    let maybug = Maybug::start().await;
+    let id = maybug.channel(json!({"type": "loopback", "config": {}, "mo_url": null})).await;
+    let channel = id.as_str().into();
+    for _ in 0..3 {
+        // What hyper does to an answer when its connection closes.
+        let mut restart = pin!(maybug.server.gateway().restart_channel(&channel));
+        assert!(futures_util::poll!(restart.as_mut()).is_pending());
+    }
+    let message = maybug.send(&id, json!({"to": "1", "content": "x"})).await;
+    assert_eq!(types(&maybug.events(&id, &message, 2).await), ["submitted", "delivery_succeeded"]);
+}
+
+#[tokio::test]
+async fn a_connection_that_closes_during_a_restart_leaves_the_channel_bound() {
+    let mut smsc = Smsc::start(SimulatorConfig { no_response: 1.0, ..Default::default() }).await;
+    let mut receiver = Receiver::start().await;
+    let maybug = Maybug::start().await;
+    let config = json!({"response_timeout": 1});
+    let properties = json!({"status_url": receiver.url("/status")});
+    let id = maybug.smpp_channel(smsc.simulator.address(), config, properties).await;
+    told(&mut receiver, "bound").await;
+    smsc.bound().await;
+    maybug.send(&id, json!({"to": "27820001001", "content": "never answered"})).await;
+    smsc.next("the message", |event| matches!(event, SimEvent::Message { .. }).then_some(())).await;
+    let mut stream = TcpStream::connect(maybug.server.addresses()[0]).await.unwrap();
+    let request = format!("POST /channels/{id}/restart HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    told(&mut receiver, "unbinding").await;
+    drop(stream);
+    smsc.bound().await;
+}
+
+#[tokio::test]
+async fn a_channel_that_takes_long_to_end_holds_up_no_other() {
+    let mut smsc = Smsc::start(SimulatorConfig { no_response: 1.0, ..Default::default() }).await;
+    let mut receiver = Receiver::start().await;
+    let maybug = Maybug::start().await;
+    let properties = json!({"status_url": receiver.url("/status")});
+    let slow = maybug.smpp_channel(smsc.simulator.address(), json!({}), properties).await;
+    let other = maybug.channel(json!({"type": "loopback", "config": {}, "mo_url": null})).await;
+    told(&mut receiver, "bound").await;
+    maybug.send(&slow, json!({"to": "27820001001", "content": "never answered"})).await;
+    smsc.next("the message", |event| matches!(event, SimEvent::Message { .. }).then_some(())).await;
+    let path = format!("/channels/{slow}/restart");
+    let mut ending = pin!(maybug.request(Method::POST, &path, b""));
+    tokio::select! {
+        _ = &mut ending => panic!("it had an answer to wait for"),
+        () = told(&mut receiver, "unbinding") => {}
+    }
+    let others = async {
+        let path = format!("/channels/{other}");
+        assert_eq!(maybug.request(Method::POST, &format!("{path}/restart"), b"").await.0, 200);
+        assert_eq!(maybug.post(&path, json!({"config": {"echo": true}})).await.0, 200);
+        assert_eq!(maybug.request(Method::DELETE, &path, b"").await.0, 200);
+        maybug.channel(json!({"type": "loopback", "config": {}})).await;
+    };
+    tokio::select! {
+        _ = &mut ending => panic!("the others had to wait for it"),
+        () = soon("the others", others) => {}
+    }
+}
