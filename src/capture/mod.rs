@@ -5,10 +5,12 @@
 
 mod anonymise;
 mod conversation;
+mod read;
 mod receipts;
 mod write;
 
 pub use anonymise::{Anonymised, anonymise};
 pub use conversation::{CapturedPdu, Conversation, Sender};
+pub use read::{Capture, CaptureError, read};
 pub use receipts::{id_given, receipt_of};
 pub use write::write;

@@ -28,6 +28,20 @@ pub enum Pace {
     Max,
 }
 
+impl Pace {
+    /// How long something takes that took `duration` in the recording.
+    #[must_use]
+    pub fn scaled(self, duration: Duration) -> Duration {
+        match self {
+            Self::Max => Duration::ZERO,
+            // A speed of next to nothing makes a time that no clock reaches.
+            Self::Scaled(speed) => {
+                Duration::try_from_secs_f64(duration.as_secs_f64() / speed).unwrap_or(CENTURY).min(CENTURY)
+            }
+        }
+    }
+}
+
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -225,13 +239,7 @@ impl Player {
     }
 
     fn scaled(&self, duration: Duration) -> Duration {
-        match self.pace {
-            Pace::Max => Duration::ZERO,
-            // A speed of next to nothing makes a time that no clock reaches.
-            Pace::Scaled(speed) => {
-                Duration::try_from_secs_f64(duration.as_secs_f64() / speed).unwrap_or(MOST).min(MOST)
-            }
-        }
+        self.pace.scaled(duration)
     }
 
     fn ids(&self) -> std::sync::MutexGuard<'_, Ids> {
@@ -504,8 +512,8 @@ impl Player {
 }
 
 const NOT_TAKEN: &str = "the message that it is about was not taken";
-/// A century.
-const MOST: Duration = Duration::from_secs(3_155_760_000);
+/// Longest time that is waited for anything.
+const CENTURY: Duration = Duration::from_secs(3_155_760_000);
 
 /// The first that is not taken.
 fn next_free(queue: Option<&mut VecDeque<usize>>, taken: &[bool]) -> Option<usize> {
