@@ -25,7 +25,9 @@ pub(super) fn run(args: &DecodeArgs, out: &Path) -> anyhow::Result<()> {
     };
     write().with_context(|| format!("{} cannot be written", out.display()))?;
     let pdus: usize = done.conversations.iter().map(|conversation| conversation.pdus.len()).sum();
-    println!("{} PDUs of {} conversations in {}", pdus, done.conversations.len(), out.display());
+    let count = done.conversations.len();
+    let plural = if count == 1 { "" } else { "s" };
+    println!("{pdus} PDUs of {count} conversation{plural} in {}", out.display());
     if !done.leftovers.is_empty() {
         let shown: Vec<_> = done.leftovers.iter().take(10).map(|left| String::from_utf8_lossy(left)).collect();
         let count = done.leftovers.len();

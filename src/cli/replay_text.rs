@@ -54,6 +54,9 @@ pub(super) fn object(difference: &Difference) -> Json {
         _ => &[],
     };
     let field = |field: &FieldDifference| json!({"name": field.name, "recorded": field.recorded.as_ref().map(shown), "live": field.live.as_ref().map(shown)});
+    // The session shows of a bind's answer the status and the parameters.
+    let bind = difference.number == 0;
+    let answer = |said: &Answer| answer(said, bind);
     json!({
         "event": "difference", "conversation": difference.conversation, "pdu": difference.number,
         "request": difference.request.to_string(), "what": what, "why": why,
@@ -62,11 +65,14 @@ pub(super) fn object(difference: &Difference) -> Json {
     })
 }
 
-fn answer(answer: &Answer) -> Json {
+fn answer(answer: &Answer, bind: bool) -> Json {
     let raw = answer.pdu.to_raw(answer.status, SequenceNumber(0));
     let mut object = pdu_json::object(&Description::of(&raw), Secrets::Masked);
     // The sequence number of an answer is its request's, and means nothing here.
     object.remove("sequence");
+    if bind {
+        object.remove("fields");
+    }
     Json::Object(object)
 }
 

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod anonymise;
+mod net;
 mod player;
 mod support;
