@@ -34,12 +34,16 @@ pub fn write(conversations: &[Conversation], out: &mut impl Write) -> io::Result
     let mut streams: Vec<Stream> = conversations.iter().map(Stream::new).collect();
     let order = in_time(conversations);
     let mut packet = Vec::new();
+    let first = order.first().map(|(stream, _)| *stream);
     for (stream, pdu) in order {
+        // Times count from the first packet, so that has to be there.
+        let begins = first == Some(stream);
         let conversation = &conversations[stream];
         let stream = &mut streams[stream];
         let captured = &conversation.pdus[pdu];
         if pdu == 0 {
-            stream.open(captured.at, &mut packet, out)?;
+            let at = if begins { Duration::ZERO } else { captured.at };
+            stream.open(at, &mut packet, out)?;
         }
         let mut octets = BytesMut::new();
         captured.raw.encode(&mut octets);

@@ -8,10 +8,15 @@ mod compare;
 mod ids;
 mod key;
 pub mod net;
+mod pace;
 mod plan;
 mod player;
+mod recorded;
+mod summary;
 
 pub use compare::{Difference, FieldDifference, What};
 pub use ids::Ids;
+pub use pace::Pace;
 pub use plan::{Answer, Plan};
-pub use player::{Pace, Player, Summary};
+pub use player::Player;
+pub use summary::Summary;

@@ -11,8 +11,10 @@ use tokio::net::TcpListener;
 
 use super::compare::Difference;
 use super::ids::Ids;
+use super::pace::Pace;
 use super::plan::Plan;
-use super::player::{Pace, Player, Summary};
+use super::player::Player;
+use super::summary::Summary;
 use crate::endpoint::{ConnectError, Endpoint};
 
 /// How to play.

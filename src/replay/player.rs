@@ -16,68 +16,11 @@ use smpp::{BindMode, CommandId, CommandStatus, Pdu, SequenceNumber, Tlvs};
 use super::compare::{Difference, What, compare};
 use super::ids::Ids;
 use super::key::Key;
+use super::pace::Pace;
 use super::plan::{Answer, Plan};
+use super::recorded::Recorded;
+use super::summary::Summary;
 use crate::capture::id_given;
-
-/// How fast.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Pace {
-    /// As recorded, times this; 1.0 is as recorded. Answers take as long as they took, too.
-    Scaled(f64),
-    /// As fast as the window allows; answers at once.
-    Max,
-}
-
-impl Pace {
-    /// How long something takes that took `duration` in the recording.
-    #[must_use]
-    pub fn scaled(self, duration: Duration) -> Duration {
-        match self {
-            Self::Max => Duration::ZERO,
-            // A speed of next to nothing makes a time that no clock reaches.
-            Self::Scaled(speed) => {
-                Duration::try_from_secs_f64(duration.as_secs_f64() / speed).unwrap_or(CENTURY).min(CENTURY)
-            }
-        }
-    }
-}
-
-/// What was done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Requests sent.
-    pub sent: usize,
-    /// Answers to them.
-    pub answered: usize,
-    /// Answers, come or missing, that are not as recorded.
-    pub differences: usize,
-    /// Requests whose answer the recording does not have.
-    pub incomparable: usize,
-    /// Requests that cannot be read, and so cannot be sent.
-    pub unreadable: usize,
-    /// Requests of the other side that the recording has.
-    pub expected: usize,
-    /// Requests of the other side that came with the content of a recorded one, and were answered as it was.
-    pub recognised: usize,
-    /// Those that came with other content, and were answered as the next recorded one was.
-    pub in_turn: usize,
-    /// Those beyond what the recording has.
-    pub unrecorded: usize,
-}
-
-impl std::ops::AddAssign for Summary {
-    fn add_assign(&mut self, other: Self) {
-        self.sent += other.sent;
-        self.answered += other.answered;
-        self.differences += other.differences;
-        self.incomparable += other.incomparable;
-        self.unreadable += other.unreadable;
-        self.expected += other.expected;
-        self.recognised += other.recognised;
-        self.in_turn += other.in_turn;
-        self.unrecorded += other.unrecorded;
-    }
-}
 
 /// See the file's head.
 pub struct Player {
@@ -99,9 +42,7 @@ pub struct Player {
     released: VecDeque<usize>,
     /// Own requests that are not answered yet.
     open: usize,
-    by_key: HashMap<Key, VecDeque<usize>>,
-    by_command: HashMap<CommandId, VecDeque<usize>>,
-    taken: Vec<bool>,
+    recorded: Recorded,
     answers: BinaryHeap<Reverse<(Instant, u64, u32, Due)>>,
     order: u64,
     differences: VecDeque<Difference>,
@@ -126,15 +67,8 @@ impl Player {
     /// what the recording has and the peer does not send.
     #[must_use]
     pub fn new(plan: Plan, pace: Pace, patience: Duration, ids: Arc<Mutex<Ids>>, now: Instant) -> Self {
-        let mut by_key: HashMap<Key, VecDeque<usize>> = HashMap::new();
-        let mut by_command: HashMap<CommandId, VecDeque<usize>> = HashMap::new();
-        for (index, request) in plan.theirs.iter().enumerate() {
-            by_key.entry(request.key.clone()).or_default().push_back(index);
-            by_command.entry(request.command).or_default().push_back(index);
-        }
         let summary = Summary { expected: plan.theirs.len(), unreadable: plan.unreadable, ..Summary::default() };
         Self {
-            taken: vec![false; plan.theirs.len()],
             pace,
             patience,
             ids,
@@ -145,8 +79,7 @@ impl Player {
             refused: HashSet::new(),
             released: VecDeque::new(),
             open: 0,
-            by_key,
-            by_command,
+            recorded: Recorded::new(&plan.theirs),
             answers: BinaryHeap::new(),
             order: 0,
             differences: VecDeque::new(),
@@ -291,15 +224,13 @@ impl Player {
                 Key::of(pdu, |id| ids.recorded(id))
             }
         };
-        let recognised = next_free(self.by_key.get_mut(&key), &self.taken);
-        let found = recognised.or_else(|| next_free(self.by_command.get_mut(&command), &self.taken));
-        let due = match found {
-            Some(index) => {
-                self.taken[index] = true;
-                match recognised {
-                    Some(_) => self.summary.recognised += 1,
-                    None => self.summary.in_turn += 1,
-                }
+        let due = match self.recorded.take(&key, command) {
+            Some((index, true)) => {
+                self.summary.recognised += 1;
+                Due::Recorded(index)
+            }
+            Some((index, false)) => {
+                self.summary.in_turn += 1;
                 Due::Recorded(index)
             }
             None => {
@@ -512,19 +443,6 @@ impl Player {
 }
 
 const NOT_TAKEN: &str = "the message that it is about was not taken";
-/// Longest time that is waited for anything.
-const CENTURY: Duration = Duration::from_secs(3_155_760_000);
-
-/// The first that is not taken.
-fn next_free(queue: Option<&mut VecDeque<usize>>, taken: &[bool]) -> Option<usize> {
-    let queue = queue?;
-    while let Some(index) = queue.pop_front() {
-        if !taken[index] {
-            return Some(index);
-        }
-    }
-    None
-}
 
 /// The request with another message id.
 fn with_id(pdu: &Pdu, id: &str) -> Option<Pdu> {

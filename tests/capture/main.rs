@@ -4,4 +4,5 @@
 mod anonymise;
 mod net;
 mod player;
+mod read;
 mod support;

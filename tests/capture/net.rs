@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use maybug::capture::{CapturedPdu, Conversation, Sender};
+use maybug::capture::{self, CapturedPdu, Conversation, Sender};
 use maybug::config::Config;
 use maybug::endpoint::{Endpoint, EndpointText};
 use maybug::gateway::Draft;
@@ -15,9 +15,9 @@ use maybug::server::Server;
 use maybug::smsc::{IdFormat, PhoneMessage, Simulator, SimulatorConfig};
 use serde_json::json;
 use smpp::net::Direction;
-use smpp::pdu::DeliverSmResp;
+use smpp::pdu::{Bind, BindResp, DeliverSmResp};
 use smpp::session::{CloseReason, Role};
-use smpp::{CommandStatus, Password, RawPdu};
+use smpp::{BindMode, CommandStatus, Password, Pdu, RawPdu, Tag};
 use tokio::net::TcpListener;
 
 use crate::support::{Script, receipt, submit};
@@ -211,4 +211,41 @@ async fn say_hello(server: &Server, smsc: SocketAddr) {
     })
     .await;
     server.gateway().delete_channel(&channel.id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pair_of_binds_is_played_at_once_and_receipts_come_on_the_other() {
+    let bound = |mode, system_id: &str| {
+        let mut script = Script::unbound();
+        let bind = Bind { system_id: system_id.try_into().unwrap(), ..Bind::default() };
+        script.esme(1, Pdu::Bind(mode, bind));
+        let mut answer = BindResp::default();
+        answer.tlvs.push_integer(Tag::SC_INTERFACE_VERSION, 0x34);
+        script.smsc(1, CommandStatus::ESME_ROK, Pdu::BindResp(mode, answer));
+        script
+    };
+    let (mut sends, mut receives) = (bound(BindMode::Transmitter, "pair"), bound(BindMode::Receiver, "pair"));
+    for number in 0..5 {
+        sends.taken(number + 2, submit("27820001001", &number.to_string()), &format!("{number:x}abc"));
+        receives.smsc(
+            number + 2,
+            CommandStatus::ESME_ROK,
+            receipt("27820001001", &format!("{number:x}abc"), "").into(),
+        );
+        receives.esme(number + 2, DeliverSmResp::default().into());
+    }
+    receives.conversation.esme.set_port(40_002);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pair.pcap");
+    let mut file = std::fs::File::create(&path).unwrap();
+    capture::write(&[sends.conversation, receives.conversation], &mut file).unwrap();
+
+    let smsc = Simulator::start(([127, 0, 0, 1], 0).into(), SimulatorConfig::default()).await.unwrap();
+    let mut maybug = tokio::process::Command::new(env!("CARGO_BIN_EXE_maybug"));
+    maybug.arg("replay").arg(&path).args(["--to", &smsc.address().to_string()]);
+    let output = soon("the replay", maybug.output()).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.starts_with("5 requests sent, 5 answered, 2 conversations in "), "{said}");
+    assert!(said.contains("\n5 of 5 recorded requests of the SMSC came"), "{said}");
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod dissector;
+mod fixtures;
 mod kannel;
 mod libraries;
 mod process;
