@@ -3,6 +3,7 @@
 
 mod decode;
 mod esme;
+mod replay;
 mod send;
 mod simulator;
 mod support;

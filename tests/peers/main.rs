@@ -3,6 +3,7 @@
 
 mod captures;
 mod dissector;
+mod fixtures;
 mod kannel;
 mod libraries;
 mod process;

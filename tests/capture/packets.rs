@@ -1,5 +1,4 @@
 //! Captures made packet by packet: every link type, and TCP as it really arrives.
-#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use std::io::Cursor;
 
