@@ -28,7 +28,7 @@ pub struct Capture {
 #[non_exhaustive]
 pub enum CaptureError {
     /// It cannot be opened.
-    #[error("the file cannot be opened: {0}")]
+    #[error("the file cannot be opened")]
     Open(#[from] std::io::Error),
     /// It is something else.
     #[error("this is no pcap or pcapng file")]

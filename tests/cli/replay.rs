@@ -74,7 +74,7 @@ async fn what_keeps_a_replay_from_happening_is_said_with_status_two() {
         (vec![KANNEL, "--to", "nowhere"], "--to nowhere: expected HOST:PORT"),
         (vec![KANNEL, "--to", to.as_str(), "--conversation", "2"], "there is no conversation 2: the capture has 1"),
         (vec!["Cargo.toml", "--to", to.as_str()], "Cargo.toml: this is no pcap or pcapng file"),
-        (vec!["nothing.pcap", "--to", to.as_str()], "nothing.pcap: the file cannot be read"),
+        (vec!["nothing.pcap", "--to", to.as_str()], "nothing.pcap: the file cannot be opened"),
         (vec![KANNEL], "required"),
         (vec![KANNEL, "--to", to.as_str(), "--speed", "0"], "expected max, or a positive number"),
     ] {
