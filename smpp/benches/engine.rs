@@ -83,7 +83,7 @@ fn segment(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let encoded = text::encode(black_box(&text));
-                split(&encoded.octets, encoded.charset, Split::Udh8).map(|pieces| pieces.len())
+                split(&encoded, Split::Udh8).map(|pieces| pieces.len())
             });
         });
     }

@@ -232,6 +232,17 @@ impl ChannelType {
         }
     }
 
+    /// What a message would be for the provider, without sending it; `None` for types that pass text on as it is.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the configuration does not pass [`ChannelType::check`].
+    pub fn preview(self, config: &JsonObject, message: &Outbound) -> Result<Option<JsonObject>, ConfigError> {
+        match self {
+            Self::Smpp => Ok(Some(esme::preview(&esme::EsmeConfig::parse(config)?, message))),
+            Self::Loopback => Ok(None),
+        }
+    }
+
     /// Keys of the configuration that are never shown.
     #[must_use]
     pub fn secrets(self) -> &'static [&'static str] {

@@ -32,7 +32,7 @@ pub(super) async fn run(args: SendArgs) -> anyhow::Result<()> {
 fn submits(args: &SendArgs, text: &str) -> anyhow::Result<Vec<Pdu>> {
     let mut encoded = match args.encoding {
         None => text::encode(text),
-        Some(charset) => Encoded { charset, data_coding: data_coding(charset), octets: charset.encode(text)? },
+        Some(charset) => Encoded::new(charset, data_coding(charset), charset.encode(text)?),
     };
     encoded.data_coding = args.data_coding.map_or(encoded.data_coding, DataCoding);
     let long = match args.long {
@@ -48,7 +48,7 @@ fn submits(args: &SendArgs, text: &str) -> anyhow::Result<Vec<Pdu>> {
         registered_delivery: receipt,
         ..SubmitSm::default()
     };
-    let parts = parts(&encoded, long, fastrand::u16(..))?;
+    let parts = parts(&encoded, &long.into(), fastrand::u16(..))?;
     let submit = |part: Part| SubmitSm {
         esm_class: part.esm_class,
         data_coding: part.data_coding,

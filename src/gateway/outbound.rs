@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{Gateway, GatewayError};
+use crate::channel::ChannelType;
 use crate::model::{
     ChannelId, ChannelProperties, Inbound, JsonObject, MessageId, Outbound, Priority, SessionEvent, Timestamp,
 };
@@ -45,11 +46,36 @@ impl Gateway {
     /// [`GatewayError`]; nothing has been accepted then.
     pub async fn send(&self, channel: &ChannelId, draft: Draft) -> Result<Arc<Outbound>, GatewayError> {
         let properties = self.channel(channel)?;
-        require_destination(&properties)?;
+        let message = Arc::new(self.prepare(&properties, draft)?);
+        let waiting = self.depth(channel).waiting;
+        if waiting >= self.0.config.queue_limit {
+            return Err(GatewayError::QueueFull { waiting });
+        }
+        self.0.store.commit(vec![Change::Accept(message.clone())]).await?;
+        self.0.rates.count(channel, Label::Outbound, message.accepted_at, 1);
+        Ok(message)
+    }
+
+    /// Tells what an MT would be for the provider; nothing is accepted or sent.
+    ///
+    /// # Errors
+    /// [`GatewayError`], the same as [`Gateway::send`] would give.
+    pub fn preview(&self, channel: &ChannelId, draft: Draft) -> Result<JsonObject, GatewayError> {
+        let properties = self.channel(channel)?;
+        let message = self.prepare(&properties, draft)?;
+        let name = properties.channel_type();
+        let channel_type = ChannelType::named(name).ok_or_else(|| GatewayError::InvalidChannelType(name.to_owned()))?;
+        let told = channel_type.preview(&properties.config(), &message)?;
+        told.ok_or_else(|| GatewayError::Usage(format!("A channel of type '{name}' passes text on as it is")))
+    }
+
+    /// A draft as the message that it will be.
+    fn prepare(&self, properties: &ChannelProperties, draft: Draft) -> Result<Outbound, GatewayError> {
+        require_destination(properties)?;
         if draft.to.is_none() && draft.reply_to.is_none() {
             return Err(GatewayError::Usage("Either \"to\" or \"reply_to\" must be specified".to_owned()));
         }
-        let answered = self.resolve_reply(channel, &draft)?;
+        let answered = self.resolve_reply(&properties.id, &draft)?;
         let session_event = session_event(&draft.channel_data)?;
         if let Some(limit) = properties.character_limit() {
             let length = draft.content.chars().count();
@@ -57,14 +83,7 @@ impl Gateway {
                 return Err(GatewayError::MessageTooLong { content: draft.content, length, limit });
             }
         }
-        let waiting = self.depth(channel).waiting;
-        if waiting >= self.0.config.queue_limit {
-            return Err(GatewayError::QueueFull { waiting });
-        }
-        let message = Arc::new(outbound(channel, draft, answered, session_event));
-        self.0.store.commit(vec![Change::Accept(message.clone())]).await?;
-        self.0.rates.count(channel, Label::Outbound, message.accepted_at, 1);
-        Ok(message)
+        Ok(outbound(&properties.id, draft, answered, session_event))
     }
 
     /// That messages can be sent on a channel at all.

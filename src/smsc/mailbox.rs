@@ -225,6 +225,7 @@ impl Mailbox {
             concat,
             data_coding: content.data_coding,
             text: content.octets.clone(),
+            tables: content.tables,
             token: (),
         };
         let Outcome::Complete(segments) = inner.segments.push(now, segment) else { return None };

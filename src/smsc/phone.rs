@@ -68,7 +68,7 @@ pub(super) fn pdus(
 ) -> Result<Vec<DeliverSm>, PhoneError> {
     let encoded = match options.coding {
         None => encode(&message.text),
-        Some((charset, data_coding)) => Encoded { charset, data_coding, octets: charset.encode(&message.text)? },
+        Some((charset, data_coding)) => Encoded::new(charset, data_coding, charset.encode(&message.text)?),
     };
     let field = |name| move |error| PhoneError::Field(name, error);
     let template = DeliverSm {
@@ -88,5 +88,5 @@ pub(super) fn pdus(
             ..template.clone()
         }
     };
-    Ok(parts(&encoded, options.long, reference)?.into_iter().map(pdu).collect())
+    Ok(parts(&encoded, &options.long.into(), reference)?.into_iter().map(pdu).collect())
 }

@@ -2,6 +2,8 @@
 //!
 //! Encoding and decoding are strict: an error names the character or the octet that has no counterpart.
 
+use encoding_rs::{DecoderResult, EncoderResult, Encoding};
+
 use super::gsm7;
 
 /// A character set.
@@ -22,6 +24,18 @@ pub enum Charset {
     Utf8,
     /// UTF-16, big endian.
     Ucs2,
+    /// ISO-8859-5, Cyrillic.
+    Iso8859_5,
+    /// ISO-8859-8, Hebrew.
+    Iso8859_8,
+    /// ISO-2022-JP.
+    Iso2022Jp,
+    /// Shift JIS.
+    ShiftJis,
+    /// EUC-KR, KS C 5601.
+    EucKr,
+    /// Big5.
+    Big5,
 }
 
 /// Text that a character set cannot say, or octets that mean nothing in it.
@@ -64,6 +78,12 @@ impl Charset {
             "cp1252" | "windows1252" => Self::Cp1252,
             "utf8" => Self::Utf8,
             "utf16be" | "ucs2" | "utf16" | "ucs2be" => Self::Ucs2,
+            "iso88595" | "cyrillic" => Self::Iso8859_5,
+            "iso88598" | "hebrew" => Self::Iso8859_8,
+            "iso2022jp" | "jis" => Self::Iso2022Jp,
+            "shiftjis" | "sjis" => Self::ShiftJis,
+            "euckr" | "ksc5601" | "cp949" => Self::EucKr,
+            "big5" => Self::Big5,
             _ => return None,
         })
     }
@@ -79,6 +99,12 @@ impl Charset {
             Self::Cp1252 => "cp1252",
             Self::Utf8 => "utf-8",
             Self::Ucs2 => "utf-16be",
+            Self::Iso8859_5 => "iso8859-5",
+            Self::Iso8859_8 => "iso8859-8",
+            Self::Iso2022Jp => "iso2022-jp",
+            Self::ShiftJis => "shift_jis",
+            Self::EucKr => "euc-kr",
+            Self::Big5 => "big5",
         }
     }
 
@@ -101,6 +127,9 @@ impl Charset {
             Self::Cp1252 => by_octet(cp1252_octet),
             Self::Utf8 => Ok(text.as_bytes().to_vec()),
             Self::Ucs2 => Ok(encode_ucs2(text)),
+            Self::Iso8859_5 | Self::Iso8859_8 | Self::Iso2022Jp | Self::ShiftJis | Self::EucKr | Self::Big5 => {
+                self.encode_foreign(text)
+            }
         }
     }
 
@@ -120,7 +149,14 @@ impl Charset {
         };
         match self {
             Self::Gsm7 => gsm7::decode(octets),
-            Self::Gsm7Packed => gsm7::decode(&gsm7::unpack(octets, 0, octets.len() * 8 / 7)),
+            Self::Gsm7Packed => {
+                let mut septets = gsm7::unpack(octets, 0, octets.len() * 8 / 7);
+                // Seven spare bits are filled with a carriage return (3GPP TS 23.038 §6.1.2.3.1).
+                if octets.len() % 7 == 0 && septets.last() == Some(&b'\r') {
+                    septets.pop();
+                }
+                gsm7::decode(&septets)
+            }
             Self::Ascii => by_octet(|octet| octet.is_ascii().then_some(char::from(octet))),
             Self::Latin1 => by_octet(|octet| Some(char::from(octet))),
             Self::Cp1252 => by_octet(cp1252_character),
@@ -129,6 +165,47 @@ impl Charset {
                 Err(error) => Err(undecodable(error.valid_up_to())),
             },
             Self::Ucs2 => decode_ucs2(octets).map_err(undecodable),
+            Self::Iso8859_5 | Self::Iso8859_8 | Self::Iso2022Jp | Self::ShiftJis | Self::EucKr | Self::Big5 => {
+                self.decode_foreign(octets).map_err(undecodable)
+            }
+        }
+    }
+
+    /// The tables of those that are kept elsewhere.
+    fn foreign(self) -> &'static Encoding {
+        match self {
+            Self::Iso8859_5 => encoding_rs::ISO_8859_5,
+            Self::Iso8859_8 => encoding_rs::ISO_8859_8,
+            Self::Iso2022Jp => encoding_rs::ISO_2022_JP,
+            Self::ShiftJis => encoding_rs::SHIFT_JIS,
+            Self::EucKr => encoding_rs::EUC_KR,
+            _ => encoding_rs::BIG5,
+        }
+    }
+
+    fn encode_foreign(self, text: &str) -> Result<Vec<u8>, CharsetError> {
+        let mut encoder = self.foreign().new_encoder();
+        let most = encoder.max_buffer_length_from_utf8_without_replacement(text.len()).unwrap_or(text.len());
+        let mut octets = Vec::with_capacity(most + 8);
+        match encoder.encode_from_utf8_to_vec_without_replacement(text, &mut octets, true) {
+            (EncoderResult::Unmappable(character), read) => {
+                let index = text.get(..read).map_or(0, |read| read.chars().count()).saturating_sub(1);
+                Err(CharsetError::Unencodable { character, index, charset: self.name() })
+            }
+            _ => Ok(octets),
+        }
+    }
+
+    /// The text, or where it stops making sense.
+    fn decode_foreign(self, octets: &[u8]) -> Result<String, usize> {
+        let mut decoder = self.foreign().new_decoder_without_bom_handling();
+        let most = decoder.max_utf8_buffer_length_without_replacement(octets.len()).unwrap_or(octets.len() * 3);
+        let mut text = String::with_capacity(most);
+        match decoder.decode_to_string_without_replacement(octets, &mut text, true) {
+            (DecoderResult::Malformed(bad, after), read) => {
+                Err(read.saturating_sub(usize::from(bad) + usize::from(after)))
+            }
+            _ => Ok(text),
         }
     }
 
@@ -147,6 +224,9 @@ impl Charset {
                 text.chain(odd.iter().map(|_| char::REPLACEMENT_CHARACTER)).collect()
             }
             Self::Utf8 => String::from_utf8_lossy(octets).into_owned(),
+            Self::Iso2022Jp | Self::ShiftJis | Self::EucKr | Self::Big5 => {
+                self.foreign().decode_without_bom_handling(octets).0.into_owned()
+            }
             _ => octets.chunks(1).map(|octet| self.decode(octet).unwrap_or_else(|_| "\u{fffd}".to_owned())).collect(),
         }
     }

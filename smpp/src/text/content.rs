@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use super::udh::{Concat, Udh, UdhError};
-use super::{Charset, charset_of};
+use super::{Charset, Tables, charset_of};
 use crate::field::{DataCoding, EsmClass, MessageType};
 use crate::pdu::Pdu;
 use crate::tlv::{Tag, Tlvs};
@@ -21,6 +21,8 @@ pub struct Content {
     pub concat: Option<Concat>,
     /// The text's octets, without header.
     pub octets: Bytes,
+    /// The national tables that its header announces.
+    pub tables: Tables,
 }
 
 impl Content {
@@ -40,7 +42,9 @@ impl Content {
         let udh = if headed { Some(Udh::split(&whole)?) } else { None };
         let octets = udh.as_ref().map_or(whole, |udh| udh.text.clone());
         let concat = sar(tlvs).or_else(|| udh.as_ref().and_then(Udh::concat));
-        Ok(Self { data_coding, udh, concat, octets })
+        let mut tables = Tables::default();
+        udh.iter().flat_map(Udh::elements).for_each(|element| tables.read(element.id, element.data));
+        Ok(Self { data_coding, udh, concat, octets, tables })
     }
 
     /// That of a PDU; `None` for those that carry no message.
@@ -68,7 +72,11 @@ impl Content {
     /// The text, with U+FFFD for what means nothing; `None` for binary.
     #[must_use]
     pub fn text(&self) -> Option<String> {
-        self.charset().map(|charset| charset.decode_lossy(&self.octets))
+        let charset = self.charset()?;
+        if charset == Charset::Gsm7 && !self.tables.is_default() {
+            return Some(self.tables.decode(&self.octets));
+        }
+        Some(charset.decode_lossy(&self.octets))
     }
 }
 

@@ -57,6 +57,32 @@ fn septet(character: char) -> Option<Septet> {
     EXTENSION.iter().find(|(_, extension)| *extension == character).map(|(septet, _)| Septet::Extension(*septet))
 }
 
+/// A character's place in the default alphabet.
+pub(super) fn basic_septet(character: char) -> Option<u8> {
+    match septet(character)? {
+        Septet::Basic(septet) => Some(septet),
+        Septet::Extension(_) => None,
+    }
+}
+
+/// A character's place in the extension table.
+pub(super) fn extension_septet(character: char) -> Option<u8> {
+    match septet(character)? {
+        Septet::Basic(_) => None,
+        Septet::Extension(septet) => Some(septet),
+    }
+}
+
+/// What the default alphabet has at a place.
+pub(super) fn basic_character(septet: u8) -> Option<char> {
+    BASIC.get(usize::from(septet)).copied().filter(|_| septet != ESCAPE)
+}
+
+/// What the extension table has at a place.
+pub(super) fn extension_character(septet: u8) -> Option<char> {
+    EXTENSION.iter().find(|(place, _)| *place == septet).map(|(_, character)| *character)
+}
+
 /// Text in septets, one an octet; extension characters take two.
 ///
 /// # Errors

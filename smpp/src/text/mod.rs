@@ -7,13 +7,17 @@
 pub mod charset;
 pub mod content;
 pub mod gsm7;
+pub mod national;
 pub mod parts;
 pub mod reassemble;
 pub mod segment;
+pub mod transliterate;
 pub mod udh;
 
 pub use charset::{Charset, CharsetError};
+pub use national::Tables;
 
+use self::national::Language;
 use crate::field::DataCoding;
 
 /// Text in octets, and the `data_coding` that announces them.
@@ -25,6 +29,26 @@ pub struct Encoded {
     pub data_coding: DataCoding,
     /// The octets, one septet each for GSM 03.38.
     pub octets: Vec<u8>,
+    /// The national tables that they are in, for GSM 03.38 alone.
+    pub tables: Tables,
+}
+
+impl Encoded {
+    /// Octets in an alphabet without tables of its own.
+    #[must_use]
+    pub fn new(charset: Charset, data_coding: DataCoding, octets: Vec<u8>) -> Self {
+        Self { charset, data_coding, octets, tables: Tables::default() }
+    }
+
+    /// What they say, with U+FFFD for what means nothing.
+    #[must_use]
+    pub fn text(&self) -> String {
+        if self.tables.is_default() {
+            self.charset.decode_lossy(&self.octets)
+        } else {
+            self.tables.decode(&self.octets)
+        }
+    }
 }
 
 /// Encodes in the cheapest alphabet that has every character: GSM 03.38, else UTF-16.
@@ -39,8 +63,24 @@ pub struct Encoded {
 #[must_use]
 pub fn encode(text: &str) -> Encoded {
     match Charset::Gsm7.encode(text) {
-        Ok(octets) => Encoded { charset: Charset::Gsm7, data_coding: DataCoding::DEFAULT, octets },
-        Err(_) => Encoded { charset: Charset::Ucs2, data_coding: DataCoding::UCS2, octets: charset::encode_ucs2(text) },
+        Ok(octets) => Encoded::new(Charset::Gsm7, DataCoding::DEFAULT, octets),
+        Err(_) => Encoded::new(Charset::Ucs2, DataCoding::UCS2, charset::encode_ucs2(text)),
+    }
+}
+
+/// Encodes in GSM 03.38 with the national tables of these languages where that takes fewer segments than UTF-16 would.
+#[must_use]
+pub fn encode_national(text: &str, languages: &[Language]) -> Encoded {
+    let plain = encode(text);
+    if plain.charset == Charset::Gsm7 {
+        return plain;
+    }
+    match national::cheapest(text, languages) {
+        Some((tables, octets)) => {
+            let national = Encoded { charset: Charset::Gsm7, data_coding: DataCoding::DEFAULT, octets, tables };
+            if segment::count(&national) <= segment::count(&plain) { national } else { plain }
+        }
+        None => plain,
     }
 }
 
@@ -52,7 +92,12 @@ pub const fn charset_of(data_coding: DataCoding) -> Option<Charset> {
         0x00 => Some(Charset::Gsm7),
         0x01 => Some(Charset::Ascii),
         0x03 => Some(Charset::Latin1),
+        0x05 | 0x0a => Some(Charset::Iso2022Jp),
+        0x06 => Some(Charset::Iso8859_5),
+        0x07 => Some(Charset::Iso8859_8),
         0x08 => Some(Charset::Ucs2),
+        0x09 => Some(Charset::ShiftJis),
+        0x0e => Some(Charset::EucKr),
         // General data coding, with or without message class: the alphabet is in bits 3 and 2.
         0x10..=0x3f => match data_coding.0 >> 2 & 0x03 {
             0 => Some(Charset::Gsm7),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::Tables;
 use super::udh::Concat;
 use crate::field::{Address, DataCoding};
 
@@ -27,6 +28,8 @@ pub struct Segment<T> {
     pub data_coding: DataCoding,
     /// Its text, without header.
     pub text: Bytes,
+    /// The national tables that its header announces.
+    pub tables: Tables,
     /// The caller's handle on it.
     pub token: T,
 }
@@ -204,6 +207,7 @@ mod tests {
             concat: Concat::new(reference, total, part).unwrap(),
             data_coding: DataCoding(0),
             text: Bytes::from(vec![part]),
+            tables: Tables::default(),
             token: part,
         }
     }

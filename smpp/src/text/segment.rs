@@ -1,8 +1,11 @@
 //! Splitting long text into segments (3GPP TS 23.040 §9.2.3.24.1; SMPP §5.3.2.22 to 24).
 //!
-//! A cut never falls inside an escape pair, a surrogate pair or a UTF-8 sequence, nor before a combining mark
-//! while there is room to move it.
+//! A cut never falls inside an escape pair, a surrogate pair or a sequence of several octets, nor inside a grapheme
+//! cluster that would fit one segment; each segment can be read by itself.
 
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::Encoded;
 use super::charset::Charset;
 use super::gsm7::ESCAPE;
 
@@ -25,120 +28,149 @@ pub struct TooLong {
     pub segments: usize,
 }
 
-/// Most octets, or septets in octets of their own, that fit into one short message of this character set.
+/// Most octets, or septets in octets of their own, behind a header of so many octets, its length octet included.
 #[must_use]
-pub const fn single_capacity(charset: Charset) -> usize {
+pub const fn capacity(charset: Charset, header: usize) -> usize {
     match charset {
-        Charset::Gsm7 | Charset::Ascii => 160,
-        _ => 140,
+        Charset::Gsm7 | Charset::Ascii => 160_usize.saturating_sub((header * 8).div_ceil(7)),
+        Charset::Ucs2 => 140_usize.saturating_sub(header) / 2 * 2,
+        _ => 140_usize.saturating_sub(header),
     }
 }
 
-/// Most octets of text in one segment of several.
+/// Most octets, or septets in octets of their own, that fit into one short message of this character set.
 #[must_use]
-pub const fn segment_capacity(charset: Charset, split: Split) -> usize {
-    match (charset, split) {
-        (Charset::Gsm7 | Charset::Ascii, Split::Udh16) => 152,
-        (Charset::Gsm7 | Charset::Ascii, _) => 153,
-        (Charset::Ucs2, Split::Udh16) => 132,
-        (Charset::Ucs2, _) => 134,
-        (_, Split::Udh16) => 133,
-        _ => 134,
+pub const fn single_capacity(charset: Charset) -> usize {
+    capacity(charset, 0)
+}
+
+/// Octets that concatenation takes of each segment, beside the length octet of the header.
+#[must_use]
+pub const fn concat_len(split: Split) -> usize {
+    match split {
+        // The SMSC makes the same header of the parameters.
+        Split::Udh8 | Split::Sar => 5,
+        Split::Udh16 => 6,
     }
+}
+
+/// How many segments a text makes with 8-bit references, its tables announced in each.
+#[must_use]
+pub fn count(text: &Encoded) -> usize {
+    let elements = text.tables.elements().len();
+    let single = capacity(text.charset, if elements == 0 { 0 } else { elements + 1 });
+    if text.octets.len() <= single {
+        return 1;
+    }
+    cut(text, capacity(text.charset, 1 + elements + concat_len(Split::Udh8))).len()
 }
 
 /// Cuts encoded text into segments; one when it fits into one message.
 ///
 /// ```
-/// use smpp::text::{Charset, segment::{Split, split}};
+/// use smpp::text::{Charset, encode, segment::{Split, split}};
 ///
-/// let octets = Charset::Gsm7.encode(&"x".repeat(161)).unwrap();
-/// let lengths: Vec<usize> = split(&octets, Charset::Gsm7, Split::Udh8).unwrap().iter().map(|s| s.len()).collect();
+/// let text = encode(&"x".repeat(161));
+/// let lengths: Vec<usize> = split(&text, Split::Udh8).unwrap().iter().map(|segment| segment.len()).collect();
 /// assert_eq!(lengths, [153, 8]);
 /// ```
 ///
 /// # Errors
 /// [`TooLong`] above 255 segments.
-pub fn split(octets: &[u8], charset: Charset, split: Split) -> Result<Vec<&[u8]>, TooLong> {
-    if octets.len() <= single_capacity(charset) {
-        return Ok(vec![octets]);
+pub fn split(text: &Encoded, split: Split) -> Result<Vec<Vec<u8>>, TooLong> {
+    if text.octets.len() <= single_capacity(text.charset) {
+        return Ok(vec![text.octets.clone()]);
     }
-    let segments = cut(octets, charset, segment_capacity(charset, split));
+    let segments = cut(text, capacity(text.charset, 1 + concat_len(split)));
     if segments.len() > 255 {
         return Err(TooLong { segments: segments.len() });
     }
     Ok(segments)
 }
 
-/// Cuts encoded text into pieces of at most `capacity` octets.
+/// Cuts encoded text into pieces of at most `capacity` octets, each sound text by itself.
 #[must_use]
-pub fn cut(octets: &[u8], charset: Charset, capacity: usize) -> Vec<&[u8]> {
-    let mut pieces = Vec::new();
-    let mut rest = octets;
-    while rest.len() > capacity {
-        let at = boundary(rest, charset, capacity);
-        let (piece, after) = rest.split_at(at);
-        pieces.push(piece);
-        rest = after;
+pub fn cut(text: &Encoded, capacity: usize) -> Vec<Vec<u8>> {
+    let one_octet_each = matches!(
+        text.charset,
+        Charset::Gsm7 | Charset::Ascii | Charset::Latin1 | Charset::Cp1252 | Charset::Iso8859_5 | Charset::Iso8859_8
+    );
+    if one_octet_each && text.tables.is_default() {
+        return cut_octets(&text.octets, text.charset, capacity);
     }
-    pieces.push(rest);
-    pieces
+    let whole = match text.tables.is_default() {
+        true => text.charset.decode(&text.octets).ok(),
+        false => Some(text.tables.decode(&text.octets)),
+    };
+    let encode = |piece: &str| match text.tables.is_default() {
+        true => text.charset.encode(piece).ok(),
+        false => text.tables.encode(piece).ok(),
+    };
+    // What is no text of its alphabet is cut wherever it must be.
+    whole
+        .and_then(|whole| cut_text(&whole, encode, capacity))
+        .unwrap_or_else(|| text.octets.chunks(capacity.max(1)).map(<[u8]>::to_vec).collect())
 }
 
-/// The header of one segment; empty for [`Split::Sar`].
+/// The header element that makes a segment one of several; empty for [`Split::Sar`].
 #[must_use]
-pub fn header(split: Split, reference: u16, total: u8, part: u8) -> Vec<u8> {
+pub fn concat_element(split: Split, reference: u16, total: u8, part: u8) -> Vec<u8> {
     let [high, low] = reference.to_be_bytes();
     match split {
-        Split::Udh8 => vec![5, super::udh::CONCAT_8, 3, low, total, part],
-        Split::Udh16 => vec![6, super::udh::CONCAT_16, 4, high, low, total, part],
+        Split::Udh8 => vec![super::udh::CONCAT_8, 3, low, total, part],
+        Split::Udh16 => vec![super::udh::CONCAT_16, 4, high, low, total, part],
         Split::Sar => Vec::new(),
     }
 }
 
-/// The last place not after `capacity` where the octets may be cut.
-fn boundary(octets: &[u8], charset: Charset, capacity: usize) -> usize {
-    match charset {
-        Charset::Gsm7 => {
-            // An escape belongs to what follows it, unless it is itself escaped.
-            let escapes = octets[..capacity].iter().rev().take_while(|octet| **octet == ESCAPE).count();
-            capacity - escapes % 2
+/// Between clusters where one fits at all, else between characters; each piece is encoded by itself, so that alphabets
+/// with shifts begin anew in each.
+fn cut_text(whole: &str, encode: impl Fn(&str) -> Option<Vec<u8>>, capacity: usize) -> Option<Vec<Vec<u8>>> {
+    let mut pieces = Vec::new();
+    let mut piece = String::new();
+    let mut octets = Vec::new();
+    for cluster in whole.graphemes(true) {
+        let fits = encode(cluster)?.len() <= capacity;
+        let parts: Vec<&str> = match fits {
+            true => vec![cluster],
+            false => cluster.char_indices().map(|(at, character)| &cluster[at..at + character.len_utf8()]).collect(),
+        };
+        for part in parts {
+            piece.push_str(part);
+            let longer = encode(&piece)?;
+            if longer.len() <= capacity {
+                octets = longer;
+                continue;
+            }
+            if piece.len() == part.len() {
+                // Not even a character fits.
+                return None;
+            }
+            pieces.push(octets);
+            piece.clear();
+            piece.push_str(part);
+            octets = encode(&piece)?;
         }
-        Charset::Utf8 => {
-            let continuation = |at: &usize| octets.get(*at).is_some_and(|octet| octet & 0xc0 == 0x80);
-            let start = (capacity.saturating_sub(3)..=capacity).rev().find(|at| !continuation(at));
-            start.filter(|at| *at > 0).unwrap_or(capacity)
-        }
-        Charset::Ucs2 => utf16_boundary(octets, capacity - capacity % 2),
-        _ => capacity,
     }
+    pieces.push(octets);
+    Some(pieces)
 }
 
-/// How far a cut may move back to keep a combining mark with its letter, in octets.
-const GRAPHEME_REACH: usize = 16;
-
-fn utf16_boundary(octets: &[u8], capacity: usize) -> usize {
-    let unit = |at: usize| octets.get(at..).and_then(<[u8]>::first_chunk::<2>).map(|unit| u16::from_be_bytes(*unit));
-    let low_surrogate = |at: usize| unit(at).is_some_and(|unit| (0xdc00..0xe000).contains(&unit));
-    let whole = if low_surrogate(capacity) { capacity - 2 } else { capacity };
-    let mut at = whole;
-    while whole - at < GRAPHEME_REACH && at > 2 {
-        let joins = unit(at).is_some_and(extends) || unit(at - 2) == Some(ZERO_WIDTH_JOINER);
-        if !joins && !low_surrogate(at) {
-            return at;
-        }
-        at -= 2;
+fn cut_octets(octets: &[u8], charset: Charset, capacity: usize) -> Vec<Vec<u8>> {
+    let mut pieces = Vec::new();
+    let mut rest = octets;
+    while rest.len() > capacity {
+        // An escape belongs to what follows it, unless it is itself escaped.
+        let escapes = match charset {
+            Charset::Gsm7 => rest[..capacity].iter().rev().take_while(|octet| **octet == ESCAPE).count(),
+            _ => 0,
+        };
+        let (piece, after) = rest.split_at((capacity - escapes % 2).max(1));
+        pieces.push(piece.to_vec());
+        rest = after;
     }
-    whole
-}
-
-const ZERO_WIDTH_JOINER: u16 = 0x200d;
-
-/// Code units that belong to the character before them: combining marks, variation selectors, the joiner.
-fn extends(unit: u16) -> bool {
-    matches!(unit, 0x0300..=0x036f | 0x0483..=0x0489 | 0x0591..=0x05bd | 0x0610..=0x061a | 0x064b..=0x065f
-        | 0x093c | 0x093e..=0x094d | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff | 0x200d | 0x20d0..=0x20ff | 0xfe00..=0xfe0f
-        | 0xfe20..=0xfe2f)
+    pieces.push(rest.to_vec());
+    pieces
 }
 
 #[cfg(test)]
@@ -146,9 +178,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::field::DataCoding;
+    use crate::text::national::Language;
+
+    fn encoded(text: &str, charset: Charset) -> Option<Encoded> {
+        Some(Encoded::new(charset, DataCoding(0), charset.encode(text).ok()?))
+    }
 
     fn lengths(text: &str, charset: Charset, form: Split) -> Vec<usize> {
-        split(&charset.encode(text).unwrap(), charset, form).unwrap().iter().map(|segment| segment.len()).collect()
+        split(&encoded(text, charset).unwrap(), form).unwrap().iter().map(Vec::len).collect()
     }
 
     #[test]
@@ -159,33 +197,88 @@ mod tests {
         assert_eq!(lengths(&"ж".repeat(71), Charset::Ucs2, Split::Udh8), [134, 8]);
         assert_eq!(lengths(&"ж".repeat(71), Charset::Ucs2, Split::Udh16), [132, 10]);
         assert_eq!(lengths(&"é".repeat(141), Charset::Latin1, Split::Sar), [134, 7]);
-        let long = "x".repeat(153 * 256);
-        assert_eq!(split(long.as_bytes(), Charset::Gsm7, Split::Udh8), Err(TooLong { segments: 256 }));
+        let long = encoded(&"x".repeat(153 * 256), Charset::Gsm7).unwrap();
+        assert_eq!(split(&long, Split::Udh8), Err(TooLong { segments: 256 }));
+        // 3GPP TS 23.040 §9.2.3.24: septets left behind headers of so many octets.
+        let septets: Vec<usize> = [0, 4, 6, 7, 9, 12].map(|header| capacity(Charset::Gsm7, header)).into();
+        assert_eq!(septets, [160, 155, 153, 152, 149, 146]);
     }
 
     #[test]
-    fn escape_pairs_surrogate_pairs_and_accents_stay_whole() {
+    fn escape_pairs_surrogate_pairs_and_clusters_stay_whole() {
         let text = format!("{}€{}", "x".repeat(152), "y".repeat(20));
         assert_eq!(lengths(&text, Charset::Gsm7, Split::Udh8), [152, 22]);
         let text = format!("{}😀{}", "ж".repeat(66), "ж".repeat(10));
         assert_eq!(lengths(&text, Charset::Ucs2, Split::Udh8)[0], 132);
         let text = format!("{}e\u{301}{}", "ж".repeat(66), "ж".repeat(10));
         assert_eq!(lengths(&text, Charset::Ucs2, Split::Udh8)[0], 132);
+        let family = "👩\u{200d}👩\u{200d}👧\u{200d}👦";
+        let text = format!("{}{family}", "ж".repeat(60));
+        assert_eq!(lengths(&text, Charset::Ucs2, Split::Udh8), [120, 22]);
+        // One that no segment can hold is cut between characters.
+        let endless = format!("e{}", "\u{301}".repeat(200));
+        assert_eq!(lengths(&endless, Charset::Ucs2, Split::Udh8), [134, 134, 134]);
     }
 
+    const CHARSETS: [Charset; 13] = [
+        Charset::Gsm7,
+        Charset::Gsm7Packed,
+        Charset::Ascii,
+        Charset::Latin1,
+        Charset::Cp1252,
+        Charset::Utf8,
+        Charset::Ucs2,
+        Charset::Iso8859_5,
+        Charset::Iso8859_8,
+        Charset::Iso2022Jp,
+        Charset::ShiftJis,
+        Charset::EucKr,
+        Charset::Big5,
+    ];
+
     proptest! {
+        /// Every encoding in every form: each segment is sound by itself and no longer than it may be, together they are
+        /// the text, and no cluster is cut.
         #[test]
         fn every_segment_is_sound_text_and_together_they_are_the_whole(
-            text in "[a-z€\\[ž😀e\u{301}👩\u{200d}]{0,400}",
+            text in "([a-z€\\[ž😀👩]|e\u{301}|👩\u{200d}👧|[а-яёא-ת]|[ぁ-ん漢字]|[가-힣]){0,400}",
             form in prop::sample::select(&[Split::Udh8, Split::Udh16, Split::Sar][..]),
+            charset in prop::sample::select(&CHARSETS[..]),
+            vumi in any::<bool>(),
         ) {
-            for charset in [Charset::Gsm7, Charset::Utf8, Charset::Ucs2] {
-                let Ok(octets) = charset.encode(&text) else { continue };
-                let segments = split(&octets, charset, form).unwrap();
-                let joined: String = segments.iter().map(|segment| charset.decode(segment).unwrap()).collect();
-                prop_assert_eq!(&joined, &text);
-                prop_assert!(segments.iter().all(|segment| segment.last() != Some(&ESCAPE) || charset != Charset::Gsm7));
+            let kept: String = text.graphemes(true).filter(|cluster| charset.encode(cluster).is_ok()).collect();
+            let encoded = encoded(&kept, charset).unwrap();
+            let most = if vumi { 130 } else { capacity(charset, 1 + concat_len(form)) };
+            let segments = match vumi {
+                true => cut(&encoded, most),
+                false => split(&encoded, form).unwrap(),
+            };
+            let read: Vec<String> = segments.iter().map(|segment| charset.decode(segment).unwrap()).collect();
+            prop_assert_eq!(read.concat(), kept.clone());
+            let alone = segments.len() == 1 && !vumi;
+            let most = if alone { single_capacity(charset) } else { most };
+            prop_assert!(segments.iter().all(|segment| segment.len() <= most));
+            let mut at = 0;
+            let clusters: Vec<usize> = kept.grapheme_indices(true).map(|(at, _)| at).chain([kept.len()]).collect();
+            for piece in &read {
+                at += piece.len();
+                prop_assert!(clusters.binary_search(&at).is_ok() || charset == Charset::Gsm7, "cut inside a cluster");
             }
+        }
+
+        #[test]
+        fn national_tables_are_cut_as_soundly(
+            text in "[a-zçşğıİáÁãõनमस्ते€\\[]{0,400}",
+            languages in prop::sample::subsequence(&Language::ALL[..], 0..4),
+        ) {
+            let languages: Vec<Language> = languages.into_iter().map(|(_, language)| language).collect();
+            let encoded = crate::text::encode_national(&text, &languages);
+            prop_assert_eq!(encoded.text(), text.clone());
+            let header = 1 + encoded.tables.elements().len() + concat_len(Split::Udh8);
+            let segments = cut(&encoded, capacity(encoded.charset, header));
+            let read: String =
+                segments.iter().map(|piece| Encoded { octets: piece.clone(), ..encoded.clone() }.text()).collect();
+            prop_assert_eq!(read, text);
         }
     }
 }

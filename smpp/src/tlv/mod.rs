@@ -109,6 +109,11 @@ impl Tlvs {
         self.0 = octets.freeze();
     }
 
+    /// Appends the parameters of another list.
+    pub fn extend(&mut self, other: &Self) {
+        self.0 = [&self.0[..], &other.0].concat().into();
+    }
+
     /// Appends an integer in the width that the standard gives the tag; unknown tags get four octets.
     pub fn push_integer(&mut self, tag: Tag, value: u32) {
         let width = match tag.kind() {

@@ -39,7 +39,16 @@ pub(super) fn create(api: Api, request: Request) -> Answer {
 
 async fn do_create(api: Api, request: Request) -> Result<Response, ApiError> {
     let channel = ChannelId::from(request.param(0));
+    let dry_run = match request.query("dry_run").as_deref() {
+        None | Some("false" | "0") => false,
+        Some("true" | "1" | "") => true,
+        Some(other) => return Err(ApiError::BadQuery(format!("\"dry_run\" is neither true nor false: '{other}'"))),
+    };
     let draft = read(&api.body(request).await?)?;
+    if dry_run {
+        let told = api.gateway.preview(&channel, draft)?;
+        return Ok(envelope(StatusCode::OK, "message not sent", &told));
+    }
     let message = api.gateway.send(&channel, draft).await?;
     Ok(envelope(StatusCode::CREATED, "message submitted", &MessageBody::from(&*message)))
 }

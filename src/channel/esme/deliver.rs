@@ -1,14 +1,17 @@
 //! What a deliver_sm or data_sm is: a receipt, a segment, a USSD step, or an MO (field guide §3.3, §4.1).
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use smpp::pdu::{DataSm, DeliverSm};
 use smpp::receipt::{Delivery, Receipt, receipt_text};
 use smpp::text::content::Content;
+use smpp::text::national::Language;
 use smpp::text::reassemble::Segment;
-use smpp::text::udh::Concat;
-use smpp::text::{Charset, charset_of};
+use smpp::text::udh::{Concat, Udh};
+use smpp::text::{Charset, Tables, charset_of};
 use smpp::ussd::Ussd;
 use smpp::{Address, CommandStatus, DataCoding, EsmClass, MessageType, Npi, Tag, Tlvs, Ton};
 
@@ -26,6 +29,14 @@ pub(super) struct Delivered {
     /// `message_payload` where there is one, else `short_message`.
     octets: Bytes,
     tlvs: Tlvs,
+}
+
+/// A text in pieces: which piece, its octets, the tables that its header announces.
+struct Read {
+    concat: Option<Concat>,
+    text: Bytes,
+    tables: Tables,
+    ports: Option<(u16, u16)>,
 }
 
 /// What one is.
@@ -81,8 +92,8 @@ impl Delivered {
         if Ussd::of(&self.tlvs).is_some() {
             return self.ussd(config, channel);
         }
-        let (concat, text) = match self.concat() {
-            Ok(split) => split,
+        let Read { concat, text, tables, ports } = match self.read() {
+            Ok(read) => read,
             Err(why) => return Kind::Refused(CommandStatus::ESME_RINVMSGLEN, why),
         };
         if let Some(concat) = concat.filter(|concat| concat.total > 1) {
@@ -92,20 +103,37 @@ impl Delivered {
                 concat,
                 data_coding: self.data_coding,
                 text,
+                tables,
                 token: MessageId::mint(),
             }));
         }
-        match self.decode(config, &text) {
+        match self.decode(config, &text, tables) {
             Ok(content) => {
                 // Some SMSCs do not mark their receipts; only whoever says so has them recognised by their text.
                 let receipt = (!config.use_esm_class).then(|| parse_receipt(config, &self.tlvs, &content)).flatten();
                 match receipt {
                     Some(receipt) => Kind::Receipt(Box::new(receipt), content),
-                    None => Kind::Message(Box::new(self.message(channel, Some(content))), self.tlvs),
+                    None => Kind::Message(Box::new(self.with_ports(channel, content, ports)), self.tlvs),
                 }
             }
-            Err(why) => Kind::Refused(config.decoding_error, why),
+            Err(why) => match config.binary.filter(|_| is_binary(config, self.data_coding)) {
+                Some(()) => {
+                    let mut message = self.with_ports(channel, STANDARD.encode(&text), ports);
+                    message.channel_data.insert("binary".to_owned(), json!("base64"));
+                    Kind::Message(Box::new(message), self.tlvs)
+                }
+                None => Kind::Refused(config.decoding_error, why),
+            },
         }
+    }
+
+    fn with_ports(&self, channel: &ChannelId, content: String, ports: Option<(u16, u16)>) -> Inbound {
+        let mut message = self.message(channel, Some(content));
+        if let Some((destination, source)) = ports {
+            message.channel_data.insert("destination_port".to_owned(), json!(destination));
+            message.channel_data.insert("source_port".to_owned(), json!(source));
+        }
+        message
     }
 
     fn receipt(&self, config: &DeliverConfig) -> Option<Kind> {
@@ -120,24 +148,28 @@ impl Delivered {
     }
 
     /// The concatenation, by `sar_*` or header, and the text without header.
-    fn concat(&self) -> Result<(Option<Concat>, Bytes), String> {
+    fn read(&self) -> Result<Read, String> {
         let content = Content::new(self.esm_class, self.data_coding, &self.octets, &self.tlvs);
         let content = content.map_err(|error| error.to_string())?;
-        Ok((content.concat, content.octets))
+        let ports = content.udh.as_ref().and_then(Udh::ports);
+        Ok(Read { concat: content.concat, text: content.octets, tables: content.tables, ports })
     }
 
-    fn decode(&self, config: &DeliverConfig, text: &[u8]) -> Result<String, String> {
+    fn decode(&self, config: &DeliverConfig, text: &[u8], tables: Tables) -> Result<String, String> {
         let charset = charset(config, self.data_coding);
         let charset = charset.ok_or_else(|| format!("data_coding {} is not text", self.data_coding.0))?;
         if text.is_empty() && !config.allow_empty {
             return Err("the message is empty".to_owned());
+        }
+        if charset == Charset::Gsm7 && !tables.is_default() {
+            return Ok(tables.decode(text));
         }
         charset.decode(text).map_err(|error| error.to_string())
     }
 
     /// A USSD turn; what it means in its session is for [`Sessions`](super::ussd::Sessions) to say.
     fn ussd(self, config: &DeliverConfig, channel: &ChannelId) -> Kind {
-        let content = match self.decode(config, &self.octets) {
+        let content = match self.decode(config, &self.octets, Tables::default()) {
             Ok(content) => content,
             // The end of a session needs no text.
             Err(_) if self.octets.is_empty() => String::new(),
@@ -149,6 +181,9 @@ impl Delivered {
     fn message(&self, channel: &ChannelId, content: Option<String>) -> Inbound {
         let mut message = inbound(channel, &self.source, &self.destination, content, self.data_coding);
         message.transport_metadata.insert("service_type".to_owned(), json!(self.service_type));
+        if let Some(vendors) = vendors(&self.tlvs) {
+            message.channel_data.insert("tlvs".to_owned(), vendors);
+        }
         message
     }
 }
@@ -185,6 +220,22 @@ fn inbound(
         provider: None,
         received_at: Timestamp::now(),
     }
+}
+
+/// Parameters that the standard does not know, as octets in hexadecimal by their tags, if there are any.
+fn vendors(tlvs: &Tlvs) -> Option<Value> {
+    if tlvs.octets().is_empty() {
+        return None;
+    }
+    let hex = |octets: &[u8]| octets.iter().map(|octet| format!("{octet:02x}")).collect::<String>();
+    let unknown = tlvs.iter().filter(|tlv| tlv.tag.name().is_none());
+    let rows: JsonObject = unknown.map(|tlv| (tlv.tag.to_string(), json!(hex(tlv.value)))).collect();
+    (!rows.is_empty()).then_some(Value::Object(rows))
+}
+
+/// Whether a `data_coding` says that what follows is no text.
+fn is_binary(config: &DeliverConfig, data_coding: DataCoding) -> bool {
+    charset(config, data_coding).is_none()
 }
 
 /// The character set of a `data_coding`: what the operator says, else what the standard says.
@@ -236,6 +287,9 @@ pub(super) struct StoredSegment {
     concat: (u16, u8, u8),
     data_coding: u8,
     text: Vec<u8>,
+    /// Identifiers of its locking and single tables; zero is the default.
+    #[serde(default)]
+    tables: (u8, u8),
 }
 
 impl StoredSegment {
@@ -248,6 +302,10 @@ impl StoredSegment {
             concat: (segment.concat.reference, segment.concat.total, segment.concat.part),
             data_coding: segment.data_coding.0,
             text: segment.text.to_vec(),
+            tables: (
+                segment.tables.locking.map_or(0, |language| language as u8),
+                segment.tables.single.map_or(0, |language| language as u8),
+            ),
         };
         serde_json::to_vec(&stored).expect("numbers and strings are JSON")
     }
@@ -267,6 +325,10 @@ impl StoredSegment {
             concat: Concat::new(reference, total, part)?,
             data_coding: DataCoding(stored.data_coding),
             text: stored.text.into(),
+            tables: Tables {
+                locking: Language::identified(stored.tables.0),
+                single: Language::identified(stored.tables.1),
+            },
             token: id,
         })
     }
@@ -275,9 +337,11 @@ impl StoredSegment {
 /// Segments, in order, as one MO. They have been acknowledged, so what cannot be read is marked, not refused.
 pub(super) fn join(config: &DeliverConfig, channel: &ChannelId, segments: &[Segment<MessageId>]) -> Option<Inbound> {
     let first = segments.first()?;
-    let uniform = segments.iter().all(|segment| segment.data_coding == first.data_coding);
-    let lossy = |segment: &Segment<MessageId>| {
-        charset(config, segment.data_coding).unwrap_or(Charset::Latin1).decode_lossy(&segment.text)
+    let plain = |segment: &Segment<MessageId>| segment.tables.is_default();
+    let uniform = segments.iter().all(|segment| segment.data_coding == first.data_coding && plain(segment));
+    let lossy = |segment: &Segment<MessageId>| match charset(config, segment.data_coding) {
+        Some(Charset::Gsm7) if !plain(segment) => segment.tables.decode(&segment.text),
+        charset => charset.unwrap_or(Charset::Latin1).decode_lossy(&segment.text),
     };
     // Octets first: a character may have been cut between two segments.
     let joined: Vec<u8> = segments.iter().flat_map(|segment| segment.text.iter().copied()).collect();

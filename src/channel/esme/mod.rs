@@ -5,7 +5,7 @@
 //! | `config/` | every key |
 //! | `bind` | the life of a bind: connecting, fail-over, back-off |
 //! | `link` | one connection: what it sends, what it answers |
-//! | `outgoing`, `submit` | MTs under way, and their PDUs |
+//! | `outgoing`, `submit`, `overrides` | MTs under way, and their PDUs; `preview` asks beforehand |
 //! | `incoming`, `deliver` | what PDUs of the SMSC's are, segments until they are complete |
 //! | `receipts` | receipts and the messages they belong to |
 //! | `ussd` | sessions of phones |
@@ -21,7 +21,9 @@ mod health;
 mod incoming;
 mod link;
 mod outgoing;
+mod overrides;
 mod pace;
+mod preview;
 mod receipts;
 mod shared;
 mod submit;
@@ -34,6 +36,13 @@ pub use self::config::EsmeConfig;
 use self::receipts::REMATCH;
 use self::shared::Shared;
 use super::{Intake, Setup};
+use crate::model::{JsonObject, Outbound};
+
+/// What a message would be on the wire; nothing is sent.
+#[must_use]
+pub fn preview(config: &EsmeConfig, message: &Outbound) -> JsonObject {
+    preview::preview(config, message)
+}
 
 /// Runs the channel until its stop.
 pub async fn run<I: Intake>(setup: Setup<I>, config: EsmeConfig) {

@@ -6,17 +6,32 @@ use bytes::Bytes;
 use smpp::field::address::detect;
 use smpp::field::time::Time;
 use smpp::pdu::SubmitSm;
-use smpp::text::segment::{self, Split};
-use smpp::text::{self, Charset};
-use smpp::{Address, CString, DataCoding, EsmClass, Npi, Pdu, RegisteredDelivery, ShortMessage, Tag, Tlvs, Ton};
+use smpp::text::parts::{self, Layout, Part, parts};
+use smpp::text::segment::Split;
+use smpp::text::transliterate::fold;
+use smpp::text::{self, Charset, Encoded, segment};
+use smpp::{Address, CString, DataCoding, EsmClass, Npi, Pdu, RegisteredDelivery, ShortMessage, Ton};
 
 use super::config::{Dialect, Encoding, EsmeConfig, Long, SubmitConfig, Validity};
+use super::overrides::{Overrides, When};
 use crate::model::{Outbound, Timestamp};
 
 /// Why an MT cannot be sent over this bind; the reason of its nack.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Unsendable(pub(super) String);
+
+/// Octets of `short_message` (§5.2.22).
+const MAX_SHORT_MESSAGE: usize = 254;
+
+/// A text as it will be written.
+pub(super) struct Written {
+    pub(super) encoded: Encoded,
+    /// Characters that another stands for, and which.
+    pub(super) replaced: Vec<(char, String)>,
+    /// It is octets, not text.
+    pub(super) binary: bool,
+}
 
 /// The PDUs of one MT, in order; `reference` joins its segments.
 pub(super) fn to_pdus(
@@ -25,68 +40,140 @@ pub(super) fn to_pdus(
     reference: u16,
     now: Timestamp,
 ) -> Result<Vec<Pdu>, Unsendable> {
-    let pdus = build(config, message, reference, now)?;
-    if !config.submit.tlvs && pdus.iter().any(|pdu| pdu.tlvs().is_some_and(|tlvs| !tlvs.octets().is_empty())) {
+    let overrides = Overrides::of(&message.channel_data)?;
+    let pdus = build(config, message, &overrides, reference, now)?;
+    if !config.submit.tlvs && pdus.iter().any(|pdu| !pdu.tlvs.octets().is_empty()) {
         return Err(Unsendable(
             "it needs optional parameters, which this channel's interface_version lacks".to_owned(),
         ));
     }
-    Ok(pdus)
+    Ok(pdus.into_iter().map(Pdu::from).collect())
 }
 
-fn build(config: &EsmeConfig, message: &Outbound, reference: u16, now: Timestamp) -> Result<Vec<Pdu>, Unsendable> {
-    let dialect = config.ussd.dialect;
-    let config = &config.submit;
-    let template = template(config, message, now)?;
+fn build(
+    config: &EsmeConfig,
+    message: &Outbound,
+    overrides: &Overrides,
+    reference: u16,
+    now: Timestamp,
+) -> Result<Vec<SubmitSm>, Unsendable> {
+    let template = template(&config.submit, message, overrides, now)?;
+    let written = write(&config.submit, message, overrides)?;
     if message.transport_type.as_deref() == Some("ussd") {
-        return Ok(vec![ussd(config, dialect, message, template)?.into()]);
+        return Ok(vec![ussd(config.ussd.dialect, message, template, &written.encoded)?]);
     }
-    let (charset, data_coding, octets) = encode(config, &message.content)?;
-    let template = SubmitSm { data_coding, ..template };
-    match config.long {
-        Long::Payload => Ok(vec![payload(template, &octets)?.into()]),
-        Long::Refuse => Ok(vec![whole(template, octets)?.into()]),
-        Long::Segments(split) => segments(config, template, charset, &octets, split, reference),
+    let with = |part: Part| {
+        let mut submit = SubmitSm {
+            esm_class: template.esm_class | part.esm_class,
+            data_coding: part.data_coding,
+            short_message: part.short_message,
+            tlvs: part.tlvs,
+            ..template.clone()
+        };
+        if !template.tlvs.octets().is_empty() {
+            submit.tlvs.extend(&template.tlvs);
+        }
+        submit
+    };
+    Ok(lay_out(&config.submit, overrides, &written.encoded, reference)?.into_iter().map(with).collect())
+}
+
+/// The parts of a text, as the channel cuts it.
+pub(super) fn lay_out(
+    config: &SubmitConfig,
+    overrides: &Overrides,
+    encoded: &Encoded,
+    reference: u16,
+) -> Result<Vec<Part>, Unsendable> {
+    let long = match config.long {
+        Long::Payload => parts::Long::Payload,
+        Long::Segments(split) => parts::Long::Segments(split),
+        Long::Refuse => return whole(overrides, encoded),
+    };
+    let layout = Layout {
+        long,
+        segment_octets: config.segment_octets,
+        elements: overrides.elements.clone(),
+        reference_rollover: config.reference_rollover,
+    };
+    parts(encoded, &layout, reference).map_err(|error| Unsendable(error.to_string()))
+}
+
+/// In one message or not at all.
+fn whole(overrides: &Overrides, encoded: &Encoded) -> Result<Vec<Part>, Unsendable> {
+    let length = encoded.octets.len();
+    if length > MAX_SHORT_MESSAGE {
+        return Err(Unsendable(format!(
+            "Message too long: {length} octets where {MAX_SHORT_MESSAGE} fit, and neither send_long_messages nor \
+             send_multipart_* is set"
+        )));
     }
+    if length <= segment::single_capacity(encoded.charset) || !overrides.elements.is_empty() {
+        let layout = Layout { elements: overrides.elements.clone(), ..parts::Long::Segments(Split::Udh8).into() };
+        return parts(encoded, &layout, 0).map_err(|error| Unsendable(error.to_string()));
+    }
+    // Longer than a phone takes, but it is what was asked for.
+    let short_message = ShortMessage::new(encoded.octets.clone()).map_err(|error| Unsendable(error.to_string()))?;
+    let (esm_class, data_coding) = (EsmClass::default(), encoded.data_coding);
+    Ok(vec![Part { esm_class, data_coding, short_message, tlvs: smpp::Tlvs::default() }])
 }
 
 /// Until when it is worth sending.
 pub(super) fn expires_at(config: &SubmitConfig, message: &Outbound) -> Option<Timestamp> {
-    match config.validity {
-        Validity::For(time) => Some(message.accepted_at.plus(time)),
-        Validity::Unlimited | Validity::Text(_) => None,
+    // What is wrong with it is said when it is written.
+    let own = || Overrides::of(&message.channel_data).ok().and_then(|overrides| overrides.validity);
+    match (message.channel_data.contains_key("validity_period").then(own).flatten(), &config.validity) {
+        (Some(When::In(time)), _) => Some(message.accepted_at.plus(time)),
+        (None, Validity::For(time)) => Some(message.accepted_at.plus(*time)),
+        _ => None,
     }
 }
 
 /// What is left of its validity, for the SMSC.
-fn validity_period(config: &SubmitConfig, message: &Outbound, now: Timestamp) -> String {
-    match (&config.validity, expires_at(config, message)) {
-        (Validity::Text(text), _) => text.clone(),
+fn validity_period(config: &SubmitConfig, message: &Outbound, overrides: &Overrides, now: Timestamp) -> String {
+    match (&overrides.validity, &config.validity, expires_at(config, message)) {
+        (Some(When::Text(text)), _, _) | (None, Validity::Text(text), _) => text.clone(),
         // What is less than a second is still something.
-        (_, Some(expires)) => Time::relative(now.until(expires).max(Duration::from_secs(1))).to_string(),
+        (_, _, Some(expires)) => Time::relative(now.until(expires).max(Duration::from_secs(1))).to_string(),
         _ => String::new(),
     }
 }
 
-fn template(config: &SubmitConfig, message: &Outbound, now: Timestamp) -> Result<SubmitSm, Unsendable> {
-    let wants_receipt = config.registered_delivery.unwrap_or(message.event_url.is_some());
-    let text = |name: &str, text: &str| Unsendable(format!("Invalid {name}: {text}"));
+fn template(
+    config: &SubmitConfig,
+    message: &Outbound,
+    overrides: &Overrides,
+    now: Timestamp,
+) -> Result<SubmitSm, Unsendable> {
+    let wants_receipt = overrides.registered_delivery.or(config.registered_delivery);
+    let wants_receipt = wants_receipt.unwrap_or(message.event_url.is_some());
+    let service_type = overrides.service_type.as_deref().unwrap_or(&config.service_type);
+    let schedule = match &overrides.schedule {
+        None => String::new(),
+        Some(When::Text(text)) => text.clone(),
+        // What is due already goes at once.
+        Some(When::In(time)) => match now.until(message.accepted_at.plus(*time)) {
+            Duration::ZERO => String::new(),
+            left => Time::relative(left).to_string(),
+        },
+    };
     Ok(SubmitSm {
-        service_type: config
-            .service_type
-            .as_str()
+        service_type: service_type
             .try_into()
-            .map_err(|_| text("service_type", &config.service_type))?,
+            .map_err(|_| Unsendable(format!("Invalid service_type: {service_type}")))?,
         source: match message.from.as_deref().filter(|from| !from.is_empty()) {
             Some(from) => address("from_addr", from, config.source)?,
             None => Address::default(),
         },
         destination: address("to_addr", &message.to, config.destination)?,
         esm_class: config.esm_class,
-        protocol_id: config.protocol_id,
-        priority_flag: config.priority_flag,
-        validity_period: validity_period(config, message, now).as_str().try_into().unwrap_or_default(),
+        protocol_id: overrides.protocol_id.unwrap_or(config.protocol_id),
+        priority_flag: overrides.priority_flag.unwrap_or(config.priority_flag),
+        schedule_delivery_time: schedule.as_str().try_into().unwrap_or_default(),
+        validity_period: validity_period(config, message, overrides, now).as_str().try_into().unwrap_or_default(),
         registered_delivery: if wants_receipt { RegisteredDelivery::RECEIPT } else { RegisteredDelivery::NONE },
+        replace_if_present_flag: overrides.replace_if_present.unwrap_or_default(),
+        tlvs: overrides.tlvs.clone(),
         ..SubmitSm::default()
     })
 }
@@ -108,88 +195,68 @@ fn address(field: &str, digits: &str, configured: Option<(u8, u8)>) -> Result<Ad
     Ok(Address { ton, npi, digits })
 }
 
-fn encode(config: &SubmitConfig, content: &str) -> Result<(Charset, DataCoding, Vec<u8>), Unsendable> {
-    match config.encoding {
-        Encoding::Auto => {
-            let encoded = text::encode(content);
-            Ok((encoded.charset, encoded.data_coding, encoded.octets))
-        }
-        Encoding::Fixed(charset, data_coding) => {
-            let octets = charset.encode(content).map_err(|error| Unsendable(format!("Invalid content: {error}")))?;
-            Ok((charset, data_coding, octets))
-        }
+/// Writes a message's content in the alphabet that it is to have.
+pub(super) fn write(config: &SubmitConfig, message: &Outbound, overrides: &Overrides) -> Result<Written, Unsendable> {
+    let content = &message.content;
+    if let Some(binary) = overrides.binary {
+        // Latin-1 stands for octets that mean nothing to us.
+        let charset = overrides.charset.unwrap_or(Charset::Latin1);
+        let data_coding = overrides.announce(Charset::Latin1, DataCoding(4));
+        let encoded = Encoded::new(charset, data_coding, binary.decode(content)?);
+        return Ok(Written { encoded, replaced: Vec::new(), binary: true });
     }
-}
-
-/// Octets of `short_message` (§5.2.22).
-const MAX_SHORT_MESSAGE: usize = 254;
-
-fn whole(template: SubmitSm, octets: Vec<u8>) -> Result<SubmitSm, Unsendable> {
-    let length = octets.len();
-    let short_message = ShortMessage::new(octets).ok().filter(|_| length <= MAX_SHORT_MESSAGE).ok_or_else(|| {
-        Unsendable(format!(
-            "Message too long: {length} octets where {MAX_SHORT_MESSAGE} fit, and neither send_long_messages nor \
-             send_multipart_* is set"
-        ))
-    })?;
-    Ok(SubmitSm { short_message, ..template })
-}
-
-fn payload(template: SubmitSm, octets: &[u8]) -> Result<SubmitSm, Unsendable> {
-    if octets.len() > usize::from(u16::MAX) {
-        return Err(Unsendable(format!("Message too long: {} octets where 65535 fit", octets.len())));
-    }
-    let mut tlvs = Tlvs::default();
-    tlvs.push(Tag::MESSAGE_PAYLOAD, octets);
-    Ok(SubmitSm { tlvs, ..template })
-}
-
-fn segments(
-    config: &SubmitConfig,
-    template: SubmitSm,
-    charset: Charset,
-    octets: &[u8],
-    split: Split,
-    reference: u16,
-) -> Result<Vec<Pdu>, Unsendable> {
-    let pieces = match config.segment_octets {
-        Some(capacity) if octets.len() > segment::single_capacity(charset) => segment::cut(octets, charset, capacity),
-        _ => segment::split(octets, charset, split).map_err(|error| Unsendable(error.to_string()))?,
+    let (mut encoded, replaced) = match (overrides.charset, config.encoding) {
+        (Some(charset), _) => (in_charset(charset, usual_coding(charset), content)?, Vec::new()),
+        (None, Encoding::Fixed(charset, data_coding)) => (in_charset(charset, data_coding, content)?, Vec::new()),
+        (None, Encoding::Auto) => cheapest(config, content),
     };
-    if let [piece] = pieces[..] {
-        return Ok(vec![whole(template, piece.to_vec())?.into()]);
+    encoded.data_coding = overrides.announce(encoded.charset, encoded.data_coding);
+    Ok(Written { encoded, replaced, binary: false })
+}
+
+fn in_charset(charset: Charset, data_coding: DataCoding, content: &str) -> Result<Encoded, Unsendable> {
+    let octets = charset.encode(content).map_err(|error| Unsendable(format!("Invalid content: {error}")))?;
+    Ok(Encoded::new(charset, data_coding, octets))
+}
+
+/// The `data_coding` of the standard for a character set; that of the SMSC's default alphabet where it has none.
+fn usual_coding(charset: Charset) -> DataCoding {
+    (0..=14).map(DataCoding).find(|coding| text::charset_of(*coding) == Some(charset)).unwrap_or_default()
+}
+
+/// GSM 03.38, with national tables or folded where the channel allows that and it saves segments; else UCS-2.
+fn cheapest(config: &SubmitConfig, content: &str) -> (Encoded, Vec<(char, String)>) {
+    let encoded = match config.languages[..] {
+        [] => text::encode(content),
+        ref languages => text::encode_national(content, languages),
+    };
+    if encoded.charset == Charset::Gsm7 || !config.transliterate {
+        return (encoded, Vec::new());
     }
-    let total = u8::try_from(pieces.len())
-        .map_err(|_| Unsendable(format!("the text needs {} segments where 255 are the most", pieces.len())))?;
-    let pdu = |(part, piece): (u8, &&[u8])| {
-        let mut text = segment::header(split, reference, total, part);
-        text.extend_from_slice(piece);
-        let mut submit = whole(template.clone(), text)?;
-        match split {
-            Split::Sar => {
-                let reference = u32::from(reference) % config.reference_rollover;
-                submit.tlvs.push_integer(Tag::SAR_MSG_REF_NUM, reference);
-                submit.tlvs.push_integer(Tag::SAR_TOTAL_SEGMENTS, u32::from(total));
-                submit.tlvs.push_integer(Tag::SAR_SEGMENT_SEQNUM, u32::from(part));
+    match fold(content) {
+        Some(folded) => {
+            let plain = text::encode(&folded.text);
+            match segment::count(&plain) < segment::count(&encoded) {
+                true => (plain, folded.changed),
+                false => (encoded, Vec::new()),
             }
-            Split::Udh8 | Split::Udh16 => submit.esm_class = submit.esm_class | EsmClass::UDHI,
         }
-        Ok(submit.into())
-    };
-    (1..=total).zip(&pieces).map(pdu).collect()
+        None => (encoded, Vec::new()),
+    }
 }
 
 /// A reply in a USSD session, never split (field guide §6.3, §6.6).
-fn ussd(
-    config: &SubmitConfig,
-    dialect: Dialect,
-    message: &Outbound,
-    template: SubmitSm,
-) -> Result<SubmitSm, Unsendable> {
-    let (_, data_coding, octets) = encode(config, &message.content)?;
-    let fits = octets.len() <= MAX_SHORT_MESSAGE;
-    let mut submit = if fits { whole(template, octets)? } else { payload(template, &octets)? };
-    submit.data_coding = data_coding;
+fn ussd(dialect: Dialect, message: &Outbound, template: SubmitSm, encoded: &Encoded) -> Result<SubmitSm, Unsendable> {
+    let fits = encoded.octets.len() <= MAX_SHORT_MESSAGE;
+    let mut submit = SubmitSm { data_coding: encoded.data_coding, ..template };
+    if fits {
+        submit.short_message =
+            ShortMessage::new(encoded.octets.clone()).map_err(|error| Unsendable(error.to_string()))?;
+    } else if encoded.octets.len() <= usize::from(u16::MAX) {
+        submit.tlvs.push(smpp::Tag::MESSAGE_PAYLOAD, &encoded.octets);
+    } else {
+        return Err(Unsendable(format!("Message too long: {} octets where 65535 fit", encoded.octets.len())));
+    }
     super::ussd::put(dialect, message, &mut submit.tlvs)?;
     Ok(submit)
 }
@@ -208,6 +275,8 @@ pub(super) fn message_id(response: &Pdu) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use smpp::Tag;
+
     use super::*;
     use crate::channel::esme::config::EsmeConfig;
     use crate::model::{JsonObject, MessageId, Priority, SessionEvent};

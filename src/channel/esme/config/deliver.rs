@@ -18,6 +18,8 @@ pub(in crate::channel::esme) struct DeliverConfig {
     pub(in crate::channel::esme) overrides: HashMap<u8, Charset>,
     pub(in crate::channel::esme) default_alphabet: Option<Charset>,
     pub(in crate::channel::esme) allow_empty: bool,
+    /// Whether messages that are no text are passed on, as base64.
+    pub(in crate::channel::esme) binary: Option<()>,
     pub(in crate::channel::esme) decoding_error: CommandStatus,
     pub(in crate::channel::esme) use_esm_class: bool,
     pub(in crate::channel::esme) regex: Option<Regex>,
@@ -46,6 +48,7 @@ impl DeliverConfig {
             // Field guide §4.2: Vumi refuses data_coding 0 unless told what it is.
             default_alphabet: (!strict).then_some(Charset::Gsm7),
             allow_empty: fields.boolean("allow_empty_messages")?.unwrap_or(!strict),
+            binary: fields.choice("binary", &[("refuse", None), ("base64", Some(()))])?,
             decoding_error,
             use_esm_class: fields.boolean("delivery_report_use_esm_class")?.unwrap_or(true),
             regex: regex(fields)?,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use smpp::text::Charset;
+use smpp::text::national::Language;
 use smpp::text::segment::Split;
 use smpp::{DataCoding, EsmClass};
 
@@ -23,6 +24,10 @@ pub(in crate::channel::esme) struct SubmitConfig {
     /// Always, never, or when somebody wants to know.
     pub(in crate::channel::esme) registered_delivery: Option<bool>,
     pub(in crate::channel::esme) encoding: Encoding,
+    /// Whose national tables may be used.
+    pub(in crate::channel::esme) languages: Vec<Language>,
+    /// Whether text may be folded into GSM 03.38 where that saves segments.
+    pub(in crate::channel::esme) transliterate: bool,
     pub(in crate::channel::esme) long: Long,
     /// Octets per segment, where Vumi's own limit is wanted.
     pub(in crate::channel::esme) segment_octets: Option<usize>,
@@ -80,6 +85,8 @@ impl SubmitConfig {
             validity: validity(fields)?,
             registered_delivery: fields.boolean("registered_delivery")?.or(strict.then_some(true)),
             encoding: encoding(fields, strict)?,
+            languages: languages(fields)?,
+            transliterate: fields.boolean("transliterate")?.unwrap_or(false),
             long: long(fields, strict)?,
             segment_octets: strict.then_some(VUMI_SEGMENT),
             reference_rollover: fields.integer("multipart_sar_reference_rollover", 1..=65_536_u32)?.unwrap_or(65_536),
@@ -136,6 +143,13 @@ fn encoding(fields: &Fields, strict: bool) -> Result<Encoding, ConfigError> {
     }
     let charset = Charset::named(&name).ok_or_else(|| wrong(key, &format!("names the unknown encoding '{name}'")))?;
     Ok(Encoding::Fixed(charset, DataCoding(coding.unwrap_or(0))))
+}
+
+fn languages(fields: &Fields) -> Result<Vec<Language>, ConfigError> {
+    let key = "national_languages";
+    let known = || Language::ALL.map(|(code, _)| code).join(", ");
+    let unknown = |code: &str| wrong(key, &format!("names '{code}', which is none of: {}", known()));
+    fields.texts(key)?.iter().map(|code| Language::named(code).ok_or_else(|| unknown(code))).collect()
 }
 
 fn long(fields: &Fields, strict: bool) -> Result<Long, ConfigError> {

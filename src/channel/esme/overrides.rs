@@ -1,0 +1,278 @@
+//! What one message wants otherwise than its channel does: keys of its `channel_data`.
+//!
+//! | key | what |
+//! |---|---|
+//! | `encoding`, `data_coding` | the alphabet, the octet that announces it |
+//! | `message_class` | 0 is shown at once and not kept (flash), 1 to 3 |
+//! | `message_waiting` | `{"indication": "voicemail", "active": true, "store": false}` |
+//! | `binary` | `base64` or `hex`: the content is octets |
+//! | `udh` | header elements in hexadecimal, without the length octet |
+//! | `destination_port`, `source_port` | application ports, as a header |
+//! | `validity_period`, `schedule_delivery_time` | seconds, or a time of SMPP v3.4 §7.1.1 |
+//! | `service_type`, `protocol_id`, `priority_flag`, `registered_delivery`, `replace_if_present_flag` | as they are |
+//! | `tlvs` | `{"0x1400": "00ff"}`: optional parameters, by tag or name, as octets in hexadecimal, text or number |
+//!
+//! Other keys are the application's own.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use smpp::field::time::Time;
+use smpp::text::Charset;
+use smpp::text::udh::PORTS_16;
+use smpp::tlv::TlvKind;
+use smpp::{DataCoding, Tag, Tlvs};
+
+use super::submit::Unsendable;
+use crate::model::JsonObject;
+
+/// See the file's head.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Overrides {
+    pub(super) charset: Option<Charset>,
+    pub(super) data_coding: Option<DataCoding>,
+    pub(super) message_class: Option<u8>,
+    pub(super) message_waiting: Option<u8>,
+    pub(super) binary: Option<Binary>,
+    /// Header elements.
+    pub(super) elements: Vec<u8>,
+    pub(super) validity: Option<When>,
+    pub(super) schedule: Option<When>,
+    pub(super) service_type: Option<String>,
+    pub(super) protocol_id: Option<u8>,
+    pub(super) priority_flag: Option<u8>,
+    pub(super) registered_delivery: Option<bool>,
+    pub(super) replace_if_present: Option<u8>,
+    pub(super) tlvs: Tlvs,
+}
+
+/// How octets are written in a message's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Binary {
+    Base64,
+    Hex,
+}
+
+/// A moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// So long from when we accepted the message.
+    In(Duration),
+    /// As the SMSC reads it.
+    Text(String),
+}
+
+impl Binary {
+    /// The octets of a content.
+    pub(super) fn decode(self, content: &str) -> Result<Vec<u8>, Unsendable> {
+        let octets = match self {
+            Self::Base64 => STANDARD.decode(content.trim()).ok(),
+            Self::Hex => hex(content),
+        };
+        let name = if self == Self::Hex { "hexadecimal" } else { "base64" };
+        octets.ok_or_else(|| Unsendable(format!("Invalid content: channel_data.binary says {name}, which it is not")))
+    }
+}
+
+impl Overrides {
+    /// Reads a message's `channel_data`; nothing is the usual case and costs nothing.
+    pub(super) fn of(data: &JsonObject) -> Result<Self, Unsendable> {
+        let mut overrides = Self::default();
+        for (key, value) in data.iter().filter(|(_, value)| !value.is_null()) {
+            overrides.read(key, value).ok_or_else(|| Unsendable(format!("Invalid channel_data.{key}: {value}")))?;
+        }
+        overrides.ports(data)?;
+        Ok(overrides)
+    }
+
+    fn read(&mut self, key: &str, value: &Value) -> Option<()> {
+        let octet = || value.as_u64().and_then(|number| u8::try_from(number).ok());
+        let up_to = |most: u8| octet().filter(|number| *number <= most);
+        match key {
+            "encoding" => self.charset = Some(Charset::named(value.as_str()?)?),
+            "data_coding" => self.data_coding = Some(DataCoding(octet()?)),
+            "message_class" => self.message_class = Some(up_to(3)?),
+            "message_waiting" => self.message_waiting = Some(message_waiting(value.as_object()?)?),
+            "binary" => {
+                self.binary = Some(match value.as_str()? {
+                    "base64" => Binary::Base64,
+                    "hex" => Binary::Hex,
+                    _ => return None,
+                });
+            }
+            "udh" => self.elements = hex(value.as_str()?).filter(|elements| well_formed(elements))?,
+            "validity_period" => self.validity = Some(when(value)?),
+            "schedule_delivery_time" => self.schedule = Some(when(value)?),
+            "service_type" => self.service_type = Some(value.as_str().filter(|text| text.len() <= 5)?.to_owned()),
+            "protocol_id" => self.protocol_id = Some(octet()?),
+            "priority_flag" => self.priority_flag = Some(up_to(3)?),
+            "registered_delivery" => self.registered_delivery = Some(value.as_bool()?),
+            "replace_if_present_flag" => self.replace_if_present = Some(up_to(1)?),
+            "tlvs" => {
+                for (tag, value) in value.as_object()? {
+                    put(&mut self.tlvs, tag, value)?;
+                }
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// Ports need each other: one alone leaves the other at zero.
+    fn ports(&mut self, data: &JsonObject) -> Result<(), Unsendable> {
+        let port = |key: &str| match data.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => {
+                let port = value.as_u64().and_then(|number| u16::try_from(number).ok());
+                port.map(Some).ok_or_else(|| Unsendable(format!("Invalid channel_data.{key}: {value}")))
+            }
+        };
+        let (destination, source) = (port("destination_port")?, port("source_port")?);
+        if destination.is_some() || source.is_some() {
+            let ports = [destination.unwrap_or_default(), source.unwrap_or_default()];
+            self.elements.extend([PORTS_16, 4]);
+            self.elements.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
+        }
+        Ok(())
+    }
+
+    /// The octet that announces an alphabet, with class or indication where they are wanted (3GPP TS 23.038 §4).
+    pub(super) fn announce(&self, charset: Charset, usual: DataCoding) -> DataCoding {
+        if let Some(data_coding) = self.data_coding {
+            return data_coding;
+        }
+        let wide = charset == Charset::Ucs2;
+        if let Some(waiting) = self.message_waiting {
+            // The group for UCS2 always stores.
+            return DataCoding(if wide { 0xe0 | waiting & 0x0f } else { waiting });
+        }
+        match (self.message_class, self.binary) {
+            (Some(class), _) if wide => DataCoding(0x18 | class),
+            (Some(class), None) => DataCoding(0xf0 | class),
+            (Some(class), Some(_)) => DataCoding(0xf4 | class),
+            (None, Some(_)) => DataCoding(4),
+            (None, None) => usual,
+        }
+    }
+}
+
+/// The octet of a message waiting indication, for the default alphabet.
+fn message_waiting(object: &JsonObject) -> Option<u8> {
+    let kind = match object.get("indication")?.as_str()? {
+        "voicemail" => 0,
+        "fax" => 1,
+        "email" => 2,
+        "other" => 3,
+        _ => return None,
+    };
+    let flag = |key: &str, default: bool| object.get(key).map_or(Some(default), Value::as_bool);
+    let (active, store) = (flag("active", true)?, flag("store", false)?);
+    Some(if store { 0xd0 } else { 0xc0 } | u8::from(active) << 3 | kind)
+}
+
+fn when(value: &Value) -> Option<When> {
+    match value {
+        Value::String(text) => text.parse::<Time>().ok().map(|_| When::Text(text.clone())),
+        _ => {
+            let seconds = value.as_f64().filter(|seconds| (0.0..=315_360_000.0).contains(seconds))?;
+            Some(When::In(Duration::from_secs_f64(seconds)))
+        }
+    }
+}
+
+/// A parameter: octets in hexadecimal, but for those that are known to be numbers or text.
+fn put(tlvs: &mut Tlvs, tag: &str, value: &Value) -> Option<()> {
+    let number = tag.strip_prefix("0x").and_then(|digits| u16::from_str_radix(digits, 16).ok());
+    let named = || Tag::ALL.iter().copied().find(|known| known.name() == Some(tag));
+    let tag = number.map(Tag).or_else(named)?;
+    match (value, tag.kind()) {
+        (Value::Number(number), Some(TlvKind::Integer { .. })) => {
+            tlvs.push_integer(tag, u32::try_from(number.as_u64()?).ok()?);
+        }
+        (Value::Number(number), _) => {
+            let number = number.as_u64()?;
+            let octets = number.to_be_bytes();
+            let leading = usize::try_from(number.leading_zeros() / 8).unwrap_or(7).min(7);
+            tlvs.push(tag, &octets[leading..]);
+        }
+        (Value::String(text), Some(TlvKind::Text)) => tlvs.push_text(tag, text),
+        (Value::String(digits), _) => tlvs.push(tag, &hex(digits)?),
+        _ => return None,
+    }
+    Some(())
+}
+
+/// Whether elements fill their header exactly.
+fn well_formed(mut elements: &[u8]) -> bool {
+    while let Some((&[_, length], rest)) = elements.split_first_chunk() {
+        match rest.get(usize::from(length)..) {
+            Some(rest) => elements = rest,
+            None => return false,
+        }
+    }
+    elements.is_empty()
+}
+
+fn hex(digits: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = digits
+        .chars()
+        .filter(|character| !character.is_whitespace())
+        .map(|character| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()?;
+    let (pairs, odd) = digits.as_chunks::<2>();
+    odd.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(data: Value) -> Result<Overrides, String> {
+        Overrides::of(data.as_object().unwrap()).map_err(|unsendable| unsendable.0)
+    }
+
+    #[test]
+    fn classes_indications_and_binary_are_announced() {
+        let announced = |data: Value, charset| of(data).unwrap().announce(charset, DataCoding(0)).0;
+        assert_eq!(announced(json!({"message_class": 0}), Charset::Gsm7), 0xf0);
+        assert_eq!(announced(json!({"message_class": 0}), Charset::Ucs2), 0x18);
+        assert_eq!(announced(json!({"message_class": 1, "binary": "hex"}), Charset::Latin1), 0xf5);
+        assert_eq!(announced(json!({"binary": "hex"}), Charset::Latin1), 4);
+        let waiting = |rest: Value| announced(json!({"message_waiting": rest}), Charset::Gsm7);
+        assert_eq!(waiting(json!({"indication": "voicemail"})), 0xc8);
+        assert_eq!(waiting(json!({"indication": "email", "active": false, "store": true})), 0xd2);
+        assert_eq!(announced(json!({"data_coding": 17, "message_class": 0}), Charset::Gsm7), 17);
+    }
+
+    #[test]
+    fn ports_headers_and_parameters_become_octets() {
+        let push = of(json!({"destination_port": 2948, "source_port": 9200})).unwrap();
+        assert_eq!(push.elements, [5, 4, 0x0b, 0x84, 0x23, 0xf0]);
+        let tlvs =
+            json!({"0x1400": "00 ff", "user_message_reference": 7, "receipted_message_id": "abc", "0x1401": 513});
+        let tlvs = of(json!({"tlvs": tlvs})).unwrap().tlvs;
+        assert_eq!(tlvs.octets_of(Tag(0x1400)).unwrap()[..], [0, 0xff]);
+        assert_eq!(tlvs.octets_of(Tag(0x1401)).unwrap()[..], [2, 1]);
+        assert_eq!(tlvs.integer(Tag::USER_MESSAGE_REFERENCE), Some(7));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_what_is_the_applications_own_is_left_alone() {
+        for (data, why) in [
+            (json!({"message_class": 4}), "Invalid channel_data.message_class: 4"),
+            (json!({"encoding": "klingon"}), "Invalid channel_data.encoding: \"klingon\""),
+            (json!({"udh": "0003"}), "Invalid channel_data.udh: \"0003\""),
+            (json!({"tlvs": {"no_such": 1}}), "Invalid channel_data.tlvs: {\"no_such\":1}"),
+            (json!({"validity_period": "soon"}), "Invalid channel_data.validity_period: \"soon\""),
+            (json!({"destination_port": 70000}), "Invalid channel_data.destination_port: 70000"),
+        ] {
+            assert_eq!(of(data).unwrap_err(), why);
+        }
+        assert!(of(json!({"my": {"own": [1, 2]}, "priority_flag": null})).is_ok());
+        assert!(Binary::Hex.decode("0g").unwrap_err().0.contains("hexadecimal"));
+    }
+}
