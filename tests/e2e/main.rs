@@ -16,4 +16,5 @@ mod receipts;
 mod results;
 mod smpp_channel;
 mod support;
+mod texts;
 mod ussd;

@@ -127,6 +127,11 @@ impl Delivered {
         }
     }
 
+    /// Vendors' parameters, for whoever knows them.
+    pub(super) fn vendors(&self) -> Option<Value> {
+        vendors(&self.tlvs)
+    }
+
     fn with_ports(&self, channel: &ChannelId, content: String, ports: Option<(u16, u16)>) -> Inbound {
         let mut message = self.message(channel, Some(content));
         if let Some((destination, source)) = ports {

@@ -322,6 +322,7 @@ impl<'a, I: Intake> Link<'a, I> {
         };
         let now = self.driver.now();
         let (phone, sender) = (delivered.source.digits.to_text(), delivered.destination.digits.to_text());
+        let vendors = delivered.vendors();
         let reply = |status| Reply { sequence, status, pdu: response };
         let step = self.shared.incoming().take(now, delivered, &mut self.shared.sessions());
         match step {
@@ -334,7 +335,8 @@ impl<'a, I: Intake> Link<'a, I> {
                 self.reply(vec![reply(CommandStatus::ESME_ROK)]);
             }
             Step::Report(receipt, text) => {
-                let incident = Incident::new(&self.shared.config.deliver, *receipt, text, phone, sender);
+                let mut incident = Incident::new(&self.shared.config.deliver, *receipt, text, phone, sender);
+                incident.add(vendors);
                 self.receipt(incident, reply(CommandStatus::ESME_ROK)).await;
             }
         }

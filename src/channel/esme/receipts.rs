@@ -49,6 +49,13 @@ impl Incident {
         let (status, details) = read_report(config, &receipt);
         Self { receipt, text, phone, sender, status, details }
     }
+
+    /// Vendors' parameters are told with the rest.
+    pub(super) fn add(&mut self, vendors: Option<Value>) {
+        if let Some(vendors) = vendors {
+            self.details.insert("tlvs".to_owned(), vendors);
+        }
+    }
 }
 
 /// See the file's head.
