@@ -229,7 +229,7 @@ pub struct DecodeArgs {
     #[arg(long)]
     pub show_password: bool,
     /// Write the capture as one that can be given away, with other numbers, texts, ids, credentials and addresses
-    #[arg(long, value_name = "OUT.pcap", requires = "hex", conflicts_with_all = ["json", "show_password"])]
+    #[arg(long, value_name = "OUT.pcap", requires = "hex", conflicts_with_all = ["json", "oneline", "stats", "show_password"])]
     pub make_fixture: Option<PathBuf>,
     /// The secret from which they follow; the same makes the same of the same [default: a random one]
     #[arg(long, value_name = "SECRET", requires = "make_fixture")]

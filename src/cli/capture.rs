@@ -32,6 +32,19 @@ pub(super) fn run(args: &DecodeArgs) -> anyhow::Result<()> {
     if malformed > 0 { bail!("{malformed} PDUs are malformed") } else { Ok(()) }
 }
 
+/// A capture's conversations; what could not be read is told on standard error.
+pub(super) fn conversations(file: &Path) -> anyhow::Result<Vec<Conversation>> {
+    let shown = file.display();
+    let capture = capture::read(file).with_context(|| shown.to_string())?;
+    for note in &capture.notes {
+        eprintln!("maybug: {shown}: {note}");
+    }
+    if capture.conversations.is_empty() {
+        bail!("{shown} has no SMPP conversation in it");
+    }
+    Ok(capture.conversations)
+}
+
 /// How many PDUs were malformed.
 fn show(args: &DecodeArgs, file: &str, capture: &Capture, out: &mut impl std::io::Write) -> std::io::Result<usize> {
     let mut malformed = 0;

@@ -11,10 +11,7 @@ use crate::capture::{self, anonymise};
 
 pub(super) fn run(args: &DecodeArgs, out: &Path) -> anyhow::Result<()> {
     let [file] = &args.hex[..] else { bail!("--make-fixture takes one capture file") };
-    let conversations = capture::read(Path::new(file)).with_context(|| file.clone())?.conversations;
-    if conversations.is_empty() {
-        bail!("{file} has no SMPP conversation in it");
-    }
+    let conversations = super::capture::conversations(Path::new(file))?;
     // As random as the operating system's: nobody can try which number has become which.
     let seed = args.seed.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let done = anonymise(&conversations, &seed);

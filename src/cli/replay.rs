@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::advice::explain;
 use super::args::ReplayArgs;
 use super::replay_text;
-use crate::capture::{self, Conversation};
+use crate::capture::Conversation;
 use crate::endpoint::{Endpoint, EndpointText};
 use crate::replay::net::{Options, ReplayError, as_esme, as_smsc};
 use crate::replay::{Difference, Ids, Plan, Summary};
@@ -66,12 +66,9 @@ async fn replay(args: &ReplayArgs) -> anyhow::Result<Summary> {
 
 /// The conversations to play, and their numbers in the capture.
 fn chosen(args: &ReplayArgs) -> anyhow::Result<Vec<(usize, Conversation)>> {
-    let conversations = capture::read(&args.file).with_context(|| args.file.display().to_string())?.conversations;
+    let conversations = super::capture::conversations(&args.file)?;
     let there = conversations.len();
     let mut numbered: Vec<(usize, Conversation)> = (1..).zip(conversations).collect();
-    if there == 0 {
-        bail!("{} has no SMPP conversation in it", args.file.display());
-    }
     if let Some(wanted) = args.conversation {
         numbered.retain(|(number, _)| *number == wanted);
         if numbered.is_empty() {
