@@ -9,6 +9,7 @@ use maybug::capture::{self, CapturedPdu, Conversation, Sender};
 use maybug::config::Config;
 use maybug::endpoint::{Endpoint, EndpointText};
 use maybug::gateway::Draft;
+use maybug::model::ChannelId;
 use maybug::replay::net::{Options, ReplayError, as_esme, as_smsc};
 use maybug::replay::{Difference, Ids, Pace, Plan, Summary};
 use maybug::server::Server;
@@ -17,7 +18,7 @@ use serde_json::json;
 use smpp::net::Direction;
 use smpp::pdu::{Bind, BindResp, DeliverSmResp};
 use smpp::session::{CloseReason, Role};
-use smpp::{BindMode, CommandStatus, Password, Pdu, RawPdu, Tag};
+use smpp::{BindMode, CommandId, CommandStatus, Password, Pdu, RawPdu, Tag};
 use tokio::net::TcpListener;
 
 use crate::support::{Script, receipt, submit};
@@ -190,6 +191,15 @@ async fn a_channel_meets_its_recorded_smsc_again() {
     server.stop().await;
 }
 
+/// How many deliver_sm a channel has answered.
+fn answered(server: &Server, channel: &ChannelId) -> usize {
+    let sent = server.gateway().pdu_chunks(channel).into_iter().filter(|chunk| !chunk.received);
+    let octets: Vec<u8> = sent.flat_map(|chunk| chunk.octets).collect();
+    let mut octets = BytesMut::from(&octets[..]);
+    let pdus = std::iter::from_fn(|| RawPdu::split(&mut octets, usize::MAX).unwrap());
+    pdus.filter(|raw| raw.id == CommandId::DELIVER_SM_RESP).count()
+}
+
 /// A channel that sends a message, gets its receipt, and unbinds.
 async fn say_hello(server: &Server, smsc: SocketAddr) {
     let channel = json!({"type": "smpp", "mo_url": null, "config": {
@@ -204,8 +214,9 @@ async fn say_hello(server: &Server, smsc: SocketAddr) {
         ..Draft::default()
     };
     let message = server.gateway().send(&channel.id, draft).await.unwrap();
-    soon("the receipt", async {
-        while server.gateway().events(&channel.id, message.id).unwrap().len() < 2 {
+    // What the SMSC has sent is answered once it is durable, in any order: an unbind before that would be another story.
+    soon("the receipt, and an answer to it and both segments", async {
+        while server.gateway().events(&channel.id, message.id).unwrap().len() < 2 || answered(server, &channel.id) < 3 {
             tokio::task::yield_now().await;
         }
     })

@@ -108,7 +108,11 @@ async fn a_fixture_has_other_people_in_it_and_replays_like_the_original() {
     std::fs::write(&cut, &original[..original.len() * 9 / 10]).unwrap();
     let interrupted = maybug(&["decode", cut.to_str().unwrap(), "--make-fixture", out, "--seed", "a secret"]);
     assert!(interrupted.status.success(), "{}", stderr(&interrupted));
-    assert!(stderr(&interrupted).contains("cut.pcapng: the file ends in the middle of packet"), "{}", stderr(&interrupted));
+    assert!(
+        stderr(&interrupted).contains("cut.pcapng: the file ends in the middle of packet"),
+        "{}",
+        stderr(&interrupted)
+    );
     make(out);
     let again = directory.path().join("again.pcap");
     make(again.to_str().unwrap());
