@@ -9,6 +9,7 @@ use smpp::text::Charset;
 use url::Url;
 
 use crate::config::LogFormat;
+use crate::migrate::Source;
 use crate::smsc::{SimulatorConfig, Span, duration};
 
 /// A connector server for SMS and USSD, centred on SMPP.
@@ -31,6 +32,8 @@ pub enum Command {
     Send(SendArgs),
     /// Show what PDUs in hexadecimal digits say.
     Decode(DecodeArgs),
+    /// Check a configuration file, or turn that of Kannel, Jasmin, Vumi or Junebug into channels.
+    Check(CheckArgs),
 }
 
 /// Flags of `serve`; each overrides the key of the same name in the file.
@@ -216,4 +219,23 @@ pub struct DecodeArgs {
     /// Show passwords
     #[arg(long)]
     pub show_password: bool,
+}
+
+/// Flags of `check`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Channels go to standard output, ready for POST /channels/; what differs and what has no counterpart goes to \
+                  standard error. Exits with 1 when the server would refuse something.\n\n\
+                  Examples:\n  maybug check maybug.yaml\n  maybug check --from kannel /etc/kannel/kannel.conf\n  \
+                  maybug check --from jasmin --json connectors.jcli"
+)]
+pub struct CheckArgs {
+    /// The file
+    pub file: PathBuf,
+    /// Whose configuration it is; our own when absent
+    #[arg(long, value_name = "SYSTEM", value_enum)]
+    pub from: Option<Source>,
+    /// One channel a line; problems of our own file as an object
+    #[arg(long)]
+    pub json: bool,
 }

@@ -2,6 +2,7 @@
 
 mod advice;
 pub mod args;
+mod check;
 mod decode;
 mod pdu_content;
 mod post;
@@ -42,6 +43,7 @@ pub async fn run(args: Args) -> ExitCode {
             None => send::run(args).await,
         },
         Command::Decode(args) => decode::run(&args),
+        Command::Check(args) => check::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
