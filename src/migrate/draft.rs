@@ -56,7 +56,8 @@ impl Draft {
 
     /// A sentence about a setting.
     pub(super) fn note(&mut self, setting: &Setting, text: &str) {
-        let secret = setting.key.contains("password");
+        // Objects may have passwords in them: Vumi's redis_manager.
+        let secret = setting.key.contains("password") || setting.value.starts_with(['{', '[']);
         let value = if secret { "…" } else { setting.value.as_str() };
         let text = format!("'{} = {value}' {text}", setting.key);
         self.notes.push(Note { place: setting.place.clone(), text });

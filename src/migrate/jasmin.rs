@@ -8,7 +8,8 @@ use super::draft::Rule::{self, Alias, Differs, Own, Without};
 use super::draft::{Draft, Setting, endpoint};
 use super::{MigrateError, Migration, Note, channel, name, read};
 
-const LOGS: &str = "each channel has a log of its own at GET /channels/ID/logs, files are under `logging_path` of the server";
+const LOGS: &str =
+    "each channel has a log of its own at GET /channels/ID/logs, files are under `logging_path` of the server";
 const RETRIES: &str = "a channel is always bound again; DELETE it to disconnect";
 
 /// Every key of `smppccm` (0.11).
@@ -54,8 +55,10 @@ const RULES: &[(&str, Rule)] = &[
     ("dlr_msgid", Alias),
     (
         "custom_tlvs",
-        Without("channels send the optional parameters of SMPP itself, none of an operator's own; ask the operator whether \
-                 it can be done without"),
+        Without(
+            "channels send the optional parameters of SMPP itself, none of an operator's own; ask the operator whether \
+                 it can be done without",
+        ),
     ),
     ("logfile", Without(LOGS)),
     ("loglevel", Without(LOGS)),
@@ -97,7 +100,8 @@ pub(super) fn migrate(path: &Path) -> Result<Migration, MigrateError> {
     }
     script.end(true);
     if script.connectors.is_empty() {
-        let message = "there is no connector in it: neither 'smppccm -a … ok' nor the output of 'smppccm -s'".to_owned();
+        let message =
+            "there is no connector in it: neither 'smppccm -a … ok' nor the output of 'smppccm -s'".to_owned();
         return Err(MigrateError::Nothing { path: path.to_owned(), message });
     }
     let mut notes = script.notes;
@@ -274,10 +278,13 @@ fn draft(connector: &[Setting]) -> Draft {
         ("mt_tps", json!(1)),
         ("window_size", json!(10)),
         ("msg_id_type", json!("string")),
-        ("retry", json!({
-            "ESME_RSYSERR": {"count": 2, "delay": 30},
-            "ESME_RINVSCHED": {"count": 2, "delay": 300},
-        })),
+        (
+            "retry",
+            json!({
+                "ESME_RSYSERR": {"count": 2, "delay": 30},
+                "ESME_RINVSCHED": {"count": 2, "delay": 300},
+            }),
+        ),
     ] {
         draft.otherwise(key, value);
     }

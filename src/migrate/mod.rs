@@ -108,6 +108,7 @@ pub fn migrate(source: Source, path: &Path) -> Result<Migration, MigrateError> {
         Source::Vumi => vumi::migrate(path)?,
         Source::Junebug => junebug::migrate(path)?,
     };
+    in_order(&mut migration.notes);
     for channel in &migration.channels {
         let empty = JsonObject::new();
         let config = channel["config"].as_object().unwrap_or(&empty);
@@ -121,6 +122,26 @@ pub fn migrate(source: Source, path: &Path) -> Result<Migration, MigrateError> {
         }
     }
     Ok(migration)
+}
+
+/// Notes as the files have them, each once.
+fn in_order(notes: &mut Vec<Note>) {
+    let mut files: Vec<String> = Vec::new();
+    let mut keyed: Vec<((usize, usize), Note)> = Vec::new();
+    for note in notes.drain(..) {
+        let (file, line) = note.place.rsplit_once(':').unwrap_or((note.place.as_str(), "0"));
+        let line = line.parse().unwrap_or(0);
+        let known = files.iter().position(|known| known == file);
+        let file = known.unwrap_or_else(|| {
+            files.push(file.to_owned());
+            files.len() - 1
+        });
+        if !keyed.iter().any(|(_, other)| *other == note) {
+            keyed.push(((file, line), note));
+        }
+    }
+    keyed.sort_by_key(|(place, _)| *place);
+    notes.extend(keyed.into_iter().map(|(_, note)| note));
 }
 
 fn read(path: &Path) -> Result<String, MigrateError> {

@@ -16,7 +16,6 @@ const QUEUE: &str = "messages are exchanged over HTTP, or as the server is told;
 
 /// Keys of Vumi's that are left out, and why.
 const WITHOUT: &[(&str, &str)] = &[
-    ("transport_name", "it became the label; the server gives each channel an id"),
     ("transport_type", "a channel carries SMS and USSD alike, message by message"),
     ("worker_name", "it became nothing: a channel has its id"),
     ("amqp_prefetch_count", "window_size says how many messages are under way"),
@@ -29,9 +28,6 @@ const WITHOUT: &[(&str, &str)] = &[
     ("final_dr_third_party_id_expiry", KEPT),
     ("completed_multipart_info_expiry", KEPT),
     ("codec_class", "data_coding_overrides names an encoding for each data_coding"),
-    ("transport_class", "it said how to bind: see bind_type"),
-    ("worker_class", "it said how to bind: see bind_type"),
-    ("class", "it said how to bind: see bind_type"),
     ("smpp_msg_id_type", "msg_id_type says how ids are written"),
     ("COUNTRY_CODE", "give each message its `from`"),
     ("OPERATOR_PREFIX", "give each message its `from`"),
@@ -54,10 +50,15 @@ const CLASSES: [(&str, &str, bool); 7] = [
     ("SmppRxTransport", "rx", true),
 ];
 
+/// Keys that say the class of a transport that is alone in its file.
+const CLASS_KEYS: [&str; 3] = ["transport_class", "worker_class", "class"];
+
 /// A transport with its settings.
 struct Transport {
-    name: Option<String>,
-    class: Option<String>,
+    /// Its section, in a MultiWorker's file.
+    section: Option<String>,
+    /// The key that says its class, and the class.
+    class: Option<(String, String)>,
     config: JsonObject,
 }
 
@@ -79,7 +80,11 @@ pub(super) fn migrate(path: &Path) -> Result<Migration, MigrateError> {
         let message = "there is no SMPP transport in it".to_owned();
         return Err(MigrateError::Nothing { path: path.to_owned(), message });
     }
-    Ok(Migration { channels: drafts.into_iter().map(|(draft, _)| channel(draft)).collect(), notes, problems: Vec::new() })
+    Ok(Migration {
+        channels: drafts.into_iter().map(|(draft, _)| channel(draft)).collect(),
+        notes,
+        problems: Vec::new(),
+    })
 }
 
 /// Where keys stand; YAML's reader does not say.
@@ -89,12 +94,19 @@ struct Places<'a> {
 }
 
 impl Places<'_> {
-    fn of(&self, key: &str) -> String {
+    /// A key of a section, or of none; where it stands first if the section has it from the defaults.
+    fn of(&self, section: Option<&str>, key: &str) -> String {
         let stands = |line: &str| {
             let line = line.trim_start().trim_start_matches("- ").trim_start_matches(['"', '\'']);
-            line.strip_prefix(key).is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':'))
+            line.strip_prefix(key)
+                .is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':'))
         };
-        match self.text.lines().position(stands) {
+        let begins = |line: &str| section.is_some_and(|name| line.trim_end() == format!("{name}:"));
+        let begin = self.text.lines().position(begins).map_or(0, |index| index + 1);
+        let mut inside =
+            self.text.lines().skip(begin).take_while(|line| begin == 0 || !line.starts_with(char::is_alphanumeric));
+        let found = inside.position(stands).map(|index| begin + index);
+        match found.or_else(|| self.text.lines().position(stands)) {
             Some(index) => format!("{}:{}", self.file, index + 1),
             None => self.file.clone(),
         }
@@ -104,9 +116,9 @@ impl Places<'_> {
 /// One transport, or those of a MultiWorker: `workers: {NAME: CLASS}`, `defaults`, and a section for each name.
 fn transports(mut document: JsonObject, places: &Places<'_>, notes: &mut Vec<Note>) -> Vec<Transport> {
     let Some(Value::Object(workers)) = document.get("workers").cloned() else {
-        let class = ["transport_class", "worker_class", "class"];
-        let class = class.iter().find_map(|key| document.get(*key)?.as_str()).map(str::to_owned);
-        return vec![Transport { name: None, class, config: document }];
+        let class =
+            CLASS_KEYS.iter().find_map(|key| Some(((*key).to_owned(), document.get(*key)?.as_str()?.to_owned())));
+        return vec![Transport { section: None, class, config: document }];
     };
     let section = |value: Option<Value>| match value {
         Some(Value::Object(section)) => section,
@@ -119,24 +131,32 @@ fn transports(mut document: JsonObject, places: &Places<'_>, notes: &mut Vec<Not
         let last = class.rsplit('.').next().unwrap_or_default();
         if !CLASSES.iter().any(|(known, ..)| *known == last) {
             let text = format!("the worker '{worker}' ({class}) is not an SMPP transport: left out");
-            notes.push(Note { place: places.of(&worker), text });
+            notes.push(Note { place: places.of(None, &worker), text });
             continue;
         }
         let mut config = defaults.clone();
         config.extend(section(document.remove(&worker)));
-        transports.push(Transport { name: Some(worker), class: Some(class), config });
+        transports.push(Transport { section: Some(worker.clone()), class: Some((worker, class)), config });
     }
     transports
 }
 
 fn draft(transport: Transport, places: &Places<'_>) -> Draft {
     let text = |key: &str| transport.config.get(key).and_then(Value::as_str).map(str::to_owned);
-    let label = text("transport_name").or(transport.name).unwrap_or_else(|| "vumi".to_owned());
+    let section = transport.section.as_deref();
+    let label = text("transport_name").or_else(|| transport.section.clone()).unwrap_or_else(|| "vumi".to_owned());
     let mut draft = Draft { label, ..Draft::default() };
     draft.set("strict_vumi", true);
     for (key, value) in &transport.config {
         let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let setting = Setting { place: places.of(key), key: key.clone(), value: shown };
+        if CLASS_KEYS.contains(&key.as_str()) {
+            continue;
+        }
+        let setting = Setting { place: places.of(section, key), key: key.clone(), value: shown };
+        if key == "transport_name" {
+            draft.note(&setting, "became the label; the server gives each channel an id");
+            continue;
+        }
         match WITHOUT.iter().find(|(known, _)| known == key) {
             Some((_, why)) => draft.note(&setting, &format!("has no counterpart: {why}")),
             None if matches!(aliases::translate(key, value), Ok(Some(_))) => {
@@ -146,9 +166,9 @@ fn draft(transport: Transport, places: &Places<'_>) -> Draft {
             None => draft.apply(&known(), &setting),
         }
     }
-    if let Some(class) = transport.class {
-        let last = class.rsplit('.').next().unwrap_or_default();
-        let setting = Setting { place: places.of("class"), key: "class".to_owned(), value: class.clone() };
+    if let Some((key, value)) = transport.class {
+        let setting = Setting { place: places.of(None, &key), key, value };
+        let last = setting.value.rsplit('.').next().unwrap_or_default();
         match CLASSES.iter().find(|(known, ..)| *known == last) {
             Some((_, mode, old)) => {
                 draft.set("bind_type", *mode);
@@ -204,7 +224,7 @@ fn join(
         return;
     };
     let text = format!("'{}' and '{}' became one channel with bind_type tx+rx", draft.label, new.label);
-    notes.push(Note { place: places.of("split_bind_prefix"), text });
+    notes.push(Note { place: places.of(None, "split_bind_prefix"), text });
     let (mut transmitter, receiver) =
         if mode(draft) == "tx" { (std::mem::take(draft), new) } else { (new, std::mem::take(draft)) };
     let place = |draft: &Draft| {

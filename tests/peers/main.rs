@@ -3,5 +3,6 @@
 
 mod dissector;
 mod kannel;
+mod kannel_config;
 mod libraries;
 mod process;

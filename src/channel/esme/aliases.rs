@@ -182,9 +182,11 @@ mod tests {
 
     #[test]
     fn a_key_has_one_name_and_a_value_must_have_a_counterpart() {
-        assert!(resolved(json!({"elink_interval": 1, "smpp_enquire_link_interval": 2})).unwrap_err().contains(
-            "'smpp_enquire_link_interval' and 'elink_interval' are the same"
-        ));
+        assert!(
+            resolved(json!({"elink_interval": 1, "smpp_enquire_link_interval": 2}))
+                .unwrap_err()
+                .contains("'smpp_enquire_link_interval' and 'elink_interval' are the same")
+        );
         assert_eq!(
             resolved(json!({"bind": "both"})).unwrap_err(),
             "Field 'bind' must be one of: transceiver, transmitter, receiver"

@@ -266,7 +266,8 @@ mod tests {
         let submit = &submits(vumi, &message("+27820001001", None, "x")).unwrap()[0];
         assert_eq!(numbering(&submit.destination), (0, 1, "+27820001001".into()));
         let kannel = serde_json::json!({"address_autodetect": true, "source_addr_ton": 2, "source_addr_npi": 1});
-        for (from, expected) in [("27820001001", (2, 1)), ("+27820001001", (1, 1)), ("Maybug", (5, 0)), ("404", (2, 1))] {
+        for (from, expected) in [("27820001001", (2, 1)), ("+27820001001", (1, 1)), ("Maybug", (5, 0)), ("404", (2, 1))]
+        {
             let submit = &submits(kannel.clone(), &message("+27820001001", Some(from), "x")).unwrap()[0];
             let (ton, npi, digits) = numbering(&submit.source);
             assert_eq!(((ton, npi), digits.as_str()), (expected, from.trim_start_matches('+')));

@@ -153,7 +153,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
         std::fs::create_dir(directory.path().join("smsc.d")).unwrap();
-        write("a.conf", "  # one\nsmsc = smpp\ngroup = smsc\n # two\nport=1\nport = 2\nsmsc-id = a # b\ninclude = more\n\n\ninclude = \"smsc.d\"\n");
+        write(
+            "a.conf",
+            "  # one\nsmsc = smpp\ngroup = smsc\n # two\nport=1\nport = 2\nsmsc-id = a # b\ninclude = more\n\n\ninclude = \"smsc.d\"\n",
+        );
         write("more", "smsc-password = \"x\\\"y\\z\"");
         write("smsc.d/2", "group = core");
         write("smsc.d/1", "group = smsc\n\ngroup = smsbox\n");

@@ -8,7 +8,8 @@ const NUMBERS: &str = "numbers are sent as they are given; write them as the SMS
 const NOT_SMPP: &str = "it belongs to another protocol and SMPP never used it";
 const FROM_MODEM: &str = "it is for modems and SMPP never used it";
 const HTTP: &str = "it is for HTTP gateways and SMPP never used it";
-const LOGS: &str = "each channel has a log of its own at GET /channels/ID/logs, files are under `logging_path` of the server";
+const LOGS: &str =
+    "each channel has a log of its own at GET /channels/ID/logs, files are under `logging_path` of the server";
 
 /// See the file's head.
 pub(super) const RULES: &[(&str, Rule)] = &[
@@ -39,7 +40,10 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("dest-addr-ton", Alias),
     ("dest-addr-npi", Alias),
     ("source-addr-autodetect", Own),
-    ("my-number", Without("`to` of a message from a phone is the address that the SMSC sent; replace it in the application")),
+    (
+        "my-number",
+        Without("`to` of a message from a phone is the address that the SMSC sent; replace it in the application"),
+    ),
     ("alt-charset", Own),
     (
         "alt-addr-charset",
@@ -52,8 +56,10 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("enquire-link-interval", Differs("it counts from the last PDU of the SMSC, not from the last enquire_link")),
     (
         "connection-timeout",
-        Without("a silent link is asked after smpp_enquire_link_interval and given up after response_timeout more; a \
-                 bind is given up after smpp_bind_timeout"),
+        Without(
+            "a silent link is asked after smpp_enquire_link_interval and given up after response_timeout more; a \
+                 bind is given up after smpp_bind_timeout",
+        ),
     ),
     ("wait-ack", Alias),
     ("wait-ack-expire", Own),

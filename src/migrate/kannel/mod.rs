@@ -33,9 +33,7 @@ pub(super) fn migrate(path: &Path) -> Result<Migration, MigrateError> {
     for group in &groups {
         match (group.text("group").unwrap_or_default(), group.text("smsc")) {
             ("smsc", Some("smpp")) => {
-                let mut link = link(group, core);
-                notes.append(&mut link.draft.notes);
-                join(&mut links, link, &mut notes);
+                join(&mut links, link(group, core), &mut notes);
             }
             ("smsc", other) => {
                 let other = other.unwrap_or("nothing");
@@ -49,7 +47,8 @@ pub(super) fn migrate(path: &Path) -> Result<Migration, MigrateError> {
                 );
                 notes.push(note(&group.place, &text));
             }
-            (other, _) => notes.push(note(&group.place, &format!("group '{other}' is not an SMSC connection: {}", elsewhere(other)))),
+            (other, _) => notes
+                .push(note(&group.place, &format!("group '{other}' is not an SMSC connection: {}", elsewhere(other)))),
         }
     }
     if links.is_empty() {
@@ -161,7 +160,8 @@ fn encryption(draft: &mut Draft, group: &Group) {
         None => json!({}),
     };
     draft.set("tls", tls);
-    let how = "became tls; the SMSC's certificate is checked now: name the authority in tls.ca_file if it is a private one";
+    let how =
+        "became tls; the SMSC's certificate is checked now: name the authority in tls.ca_file if it is a private one";
     draft.note(setting, how);
     if let Some(setting) = certificate {
         draft.note(setting, "became tls.certificate_file and tls.key_file");
@@ -217,7 +217,8 @@ fn mode(draft: &mut Draft, group: &Group) -> (&'static str, String) {
     if let (Some(setting), true) = (receive, transceiver) {
         draft.note(setting, "was left out: a transceiver uses port, as in Kannel");
     }
-    let text = |setting: Option<&Setting>| setting.map_or_else(|| "2775".to_owned(), |port| port.value.trim().to_owned());
+    let text =
+        |setting: Option<&Setting>| setting.map_or_else(|| "2775".to_owned(), |port| port.value.trim().to_owned());
     match (transceiver, port, receive) {
         (true, port, _) => ("trx", text(port)),
         (false, Some(port), Some(receive)) => {
@@ -236,7 +237,8 @@ fn mode(draft: &mut Draft, group: &Group) -> (&'static str, String) {
 }
 
 /// Joins what belongs together: a transmitter and its receiver, and equal binds.
-fn join(links: &mut Vec<Link>, new: Link, notes: &mut Vec<Note>) {
+fn join(links: &mut Vec<Link>, mut new: Link, notes: &mut Vec<Note>) {
+    let mut own = std::mem::take(&mut new.draft.notes);
     if new.named {
         let same = |link: &&mut Link| link.named && link.draft.label == new.draft.label;
         if let Some(link) = links.iter_mut().filter(|link| link.mode == new.mode).find(same)
@@ -244,10 +246,12 @@ fn join(links: &mut Vec<Link>, new: Link, notes: &mut Vec<Note>) {
             && link.endpoint == new.endpoint
         {
             link.count += 1;
-            let text = format!("this group equals that at {}: it became bind_count {}", link.place, link.count);
+            let rate = if new.draft.config.contains_key("mt_tps") { ", and its throughput bind_tps" } else { "" };
+            let text = format!("this group equals that at {}: it became bind_count {}{rate}", link.place, link.count);
             notes.push(note(&new.place, &text));
             return;
         }
+        notes.append(&mut own);
         let other = match new.mode {
             "rx" => "tx",
             "tx" => "rx",
@@ -267,8 +271,22 @@ fn join(links: &mut Vec<Link>, new: Link, notes: &mut Vec<Note>) {
             notes.push(note(&new.place, &text));
         }
     }
+    notes.append(&mut own);
     links.push(new);
 }
+
+/// What matters to a receiver, and a channel has one of.
+const RECEIVERS: [&str; 9] = [
+    "system_type",
+    "interface_version",
+    "address_range",
+    "bind_addr_ton",
+    "bind_addr_npi",
+    "tls",
+    "data_coding_overrides",
+    "smpp_enquire_link_interval",
+    "msg_id_type",
+];
 
 fn pair(link: &mut Link, new: Link, notes: &mut Vec<Note>) {
     let text = format!("this group and that at {} became one channel with bind_type tx+rx", link.place);
@@ -278,7 +296,8 @@ fn pair(link: &mut Link, new: Link, notes: &mut Vec<Note>) {
     if transmitter.endpoint != receiver.endpoint {
         draft.set("receiver_endpoint", receiver.endpoint.as_str());
     }
-    for (key, value) in &receiver.draft.config {
+    for key in RECEIVERS {
+        let Some(value) = receiver.draft.config.get(key) else { continue };
         if transmitter.draft.config.get(key) != Some(value) {
             let text = format!("the receiver's own {key} {value} was left out: one channel has one");
             notes.push(note(&receiver.place, &text));
@@ -293,6 +312,10 @@ fn finish(link: Link) -> Draft {
     draft.set("twisted_endpoint", link.endpoint);
     draft.set("bind_type", link.mode);
     if link.count > 1 {
+        // Kannel paces each group by itself.
+        if let Some(rate) = draft.config.remove("mt_tps") {
+            draft.set("bind_tps", rate);
+        }
         draft.set("bind_count", Value::from(link.count));
     }
     draft
