@@ -20,6 +20,7 @@
 //! | 4 | [`gateway`] | the rules of the product; names no engine and no wire format |
 //! | 5 | [`api`], [`smsc`] | wire formats to `model` and back; the simulated SMSC |
 //! | 5 | [`migrate`] | other connectors' configurations to channels |
+//! | 5 | [`replay`] | recorded conversations, said again |
 //! | 6 | [`server`], then [`cli`] | assembly |
 //!
 //! # A message's way
@@ -48,6 +49,7 @@ pub mod endpoint;
 pub mod gateway;
 pub mod migrate;
 pub mod model;
+pub mod replay;
 pub mod server;
 pub mod smsc;
 pub mod store;

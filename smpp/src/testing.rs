@@ -99,6 +99,11 @@ impl<T> Pair<T> {
     /// Lets the next thing happen: octets arrive or a timer ends. Returns the events it causes; `None` when nothing
     /// will ever happen again by itself.
     pub fn step(&mut self) -> Option<Vec<(End, Event<T>)>> {
+        self.step_until(None)
+    }
+
+    /// The same, but time goes no further than `wake`, when the caller wants to do something.
+    pub fn step_until(&mut self, wake: Option<Instant>) -> Option<Vec<(End, Event<T>)>> {
         self.transmit();
         let mut events = self.events();
         if !events.is_empty() {
@@ -106,7 +111,7 @@ impl<T> Pair<T> {
         }
         let arrivals = [self.to_esme.front(), self.to_smsc.front()].into_iter().flatten().map(|(at, _)| *at);
         let timers = [self.esme.poll_timeout(), self.smsc.poll_timeout()].into_iter().flatten();
-        let next = arrivals.chain(timers).min()?;
+        let next = arrivals.chain(timers).chain(wake).min()?;
         self.now = self.now.max(next);
         self.arrive();
         for session in [&mut self.esme, &mut self.smsc] {

@@ -1,6 +1,7 @@
 //! Commands and their flags.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use url::Url;
 
 use crate::config::LogFormat;
 use crate::migrate::Source;
+use crate::replay::Pace;
 use crate::smsc::{SimulatorConfig, Span, duration};
 
 /// A connector server for SMS and USSD, centred on SMPP.
@@ -30,10 +32,12 @@ pub enum Command {
     Sim(Box<SimArgs>),
     /// Bind to an SMSC and send one message; shows the PDUs.
     Send(SendArgs),
-    /// Show what PDUs in hexadecimal digits say.
+    /// Show what PDUs say, in a capture file or in hexadecimal digits.
     Decode(DecodeArgs),
     /// Check a configuration file, or turn that of Kannel, Jasmin, Vumi or Junebug into channels.
     Check(CheckArgs),
+    /// Say a recorded conversation again, to an SMSC or to an ESME, and tell where the answers differ.
+    Replay(ReplayArgs),
 }
 
 /// Flags of `serve`; each overrides the key of the same name in the file.
@@ -207,18 +211,83 @@ pub enum LongArg {
 /// Flags of `decode`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  maybug decode 00000010000000150000000000000001\n  xxd capture.bin | maybug decode --json"
+    after_help = "Examples:\n  maybug decode 00000010000000150000000000000001\n  xxd capture.bin | maybug decode --json\n  \
+                  maybug decode capture.pcapng --make-fixture fixture.pcap --seed 'a secret'"
 )]
 pub struct DecodeArgs {
-    /// Hexadecimal digits of one PDU or several in a row; standard input when absent. Spaces, colons, 0x and the offsets of
-    /// xxd, hexdump and tshark do not matter
+    /// Capture files (pcap, pcapng); or hexadecimal digits of one PDU or several in a row, from standard input when absent.
+    /// Spaces, colons, 0x and the offsets of xxd, hexdump and tshark do not matter
+    #[arg(value_name = "FILE|HEX")]
     pub hex: Vec<String>,
     /// JSON instead of trees, one object a line
     #[arg(long)]
     pub json: bool,
+    /// One line for each PDU of a capture
+    #[arg(long, conflicts_with = "json")]
+    pub oneline: bool,
+    /// Count instead: commands, statuses, response times, unanswered requests of a capture
+    #[arg(long, conflicts_with = "oneline")]
+    pub stats: bool,
     /// Show passwords
     #[arg(long)]
     pub show_password: bool,
+    /// Write the capture as one that can be given away, with other numbers, texts, ids, credentials and addresses
+    #[arg(long, value_name = "OUT.pcap", requires = "hex", conflicts_with_all = ["json", "show_password"])]
+    pub make_fixture: Option<PathBuf>,
+    /// The secret from which they follow; the same makes the same of the same [default: a random one]
+    #[arg(long, value_name = "SECRET", requires = "make_fixture")]
+    pub seed: Option<String>,
+}
+
+/// Flags of `replay`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    group = clap::ArgGroup::new("peer").required(true),
+    after_help = "Exits with 0 when no answer differs from the recording, 1 when some do, 2 when it failed.\n\n\
+                  Examples:\n  \
+                  maybug replay capture.pcapng --to 127.0.0.1:2775 --system-id shop --password s3cret\n  \
+                  maybug replay capture.pcapng --to tls:smsc.example:3550 --speed max --window 50 --json\n  \
+                  maybug replay capture.pcapng --listen 127.0.0.1:2775 --conversation 2 --speed 10"
+)]
+pub struct ReplayArgs {
+    /// The capture: pcap or pcapng
+    pub file: PathBuf,
+    /// Play the ESME against this SMSC, HOST:PORT or tls:HOST:PORT
+    #[arg(long, value_name = "HOST:PORT", group = "peer")]
+    pub to: Option<String>,
+    /// Play the SMSC to the first ESME that binds here; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", group = "peer")]
+    pub listen: Option<SocketAddr>,
+    /// Which conversation of the capture, from 1; with --to all at once when absent
+    #[arg(long, value_name = "NUMBER")]
+    pub conversation: Option<usize>,
+    /// How fast: 1 is as recorded, 10 is ten times that, max is as fast as the window allows
+    #[arg(long, value_name = "FACTOR|max", default_value = "1", value_parser = pace)]
+    pub speed: Pace,
+    /// Most requests that wait for an answer at once [default: as many as in the recording, else 10]
+    #[arg(long, value_name = "COUNT")]
+    pub window: Option<NonZeroUsize>,
+    /// Who binds, in place of the recorded one
+    #[arg(long, value_name = "NAME", conflicts_with = "listen")]
+    pub system_id: Option<String>,
+    /// Proof of it
+    #[arg(long, conflicts_with = "listen", env = "MAYBUG_SMSC_PASSWORD", hide_env_values = true)]
+    pub password: Option<String>,
+    /// How long to wait for an answer, and for what the recording has and the other side does not send
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Lines as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn pace(text: &str) -> Result<Pace, String> {
+    let factor = text.parse().ok().filter(|factor: &f64| factor.is_finite() && *factor > 0.0);
+    match (text, factor) {
+        ("max", _) => Ok(Pace::Max),
+        (_, Some(factor)) => Ok(Pace::Scaled(factor)),
+        _ => Err("expected max, or a positive number such as 1, 0.5 or 10".to_owned()),
+    }
 }
 
 /// Flags of `check`.

@@ -1,6 +1,8 @@
-//! `maybug decode`: octets in hexadecimal digits to what they say.
+//! `maybug decode`: octets in hexadecimal digits to what they say; capture files are in `capture`.
 
+use std::fmt::Write;
 use std::io::Read;
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use bytes::BytesMut;
@@ -8,10 +10,17 @@ use serde_json::json;
 use smpp::{Description, Pdu, RawPdu, Value};
 
 use super::args::DecodeArgs;
-use super::pdu_content;
+use super::{capture, pdu_content};
+use crate::model::JsonObject;
 use crate::telemetry::pdu_json::{self, Secrets, hex};
 
 pub(super) fn run(args: &DecodeArgs) -> anyhow::Result<()> {
+    if !args.hex.is_empty() && args.hex.iter().all(|file| Path::new(file).is_file()) {
+        return capture::run(args);
+    }
+    if args.oneline || args.stats {
+        bail!("--oneline and --stats need a capture file; {:?} is none", args.hex.join(" "));
+    }
     let text = if args.hex.is_empty() {
         let mut text = Vec::new();
         std::io::stdin().read_to_end(&mut text).context("standard input cannot be read")?;
@@ -53,21 +62,31 @@ fn truncated(rest: &[u8], at: usize) -> String {
     }
 }
 
-fn show(args: &DecodeArgs, raw: &RawPdu, description: &Description) {
-    let pdu = Pdu::decode(raw);
+/// A PDU in the form of `fixtures/pdu-vectors.json`.
+pub(super) fn object(args: &DecodeArgs, raw: &RawPdu, description: &Description) -> JsonObject {
     let secrets = if args.show_password { Secrets::Shown } else { Secrets::Masked };
-    if args.json {
-        let mut object = pdu_json::object(description, secrets);
-        // The octets of a bind have its password in them.
-        if secrets == Secrets::Shown || !description.fields.iter().any(|(_, value)| matches!(value, Value::Secret(_))) {
-            let mut octets = BytesMut::new();
-            raw.encode(&mut octets);
-            object.insert("hex".to_owned(), json!(hex(&octets)));
-        }
-        object.extend(pdu.map(|pdu| pdu_content::object(&pdu)).unwrap_or_default());
-        println!("{}", serde_json::Value::Object(object));
-        return;
+    let mut object = pdu_json::object(description, secrets);
+    // The octets of a bind have its password in them.
+    if secrets == Secrets::Shown || !description.fields.iter().any(|(_, value)| matches!(value, Value::Secret(_))) {
+        let mut octets = BytesMut::new();
+        raw.encode(&mut octets);
+        object.insert("hex".to_owned(), json!(hex(&octets)));
     }
+    object.extend(Pdu::decode(raw).map(|pdu| pdu_content::object(&pdu)).unwrap_or_default());
+    object
+}
+
+fn show(args: &DecodeArgs, raw: &RawPdu, description: &Description) {
+    if args.json {
+        println!("{}", serde_json::Value::Object(object(args, raw, description)));
+    } else {
+        print!("{}", tree(args, raw, description));
+    }
+}
+
+/// A PDU as a tree.
+pub(super) fn tree(args: &DecodeArgs, raw: &RawPdu, description: &Description) -> String {
+    let secrets = if args.show_password { Secrets::Shown } else { Secrets::Masked };
     let mut shown = description.clone();
     if secrets == Secrets::Shown {
         for (_, value) in &mut shown.fields {
@@ -76,10 +95,12 @@ fn show(args: &DecodeArgs, raw: &RawPdu, description: &Description) {
             }
         }
     }
-    print!("{shown}");
-    for line in pdu.map(|pdu| pdu_content::lines(&pdu)).unwrap_or_default() {
-        println!("  = {line}");
+    let mut tree = shown.to_string();
+    for line in Pdu::decode(raw).map(|pdu| pdu_content::lines(&pdu)).unwrap_or_default() {
+        // Writing to a String cannot fail.
+        let _ = writeln!(tree, "  = {line}");
     }
+    tree
 }
 
 /// Octets of hexadecimal text; whatever separates them does not matter, nor do the offsets and the text beside them in

@@ -2,10 +2,14 @@
 
 mod advice;
 pub mod args;
+mod capture;
 mod check;
 mod decode;
+mod fixture;
 mod pdu_content;
 mod post;
+mod replay;
+mod replay_text;
 mod script;
 mod send;
 mod serve;
@@ -42,8 +46,12 @@ pub async fn run(args: Args) -> ExitCode {
             Some(url) => post::run(args, url).await,
             None => send::run(args).await,
         },
-        Command::Decode(args) => decode::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Decode(args) => match &args.make_fixture {
+            Some(out) => fixture::run(&args, out),
+            None => decode::run(&args),
+        },
+        Command::Replay(args) => return replay::run(args).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -73,3 +73,38 @@ fn a_password_is_shown_only_when_asked_for() {
         assert_eq!(secret, shown, "{arguments:?}");
     }
 }
+
+/// A capture that is kept with the tests.
+const CAPTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/pcap/kannel-1.4.5-to-node-smpp-0.5.1.pcapng");
+
+#[test]
+fn a_capture_is_shown_as_trees_lines_json_or_counted() {
+    let output = maybug(&["decode", "--oneline", CAPTURE]);
+    let lines = stdout(&output);
+    assert!(lines.starts_with("# conversation 1: ESME 127.0.0.1:49172, SMSC 127.0.0.1:22401, 56 PDUs\n"), "{lines}");
+    assert_eq!(lines.lines().count(), 57);
+    assert!(lines.contains("<- submit_sm_resp") && lines.contains("ESME_RTHROTTLED"), "{lines}");
+    let output = maybug(&["decode", "--json", CAPTURE]);
+    let json = stdout(&output);
+    let objects: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects.len(), 56);
+    assert_eq!((&objects[0]["command"], &objects[0]["sender"]), (&"bind_transceiver".into(), &"esme".into()));
+    let output = maybug(&["decode", CAPTURE]);
+    let tree = stdout(&output);
+    assert!(tree.contains("ESME -> SMSC\nbind_transceiver"), "{}", &tree[..300]);
+    assert!(!tree.contains("bar"), "the password is masked");
+    let counted = maybug(&["decode", "--stats", "--json", CAPTURE]);
+    let statistics: Value = serde_json::from_str(stdout(&counted)).unwrap();
+    assert_eq!(statistics["statuses"]["submit_sm_resp ESME_RTHROTTLED"], 1);
+    assert_eq!(statistics["response_times"]["submit_sm"]["count"], 14);
+}
+
+#[test]
+fn what_is_no_capture_is_said() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let output = maybug(&["decode", file]);
+    assert!(!output.status.success());
+    assert!(stderr(&output).contains("this is no pcap or pcapng file"), "{}", stderr(&output));
+    let output = maybug(&["decode", "--stats", "no-such-file"]);
+    assert!(stderr(&output).contains("need a capture file"), "{}", stderr(&output));
+}

@@ -4,6 +4,7 @@
 mod check;
 mod decode;
 mod esme;
+mod replay;
 mod send;
 mod simulator;
 mod support;

@@ -7,6 +7,7 @@ mod binds;
 mod callbacks;
 mod crash;
 mod field_guide;
+mod hundred;
 mod junebug;
 mod lifecycle;
 mod peer;

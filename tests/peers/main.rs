@@ -1,7 +1,9 @@
 //! Against peers written by others: npm `smpp`, PyPI `smpplib`, Kannel, tshark. `tests/run` installs them.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+mod captures;
 mod dissector;
+mod fixtures;
 mod kannel;
 mod kannel_config;
 mod libraries;

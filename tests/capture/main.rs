@@ -1,0 +1,9 @@
+//! Captures: replayed against real peers and in virtual time, anonymised, written for dissectors.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod anonymise;
+mod net;
+mod packets;
+mod player;
+mod read;
+mod support;
