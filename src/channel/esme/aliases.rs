@@ -90,7 +90,14 @@ pub fn resolve(config: &JsonObject) -> Result<JsonObject, ConfigError> {
             continue;
         };
         for (key, value) in pairs {
-            if key == "send_full_password" && (config.contains_key(key) || config.contains_key("send-full-password")) {
+            // Null is as good as absent.
+            if value.is_null() {
+                resolved.entry(key).or_insert(value);
+                continue;
+            }
+            // What is said of the password outweighs where its name comes from.
+            let implied = key == "send_full_password" && name.replace('-', "_") != key;
+            if implied && (config.contains_key(key) || config.contains_key("send-full-password")) {
                 continue;
             }
             if let Some((_, other)) = origins.iter().find(|(taken, other)| *taken == key && other != name) {
@@ -160,12 +167,11 @@ mod tests {
     #[test]
     fn foreign_names_in_both_spellings_are_ours() {
         let theirs = json!({
-            "smsc-username": "me", "smsc_password": "longer than eight", "systype": "VMA", "system-type": null,
-            "bind": "receiver", "dlr_msgid": 2, "validityperiod": "3", "reconnect-delay": 10, "msg-id-type": 1,
+            "smsc-username": "me", "bind": "receiver", "dlr_msgid": 2, "msg-id-type": 1,
         });
         assert_eq!(
             resolved(theirs).unwrap_err(),
-            "Fields 'systype' and 'system-type' are the same, 'system_type': give one of them"
+            "Fields 'msg-id-type' and 'dlr_msgid' are the same, 'msg_id_type': give one of them"
         );
         let theirs = json!({
             "smsc-username": "me", "smsc_password": "longer than eight", "systype": "VMA", "bind": "receiver",
@@ -193,6 +199,8 @@ mod tests {
         );
         assert!(resolved(json!({"validityperiod": -1})).unwrap_err().contains("'validityperiod' must be a number of"));
         assert_eq!(resolved(json!({"username": null})).unwrap(), json!({}));
+        let nothing = json!({"system_type": null, "systype": "VMA"});
+        assert_eq!(resolved(nothing).unwrap(), json!({"system_type": "VMA"}));
         assert_eq!(
             resolved(json!({"smsc-password": "x", "send_full_password": false})).unwrap(),
             json!({"password": "x", "send_full_password": false})
