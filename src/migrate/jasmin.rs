@@ -225,7 +225,7 @@ fn draft(connector: &[Setting]) -> Draft {
     let mut draft = Draft { label: value_of(connector, "cid").unwrap_or("jasmin").to_owned(), ..Draft::default() };
     for setting in connector {
         let absent = setting.value.is_empty() || setting.value.starts_with("Unknown (");
-        if !absent || matches!(RULES.iter().find(|(key, _)| *key == setting.key), None) {
+        if !absent || !RULES.iter().any(|(key, _)| *key == setting.key) {
             draft.apply(RULES, &numbered(setting));
         }
     }
