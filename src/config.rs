@@ -237,11 +237,41 @@ impl Config {
             }
         }
         values.extend(flags);
-        let without_effect = check_keys(&values)?;
+        let (without_effect, mut problems) = check_keys(&values);
+        if !problems.is_empty() {
+            return Err(problems.swap_remove(0));
+        }
         let config: Self = serde_path_to_error::deserialize(Value::Object(values)).map_err(|error| {
             ConfigFileError::BadValue { key: error.path().to_string(), message: error.inner().to_string() }
         })?;
         Self { without_effect, ..config }.check()
+    }
+
+    /// Everything that is wrong with a file, after what has no effect in it.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no YAML mapping.
+    pub fn problems_of(file: &Path) -> Result<(Vec<String>, Vec<ConfigFileError>), ConfigFileError> {
+        Ok(Self::problems(&read(file)?))
+    }
+
+    /// What has no effect in some keys of a file, and what is wrong with them.
+    #[must_use]
+    pub fn problems(values: &JsonObject) -> (Vec<String>, Vec<ConfigFileError>) {
+        let (without_effect, mut problems) = check_keys(values);
+        // Key by key: one wrong value must not hide the next.
+        for (key, value) in values.iter().filter(|(key, _)| KEYS.contains(&key.as_str())) {
+            let alone = Value::Object([(key.clone(), value.clone())].into_iter().collect());
+            let read: Result<Self, _> = serde_path_to_error::deserialize(alone);
+            let checked = match read {
+                Ok(config) => config.check().map(|_| ()),
+                Err(error) => {
+                    Err(ConfigFileError::BadValue { key: error.path().to_string(), message: error.inner().to_string() })
+                }
+            };
+            problems.extend(checked.err());
+        }
+        (without_effect, problems)
     }
 
     fn check(mut self) -> Result<Self, ConfigFileError> {
@@ -294,9 +324,9 @@ fn read(path: &Path) -> Result<JsonObject, ConfigFileError> {
     }
 }
 
-/// What to tell about keys without effect.
-fn check_keys(values: &JsonObject) -> Result<Vec<String>, ConfigFileError> {
-    let mut without_effect = Vec::new();
+/// What to tell about keys without effect, and which keys are refused.
+fn check_keys(values: &JsonObject) -> (Vec<String>, Vec<ConfigFileError>) {
+    let (mut without_effect, mut problems) = (Vec::new(), Vec::new());
     for (key, value) in values {
         if let Some((key, why)) = REFUSED.iter().find(|(refused, _)| refused == key) {
             // Junebug's own defaults change nothing.
@@ -305,15 +335,16 @@ fn check_keys(values: &JsonObject) -> Result<Vec<String>, ConfigFileError> {
             if nothing || matches!(value, Value::Null | Value::Bool(false)) {
                 continue;
             }
-            return Err(ConfigFileError::Unsupported { key, why });
+            problems.push(ConfigFileError::Unsupported { key, why });
+            continue;
         }
         if let Some((key, why)) = UNUSED.iter().find(|(unused, _)| unused == key) {
             without_effect.push(format!("the key '{key}' has no effect: {why}"));
         } else if !KEYS.contains(&key.as_str()) {
-            return Err(ConfigFileError::UnknownKey { key: key.clone(), nearest: nearest(key, &KEYS) });
+            problems.push(ConfigFileError::UnknownKey { key: key.clone(), nearest: nearest(key, &KEYS) });
         }
     }
-    Ok(without_effect)
+    (without_effect, problems)
 }
 
 /// The known name most like `name`, if any is like it at all.

@@ -19,6 +19,7 @@
 //! | 3 | [`channel`] | one connection to a provider each; talks upwards through the trait it declares |
 //! | 4 | [`gateway`] | the rules of the product; names no engine and no wire format |
 //! | 5 | [`api`], [`smsc`] | wire formats to `model` and back; the simulated SMSC |
+//! | 5 | [`migrate`] | other connectors' configurations to channels |
 //! | 5 | [`replay`] | recorded conversations, said again |
 //! | 6 | [`server`], then [`cli`] | assembly |
 //!
@@ -46,6 +47,7 @@ pub mod config;
 mod embedded;
 pub mod endpoint;
 pub mod gateway;
+pub mod migrate;
 pub mod model;
 pub mod replay;
 pub mod server;

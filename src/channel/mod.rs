@@ -247,7 +247,7 @@ impl ChannelType {
     #[must_use]
     pub fn secrets(self) -> &'static [&'static str] {
         match self {
-            Self::Smpp => &["password"],
+            Self::Smpp => &esme::aliases::SECRETS,
             Self::Loopback => &[],
         }
     }

@@ -10,6 +10,7 @@ use smpp::text::Charset;
 use url::Url;
 
 use crate::config::LogFormat;
+use crate::migrate::Source;
 use crate::replay::Pace;
 use crate::smsc::{SimulatorConfig, Span, duration};
 
@@ -33,6 +34,8 @@ pub enum Command {
     Send(SendArgs),
     /// Show what PDUs say, in a capture file or in hexadecimal digits.
     Decode(DecodeArgs),
+    /// Check a configuration file, or turn that of Kannel, Jasmin, Vumi or Junebug into channels.
+    Check(CheckArgs),
     /// Say a recorded conversation again, to an SMSC or to an ESME, and tell where the answers differ.
     Replay(ReplayArgs),
 }
@@ -285,4 +288,23 @@ fn pace(text: &str) -> Result<Pace, String> {
         (_, Some(factor)) => Ok(Pace::Scaled(factor)),
         _ => Err("expected max, or a positive number such as 1, 0.5 or 10".to_owned()),
     }
+}
+
+/// Flags of `check`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Channels go to standard output, ready for POST /channels/; what differs and what has no counterpart goes to \
+                  standard error. Exits with 1 when the server would refuse something.\n\n\
+                  Examples:\n  maybug check maybug.yaml\n  maybug check --from kannel /etc/kannel/kannel.conf\n  \
+                  maybug check --from jasmin --json connectors.jcli"
+)]
+pub struct CheckArgs {
+    /// The file
+    pub file: PathBuf,
+    /// Whose configuration it is; our own when absent
+    #[arg(long, value_name = "SYSTEM", value_enum)]
+    pub from: Option<Source>,
+    /// One channel a line; problems of our own file as an object
+    #[arg(long)]
+    pub json: bool,
 }

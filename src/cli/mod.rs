@@ -3,6 +3,7 @@
 mod advice;
 pub mod args;
 mod capture;
+mod check;
 mod decode;
 mod fixture;
 mod pdu_content;
@@ -45,6 +46,7 @@ pub async fn run(args: Args) -> ExitCode {
             Some(url) => post::run(args, url).await,
             None => send::run(args).await,
         },
+        Command::Check(args) => check::run(&args),
         Command::Decode(args) => match &args.make_fixture {
             Some(out) => fixture::run(&args, out),
             None => decode::run(&args),

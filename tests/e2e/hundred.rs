@@ -47,10 +47,10 @@ fn habits(number: usize) -> (SimulatorConfig, Fate) {
         // Slow to answer, slow to tell, or both.
         response_delay: Span::fixed(Duration::from_millis([0, 5, 20][number % 3])),
         receipt_delay: Span::fixed(Duration::from_millis([0, 0, 30, 100][number % 4])),
-        throttle: (number % 7 == 0).then_some(20),
-        window_limit: if number % 11 == 0 { 2 } else { 10_000 },
+        throttle: number.is_multiple_of(7).then_some(20),
+        window_limit: if number.is_multiple_of(11) { 2 } else { 10_000 },
         cut_after: (number % 13 == 5).then_some(9),
-        read_rate: (number % 17 == 0).then_some(4_000),
+        read_rate: number.is_multiple_of(17).then_some(4_000),
         ..SimulatorConfig::default()
     };
     match fate {

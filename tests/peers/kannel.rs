@@ -23,7 +23,7 @@ impl Handler for Recorder {
 }
 
 /// A port that was free a moment ago.
-async fn free_port() -> u16 {
+pub(crate) async fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 

@@ -5,5 +5,6 @@ mod captures;
 mod dissector;
 mod fixtures;
 mod kannel;
+mod kannel_config;
 mod libraries;
 mod process;

@@ -152,7 +152,7 @@ impl Charset {
             Self::Gsm7Packed => {
                 let mut septets = gsm7::unpack(octets, 0, octets.len() * 8 / 7);
                 // Seven spare bits are filled with a carriage return (3GPP TS 23.038 §6.1.2.3.1).
-                if octets.len() % 7 == 0 && septets.last() == Some(&b'\r') {
+                if octets.len().is_multiple_of(7) && septets.last() == Some(&b'\r') {
                     septets.pop();
                 }
                 gsm7::decode(&septets)

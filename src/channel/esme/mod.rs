@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `config/` | every key |
+//! | `config/`, `aliases` | every key, and the names that Kannel and Jasmin have for them |
 //! | `bind` | the life of a bind: connecting, fail-over, back-off |
 //! | `link` | one connection: what it sends, what it answers |
 //! | `outgoing`, `submit`, `overrides` | MTs under way, and their PDUs; `preview` asks beforehand |
@@ -14,6 +14,7 @@
 //! All of it runs in the channel's one task. What is under way towards the SMSC, segments of long MOs and sessions
 //! outlive links; only `link` knows a connection.
 
+pub mod aliases;
 mod bind;
 mod config;
 mod deliver;

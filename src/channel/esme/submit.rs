@@ -12,7 +12,7 @@ use smpp::text::transliterate::fold;
 use smpp::text::{self, Charset, Encoded, segment};
 use smpp::{Address, CString, DataCoding, EsmClass, Npi, Pdu, RegisteredDelivery, ShortMessage, Ton};
 
-use super::config::{Dialect, Encoding, EsmeConfig, Long, SubmitConfig, Validity};
+use super::config::{Dialect, Encoding, EsmeConfig, Long, Numbering, SubmitConfig, Validity};
 use super::overrides::{Overrides, When};
 use crate::model::{Outbound, Timestamp};
 
@@ -182,11 +182,19 @@ fn template(
 const MAX_ADDRESS: usize = 20;
 
 /// With the configured TON and NPI, or by the looks of the digits (field guide §5.6).
-fn address(field: &str, digits: &str, configured: Option<(u8, u8)>) -> Result<Address, Unsendable> {
+fn address(field: &str, digits: &str, configured: Numbering) -> Result<Address, Unsendable> {
     let invalid = || Unsendable(format!("Invalid {field}: {digits}"));
     let (ton, npi, digits) = match configured {
-        Some((ton, npi)) => (Ton(ton), Npi(npi), digits),
-        None => detect(digits),
+        Numbering::Fixed(ton, npi) => (Ton(ton), Npi(npi), digits),
+        Numbering::Detected => detect(digits),
+        Numbering::Otherwise(ton, npi) => {
+            let number = digits.strip_prefix('+').unwrap_or(digits);
+            match number.bytes().all(|octet| octet.is_ascii_digit()) {
+                true if number.len() < digits.len() => (Ton::INTERNATIONAL, Npi(npi), number),
+                true => (Ton(ton), Npi(npi), digits),
+                false => (Ton::ALPHANUMERIC, Npi::UNKNOWN, digits),
+            }
+        }
     };
     if !digits.is_ascii() || digits.len() > MAX_ADDRESS {
         return Err(invalid());
@@ -326,6 +334,13 @@ mod tests {
         let vumi = serde_json::json!({"strict_vumi": true});
         let submit = &submits(vumi, &message("+27820001001", None, "x")).unwrap()[0];
         assert_eq!(numbering(&submit.destination), (0, 1, "+27820001001".into()));
+        let kannel = serde_json::json!({"address_autodetect": true, "source_addr_ton": 2, "source_addr_npi": 1});
+        for (from, expected) in [("27820001001", (2, 1)), ("+27820001001", (1, 1)), ("Maybug", (5, 0)), ("404", (2, 1))]
+        {
+            let submit = &submits(kannel.clone(), &message("+27820001001", Some(from), "x")).unwrap()[0];
+            let (ton, npi, digits) = numbering(&submit.source);
+            assert_eq!(((ton, npi), digits.as_str()), (expected, from.trim_start_matches('+')));
+        }
         let refused = submits(serde_json::json!({}), &message("Zoë", None, "x")).unwrap_err();
         assert_eq!(refused.0, "Invalid to_addr: Zoë");
     }

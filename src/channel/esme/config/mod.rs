@@ -14,12 +14,13 @@ use serde_json::Value;
 
 use super::super::ConfigError;
 use super::super::fields::{Fields, wrong};
+use super::aliases;
 use crate::model::JsonObject;
 
 pub(super) use deliver::DeliverConfig;
 pub(super) use results::{Action, OnTimeout, OnUnknown, ResultConfig, RetryRule};
 pub(super) use session::{BindPlan, Peer, SessionPlan};
-pub(super) use submit::{Encoding, Long, SubmitConfig, Validity};
+pub(super) use submit::{Encoding, Long, Numbering, SubmitConfig, Validity};
 pub(super) use ussd::{Dialect, UssdConfig};
 
 /// A channel of binds as its operator wants it.
@@ -35,7 +36,7 @@ pub struct EsmeConfig {
 }
 
 /// Every key; those of the last part change nothing here but are Vumi's, so no configuration is refused for them.
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "twisted_endpoint",
     "host",
     "port",
@@ -135,6 +136,7 @@ impl EsmeConfig {
     /// # Errors
     /// [`ConfigError`] names the key.
     pub fn parse(config: &JsonObject) -> Result<Self, ConfigError> {
+        let config = &aliases::resolve(config)?;
         ConfigError::check_keys(config, KEYS)?;
         let fields = flatten(config)?;
         let strict = fields.boolean("strict_vumi")?.unwrap_or(false);
@@ -198,7 +200,7 @@ mod tests {
         assert_eq!(config.session.config.window.get(), 10);
         let strict = parse(json!({"strict_vumi": true})).unwrap();
         assert_eq!(strict.submit.encoding, Encoding::Fixed(Charset::Utf8, DataCoding(0)));
-        assert_eq!((strict.submit.long, strict.submit.destination), (Long::Refuse, Some((0, 1))));
+        assert_eq!((strict.submit.long, strict.submit.destination), (Long::Refuse, Numbering::Fixed(0, 1)));
     }
 
     #[test]

@@ -14,9 +14,8 @@ use super::super::super::fields::{Fields, wrong};
 #[derive(Clone, Debug)]
 pub(in crate::channel::esme) struct SubmitConfig {
     pub(in crate::channel::esme) service_type: String,
-    /// TON and NPI, or by the looks of the address.
-    pub(in crate::channel::esme) source: Option<(u8, u8)>,
-    pub(in crate::channel::esme) destination: Option<(u8, u8)>,
+    pub(in crate::channel::esme) source: Numbering,
+    pub(in crate::channel::esme) destination: Numbering,
     pub(in crate::channel::esme) esm_class: EsmClass,
     pub(in crate::channel::esme) protocol_id: u8,
     pub(in crate::channel::esme) priority_flag: u8,
@@ -48,6 +47,17 @@ pub(in crate::channel::esme) enum Validity {
     Text(String),
 }
 
+/// Where an address's TON and NPI come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::channel::esme) enum Numbering {
+    /// Always these.
+    Fixed(u8, u8),
+    /// By the looks of the address.
+    Detected,
+    /// These, unless the address has a `+` or is no number: Kannel's rule.
+    Otherwise(u8, u8),
+}
+
 /// How text is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::channel::esme) enum Encoding {
@@ -73,12 +83,12 @@ const VUMI_SEGMENT: usize = 130;
 
 impl SubmitConfig {
     pub(super) fn read(fields: &Fields, strict: bool) -> Result<Self, ConfigError> {
-        let guess = fields.boolean("address_autodetect")?.unwrap_or(!strict);
+        let detect = fields.boolean("address_autodetect")?;
         let version = fields.text("interface_version")?.and_then(|text| u8::from_str_radix(&text, 16).ok());
         Ok(Self {
             service_type: fields.sized_text("service_type", 5, false)?,
-            source: numbering(fields, "source_addr_ton", "source_addr_npi", (0, 0), guess)?,
-            destination: numbering(fields, "dest_addr_ton", "dest_addr_npi", (0, 1), guess)?,
+            source: numbering(fields, "source_addr_ton", "source_addr_npi", (0, 0), detect, strict)?,
+            destination: numbering(fields, "dest_addr_ton", "dest_addr_npi", (0, 1), detect, strict)?,
             esm_class: EsmClass(fields.integer("esm_class", 0..=255_u8)?.unwrap_or(0)),
             protocol_id: fields.integer("protocol_id", 0..=255_u8)?.unwrap_or(0),
             priority_flag: fields.integer("priority_flag", 0..=3_u8)?.unwrap_or(0),
@@ -100,18 +110,23 @@ impl SubmitConfig {
     }
 }
 
-/// TON and NPI where either is given or nothing is to be guessed.
+/// TON and NPI where either is given or nothing is to be detected; `address_autodetect: true` beside them detects what is
+/// evident.
 fn numbering(
     fields: &Fields,
     ton: &str,
     npi: &str,
     defaults: (u8, u8),
-    guess: bool,
-) -> Result<Option<(u8, u8)>, ConfigError> {
+    detect: Option<bool>,
+    strict: bool,
+) -> Result<Numbering, ConfigError> {
     let given = (fields.integer(ton, 0..=255_u8)?, fields.integer(npi, 0..=255_u8)?);
-    Ok(match given {
-        (None, None) if guess => None,
-        (ton, npi) => Some((ton.unwrap_or(defaults.0), npi.unwrap_or(defaults.1))),
+    let (ton, npi) = (given.0.unwrap_or(defaults.0), given.1.unwrap_or(defaults.1));
+    Ok(match (given, detect) {
+        ((None, None), Some(true)) => Numbering::Detected,
+        ((None, None), None) if !strict => Numbering::Detected,
+        (_, Some(true)) => Numbering::Otherwise(ton, npi),
+        _ => Numbering::Fixed(ton, npi),
     })
 }
 

@@ -1,0 +1,55 @@
+//! `maybug check`: problems of a configuration file, or what another connector's configuration is here.
+
+use anyhow::bail;
+use serde_json::Value;
+
+use super::args::CheckArgs;
+use crate::config::Config;
+use crate::migrate::{self, Migration, Source};
+
+pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
+    match args.from {
+        Some(source) => import(args, source),
+        None => own(args),
+    }
+}
+
+fn own(args: &CheckArgs) -> anyhow::Result<()> {
+    let file = args.file.display();
+    let (without_effect, problems) = Config::problems_of(&args.file)?;
+    if args.json {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        println!("{}", serde_json::json!({"problems": problems, "without_effect": without_effect}));
+    } else {
+        without_effect.iter().for_each(|line| println!("{file}: {line}"));
+        problems.iter().for_each(|problem| println!("{file}: {problem}"));
+    }
+    match problems.len() {
+        0 if args.json => Ok(()),
+        0 => {
+            println!("{file}: fine");
+            Ok(())
+        }
+        1 => bail!("{file} has a problem"),
+        count => bail!("{file} has {count} problems"),
+    }
+}
+
+fn import(args: &CheckArgs, source: Source) -> anyhow::Result<()> {
+    let Migration { channels, notes, problems } = migrate::migrate(source, &args.file)?;
+    notes.iter().for_each(|note| eprintln!("{note}"));
+    if args.json {
+        channels.iter().for_each(|channel| println!("{channel}"));
+    } else {
+        match &channels[..] {
+            [] => {}
+            [channel] => println!("{channel:#}"),
+            several => println!("{:#}", Value::from(several.to_vec())),
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    bail!("this will be refused as it is:\n{}", problems.join("\n"))
+}

@@ -1,0 +1,322 @@
+//! Kannel: `group = smsc` with `smsc = smpp` becomes a channel.
+//!
+//! A key that is absent takes Kannel's default explicitly where ours differs. Two groups of one smsc-id, a transmitter
+//! and a receiver with the same credentials, become one channel with `tx+rx`; equal groups become `bind_count`.
+
+mod file;
+mod keys;
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use smpp::text::Charset;
+
+use self::file::Group;
+use super::draft::{Draft, Setting, endpoint};
+use super::{MigrateError, Migration, Note, channel};
+
+/// One group's channel, not yet joined with others.
+struct Link {
+    draft: Draft,
+    named: bool,
+    mode: &'static str,
+    endpoint: String,
+    place: String,
+    count: u32,
+}
+
+pub(super) fn migrate(path: &Path) -> Result<Migration, MigrateError> {
+    let groups = file::groups(path)?;
+    let mut notes = Vec::new();
+    let mut links: Vec<Link> = Vec::new();
+    let core = groups.iter().find(|group| group.text("group") == Some("core"));
+    for group in &groups {
+        match (group.text("group").unwrap_or_default(), group.text("smsc")) {
+            ("smsc", Some("smpp")) => {
+                join(&mut links, link(group, core), &mut notes);
+            }
+            ("smsc", other) => {
+                let other = other.unwrap_or("nothing");
+                notes.push(note(&group.place, &format!("this smsc group speaks {other}, not smpp: left out")));
+            }
+            ("smpp-tlv", _) => {
+                let name = group.text("name").unwrap_or_default();
+                let text = format!(
+                    "the parameter '{name}' has no counterpart: channels send the optional parameters of SMPP itself, \
+                     none of an operator's own; ask the operator whether it can be done without"
+                );
+                notes.push(note(&group.place, &text));
+            }
+            (other, _) => notes
+                .push(note(&group.place, &format!("group '{other}' is not an SMSC connection: {}", elsewhere(other)))),
+        }
+    }
+    if links.is_empty() {
+        let message = "there is no group = smsc with smsc = smpp in it".to_owned();
+        return Err(MigrateError::Nothing { path: path.to_owned(), message });
+    }
+    let channels = links.into_iter().map(|link| channel(finish(link))).collect();
+    Ok(Migration { channels, notes, problems: Vec::new() })
+}
+
+fn note(place: &str, text: &str) -> Note {
+    Note { place: place.to_owned(), text: text.to_owned() }
+}
+
+/// Where the business of another group is done here.
+fn elsewhere(group: &str) -> &'static str {
+    match group {
+        "core" => "its keys are those of the server's own configuration file",
+        "smsbox" | "sendsms-user" => "messages are sent with POST /channels/ID/messages/",
+        "sms-service" | "smsbox-route" => "messages from phones go to the `mo_url` of the channel, or through a router",
+        "dlr-db" | "mysql-connection" | "pgsql-connection" | "redis-connection" | "sqlite3-connection"
+        | "oracle-connection" | "mssql-connection" | "sdb-connection" | "sqlite-connection" => {
+            "message ids are kept in the server's own store"
+        }
+        _ => "there is nothing for it here",
+    }
+}
+
+fn link(group: &Group, core: Option<&Group>) -> Link {
+    let mut draft = Draft::default();
+    group.settings.iter().for_each(|setting| draft.apply(keys::RULES, setting));
+    let named = group.text("smsc-id").is_some();
+    draft.label = group.text("smsc-id").or_else(|| group.text("host")).unwrap_or("kannel").to_owned();
+    credentials(&mut draft, group);
+    numbering(&mut draft, group);
+    alphabet(&mut draft, group);
+    encryption(&mut draft, group);
+    answers(&mut draft, group, core);
+    let (mode, port) = mode(&mut draft, group);
+    let host = group.text("host").unwrap_or_default();
+    let endpoint = endpoint(host, &port, group.text("our-host"));
+    Link { draft, named, mode, endpoint, place: group.place.clone(), count: 1 }
+}
+
+fn credentials(draft: &mut Draft, group: &Group) {
+    if let Some(setting) = group.setting("system-id") {
+        if group.text("smsc-username").is_none() {
+            draft.set("system_id", setting.value.as_str());
+            draft.note(setting, &format!("became system_id {}", setting.value));
+        } else {
+            draft.note(setting, "was left out: smsc-username counts, as in Kannel");
+        }
+    }
+    draft.set("system_type", group.text("system-type").unwrap_or("VMA"));
+    draft.otherwise("smpp_enquire_link_interval", 30);
+    draft.otherwise("window_size", 10);
+    draft.otherwise("response_timeout", 60);
+    draft.otherwise("initial_reconnect_delay", 10);
+    draft.otherwise("max_reconnect_delay", 10);
+    draft.otherwise("esm_class", 3);
+}
+
+/// Kannel: national unless the address has a `+` or, if it is a sender, letters.
+fn numbering(draft: &mut Draft, group: &Group) {
+    let detect = group.boolean("source-addr-autodetect").unwrap_or(true);
+    draft.set("address_autodetect", detect);
+    if let Some(setting) = group.setting("source-addr-autodetect").filter(|_| !detect) {
+        let how = "became address_autodetect false; that is for destinations too: give them without '+'";
+        draft.note(setting, how);
+    }
+    for (key, value) in [("source_addr_ton", 2), ("source_addr_npi", 1), ("dest_addr_ton", 2), ("dest_addr_npi", 1)] {
+        draft.otherwise(key, value);
+    }
+}
+
+fn alphabet(draft: &mut Draft, group: &Group) {
+    let Some(setting) = group.setting("alt-charset") else { return };
+    match Charset::named(&setting.value) {
+        Some(Charset::Gsm7) => draft.note(setting, "is what an absent key means: GSM 03.38"),
+        Some(charset) => {
+            let name = charset.name();
+            draft.set("data_coding_overrides", json!({"0": name}));
+            draft.set("submit_sm_encoding", name);
+            draft.set("submit_sm_data_coding", 0);
+            let how = format!(
+                "became data_coding_overrides {{\"0\": \"{name}\"}} and submit_sm_encoding {name}; text with other \
+                 characters is refused, a second channel without these keys sends it in UCS-2"
+            );
+            draft.note(setting, &how);
+        }
+        None => draft.note(
+            setting,
+            "has no counterpart: the alphabets are gsm0338, ascii, latin1, cp1252, utf-8 and ucs2; set \
+             data_coding_overrides and submit_sm_encoding to the nearest",
+        ),
+    }
+}
+
+fn encryption(draft: &mut Draft, group: &Group) {
+    let certificate = group.setting("ssl-client-certkey-file");
+    let Some(setting) = group.setting("use-ssl").filter(|_| group.boolean("use-ssl") == Some(true)) else {
+        if let Some(setting) = certificate {
+            draft.note(setting, "was left out: there is no TLS without use-ssl");
+        }
+        return;
+    };
+    let tls = match certificate {
+        Some(file) => json!({"certificate_file": file.value, "key_file": file.value}),
+        None => json!({}),
+    };
+    draft.set("tls", tls);
+    let how =
+        "became tls; the SMSC's certificate is checked now: name the authority in tls.ca_file if it is a private one";
+    draft.note(setting, how);
+    if let Some(setting) = certificate {
+        draft.note(setting, "became tls.certificate_file and tls.key_file");
+    }
+}
+
+/// What becomes of a message without an answer, or with a bad one.
+fn answers(draft: &mut Draft, group: &Group, core: Option<&Group>) {
+    let timeout = match group.setting("wait-ack-expire") {
+        None => "resend",
+        Some(setting) => {
+            let word = match setting.value.as_str() {
+                "0" => "reconnect",
+                "1" => "resend",
+                "2" => "wait",
+                _ => {
+                    draft.note(setting, "was left out: 0, 1 and 2 are known; it is sent again as with 1");
+                    "resend"
+                }
+            };
+            draft.note(setting, &format!("became on_response_timeout {word}"));
+            word
+        }
+    };
+    draft.set("on_response_timeout", timeout);
+    let kind = match group.setting("msg-id-type") {
+        None => "string",
+        Some(setting) if matches!(setting.value.as_str(), "0" | "1" | "2" | "3") => setting.value.as_str(),
+        Some(setting) => {
+            draft.note(setting, "was left out: 0 to 3 are known; msg_id_type auto learns how ids are written");
+            "auto"
+        }
+    };
+    draft.set("msg_id_type", kind);
+    let number = |key: &str, default: i64| {
+        let value = core.and_then(|core| core.text(key)).and_then(|text| text.parse().ok());
+        value.unwrap_or(default)
+    };
+    // `sms-resend-retry` and `sms-resend-freq` of the core group.
+    let rule = json!({"count": number("sms-resend-retry", -1).max(-1), "delay": number("sms-resend-freq", 60).max(1)});
+    draft.set("retry", json!({"ESME_RSYSERR": rule, "ESME_RX_T_APPN": rule}));
+    for key in ["sms-resend-retry", "sms-resend-freq"] {
+        if let Some(setting) = core.and_then(|core| core.setting(key)) {
+            draft.note(setting, "became retry for ESME_RSYSERR and ESME_RX_T_APPN; the wait doubles up to an hour");
+        }
+    }
+}
+
+fn mode(draft: &mut Draft, group: &Group) -> (&'static str, String) {
+    let given = |key: &str| group.setting(key).filter(|setting| setting.value.trim() != "0");
+    let transceiver = group.boolean("transceiver-mode").unwrap_or(false);
+    let (port, receive) = (given("port"), given("receive-port"));
+    if let (Some(setting), true) = (receive, transceiver) {
+        draft.note(setting, "was left out: a transceiver uses port, as in Kannel");
+    }
+    let text =
+        |setting: Option<&Setting>| setting.map_or_else(|| "2775".to_owned(), |port| port.value.trim().to_owned());
+    match (transceiver, port, receive) {
+        (true, port, _) => ("trx", text(port)),
+        (false, Some(port), Some(receive)) => {
+            // Kannel up to 1.4.3 takes both in one group.
+            let host = group.text("host").unwrap_or_default();
+            let receiver = endpoint(host, receive.value.trim(), group.text("our-host"));
+            if receive.value.trim() != port.value.trim() {
+                draft.set("receiver_endpoint", receiver);
+            }
+            draft.note(receive, "and port became bind_type tx+rx");
+            ("tx+rx", text(Some(port)))
+        }
+        (false, None, Some(receive)) => ("rx", text(Some(receive))),
+        (false, port, None) => ("tx", text(port)),
+    }
+}
+
+/// Joins what belongs together: a transmitter and its receiver, and equal binds.
+fn join(links: &mut Vec<Link>, mut new: Link, notes: &mut Vec<Note>) {
+    let mut own = std::mem::take(&mut new.draft.notes);
+    if new.named {
+        let same = |link: &&mut Link| link.named && link.draft.label == new.draft.label;
+        if let Some(link) = links.iter_mut().filter(|link| link.mode == new.mode).find(same)
+            && link.draft.config == new.draft.config
+            && link.endpoint == new.endpoint
+        {
+            link.count += 1;
+            let rate = if new.draft.config.contains_key("mt_tps") { ", and its throughput bind_tps" } else { "" };
+            let text = format!("this group equals that at {}: it became bind_count {}{rate}", link.place, link.count);
+            notes.push(note(&new.place, &text));
+            return;
+        }
+        notes.append(&mut own);
+        let other = match new.mode {
+            "rx" => "tx",
+            "tx" => "rx",
+            _ => "",
+        };
+        if let Some(link) = links.iter_mut().filter(|link| link.mode == other).find(same) {
+            let credentials = |draft: &Draft| ["system_id", "password"].map(|key| draft.config.get(key).cloned());
+            if credentials(&link.draft) == credentials(&new.draft) {
+                pair(link, new, notes);
+                return;
+            }
+            let text = format!(
+                "this group has other credentials than that at {}: they stay two channels, and receipts must come on the \
+                 one that sends; ask the operator for a transceiver, or for one account",
+                link.place
+            );
+            notes.push(note(&new.place, &text));
+        }
+    }
+    notes.append(&mut own);
+    links.push(new);
+}
+
+/// What matters to a receiver, and a channel has one of.
+const RECEIVERS: [&str; 9] = [
+    "system_type",
+    "interface_version",
+    "address_range",
+    "bind_addr_ton",
+    "bind_addr_npi",
+    "tls",
+    "data_coding_overrides",
+    "smpp_enquire_link_interval",
+    "msg_id_type",
+];
+
+fn pair(link: &mut Link, new: Link, notes: &mut Vec<Note>) {
+    let text = format!("this group and that at {} became one channel with bind_type tx+rx", link.place);
+    notes.push(note(&new.place, &text));
+    let (transmitter, receiver) = if link.mode == "tx" { (&*link, &new) } else { (&new, &*link) };
+    let mut draft = transmitter.draft.clone();
+    if transmitter.endpoint != receiver.endpoint {
+        draft.set("receiver_endpoint", receiver.endpoint.as_str());
+    }
+    for key in RECEIVERS {
+        let Some(value) = receiver.draft.config.get(key) else { continue };
+        if transmitter.draft.config.get(key) != Some(value) {
+            let text = format!("the receiver's own {key} {value} was left out: one channel has one");
+            notes.push(note(&receiver.place, &text));
+        }
+    }
+    let endpoint = transmitter.endpoint.clone();
+    *link = Link { draft, mode: "tx+rx", endpoint, named: true, place: link.place.clone(), count: 1 };
+}
+
+fn finish(link: Link) -> Draft {
+    let mut draft = link.draft;
+    draft.set("twisted_endpoint", link.endpoint);
+    draft.set("bind_type", link.mode);
+    if link.count > 1 {
+        // Kannel paces each group by itself.
+        if let Some(rate) = draft.config.remove("mt_tps") {
+            draft.set("bind_tps", rate);
+        }
+        draft.set("bind_count", Value::from(link.count));
+    }
+    draft
+}
