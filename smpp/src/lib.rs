@@ -8,7 +8,7 @@
 //! | [`pdu`], [`tlv`], [`field`] | every command, every optional parameter, the octets with a structure of their own |
 //! | [`session`] | one session, ESME or SMSC: binding, windows, timers, pace, orderly ends |
 //! | [`text`], [`receipt`], [`ussd`] | what messages say: alphabets, segments, delivery receipts, USSD parameters |
-//! | [`describe`] | a PDU as people read it |
+//! | [`describe`], [`explain`] | a PDU as people read it; refusals, their usual cause and what to try |
 //! | `net` | a tokio-util codec and a driver for tokio streams (feature `tokio`) |
 //! | `testing` | two sessions face to face in virtual time (feature `testing`) |
 //!
@@ -43,6 +43,7 @@
 pub mod command;
 pub mod describe;
 pub mod error;
+pub mod explain;
 pub mod field;
 #[cfg(feature = "tokio")]
 pub mod net;

@@ -11,6 +11,8 @@ use smpp::{CString, Password};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use smpp::explain::Refused;
+
 use super::advice::explain;
 use super::args::ReplayArgs;
 use super::replay_text;
@@ -138,7 +140,7 @@ async fn play_esmes(
 fn explained(error: ReplayError) -> anyhow::Error {
     match &error {
         ReplayError::NotBound { why: CloseReason::BindRefused(status), conversation } => {
-            anyhow!("the SMSC refused the bind of conversation {conversation} with {}", explain(*status))
+            anyhow!("the SMSC refused the bind of conversation {conversation} with {}", explain(*status, Refused::Bind))
         }
         _ => error.into(),
     }

@@ -15,6 +15,8 @@ use smpp::{
 };
 use tokio::net::TcpStream;
 
+use smpp::explain::Refused;
+
 use super::advice::explain;
 use super::args::{LongArg, SendArgs};
 use super::pdu_content;
@@ -131,7 +133,7 @@ impl Conversation {
                 Event::Request { sequence, pdu } => self.request(sequence, &pdu)?,
                 Event::Closed { why: CloseReason::Unbound, .. } => return std::mem::replace(&mut self.outcome, Ok(())),
                 Event::Closed { why: CloseReason::BindRefused(status), .. } => {
-                    bail!("the SMSC refused the bind with {}", explain(status));
+                    bail!("the SMSC refused the bind with {}", explain(status, Refused::Bind));
                 }
                 Event::Closed { why, .. } => {
                     std::mem::replace(&mut self.outcome, Ok(()))?;
@@ -157,7 +159,7 @@ impl Conversation {
 
     fn answered(&mut self, index: usize, status: CommandStatus, pdu: &Pdu) {
         if !status.is_ok() {
-            return self.fail(anyhow!("the SMSC refused the message with {}", explain(status)));
+            return self.fail(anyhow!("the SMSC refused the message with {}", explain(status, Refused::Message)));
         }
         let id = match pdu {
             Pdu::SubmitSmResp(response) => response.message_id.to_text(),

@@ -48,7 +48,10 @@ async fn a_refusal_is_explained_and_ends_with_an_error() {
     let output = send(arguments(&simulator, &["x"])).await;
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
-    assert!(said.contains("refused the bind with ESME_RINVPASWD (0x0000000e): Invalid password.\nTry this:"), "{said}");
+    assert!(
+        said.contains("refused the bind with ESME_RINVPASWD (0x0000000e): Invalid password.\nUsual cause:"),
+        "{said}"
+    );
 
     simulator.reconfigure(|config| {
         config.accounts.clear();

@@ -25,8 +25,9 @@ async fn a_temporary_refusal_is_tried_again_as_the_channel_says_and_then_final()
         peer.refuse(&raw, CommandStatus::ESME_RSYSERR).await;
     }
     let events = maybug.events(&id, &unlucky, 1).await;
-    let details = json!({"reason": "ESME_RSYSERR", "command_status": "0x00000008", "tries": 3});
-    assert_eq!((&events[0]["event_type"], &events[0]["event_details"]), (&json!("rejected"), &details));
+    let details = &events[0]["event_details"];
+    assert_eq!((&events[0]["event_type"], &details["reason"]), (&json!("rejected"), &json!("ESME_RSYSERR")));
+    assert_eq!((&details["command_status"], &details["tries"]), (&json!("0x00000008"), &json!(3)));
 }
 
 #[tokio::test]
@@ -125,8 +126,8 @@ async fn pain_16_an_unknown_status_costs_its_message_only() {
     let (raw, _) = peer.submit().await;
     peer.refuse(&raw, CommandStatus(0x0000_1234)).await;
     let events = maybug.events(&id, &message, 1).await;
-    let details = json!({"reason": "0x00001234", "command_status": "0x00001234"});
-    assert_eq!(events[0]["event_details"], details);
+    let details = &events[0]["event_details"];
+    assert_eq!((&details["reason"], &details["command_status"]), (&json!("0x00001234"), &json!("0x00001234")));
     let next = maybug.send(&id, json!({"to": "+27820001001", "content": "y"})).await;
     let (raw, _) = peer.submit().await;
     peer.take(&raw, "1").await;
@@ -201,4 +202,35 @@ async fn generic_nack_answers_what_it_names() {
     peer.answer(&raw, CommandStatus::ESME_RINVCMDID, nack()).await;
     let events = maybug.events(&id, &message, 1).await;
     assert_eq!(events[0]["event_details"]["reason"], "ESME_RINVCMDID");
+}
+
+#[tokio::test]
+async fn an_operators_own_words_explain_its_codes() {
+    let smsc = ScriptedSmsc::listen().await;
+    let maybug = Maybug::start().await;
+    let texts = json!({"status_texts": {"0x00000450": "daily quota used up"}, "error_texts": {"21b": "number ported"}});
+    let id = maybug.smpp_channel(smsc.address(), texts, json!({})).await;
+    let mut peer = smsc.bound().await;
+    let refused = maybug.send(&id, json!({"to": "+27820001001", "content": "x"})).await;
+    let (raw, _) = peer.submit().await;
+    peer.refuse(&raw, CommandStatus(0x450)).await;
+    let events = maybug.events(&id, &refused, 1).await;
+    assert_eq!(events[0]["event_details"]["meaning"], "daily quota used up");
+    for (id_there, text, tlv, meaning) in [
+        ("e1", "id:e1 stat:UNDELIV err:21b", None, "number ported"),
+        ("e2", "id:e2 stat:UNDELIV", Some([3, 0, 6]), "absent subscriber"),
+    ] {
+        let message = maybug.send(&id, json!({"to": "+27820001001", "content": "x"})).await;
+        let (raw, _) = peer.submit().await;
+        peer.take(&raw, id_there).await;
+        maybug.events(&id, &message, 1).await;
+        let mut receipt = crate::peer::mo("27820001001", text);
+        receipt.esm_class = smpp::EsmClass(4);
+        if let Some(code) = tlv {
+            receipt.tlvs.push(smpp::Tag::NETWORK_ERROR_CODE, &code);
+        }
+        peer.deliver(receipt).await;
+        let events = maybug.events(&id, &message, 2).await;
+        assert_eq!(events[1]["event_details"]["meaning"], meaning);
+    }
 }

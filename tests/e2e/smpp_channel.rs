@@ -64,8 +64,10 @@ async fn a_refusal_is_a_rejection_with_the_status_name() {
     let message = maybug.send(&id, json!({"to": "+27820001001", "content": "x"})).await;
     let events = maybug.events(&id, &message, 1).await;
     assert_eq!(events[0]["event_type"], "rejected");
-    let details = json!({"reason": "ESME_RINVDSTADR", "command_status": "0x0000000b"});
-    assert_eq!(events[0]["event_details"], details);
+    let details = &events[0]["event_details"];
+    assert_eq!((&details["reason"], &details["command_status"]), (&json!("ESME_RINVDSTADR"), &json!("0x0000000b")));
+    assert_eq!(details["meaning"], "Invalid destination address");
+    assert!(details["cause"].is_string() && details["advice"].is_string());
     let unsendable = maybug.send(&id, json!({"to": "Zoë", "content": "x"})).await;
     let events = maybug.events(&id, &unsendable, 1).await;
     assert_eq!(events[0]["event_details"]["reason"], "Invalid to_addr: Zoë");

@@ -10,6 +10,7 @@ use futures_util::future::join;
 use ipnet::IpNet;
 use serde_json::json;
 use smpp::CommandStatus;
+use smpp::explain::Refused;
 use smpp::session::CloseReason;
 use tokio::net::TcpListener;
 
@@ -209,8 +210,9 @@ impl<'a, I: Intake> BindLife<'a, I> {
         match why {
             CloseReason::BindRefused(status) => {
                 let message = format!("Bind failed: {status} ({:#010x})", status.0);
-                details.insert("command_status".to_owned(), json!(format!("{:#010x}", status.0)));
-                details.insert("meaning".to_owned(), json!(status.meaning()));
+                details.extend(self.shared.config.results.explain(*status, Refused::Bind));
+                let said = self.shared.config.results.say(*status, Refused::Bind);
+                self.shared.setup.log.error(format!("the bind was refused: {said}"));
                 self.shared.report(self.number, Level::Down, "bind_failed", message, details.clone()).await;
             }
             CloseReason::BindTimeout => {

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::json;
+use smpp::explain::Refused;
 use smpp::net::{Direction, Driver};
 use smpp::pdu::{Bind, BindMode, DataSmResp, DeliverSmResp};
 use smpp::session::{CloseReason, Event, Ready, Session, State, answer_to, interface_version};
@@ -335,7 +336,7 @@ impl<'a, I: Intake> Link<'a, I> {
                 self.reply(vec![reply(CommandStatus::ESME_ROK)]);
             }
             Step::Report(receipt, text) => {
-                let mut incident = Incident::new(&self.shared.config.deliver, *receipt, text, phone, sender);
+                let mut incident = Incident::new(&self.shared.config, *receipt, text, phone, sender);
                 incident.add(vendors);
                 self.receipt(incident, reply(CommandStatus::ESME_ROK)).await;
             }
@@ -393,13 +394,15 @@ impl<'a, I: Intake> Link<'a, I> {
             }
             Effect::Postponed => {
                 let log = &self.shared.setup.log;
-                log.warn(format!("a submit_sm was refused with {status} and will be sent again: {}", status.meaning()));
+                let said = self.shared.config.results.say(status, Refused::Message);
+                log.warn(format!("a submit_sm was refused and will be sent again: {said}"));
                 // Perhaps over a bind that has nothing to do at present.
                 self.shared.work.notify_waiters();
             }
             Effect::Refused => {
                 let log = &self.shared.setup.log;
-                log.warn(format!("a submit_sm was refused with {status}: {}", status.meaning()));
+                let said = self.shared.config.results.say(status, Refused::Message);
+                log.warn(format!("a submit_sm was refused: {said}"));
             }
         }
     }

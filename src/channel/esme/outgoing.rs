@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use slab::Slab;
+use smpp::explain::Refused;
 use smpp::receipt::{IdLearner, canonical_id};
 use smpp::{CommandStatus, Pdu};
 
@@ -227,18 +228,17 @@ impl Outgoing {
                 self.put_back_or_expire(part, status);
                 Effect::BindUnusable
             }
-            Action::Retry(rule) => self.retry(part, status, rule, None),
-            Action::RetryElsewhere(rule) => self.retry(part, status, rule, Some(bind)),
+            Action::Retry(rule) => self.retry(config, part, status, rule, None),
+            Action::RetryElsewhere(rule) => self.retry(config, part, status, rule, Some(bind)),
             Action::Permanent => {
-                self.refuse(part, status);
+                self.refuse(config, part, status);
                 Effect::Refused
             }
         }
     }
 
-    fn refuse(&mut self, part: Part, status: CommandStatus) {
-        let mut details = JsonObject::new();
-        details.insert("command_status".to_owned(), json!(format!("{:#010x}", status.0)));
+    fn refuse(&mut self, config: &EsmeConfig, part: Part, status: CommandStatus) {
+        let mut details = config.results.explain(status, Refused::Message);
         if let Some(progress) = self.messages.get(part.key) {
             let tries = progress.attempts + part.refusals;
             if tries > 0 {
@@ -261,11 +261,18 @@ impl Outgoing {
     }
 
     /// Tries a refused PDU again. A message of one PDU waits in the store; of a longer one only the PDU waits, here.
-    fn retry(&mut self, part: Part, status: CommandStatus, rule: RetryRule, bind: Option<usize>) -> Effect {
+    fn retry(
+        &mut self,
+        config: &EsmeConfig,
+        part: Part,
+        status: CommandStatus,
+        rule: RetryRule,
+        bind: Option<usize>,
+    ) -> Effect {
         let Some(progress) = self.messages.get_mut(part.key) else { return Effect::Refused };
         let tries = progress.attempts.saturating_add(part.refusals);
         if !rule.allows(tries) {
-            self.refuse(part, status);
+            self.refuse(config, part, status);
             return Effect::Refused;
         }
         let elsewhere = bind.filter(|_| part.avoid.is_none());

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use smpp::receipt::{IdRule, Receipt, canonical_id};
 use tokio::sync::watch;
 
-use super::config::{DeliverConfig, EsmeConfig};
+use super::config::EsmeConfig;
 use super::deliver::report as read_report;
 use super::outgoing::Recent;
 use super::shared::Shared;
@@ -45,8 +45,9 @@ pub(super) struct Incident {
 }
 
 impl Incident {
-    pub(super) fn new(config: &DeliverConfig, receipt: Receipt, text: String, phone: String, sender: String) -> Self {
-        let (status, details) = read_report(config, &receipt);
+    pub(super) fn new(config: &EsmeConfig, receipt: Receipt, text: String, phone: String, sender: String) -> Self {
+        let (status, mut details) = read_report(&config.deliver, &receipt);
+        config.results.explain_receipt(&receipt, &mut details);
         Self { receipt, text, phone, sender, status, details }
     }
 

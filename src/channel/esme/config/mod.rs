@@ -72,6 +72,8 @@ pub(super) const KEYS: &[&str] = &[
     "on_response_timeout",
     "retry",
     "status_actions",
+    "status_texts",
+    "error_texts",
     "validity_period",
     "service_type",
     "source_addr_ton",

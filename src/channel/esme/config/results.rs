@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use smpp::explain::Refused;
+use smpp::receipt::{NetworkError, Receipt};
 use smpp::{CommandStatus, StatusClass};
 
 use super::super::super::ConfigError;
@@ -19,6 +21,9 @@ pub(in crate::channel::esme) struct ResultConfig {
     pub(in crate::channel::esme) on_unknown: OnUnknown,
     pub(in crate::channel::esme) on_timeout: OnTimeout,
     actions: HashMap<CommandStatus, Action>,
+    /// The operator's own words for its statuses, and for the `err:` of its receipts.
+    status_texts: HashMap<CommandStatus, String>,
+    error_texts: HashMap<String, String>,
 }
 
 /// What to do with an MT whose fate at the SMSC is unknown.
@@ -98,7 +103,17 @@ impl ResultConfig {
             on_unknown: fields.choice("on_unknown", &[("resend", OnUnknown::Resend), ("report", OnUnknown::Report)])?,
             on_timeout: OnTimeout::read(fields)?,
             actions: HashMap::new(),
+            status_texts: HashMap::new(),
+            error_texts: HashMap::new(),
         };
+        for (name, text) in fields.object("status_texts")?.into_iter().flatten() {
+            let text = text.as_str().ok_or_else(|| wrong("status_texts", &format!("gives '{name}' no text")))?;
+            config.status_texts.insert(status("status_texts", name)?, text.to_owned());
+        }
+        for (code, text) in fields.object("error_texts")?.into_iter().flatten() {
+            let text = text.as_str().ok_or_else(|| wrong("error_texts", &format!("gives '{code}' no text")))?;
+            config.error_texts.insert(code.clone(), text.to_owned());
+        }
         let mut rules = HashMap::new();
         for (name, rule) in fields.object("retry")?.into_iter().flatten() {
             let rule = retry_rule(name, rule)?;
@@ -125,6 +140,43 @@ impl ResultConfig {
             config.actions.insert(key, action);
         }
         Ok(config)
+    }
+
+    /// What is known of a refusal, for an event or a status: its number, meaning, usual cause, and what to try.
+    pub(in crate::channel::esme) fn explain(&self, status: CommandStatus, refused: Refused) -> JsonObject {
+        let why = status.explain(refused);
+        let own = self.status_texts.get(&status);
+        let mut told = JsonObject::new();
+        told.insert("command_status".to_owned(), json!(format!("{:#010x}", status.0)));
+        told.insert("meaning".to_owned(), json!(own.map_or(why.meaning, String::as_str)));
+        if own.is_none() {
+            told.insert("cause".to_owned(), json!(why.cause));
+            told.insert("advice".to_owned(), json!(why.advice));
+        }
+        told
+    }
+
+    /// The same in one sentence, for a log.
+    pub(in crate::channel::esme) fn say(&self, status: CommandStatus, refused: Refused) -> String {
+        match self.status_texts.get(&status) {
+            Some(own) => format!("{status}: {own}"),
+            None => {
+                let why = status.explain(refused);
+                format!("{status}: {}. {} {}", why.meaning, why.cause, why.advice)
+            }
+        }
+    }
+
+    /// Adds to a receipt's details what its error code means.
+    pub(in crate::channel::esme) fn explain_receipt(&self, receipt: &Receipt, details: &mut JsonObject) {
+        let own = receipt.err.as_ref().and_then(|err| self.error_texts.get(err));
+        let code = receipt.network_error.and_then(|error| self.error_texts.get(&error.code.to_string()));
+        if let Some(own) = own.or(code) {
+            details.insert("meaning".to_owned(), json!(own));
+        } else if let Some((name, advice)) = receipt.network_error.and_then(NetworkError::explain) {
+            details.insert("meaning".to_owned(), json!(name));
+            details.insert("advice".to_owned(), json!(advice));
+        }
     }
 
     /// What to do with a PDU that was answered with this error.
