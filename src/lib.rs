@@ -44,6 +44,7 @@ pub mod capture;
 pub mod channel;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 mod embedded;
 pub mod endpoint;
 pub mod gateway;

@@ -32,6 +32,8 @@ pub enum Command {
     Sim(Box<SimArgs>),
     /// Bind to an SMSC and send one message; shows the PDUs.
     Send(SendArgs),
+    /// Examine an SMSC: connection, binds, answers; explain refusals, and write a channel's configuration.
+    Doctor(DoctorArgs),
     /// Show what PDUs say, in a capture file or in hexadecimal digits.
     Decode(DecodeArgs),
     /// Check a configuration file, or turn that of Kannel, Jasmin, Vumi or Junebug into channels.
@@ -206,6 +208,41 @@ pub enum LongArg {
     Sar,
     /// One PDU, in message_payload
     Payload,
+}
+
+/// Flags of `doctor`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Exits with 0 when a channel can be bound, 1 otherwise.\n\nExamples:\n  \
+                  maybug doctor smsc.example:2775 --system-id shop --password s3cret\n  \
+                  maybug doctor tls:smsc.example:3550 --system-id shop --to 27820001001 --write channel.json")]
+pub struct DoctorArgs {
+    /// The SMSC: HOST:PORT, or an endpoint as channels have it (tls:HOST:PORT)
+    #[arg(value_name = "HOST:PORT")]
+    pub smsc: String,
+    /// Who binds
+    #[arg(long, value_name = "NAME")]
+    pub system_id: String,
+    /// Proof of it
+    #[arg(long, default_value = "", env = "MAYBUG_SMSC_PASSWORD", hide_env_values = true, hide_default_value = true)]
+    pub password: String,
+    /// As the operator wants it
+    #[arg(long, value_name = "TYPE", default_value = "", hide_default_value = true)]
+    pub system_type: String,
+    /// Send one message to this phone, and look at ids, receipt and alphabet; it may cost money
+    #[arg(long, value_name = "NUMBER")]
+    pub to: Option<String>,
+    /// From whom
+    #[arg(long, value_name = "ADDRESS", requires = "to")]
+    pub from: Option<String>,
+    /// How long any answer may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Write the channel's configuration here
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// The whole examination as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of `decode`.

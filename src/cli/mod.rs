@@ -5,6 +5,7 @@ pub mod args;
 mod capture;
 mod check;
 mod decode;
+mod doctor;
 mod fixture;
 mod pdu_content;
 mod post;
@@ -47,6 +48,7 @@ pub async fn run(args: Args) -> ExitCode {
             None => send::run(args).await,
         },
         Command::Check(args) => check::run(&args),
+        Command::Doctor(args) => doctor::run(&args).await,
         Command::Decode(args) => match &args.make_fixture {
             Some(out) => fixture::run(&args, out),
             None => decode::run(&args),

@@ -3,6 +3,7 @@
 
 mod check;
 mod decode;
+mod doctor;
 mod esme;
 mod replay;
 mod send;
