@@ -129,6 +129,9 @@ pub struct SimArgs {
     /// And what it says
     #[arg(long, value_name = "TEXT", default_value = "Hello from a phone")]
     pub mo_text: String,
+    /// Dial this USSD code from a phone once somebody can hear it; --ussd-answer says how it goes on
+    #[arg(long, value_name = "CODE")]
+    pub ussd_dial: Option<String>,
     /// Counters once a second instead of a line for each message
     #[arg(short, long)]
     pub quiet: bool,

@@ -16,6 +16,9 @@ pub(super) async fn run(args: SimArgs) -> anyhow::Result<()> {
     let mut events = simulator.events();
     let mut out = Output { args: &args, out: BufWriter::new(std::io::stdout()) };
     out.begin(&simulator)?;
+    if let Some(code) = &args.ussd_dial {
+        simulator.dial(&args.mo_from, code, &args.behaviour.ussd_answers);
+    }
     let mut lines = input();
     let mut input = true;
     let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -185,6 +188,9 @@ fn object(event: &SimEvent) -> Value {
             "event": "delivered", "connection": connection, "system_id": system_id, "receipt": receipt, "id": id,
             "from": from, "to": to, "text": text, "status": status.to_string(),
         }),
+        SimEvent::Ussd { connection, phone, text, answer, ended } => json!({
+            "event": "ussd", "connection": connection, "phone": phone, "text": text, "answer": answer, "ended": ended,
+        }),
         SimEvent::Unbound { connection, system_id, why } => {
             json!({"event": "unbound", "connection": connection, "system_id": system_id, "why": why})
         }
@@ -215,6 +221,11 @@ fn line(event: &SimEvent) -> Option<String> {
             format!("DLR  {from} -> {to} id {id} {state} {status}")
         }
         SimEvent::Delivered { from, to, text, status, .. } => format!("MO   {from} -> {to} {text:?} {status}"),
+        SimEvent::Ussd { phone, text, answer, ended, .. } => {
+            let answer = answer.as_ref().map(|answer| format!(", answers {answer:?}")).unwrap_or_default();
+            let end = if *ended { ", and the session is over" } else { "" };
+            format!("USSD {phone} is shown {text:?}{answer}{end}")
+        }
         SimEvent::Unbound { system_id, why, .. } => format!("gone {system_id}: {why}"),
     })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use smpp::{CommandStatus, MessageState};
 
+use super::ussd::UssdDialect;
 use super::values::{Account, BindModes, Span, duration, error_share, share, status_of, weighted_state};
 
 /// See the file's head. The default is an SMSC that takes everything and delivers it at once.
@@ -74,6 +75,13 @@ pub struct SimulatorConfig {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = window)]
     pub window: usize,
 
+    /// How USSD sessions are named on the wire
+    #[arg(long, value_enum, default_value_t)]
+    pub ussd_dialect: UssdDialect,
+    /// What phones answer to USSD menus, in order; then they give up. Repeatable
+    #[arg(long = "ussd-answer", value_name = "TEXT")]
+    pub ussd_answers: Vec<String>,
+
     /// Cut each connection after this long
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub cut_every: Option<Duration>,
@@ -127,6 +135,8 @@ impl Default for SimulatorConfig {
             no_response: 0.0,
             window_limit: 10_000,
             window: 100,
+            ussd_dialect: UssdDialect::default(),
+            ussd_answers: Vec::new(),
             cut_every: None,
             cut_after: None,
             cut_rate: 0.0,

@@ -72,6 +72,19 @@ pub enum SimEvent {
         /// What the ESME answered.
         status: CommandStatus,
     },
+    /// A phone was shown a turn of a USSD session.
+    Ussd {
+        /// Where.
+        connection: u64,
+        /// Which phone.
+        phone: String,
+        /// What it was shown.
+        text: String,
+        /// What it answers, if it does.
+        answer: Option<String>,
+        /// The session is over.
+        ended: bool,
+    },
     /// A bound connection ended.
     Unbound {
         /// Which.

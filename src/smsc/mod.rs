@@ -17,6 +17,7 @@ mod receipts;
 mod shared;
 mod simulator;
 mod submits;
+mod ussd;
 mod values;
 
 pub use config::{IdFormat, ReceiptForm, SimulatorConfig, SimulatorConfigError};
@@ -24,6 +25,7 @@ pub use event::{SimEvent, Whole};
 pub use phone::{PhoneError, PhoneMessage, PhoneOptions};
 pub use shared::{Counters, Tap};
 pub use simulator::{Simulator, StartError};
+pub use ussd::UssdDialect;
 pub use values::{Account, BindModes, Span, ValueError, duration, error_share, share, status_of, weighted_state};
 
 /// The simulated SMSC of `serve --demo`: receipts come after a second.

@@ -14,6 +14,7 @@ use super::accounts::Accounts;
 use super::config::SimulatorConfig;
 use super::event::SimEvent;
 use super::ids::Ids;
+use super::ussd::UssdPhones;
 
 /// Told of the octets on each connection, counted from 1: whole PDUs, one or more at a time.
 pub type Tap = Arc<dyn Fn(u64, Direction, &[u8]) + Send + Sync>;
@@ -21,6 +22,7 @@ pub type Tap = Arc<dyn Fn(u64, Direction, &[u8]) + Send + Sync>;
 pub(super) struct Shared {
     pub(super) config: ArcSwap<SimulatorConfig>,
     pub(super) accounts: Accounts,
+    pub(super) ussd: UssdPhones,
     pub(super) ids: Ids,
     pub(super) seed: u64,
     pub(super) tap: Option<Tap>,

@@ -23,6 +23,7 @@ use super::ids::Ids;
 use super::mailbox::Delivery;
 use super::phone::{self, PhoneError, PhoneMessage, PhoneOptions};
 use super::shared::{Counters, Live, Shared, Tap};
+use super::ussd::UssdPhones;
 
 /// See the file's head.
 pub struct Simulator {
@@ -78,6 +79,7 @@ impl Simulator {
             ids: Ids::new(&mut Rng::with_seed(seed)),
             config: ArcSwap::from_pointee(config),
             accounts: Accounts::default(),
+            ussd: UssdPhones::default(),
             seed,
             tap,
             events: broadcast::Sender::new(EVENTS),
@@ -145,6 +147,14 @@ impl Simulator {
         let count = pdus.len();
         pdus.into_iter().for_each(|pdu| self.deliver(options.system_id.as_deref(), pdu));
         Ok(count)
+    }
+
+    /// A phone dials a USSD code, and gives these answers to the menus that come.
+    pub fn dial(&self, phone: &str, code: &str, answers: &[String]) {
+        let config = self.shared.config.load();
+        if let Some(pdu) = self.shared.ussd.dial(&config, phone, code, answers) {
+            self.deliver(None, pdu);
+        }
     }
 
     /// Sends a deliver_sm as it is, however odd, to an account or to whoever is bound.

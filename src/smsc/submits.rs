@@ -10,15 +10,17 @@ use smpp::pdu::{
     SubmitSmResp, Unsuccess, UnsuccessList,
 };
 use smpp::text::content::Content;
+use smpp::ussd::Ussd;
 use smpp::{Address, CString, CommandStatus, MessageState, Pdu, RegisteredDelivery, SequenceNumber};
 
 use super::connection::Connection;
 use super::event::{SimEvent, Whole, shown};
 use super::faults::Verdict;
 use super::ids::Number;
-use super::mailbox::Which;
+use super::mailbox::{Delivery, Which};
 use super::messages::Message;
 use super::receipts::final_date;
+use super::ussd::Shown;
 use super::values::draw_state;
 
 /// The parts of a submit that decide what becomes of it.
@@ -35,6 +37,8 @@ impl Connection {
     pub(super) fn submit(&mut self, sequence: SequenceNumber, pdu: Pdu) {
         let Some(request) = Request::of(&pdu) else { return };
         let content = Content::of(&pdu).and_then(Result::ok);
+        let is_ussd = pdu.tlvs().is_some_and(|tlvs| Ussd::of(tlvs).is_some());
+        let shown = content.as_ref().filter(|_| is_ussd).and_then(Content::text);
         let verdict = self.faults.judge(&self.config, self.driver.now(), self.waiting());
         let outcome = match verdict {
             Verdict::Refuse(status) => Err(status),
@@ -48,10 +52,27 @@ impl Connection {
             let id = outcome.is_ok().then_some(&id);
             self.tell(&request, content, &pdu, id.cloned(), status, answered);
         }
+        if let Some(text) = shown.filter(|_| outcome.is_ok())
+            && let Some(turn) = self.shared.ussd.shown(&self.config, &pdu, text)
+        {
+            self.walk(turn);
+        }
         if answered {
             let answer = answer(&pdu, id, request.unsuccess);
             self.respond_later(sequence, status, answer);
         }
+    }
+
+    /// A phone was shown a menu, and goes on.
+    fn walk(&self, turn: Shown) {
+        let Shown { phone, text, ended, reply } = turn;
+        let answer = reply.as_ref().map(|reply| String::from_utf8_lossy(reply.short_message.octets()).into_owned());
+        if let Some(reply) = reply {
+            let system_id = self.mailbox.as_ref().map(|mailbox| mailbox.system_id.clone());
+            let delivery = Delivery { pdu: reply.into(), receipt_for: None };
+            self.shared.accounts.post(&self.config, system_id.as_deref(), delivery);
+        }
+        self.shared.tell(|| SimEvent::Ussd { connection: self.number, phone, text, answer, ended });
     }
 
     fn take(&mut self, request: &Request<'_>, content: Option<&Content>) -> Result<Number, CommandStatus> {

@@ -45,3 +45,38 @@ async fn one_blocked_channel_leaves_the_others_their_pace() {
     }
     assert_eq!(maybug.server.gateway().depth(&blocked.as_str().into()).waiting, 200);
 }
+
+/// However much waits: what is urgent is behind at most what the window holds already.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_realtime_message_overtakes_a_long_queue_within_one_window() {
+    let smsc = crate::peer::ScriptedSmsc::listen().await;
+    let maybug = Maybug::with(|config| config.sync = false).await;
+    let channel = maybug.smpp_channel(smsc.address(), json!({"window_size": 10}), json!({})).await;
+    let mut peer = smsc.bound().await;
+    let gateway = maybug.server.gateway();
+    let id = channel.as_str().into();
+    let bulk = (0..5_000).map(|number| {
+        let draft = maybug::gateway::Draft {
+            to: Some("27820001001".into()),
+            content: format!("bulk {number}"),
+            ..Default::default()
+        };
+        gateway.send(&id, draft)
+    });
+    for accepted in futures_util::future::join_all(bulk).await {
+        accepted.unwrap();
+    }
+    maybug.send(&channel, json!({"to": "27820001001", "content": "now", "priority": 5})).await;
+    // The window has been full since long before.
+    let mut place = 0;
+    loop {
+        let (raw, submit) = peer.submit().await;
+        peer.take(&raw, &place.to_string()).await;
+        if submit.short_message.octets() == &b"now"[..] {
+            break;
+        }
+        place += 1;
+    }
+    assert!(place <= 10, "behind {place} others");
+    assert!(gateway.depth(&id).waiting > 4_900);
+}

@@ -1,11 +1,12 @@
 //! USSD over SMPP in the three dialects of the field guide (§6).
 
+use maybug::smsc::{SimEvent, SimulatorConfig, UssdDialect};
 use serde_json::{Value, json};
 use smpp::pdu::DeliverSm;
 use smpp::{CommandStatus, Tag};
 
 use crate::peer::{Peer, ScriptedSmsc, mo};
-use crate::support::{Maybug, Receiver};
+use crate::support::{Maybug, Receiver, Smsc};
 
 const PHONE: &str = "27820001001";
 
@@ -136,4 +137,58 @@ async fn a_session_that_nobody_goes_on_with_is_forgotten() {
     tokio::time::sleep(std::time::Duration::from_millis(60)).await;
     let late = gateway.dial(turn("1", 0x12, (reference, 1))).await;
     assert_eq!(shown(&late), (&json!("resume"), &json!("555"), &json!("1")));
+}
+
+/// A simulated phone walks the menus of an application behind a channel, in each dialect; and one that is asked first.
+#[tokio::test]
+async fn a_simulated_phone_walks_a_menu_and_answers_one() {
+    for (dialect, family) in
+        [(UssdDialect::Tata, "default"), (UssdDialect::Mica, "mica"), (UssdDialect::Sixdee, "sixdee")]
+    {
+        let ussd_answers = vec!["yes".to_owned()];
+        let config = SimulatorConfig { ussd_dialect: dialect, ussd_answers, ..SimulatorConfig::default() };
+        let mut smsc = Smsc::start(config).await;
+        let mut receiver = Receiver::start().await;
+        let maybug = Maybug::start().await;
+        let class = format!("vumi.transports.smpp.processors.{family}.DeliverShortMessageProcessor");
+        let config = json!({"deliver_short_message_processor": class});
+        let properties = json!({"mo_url": receiver.url("/mo")});
+        let channel = maybug.smpp_channel(smsc.simulator.address(), config, properties).await;
+        smsc.bound().await;
+        smsc.simulator.dial(PHONE, "*123#", &["1".to_owned(), "2".to_owned()]);
+        let dialled = receiver.next().await.body;
+        assert_eq!(
+            (&dialled["channel_data"]["session_event"], &dialled["to"]),
+            (&json!("new"), &json!("*123#")),
+            "{family}"
+        );
+        let mut last = dialled;
+        for (menu, answer) in [("1. Balance", Some("1")), ("1. Airtime 2. Data", Some("2"))] {
+            let reply =
+                json!({"reply_to": last["message_id"], "content": menu, "channel_data": {"session_event": "resume"}});
+            maybug.send(&channel, reply).await;
+            let shown = smsc.next("the menu", |event| match event {
+                SimEvent::Ussd { text, answer, ended: false, .. } => Some((text.clone(), answer.clone())),
+                _ => None,
+            });
+            assert_eq!(shown.await, (menu.to_owned(), answer.map(str::to_owned)), "{family}");
+            last = receiver.next().await.body;
+            assert_eq!((&last["content"], &last["to"]), (&json!(answer.unwrap()), &json!("*123#")), "{family}");
+        }
+        let bye =
+            json!({"reply_to": last["message_id"], "content": "5 GB", "channel_data": {"session_event": "close"}});
+        maybug.send(&channel, bye).await;
+        let over = smsc.next("the end", |event| match event {
+            SimEvent::Ussd { text, answer, ended: true, .. } => Some((text.clone(), answer.clone())),
+            _ => None,
+        });
+        assert_eq!(over.await, ("5 GB".to_owned(), None), "{family}");
+        // Out of answers the phone gives up.
+        smsc.simulator.dial(PHONE, "*5#", &[]);
+        let dialled = receiver.next().await.body;
+        let reply =
+            json!({"reply_to": dialled["message_id"], "content": "?", "channel_data": {"session_event": "resume"}});
+        maybug.send(&channel, reply).await;
+        assert_eq!(receiver.next().await.body["channel_data"]["session_event"], "close", "{family}");
+    }
 }
