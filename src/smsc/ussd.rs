@@ -6,11 +6,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use smpp::pdu::DeliverSm;
 use smpp::ussd::{ServiceOp, SessionInfo, Ussd};
 use smpp::{Address, Pdu, ShortMessage, Tag, Tlvs};
+use tokio::time::Instant;
 
 use super::config::SimulatorConfig;
 
@@ -28,6 +30,8 @@ pub enum UssdDialect {
 
 /// Most sessions at once; a phone that dials when there are more is not heard.
 const MOST: usize = 10_000;
+/// A session in which nothing was shown for this long gives way when there are too many; networks end them sooner.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// The user gave up; what vendors send.
 const ABORT: ServiceOp = ServiceOp::VENDOR_ABORT;
 
@@ -42,8 +46,19 @@ struct Sessions {
     last: u16,
 }
 
+impl Sessions {
+    /// Whether there is room for another, once those that nobody answers any more have gone.
+    fn have_room(&mut self) -> bool {
+        if self.live.len() >= MOST {
+            self.live.retain(|_, session| session.last_turn.elapsed() < PATIENCE);
+        }
+        self.live.len() < MOST
+    }
+}
+
 #[derive(Debug)]
 struct Session {
+    last_turn: Instant,
     dialect: UssdDialect,
     /// What was dialled, and so where answers go.
     code: String,
@@ -71,13 +86,14 @@ impl UssdPhones {
         answers: &[String],
     ) -> Option<DeliverSm> {
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if sessions.live.len() >= MOST {
+        if !sessions.have_room() {
             return None;
         }
         // Bit 0 says that a session ends.
         sessions.last = sessions.last.wrapping_add(2);
         let (number, dialect) = (sessions.last, config.ussd_dialect);
-        let session = Session { dialect, code: code.to_owned(), answers: answers.iter().cloned().collect() };
+        let answers = answers.iter().cloned().collect();
+        let session = Session { last_turn: Instant::now(), dialect, code: code.to_owned(), answers };
         let says = session.says(phone, number, ServiceOp::PSSR_INDICATION, code, false);
         sessions.live.insert((phone.to_owned(), number), session);
         Some(says)
@@ -99,13 +115,14 @@ impl UssdPhones {
             UssdDialect::Sixdee => (ussd.session.session, ussd.session.end || ussd.op == ServiceOp::VENDOR_END),
         };
         let key = (phone.clone(), number);
-        if !sessions.live.contains_key(&key) && sessions.live.len() < MOST {
+        if !sessions.live.contains_key(&key) && sessions.have_room() {
             // The network's side began it.
             let answers = config.ussd_answers.iter().cloned().collect();
             let code = submit.source.digits.to_text();
-            sessions.live.insert(key.clone(), Session { dialect, code, answers });
+            sessions.live.insert(key.clone(), Session { last_turn: Instant::now(), dialect, code, answers });
         }
         let session = sessions.live.get_mut(&key)?;
+        session.last_turn = Instant::now();
         let reply = match (end, session.answers.pop_front()) {
             (true, _) => None,
             (false, Some(answer)) => Some(session.says(&phone, number, ServiceOp::USSR_CONFIRM, &answer, false)),
@@ -153,5 +170,21 @@ impl Session {
             tlvs,
             ..DeliverSm::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn sessions_that_nobody_answers_give_way_when_there_are_too_many() {
+        let (phones, config) = (UssdPhones::default(), SimulatorConfig::default());
+        for _ in 0..MOST {
+            assert!(phones.dial(&config, "27821234567", "*120#", &[]).is_some());
+        }
+        assert!(phones.dial(&config, "27821234567", "*120#", &[]).is_none(), "all are live");
+        tokio::time::advance(PATIENCE).await;
+        assert!(phones.dial(&config, "27821234567", "*120#", &[]).is_some(), "the abandoned have gone");
     }
 }
