@@ -109,6 +109,7 @@ async fn what_expires_in_the_queue_is_never_sent() {
     maybug.send(&id, json!({"to": "+27820001001", "content": "blocks the window"})).await;
     let waits = maybug.send(&id, json!({"to": "+27820001001", "content": "waits"})).await;
     let (raw, _) = peer.submit().await;
+    // What is waited for is the clock itself: the validity of what waits has to pass.
     tokio::time::sleep(std::time::Duration::from_millis(250)).await;
     peer.take(&raw, "1").await;
     let events = maybug.events(&id, &waits, 1).await;
