@@ -27,7 +27,6 @@ async fn ids_of_any_kind_are_kept() {
 /// Field guide 8.3 #39 to #42: a bind is judged by the status of its answer.
 #[tokio::test]
 async fn a_bind_is_judged_by_its_status_alone() {
-    let smsc = ScriptedSmsc::listen().await;
     let maybug = Maybug::start().await;
     let version = |octet: Option<u32>, tag| {
         let mut tlvs = Tlvs::default();
@@ -43,6 +42,8 @@ async fn a_bind_is_judged_by_its_status_alone() {
         .chain([Vec::new(), b"without a NUL".to_vec(), [&[b'x'; 40][..], &[0]].concat()])
         .collect();
     for body in answers {
+        // Its own, for the channels before this one bind again.
+        let smsc = ScriptedSmsc::listen().await;
         let channel = maybug.smpp_channel(smsc.address(), json!({}), json!({})).await;
         let mut peer = smsc.accept().await;
         let bind = peer.read().await.unwrap();
