@@ -10,8 +10,10 @@ use bytes::{Buf, BytesMut};
 use smpp::raw::HEADER_LEN;
 use smpp::{CommandId, RawPdu};
 
-/// Octets of one direction that may wait for a packet before them.
+/// Octets of one direction that may wait for a packet before them, with what each segment costs besides.
 const MOST_WAITING: usize = 4 * 1024 * 1024;
+/// About what a segment that waits costs besides its octets.
+const SEGMENT_COST: usize = 96;
 /// Octets that are looked through for a PDU before a direction is taken not to be SMPP.
 const MOST_SEARCHED: usize = 256 * 1024;
 /// Longest PDU that is believed in.
@@ -25,8 +27,8 @@ pub(super) type Moment = (u64, Duration);
 pub(super) struct Stream {
     /// The number of the next octet, once known.
     next: Option<u32>,
-    /// What came too early, by its distance from the first octet seen.
-    waiting: BTreeMap<u64, Vec<u8>>,
+    /// What came too early and when, by its distance from the first octet seen.
+    waiting: BTreeMap<u64, (Moment, Vec<u8>)>,
     held: usize,
     /// Octets put in order so far.
     position: u64,
@@ -80,37 +82,38 @@ impl Stream {
         let known = usize::try_from(-distance).unwrap_or(usize::MAX);
         if let Some(fresh) = payload.get(known..).filter(|fresh| !fresh.is_empty()) {
             self.append(at, fresh);
-            self.catch_up(at);
+            self.catch_up(Some(at));
         }
     }
 
     fn wait(&mut self, position: u64, at: Moment, payload: &[u8]) {
-        let longer = self.waiting.get(&position).is_none_or(|other| other.len() < payload.len());
+        let longer = self.waiting.get(&position).is_none_or(|(_, other)| other.len() < payload.len());
         if longer {
-            self.held += payload.len();
-            if let Some(other) = self.waiting.insert(position, payload.to_vec()) {
-                self.held -= other.len();
+            self.held += payload.len() + SEGMENT_COST;
+            if let Some((_, other)) = self.waiting.insert(position, (at, payload.to_vec())) {
+                self.held -= other.len() + SEGMENT_COST;
             }
         }
         while self.held > MOST_WAITING {
-            self.skip_gap(at);
+            self.skip_gap();
         }
     }
 
-    /// Takes what has become due.
-    fn catch_up(&mut self, at: Moment) {
+    /// Takes what has become due: by what came at this moment, or else because nothing before it will come any more, and
+    /// then it counts from when it came itself.
+    fn catch_up(&mut self, due: Option<Moment>) {
         while let Some(entry) = self.waiting.first_entry().filter(|entry| *entry.key() <= self.position) {
-            let (position, payload) = entry.remove_entry();
-            self.held -= payload.len();
+            let (position, (came, payload)) = entry.remove_entry();
+            self.held -= payload.len() + SEGMENT_COST;
             let known = usize::try_from(self.position - position).unwrap_or(usize::MAX);
             if let Some(fresh) = payload.get(known..).filter(|fresh| !fresh.is_empty()) {
-                self.append(at, fresh);
+                self.append(due.unwrap_or(came), fresh);
             }
         }
     }
 
     /// Gives up what is missing before the first segment that waits.
-    fn skip_gap(&mut self, at: Moment) {
+    fn skip_gap(&mut self) {
         let Some((&position, _)) = self.waiting.first_key_value() else { return };
         let missing = position.saturating_sub(self.position);
         self.notes.push(format!("{missing} octets are missing"));
@@ -118,7 +121,7 @@ impl Stream {
         self.buffer.clear();
         self.framing = Framing::Lost;
         self.searched = 0;
-        self.catch_up(at);
+        self.catch_up(None);
     }
 
     fn advance(&mut self, octets: u64) {
@@ -136,7 +139,7 @@ impl Stream {
     /// The capture or the connection has ended: whatever still waits is all that will come.
     pub(super) fn finish(&mut self, at: Moment) {
         while !self.waiting.is_empty() {
-            self.skip_gap(at);
+            self.skip_gap();
         }
         self.cut(at, true);
         if self.framing == Framing::Sound && self.speaks && !self.buffer.is_empty() {

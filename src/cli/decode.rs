@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use bytes::BytesMut;
 use serde_json::json;
-use smpp::{Description, Pdu, RawPdu, Value};
+use smpp::{CommandId, Description, Pdu, RawPdu, Value};
 
 use super::args::DecodeArgs;
 use super::{capture, pdu_content};
@@ -28,7 +28,11 @@ pub(super) fn run(args: &DecodeArgs) -> anyhow::Result<()> {
     } else {
         args.hex.join(" ")
     };
-    let mut buffer = BytesMut::from(&octets(&text)?[..]);
+    let octets = octets(&text).with_context(|| match args.hex.iter().find(|word| !Path::new(word).is_file()) {
+        Some(word) => format!("{word:?} is no file, and no PDU in hexadecimal"),
+        None => "standard input is no PDU in hexadecimal".to_owned(),
+    })?;
+    let mut buffer = BytesMut::from(&octets[..]);
     if buffer.is_empty() {
         bail!("there are no hexadecimal digits to decode");
     }
@@ -66,14 +70,22 @@ fn truncated(rest: &[u8], at: usize) -> String {
 pub(super) fn object(args: &DecodeArgs, raw: &RawPdu, description: &Description) -> JsonObject {
     let secrets = if args.show_password { Secrets::Shown } else { Secrets::Masked };
     let mut object = pdu_json::object(description, secrets);
-    // The octets of a bind have its password in them.
-    if secrets == Secrets::Shown || !description.fields.iter().any(|(_, value)| matches!(value, Value::Secret(_))) {
+    // The octets of a bind have its password in them, readable or not.
+    if secrets == Secrets::Shown || !has_password(raw.id) {
         let mut octets = BytesMut::new();
         raw.encode(&mut octets);
         object.insert("hex".to_owned(), json!(hex(&octets)));
     }
     object.extend(Pdu::decode(raw).map(|pdu| pdu_content::object(&pdu)).unwrap_or_default());
     object
+}
+
+/// Whether a PDU of this kind has a password (§4.1, §4.1.7).
+fn has_password(id: CommandId) -> bool {
+    matches!(
+        id,
+        CommandId::BIND_TRANSMITTER | CommandId::BIND_RECEIVER | CommandId::BIND_TRANSCEIVER | CommandId::OUTBIND
+    )
 }
 
 fn show(args: &DecodeArgs, raw: &RawPdu, description: &Description) {

@@ -174,14 +174,16 @@ fn a_lost_packet_costs_the_pdus_in_it_and_is_said() {
     let mut pdus = conversation();
     for n in 10..20 {
         pdus.push((Way::Up, octets(submit(&format!("text {n}")), n)));
+        pdus.push((Way::Down, octets(SubmitSmResp::default(), n)));
     }
     let mut lossy = packets(Wrap::Ethernet, &pdus, 1);
     // One in the middle of the ESME's submits.
-    lossy.remove(2 + 9);
+    lossy.remove(2 + 10);
     let capture = read(1, &lossy);
     let mut rest = pdus.clone();
-    rest.remove(9);
-    assert_eq!(raws(&capture.conversations[0]).len(), rest.len());
+    rest.remove(10);
+    // What follows the loss keeps its place among what the other side said.
+    assert_eq!(raws(&capture.conversations[0]), expected(&rest));
     assert!(capture.notes.iter().any(|note| note.contains("octets are missing")), "{:?}", capture.notes);
 }
 

@@ -72,6 +72,13 @@ fn a_password_is_shown_only_when_asked_for() {
         let secret = stdout(&output).contains("s3cret") || stdout(&output).contains("733363726574");
         assert_eq!(secret, shown, "{arguments:?}");
     }
+    // The same without the NUL of its address_range: what cannot be read has the password in it all the same.
+    let broken = "000000240000000900000000000000016d61796275673031007333637265740000340000";
+    for arguments in [&["decode", broken][..], &["decode", "--json", broken]] {
+        let output = maybug(arguments);
+        assert!(stderr(&output).contains("address_range"), "{}", stderr(&output));
+        assert!(!format!("{}{}", stdout(&output), stderr(&output)).contains("733363726574"), "{arguments:?}");
+    }
 }
 
 /// A capture that is kept with the tests.
@@ -107,4 +114,6 @@ fn what_is_no_capture_is_said() {
     assert!(stderr(&output).contains("this is no pcap or pcapng file"), "{}", stderr(&output));
     let output = maybug(&["decode", "--stats", "no-such-file"]);
     assert!(stderr(&output).contains("need a capture file"), "{}", stderr(&output));
+    let output = maybug(&["decode", "no-such-file.pcap"]);
+    assert!(stderr(&output).contains("\"no-such-file.pcap\" is no file, and no PDU in hex"), "{}", stderr(&output));
 }
