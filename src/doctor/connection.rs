@@ -39,6 +39,8 @@ pub(super) enum Silence {
 
 /// Longest PDU that is read, in octets.
 const MOST: usize = smpp::raw::DEFAULT_MAX_PDU_LEN;
+/// Deliveries that are looked at; of more, the first are forgotten.
+const MOST_DELIVERED: usize = 1_000;
 
 impl Connection {
     pub(super) fn new(stream: Stream) -> Self {
@@ -111,8 +113,13 @@ impl Connection {
         self.delivered.pop_front()
     }
 
-    /// Answers a request of the SMSC's, and keeps what it delivers.
+    /// Answers a request of the SMSC's, and looks at what it delivers. That may be anybody's message, and nothing here
+    /// keeps it: it is refused for now, and comes again to whoever binds next.
     async fn take(&mut self, raw: RawPdu) -> Result<(), Silence> {
+        let status = match raw.id {
+            CommandId::DELIVER_SM | CommandId::DATA_SM => CommandStatus::ESME_RX_T_APPN,
+            _ => CommandStatus::ESME_ROK,
+        };
         let answer = match raw.id {
             CommandId::ENQUIRE_LINK => Some(EnquireLinkResp::default().into()),
             CommandId::DELIVER_SM => Some(DeliverSmResp::default().into()),
@@ -121,8 +128,11 @@ impl Connection {
         };
         if let Some(answer) = answer {
             let mut octets = BytesMut::new();
-            answer.encode(CommandStatus::ESME_ROK, raw.sequence, &mut octets);
+            answer.encode(status, raw.sequence, &mut octets);
             self.write(&octets).await?;
+        }
+        if self.delivered.len() >= MOST_DELIVERED {
+            self.delivered.pop_front();
         }
         if let Ok(pdu @ (Pdu::DeliverSm(_) | Pdu::DataSm(_))) = Pdu::decode(&raw) {
             self.delivered.push_back(pdu);
