@@ -172,7 +172,6 @@ const MAP: [(u16, &str, &str); 17] = [
     (13, "call barred", "The subscriber or the operator has barred messages."),
     (21, "facility not supported", "The visited network does not carry SMS."),
     (27, "absent subscriber", "The phone is off or out of reach; the SMSC tries again while the message is valid."),
-    (30, "subscriber busy", "Another message is on its way to the phone; it is tried again."),
     (31, "subscriber busy for SMS", "Another message is on its way to the phone; it is tried again."),
     (32, "delivery failure", "The phone refused it: its memory is full, or it is no phone for this kind of message."),
     (33, "message waiting list full", "Too many messages wait for this phone."),

@@ -114,7 +114,7 @@ impl Connection {
     }
 
     /// Answers a request of the SMSC's, and looks at what it delivers. That may be anybody's message, and nothing here
-    /// keeps it: it is refused for now, and comes again to whoever binds next.
+    /// keeps it: a temporary error asks the SMSC to deliver it again.
     async fn take(&mut self, raw: RawPdu) -> Result<(), Silence> {
         let status = match raw.id {
             CommandId::DELIVER_SM | CommandId::DATA_SM => CommandStatus::ESME_RX_T_APPN,

@@ -337,7 +337,7 @@ impl Examination<'_> {
                     self.receipt(id, &receipt);
                 }
                 None if content.text().as_deref() == Some(alphabet) => {
-                    self.find("alphabet", Verdict::Good, "every character of GSM 03.38 came back as it was sent", None);
+                    self.find("alphabet", Verdict::Good, "the characters of GSM 03.38 that ASCII has elsewhere or not at all came back as they were sent", None);
                     return;
                 }
                 None => {
