@@ -162,7 +162,7 @@ fn message(status: CommandStatus) -> (&'static str, &'static str) {
 }
 
 /// Errors of GSM networks (MAP, 3GPP TS 29.002 §17.6.6), as SMSCs put them into `network_error_code`.
-const MAP: [(u16, &str, &str); 17] = [
+const MAP: [(u16, &str, &str); 16] = [
     (1, "unknown subscriber", "The number is not in use; take it off the list."),
     (5, "unidentified subscriber", "The visited network does not know the phone; try again later."),
     (6, "absent subscriber", "The phone is off or out of reach; the SMSC tries again while the message is valid."),
