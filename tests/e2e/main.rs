@@ -18,3 +18,4 @@ mod smpp_channel;
 mod support;
 mod texts;
 mod ussd;
+mod vendor_tlvs;

@@ -323,7 +323,7 @@ impl<'a, I: Intake> Link<'a, I> {
         };
         let now = self.driver.now();
         let (phone, sender) = (delivered.source.digits.to_text(), delivered.destination.digits.to_text());
-        let vendors = delivered.vendors();
+        let vendors = delivered.vendors(&self.shared.config.deliver);
         let reply = |status| Reply { sequence, status, pdu: response };
         let step = self.shared.incoming().take(now, delivered, &mut self.shared.sessions());
         match step {
