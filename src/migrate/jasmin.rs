@@ -57,7 +57,7 @@ const RULES: &[(&str, Rule)] = &[
     ("logfile", Without(LOGS)),
     ("loglevel", Without(LOGS)),
     ("logrotate", Without(LOGS)),
-    ("logprivacy", Without(LOGS)),
+    ("logprivacy", Without("the server has it for all channels: `log_privacy`, or --log-privacy")),
 ];
 
 /// Names that jcli takes and shows for numbers.

@@ -150,7 +150,7 @@ const JASMIN: &str = r#"
     logfile x                       | - has no counterpart: each channel has a log
     loglevel 10                     | - has no counterpart: each channel has a log
     logrotate W6                    | - has no counterpart: each channel has a log
-    logprivacy yes                  | - has no counterpart: each channel has a log
+    logprivacy yes                  | - has no counterpart: the server has it for all channels
     elink_intervall 1               | - nobody knows this key, did you mean 'elink_interval'?
 "#;
 

@@ -10,6 +10,7 @@ mod field_guide;
 mod hundred;
 mod junebug;
 mod lifecycle;
+mod log_privacy;
 mod peer;
 mod pressure;
 mod receipts;
