@@ -6,6 +6,7 @@
 mod stream;
 mod tls;
 
+use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -69,6 +70,17 @@ pub enum ConnectError {
     /// TLS could not be agreed on.
     #[error("the TLS handshake failed: {0}")]
     Tls(#[source] std::io::Error),
+}
+
+impl ConnectError {
+    /// What TLS could not agree on, where it was that and not the connection.
+    #[must_use]
+    pub fn tls(&self) -> Option<&rustls::Error> {
+        match self {
+            Self::Tls(error) => error.get_ref()?.downcast_ref(),
+            _ => None,
+        }
+    }
 }
 
 /// Twisted's own.
@@ -153,31 +165,91 @@ impl std::fmt::Display for Endpoint {
     }
 }
 
+/// As [`EndpointText::parse`] reads it. TLS options that no endpoint string has (`verify`) are not in it.
+impl std::fmt::Display for EndpointText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = if self.tls.is_some() { "tls" } else { "tcp" };
+        write!(f, "{kind}:host={}:port={}", Kept(&self.host), self.port)?;
+        if self.timeout != DEFAULT_TIMEOUT {
+            write!(f, ":timeout={}", self.timeout.as_secs())?;
+        }
+        if let Some(local) = self.local {
+            write!(f, ":bindAddress={}", Kept(&local.to_string()))?;
+        }
+        let Some(tls) = &self.tls else { return Ok(()) };
+        for (name, file) in
+            [("certKey", &tls.certificate_file), ("privateKey", &tls.key_file), ("caCertsDir", &tls.ca_file)]
+        {
+            if let Some(file) = file {
+                write!(f, ":{name}={}", Kept(&file.to_string_lossy()))?;
+            }
+        }
+        match &tls.server_name {
+            Some(name) => write!(f, ":hostname={}", Kept(name)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A value with a backslash before what would end it.
+struct Kept<'a>(&'a str);
+
+impl std::fmt::Display for Kept<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for character in self.0.chars() {
+            if matches!(character, ':' | '\\') {
+                f.write_char('\\')?;
+            }
+            f.write_char(character)?;
+        }
+        Ok(())
+    }
+}
+
 impl Endpoint {
     /// Connects, trying each of the name's addresses.
     ///
     /// # Errors
     /// [`ConnectError`], of the last address.
     pub async fn connect(&self) -> Result<Stream, ConnectError> {
-        let attempt = async {
-            let tcp = self.connect_tcp().await?;
-            match &self.tls {
-                None => Ok(Stream::Tcp(tcp)),
-                Some(tls) => tls.handshake(tcp).await.map_err(ConnectError::Tls),
-            }
-        };
+        self.in_time(async {
+            let addresses = lookup_host((self.host.as_str(), self.port))
+                .await
+                .map_err(|source| ConnectError::Name { host: self.host.clone(), source })?;
+            let tcp = self.connect_any(&addresses.collect::<Vec<_>>()).await?;
+            self.secure(tcp).await
+        })
+        .await
+    }
+
+    /// Connects to one of the name's addresses.
+    ///
+    /// # Errors
+    /// [`ConnectError`], of that address.
+    pub async fn connect_at(&self, address: SocketAddr) -> Result<Stream, ConnectError> {
+        self.in_time(async { self.secure(self.connect_to(address).await.map_err(ConnectError::Tcp)?).await }).await
+    }
+
+    async fn in_time<T>(&self, attempt: impl Future<Output = Result<T, ConnectError>>) -> Result<T, ConnectError> {
         tokio::time::timeout(self.timeout, attempt).await.unwrap_or(Err(ConnectError::Timeout(self.timeout)))
     }
 
-    async fn connect_tcp(&self) -> Result<TcpStream, ConnectError> {
-        let addresses = lookup_host((self.host.as_str(), self.port))
-            .await
-            .map_err(|source| ConnectError::Name { host: self.host.clone(), source })?;
+    async fn secure(&self, tcp: TcpStream) -> Result<Stream, ConnectError> {
+        match &self.tls {
+            None => Ok(Stream::Tcp(tcp)),
+            Some(tls) => tls.handshake(tcp).await.map_err(ConnectError::Tls),
+        }
+    }
+
+    /// Each address has its share of the time, so that one that swallows packets does not hide the next.
+    async fn connect_any(&self, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
         let mut last = ConnectError::NoAddress(self.host.clone());
         for address in addresses {
-            match self.connect_to(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = ConnectError::Tcp(error),
+            let share = self.timeout / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+            match tokio::time::timeout(share, self.connect_to(*address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = ConnectError::Tcp(error),
+                Err(_) => last = ConnectError::Timeout(share),
             }
         }
         Err(last)
@@ -249,5 +321,35 @@ mod tests {
         ] {
             assert_eq!(EndpointText::parse(text).unwrap_err(), why);
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for text in [
+            "tcp:host=smsc:port=2775",
+            r"tcp:host=\:\:1:port=1:timeout=5:bindAddress=\:\:1",
+            r"tls:host=smsc:port=3550:certKey=C\:\\me.pem:privateKey=me.key:caCertsDir=/a=b/ca.pem:hostname=smsc.example",
+        ] {
+            assert_eq!(EndpointText::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    /// What an address that swallows packets looks like: a listener whose queue is full.
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_does_not_hide_the_next() {
+        let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        full.listen(0).unwrap();
+        let silent = full.local_addr().unwrap().as_socket().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(stream) = std::net::TcpStream::connect_timeout(&silent, Duration::from_millis(200)) {
+            queued.push(stream);
+        }
+        let well = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let text = EndpointText { timeout: Duration::from_secs(2), ..EndpointText::tcp("smsc", 1) };
+        let endpoint = text.open().unwrap();
+        let addresses = [silent, well.local_addr().unwrap()];
+        let stream = tokio::time::timeout(endpoint.timeout, endpoint.connect_any(&addresses)).await.unwrap().unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), addresses[1]);
     }
 }
