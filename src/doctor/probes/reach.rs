@@ -1,0 +1,179 @@
+//! The way to an SMSC: its name, each family of addresses, TLS, and what it says before it is asked.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::certificate::{failed_handshake, refused_certificate};
+use super::{Connection, Examination, Verdict, milliseconds};
+use crate::endpoint::{ConnectError, Endpoint, Stream, TlsOptions};
+
+/// How long an SMSC may take to say something unasked.
+const GREETING: Duration = Duration::from_millis(300);
+
+/// An address where an SMSC can be connected to.
+pub(super) struct Site {
+    endpoint: Endpoint,
+    address: SocketAddr,
+}
+
+impl Site {
+    pub(super) async fn connect(&self) -> Result<Connection, ConnectError> {
+        self.endpoint.connect_at(self.address).await.map(Connection::new)
+    }
+}
+
+impl Examination<'_> {
+    pub(super) async fn reach(&mut self) -> Option<Site> {
+        let addresses = self.look_up().await?;
+        let endpoint = self.endpoint(self.question.endpoint.tls.clone())?;
+        let mut reached = Vec::new();
+        for address in self.one_of_each_family(&addresses)? {
+            let begun = Instant::now();
+            reached.push((address, endpoint.connect_at(address).await, begun.elapsed()));
+        }
+        let any = reached.iter().any(|(_, connected, _)| connected.is_ok());
+        let mut first = None;
+        for (address, connected, took) in reached {
+            match connected {
+                Ok(stream) => {
+                    let how = if endpoint.tls.is_some() { "connected with TLS" } else { "connected" };
+                    let said = format!("{how} to {address} ({})", milliseconds(took));
+                    self.find("connection", Verdict::Good, said, None);
+                    first.get_or_insert((address, stream));
+                }
+                Err(error) => self.unreachable(&endpoint, address, &error, any).await,
+            }
+        }
+        let (address, stream) = first?;
+        self.encryption(&stream);
+        self.greeting(stream).await.then_some(Site { endpoint, address })
+    }
+
+    /// On a thread of its own, which nobody waits for: a resolver may take as long as it likes.
+    async fn look_up(&mut self) -> Option<Vec<SocketAddr>> {
+        let (host, port) = (self.question.endpoint.host.clone(), self.question.endpoint.port);
+        let begun = Instant::now();
+        let (found, answer) = oneshot::channel();
+        let name = (host.clone(), port);
+        std::thread::spawn(move || {
+            // Nobody listens any more once the time is over.
+            let _ = found.send(name.to_socket_addrs().map(Iterator::collect::<Vec<_>>));
+        });
+        let why = match tokio::time::timeout(self.question.patience, answer).await {
+            Ok(Ok(Ok(addresses))) if !addresses.is_empty() => {
+                let shown: Vec<String> = addresses.iter().map(|address| family_and_address(*address)).collect();
+                let said = format!("{host} is {} ({})", shown.join(", "), milliseconds(begun.elapsed()));
+                self.find("name", Verdict::Good, said, None);
+                return Some(addresses);
+            }
+            Ok(Ok(Ok(_))) => "it has no address".to_owned(),
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(_)) => "the resolver failed".to_owned(),
+            Err(_) => format!("no answer within {} s", self.question.patience.as_secs_f64()),
+        };
+        let advice = "Check the name, and whether this machine may ask for it.";
+        self.find("name", Verdict::Bad, format!("{host} cannot be resolved: {why}"), Some(advice));
+        None
+    }
+
+    /// The question's endpoint, with these options for TLS.
+    fn endpoint(&mut self, tls: Option<TlsOptions>) -> Option<Endpoint> {
+        let mut text = self.question.endpoint.clone();
+        text.tls = tls;
+        match text.open() {
+            Ok(endpoint) => Some(Endpoint { timeout: self.question.patience.min(endpoint.timeout), ..endpoint }),
+            Err(error) => {
+                self.find("certificates", Verdict::Bad, error.to_string(), None);
+                None
+            }
+        }
+    }
+
+    /// The first IPv4 address and the first IPv6 address, in the order in which a channel tries them.
+    fn one_of_each_family(&mut self, addresses: &[SocketAddr]) -> Option<Vec<SocketAddr>> {
+        let local = self.question.endpoint.local;
+        let mut firsts: Vec<SocketAddr> = Vec::new();
+        for address in addresses.iter().filter(|address| local.is_none_or(|local| local.is_ipv4() == address.is_ipv4()))
+        {
+            if firsts.iter().all(|first| first.is_ipv4() != address.is_ipv4()) {
+                firsts.push(*address);
+            }
+        }
+        if firsts.is_empty() {
+            let advice = "Give bindAddress an address of the other family, or leave it out.";
+            self.find("connection", Verdict::Bad, "no address is of bindAddress's family", Some(advice));
+            return None;
+        }
+        Some(firsts)
+    }
+
+    async fn unreachable(&mut self, endpoint: &Endpoint, address: SocketAddr, error: &ConnectError, elsewhere: bool) {
+        let said = format!("{address}: {error}");
+        if elsewhere {
+            let advice =
+                "A channel goes on to the next address; to save it the wait, name the one that works as the host.";
+            return self.find("connection", Verdict::Note, said, Some(advice));
+        }
+        let advice = match error.tls() {
+            Some(why) => failed_handshake(why),
+            None if endpoint.tls.is_some() => "Check host and port, and whether they are those for TLS.",
+            None => "Check host and port, and whether a firewall on either side lets us through.",
+        };
+        self.find("connection", Verdict::Bad, said, Some(advice));
+        if error.tls().is_some_and(refused_certificate) {
+            self.show_refused_certificate(address).await;
+        }
+    }
+
+    /// What the certificate says that is not believed. Nothing of ours is shown to whoever has it.
+    async fn show_refused_certificate(&mut self, address: SocketAddr) {
+        let unchecked = TlsOptions { verify: false, ..self.question.endpoint.tls.clone().unwrap_or_default() };
+        let Some(endpoint) = self.endpoint(Some(unchecked)) else { return };
+        if let Ok(stream) = endpoint.connect_at(address).await {
+            self.encryption(&stream);
+        }
+    }
+
+    /// Whether the port speaks TLS although it was not asked to.
+    pub(super) async fn speaks_tls(&mut self, site: &Site) -> bool {
+        let unchecked = TlsOptions { verify: false, ..TlsOptions::default() };
+        if self.question.endpoint.tls.is_some() {
+            return false;
+        }
+        let Some(endpoint) = self.endpoint(Some(unchecked)) else { return false };
+        let Ok(stream) = endpoint.connect_at(site.address).await else { return false };
+        let advice = "Use a tls: endpoint, and give its authority with caCertsDir= if it is a private one.";
+        self.find("tls", Verdict::Bad, "the port speaks TLS", Some(advice));
+        self.encryption(&stream);
+        true
+    }
+
+    /// Whether it goes on to wait for the bind.
+    async fn greeting(&mut self, stream: Stream) -> bool {
+        let wait = GREETING.min(self.question.patience);
+        match Connection::new(stream).greeting(wait).await {
+            Ok(octets) if octets.is_empty() => true,
+            Ok(octets) => {
+                let shown = String::from_utf8_lossy(&octets[..octets.len().min(60)]).into_owned();
+                let advice = "An SMSC says nothing before the bind, but for outbind: is this its port?";
+                self.find("greeting", Verdict::Note, format!("it said {shown:?} unasked"), Some(advice));
+                true
+            }
+            Err(silence) => {
+                let advice = match self.question.endpoint.tls {
+                    Some(_) => "Does it know our address, and does it want a client certificate (certKey=)?",
+                    None => "Does it know our address, and are all connections of the account in use?",
+                };
+                self.find("connection", Verdict::Bad, format!("{silence} before the bind"), Some(advice));
+                false
+            }
+        }
+    }
+}
+
+fn family_and_address(address: SocketAddr) -> String {
+    format!("{} ({})", address.ip(), if address.is_ipv4() { "IPv4" } else { "IPv6" })
+}
