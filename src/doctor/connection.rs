@@ -67,7 +67,7 @@ impl Limit {
 }
 
 /// Longest PDU that is read, in octets.
-const MOST: usize = smpp::raw::DEFAULT_MAX_PDU_LEN;
+pub(super) const MOST: usize = smpp::raw::DEFAULT_MAX_PDU_LEN;
 /// Deliveries that are kept; of more, the first are forgotten.
 const MOST_KEPT: usize = 200;
 

@@ -235,6 +235,9 @@ impl Examination<'_> {
     async fn no_answer(&mut self, site: &Site, name: &str, silence: &Silence, verdict: Verdict) -> Refusal {
         let (refusal, advice) = match silence {
             Silence::Foreign(_) => (Refusal::Foreign, "This port does not speak SMPP, or only over TLS."),
+            Silence::Closed | Silence::Lost(_) if self.question.endpoint.tls.is_some() => {
+                (Refusal::Unclear, "Does it know our address, and does it want a client certificate (certKey=)?")
+            }
             Silence::Closed | Silence::Lost(_) => {
                 (Refusal::Unclear, "The SMSC may not know this address, or take binds over TLS only.")
             }

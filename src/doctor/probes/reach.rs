@@ -3,11 +3,14 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
+use bytes::BytesMut;
+use smpp::RawPdu;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::certificate::{failed_handshake, refused_certificate};
 use super::{Connection, Examination, Verdict, milliseconds};
+use crate::doctor::connection::MOST;
 use crate::endpoint::{ConnectError, Endpoint, Stream, TlsOptions};
 
 /// How long an SMSC may take to say something unasked.
@@ -158,9 +161,13 @@ impl Examination<'_> {
             Ok(octets) if octets.is_empty() => true,
             Ok(octets) => {
                 let shown = String::from_utf8_lossy(&octets[..octets.len().min(60)]).into_owned();
+                // Whoever speaks something else is not told the password.
+                let smpp = RawPdu::split(&mut BytesMut::from(&octets[..]), MOST).is_ok();
+                let verdict = if smpp { Verdict::Note } else { Verdict::Bad };
                 let advice = "An SMSC says nothing before the bind, but for outbind: is this its port?";
-                self.find("greeting", Verdict::Note, format!("it said {shown:?} unasked"), Some(advice));
-                true
+                let what = if smpp { "" } else { ", which is no SMPP" };
+                self.find("greeting", verdict, format!("it said {shown:?} unasked{what}"), Some(advice));
+                smpp
             }
             Err(silence) => {
                 let advice = match self.question.endpoint.tls {
