@@ -19,6 +19,9 @@ const V34: u8 = 0x34;
 const V33: u8 = 0x33;
 const V50: u8 = 0x50;
 
+/// Characters of a password that version 3.4 has room for.
+const V34_PASSWORD: usize = 8;
+
 /// Longest wait for the answer to unbind, which nothing depends on.
 const PARTING: Duration = Duration::from_secs(3);
 
@@ -163,12 +166,9 @@ impl Examination<'_> {
 
     /// Whether there may be several binds, which `bind_count` makes use of.
     async fn second(&mut self, site: &Site, mode: BindMode, first: &mut Connection) {
-        let mut second = match self.bind(site, mode, V34, Verdict::Note).await {
-            Ok(second) => second,
-            Err(_) => {
-                let advice = "Leave bind_count at 1, and stop other systems that use this account.";
-                return self.find("several binds", Verdict::Note, "only one bind at a time", Some(advice));
-            }
+        let Ok(mut second) = self.bind(site, mode, V34, Verdict::Note).await else {
+            let advice = "Leave bind_count at 1, and stop other systems that use this account.";
+            return self.find("several binds", Verdict::Note, "only one bind at a time", Some(advice));
         };
         match first.ask(&EnquireLink::default().into(), self.question.patience).await {
             Err(Silence::Closed | Silence::Lost(_)) => {
@@ -219,6 +219,12 @@ impl Examination<'_> {
         };
         if !raw.status.is_ok() {
             self.refused("bind", refused, &name, &raw, Refused::Bind);
+            let length = self.question.password.len();
+            if raw.status == CommandStatus::ESME_RINVPASWD && length > V34_PASSWORD {
+                let said =
+                    format!("the password was sent in full, {length} characters; some SMSCs take the first eight only");
+                self.find("bind", Verdict::Note, said, Some("Ask the operator which it is before the next attempt."));
+            }
             return Err(Refusal::of(&raw));
         }
         if BindMode::of_response(raw.id) != Some(mode) {

@@ -55,7 +55,14 @@ impl<'a> Examination<'a> {
     }
 
     fn find(&mut self, probe: &'static str, verdict: Verdict, said: impl Into<String>, advice: Option<&str>) {
-        let finding = Finding { probe, verdict, said: said.into(), advice: advice.map(str::to_owned) };
+        // An SMSC's words may not move a terminal's cursor.
+        let said: String = said.into();
+        let visible = |character: char| match character.is_control() {
+            true => character.escape_default().to_string(),
+            false => character.to_string(),
+        };
+        let said = said.chars().map(visible).collect();
+        let finding = Finding { probe, verdict, said, advice: advice.map(str::to_owned) };
         (self.tell)(&finding);
         self.findings.push(finding);
     }
@@ -67,14 +74,12 @@ impl<'a> Examination<'a> {
     /// Tells of a refusal: the status with its number, what it means, its usual cause, what to try.
     fn refused(&mut self, probe: &'static str, verdict: Verdict, who: &str, raw: &RawPdu, what: Refused) {
         let why = raw.status.explain(what);
-        let said = format!(
-            "{who}refused with {} ({:#010x}): {}. {}{}",
-            raw.status,
-            raw.status.0,
-            why.meaning,
-            why.cause,
-            operators_words(raw)
-        );
+        let status = match raw.status.name() {
+            Some(name) => format!("{name} ({:#010x})", raw.status.0),
+            None => raw.status.to_string(),
+        };
+        let words = operators_words(raw);
+        let said = format!("{who}refused with {status}: {}. {}{words}", why.meaning, why.cause);
         self.find(probe, verdict, said, Some(why.advice));
     }
 }

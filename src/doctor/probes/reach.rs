@@ -1,6 +1,6 @@
 //! The way to an SMSC: its name, each family of addresses, TLS, and what it says before it is asked.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -30,10 +30,27 @@ impl Site {
 
 impl Examination<'_> {
     pub(super) async fn reach(&mut self) -> Option<Site> {
-        let addresses = self.look_up().await?;
+        let found = self.look_up().await?;
         let endpoint = self.endpoint(self.question.endpoint.tls.clone())?;
+        let addresses = one_of_each_family(&found, endpoint.local);
+        if addresses.is_empty() {
+            let advice = "Give bindAddress an address of the other family, or leave it out.";
+            self.find("connection", Verdict::Bad, "no address is of bindAddress's family", Some(advice));
+            return None;
+        }
+        let (address, stream) = self.connect_to_each(&endpoint, addresses).await?;
+        self.encryption(&stream);
+        self.greeting(stream).await.then_some(Site { endpoint, address })
+    }
+
+    /// The first that can be connected to.
+    async fn connect_to_each(
+        &mut self,
+        endpoint: &Endpoint,
+        addresses: Vec<SocketAddr>,
+    ) -> Option<(SocketAddr, Stream)> {
         let mut reached = Vec::new();
-        for address in self.one_of_each_family(&addresses)? {
+        for address in addresses {
             let begun = Instant::now();
             reached.push((address, endpoint.connect_at(address).await, begun.elapsed()));
         }
@@ -47,12 +64,10 @@ impl Examination<'_> {
                     self.find("connection", Verdict::Good, said, None);
                     first.get_or_insert((address, stream));
                 }
-                Err(error) => self.unreachable(&endpoint, address, &error, any).await,
+                Err(error) => self.unreachable(endpoint, address, &error, any).await,
             }
         }
-        let (address, stream) = first?;
-        self.encryption(&stream);
-        self.greeting(stream).await.then_some(Site { endpoint, address })
+        first
     }
 
     /// On a thread of its own, which nobody waits for: a resolver may take as long as it likes.
@@ -95,24 +110,6 @@ impl Examination<'_> {
         }
     }
 
-    /// The first IPv4 address and the first IPv6 address, in the order in which a channel tries them.
-    fn one_of_each_family(&mut self, addresses: &[SocketAddr]) -> Option<Vec<SocketAddr>> {
-        let local = self.question.endpoint.local;
-        let mut firsts: Vec<SocketAddr> = Vec::new();
-        for address in addresses.iter().filter(|address| local.is_none_or(|local| local.is_ipv4() == address.is_ipv4()))
-        {
-            if firsts.iter().all(|first| first.is_ipv4() != address.is_ipv4()) {
-                firsts.push(*address);
-            }
-        }
-        if firsts.is_empty() {
-            let advice = "Give bindAddress an address of the other family, or leave it out.";
-            self.find("connection", Verdict::Bad, "no address is of bindAddress's family", Some(advice));
-            return None;
-        }
-        Some(firsts)
-    }
-
     async fn unreachable(&mut self, endpoint: &Endpoint, address: SocketAddr, error: &ConnectError, elsewhere: bool) {
         let said = format!("{address}: {error}");
         if elsewhere {
@@ -133,7 +130,8 @@ impl Examination<'_> {
 
     /// What the certificate says that is not believed. Nothing of ours is shown to whoever has it.
     async fn show_refused_certificate(&mut self, address: SocketAddr) {
-        let unchecked = TlsOptions { verify: false, ..self.question.endpoint.tls.clone().unwrap_or_default() };
+        let server_name = self.question.endpoint.tls.as_ref().and_then(|tls| tls.server_name.clone());
+        let unchecked = TlsOptions { verify: false, server_name, ..TlsOptions::default() };
         let Some(endpoint) = self.endpoint(Some(unchecked)) else { return };
         if let Ok(stream) = endpoint.connect_at(address).await {
             self.encryption(&stream);
@@ -183,4 +181,59 @@ impl Examination<'_> {
 
 fn family_and_address(address: SocketAddr) -> String {
     format!("{} ({})", address.ip(), if address.is_ipv4() { "IPv4" } else { "IPv6" })
+}
+
+/// The first IPv4 address and the first IPv6 address that `local` can connect to, in the order in which a channel tries
+/// them.
+fn one_of_each_family(addresses: &[SocketAddr], local: Option<IpAddr>) -> Vec<SocketAddr> {
+    let mut firsts: Vec<SocketAddr> = Vec::new();
+    for address in addresses {
+        let same = |other: bool| other == address.is_ipv4();
+        if local.is_none_or(|local| same(local.is_ipv4())) && !firsts.iter().any(|first| same(first.is_ipv4())) {
+            firsts.push(*address);
+        }
+    }
+    firsts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::{Finding, Question};
+    use crate::endpoint::EndpointText;
+    use crate::model::JsonObject;
+
+    #[test]
+    fn the_first_of_each_family_that_can_be_reached_from_here_is_tried() {
+        let addresses: Vec<SocketAddr> = ["[2001:db8::1]:1", "[2001:db8::2]:1", "192.0.2.1:1", "192.0.2.2:1"]
+            .map(|text| text.parse().unwrap())
+            .into();
+        assert_eq!(one_of_each_family(&addresses, None), [addresses[0], addresses[2]]);
+        assert_eq!(one_of_each_family(&addresses, "192.0.2.9".parse().ok()), [addresses[2]]);
+        assert_eq!(one_of_each_family(&addresses[..2], "192.0.2.9".parse().ok()), []);
+    }
+
+    #[tokio::test]
+    async fn a_family_that_cannot_be_reached_beside_one_that_can_is_worth_a_note() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let well = listener.local_addr().unwrap();
+        let ill = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, well.port()));
+        let question = Question {
+            endpoint: EndpointText::tcp("smsc.example", well.port()),
+            system_id: String::new(),
+            password: String::new(),
+            system_type: String::new(),
+            to: None,
+            from: None,
+            patience: Duration::from_secs(5),
+        };
+        let mut tell = |_: &Finding| {};
+        let mut examination = Examination::new(&question, JsonObject::new(), &mut tell);
+        let endpoint = examination.endpoint(None).unwrap();
+        let (address, _) = examination.connect_to_each(&endpoint, vec![ill, well]).await.unwrap();
+        assert_eq!(address, well);
+        let (findings, _) = examination.end();
+        assert_eq!(findings.iter().map(|finding| finding.verdict).collect::<Vec<_>>(), [Verdict::Note, Verdict::Good]);
+        assert!(findings[0].said.starts_with(&format!("{ill}: ")), "{findings:?}");
+    }
 }

@@ -10,6 +10,9 @@ use tokio::time::Instant;
 use super::message::ALPHABET;
 use super::{Connection, Examination, Verdict, network_words};
 
+/// States of one message that are told.
+const MOST_STATES: usize = 10;
+
 /// What is still waited for.
 struct Awaited<'a> {
     id: &'a str,
@@ -63,7 +66,7 @@ impl Examination<'_> {
         let theirs = &receipt.smsc_message_id;
         let ours = IdRule::Any.forms(theirs).contains(&kept);
         // Refused for now, it comes again and again; and those of others come, too.
-        if !(ours || from_phone) || awaited.states.contains(&receipt.state) {
+        if !(ours || from_phone) || awaited.states.contains(&receipt.state) || awaited.states.len() >= MOST_STATES {
             return;
         }
         awaited.states.push(receipt.state.clone());

@@ -7,6 +7,7 @@ mod messages;
 mod smsc;
 mod tls;
 
+use std::collections::BTreeSet;
 use std::process::Output;
 
 use maybug::channel::ChannelType;
@@ -111,6 +112,8 @@ async fn a_refused_password_is_tried_once() {
     assert!(said.contains("nothing more was tried: SMSCs lock accounts that keep trying"), "{said}");
     // One to see whether the port is open, one to bind.
     assert_eq!((simulator.counters().connections, simulator.counters().binds), (2, 0));
+    let examined = examine(&[&address, "--password", "longer than eight"]).await;
+    assert!(examined.said("bind")[1].starts_with("the password was sent in full, 17 characters"));
 }
 
 #[tokio::test]
@@ -141,4 +144,26 @@ async fn what_is_no_smsc_is_said() {
     assert!(stdout(&output).contains("BAD  name: no.such.host.invalid cannot be resolved"), "{}", stdout(&output));
     let output = doctor(&["nowhere"]).await;
     assert!(stderr(&output).contains("nowhere: expected HOST:PORT"), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn each_family_of_addresses_is_tried() {
+    use std::net::ToSocketAddrs;
+
+    let (_simulator, address) = smsc(SimulatorConfig::default()).await;
+    let port = address.rsplit(':').next().unwrap();
+    let name = format!("localhost:{port}");
+    let examined = examine(&[&name, "--password", "s3cret"]).await;
+    assert!(examined.bindable, "{:?}", examined.diagnosis);
+    // A machine without IPv6 knows one family only.
+    let families = name.to_socket_addrs().unwrap().map(|address| address.is_ipv4()).collect::<BTreeSet<_>>();
+    let expected: Vec<&str> = families.iter().map(|ipv4| if *ipv4 { "good" } else { "note" }).collect();
+    let mut verdicts = examined.verdicts("connection");
+    verdicts.sort_unstable_by(|one, other| other.cmp(one));
+    assert_eq!(verdicts, expected, "{:?}", examined.diagnosis);
+    assert!(examined.said("name")[0].contains("127.0.0.1 (IPv4)"));
+    // From an address of the other family nothing can be reached.
+    let endpoint = format!(r"tcp:host=127.0.0.1:port={port}:bindAddress=\:\:1");
+    let examined = examine(&[&endpoint]).await;
+    assert_eq!(examined.said("connection"), ["no address is of bindAddress's family"]);
 }
