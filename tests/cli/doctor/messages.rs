@@ -5,7 +5,9 @@ use std::sync::Mutex;
 use serde_json::json;
 use smpp::field::address::{Npi, Ton};
 use smpp::pdu::{DeliverSm, SubmitSm, SubmitSmResp};
-use smpp::{Address, CommandId, CommandStatus, EsmClass, Pdu, RawPdu, SequenceNumber, ShortMessage, Tag, Tlvs};
+use smpp::{
+    Address, CommandId, CommandStatus, DataCoding, EsmClass, Pdu, RawPdu, SequenceNumber, ShortMessage, Tag, Tlvs,
+};
 
 use super::examine;
 use super::smsc::{Do, Scripted, Sent, delivery, refuse};
@@ -28,6 +30,8 @@ fn receipt(phone: &str, text: &str, tlvs: Tlvs) -> Sent {
     let deliver = DeliverSm {
         source: Address::detected(phone).unwrap(),
         esm_class: EsmClass(4),
+        // Latin-1, where a control character is what it is.
+        data_coding: DataCoding(3),
         short_message: ShortMessage::new(text.as_bytes().to_vec()).unwrap(),
         tlvs,
         ..DeliverSm::default()
