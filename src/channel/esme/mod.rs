@@ -19,6 +19,7 @@ mod bind;
 mod config;
 mod deliver;
 mod health;
+mod hex;
 mod ids;
 mod incoming;
 mod link;

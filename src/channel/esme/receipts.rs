@@ -42,13 +42,20 @@ pub(super) struct Incident {
     sender: String,
     status: DeliveryStatus,
     details: JsonObject,
+    /// What its error code means.
+    why: Option<String>,
 }
 
 impl Incident {
     pub(super) fn new(config: &EsmeConfig, receipt: Receipt, text: String, phone: String, sender: String) -> Self {
         let (status, mut details) = read_report(&config.deliver, &receipt);
-        config.results.explain_receipt(&receipt, &mut details);
-        Self { receipt, text, phone, sender, status, details }
+        let why = config.results.explain_receipt(&receipt, &mut details);
+        Self { receipt, text, phone, sender, status, details, why }
+    }
+
+    /// Why the message was not delivered, in one line, if it says that.
+    pub(super) fn why_failed(&self) -> Option<&str> {
+        self.why.as_deref().filter(|_| self.status == DeliveryStatus::Failed)
     }
 
     /// Vendors' parameters are told with the rest.
@@ -339,6 +346,7 @@ impl<I: Intake> Shared<I> {
                 sender: kept.sender,
                 status: kept.status,
                 details: kept.details,
+                why: None,
             };
             match self.match_receipt(&incident) {
                 Ok(Some(matched)) => {
