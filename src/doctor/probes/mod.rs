@@ -74,12 +74,8 @@ impl<'a> Examination<'a> {
     /// Tells of a refusal: the status with its number, what it means, its usual cause, what to try.
     fn refused(&mut self, probe: &'static str, verdict: Verdict, who: &str, raw: &RawPdu, what: Refused) {
         let why = raw.status.explain(what);
-        let status = match raw.status.name() {
-            Some(name) => format!("{name} ({:#010x})", raw.status.0),
-            None => raw.status.to_string(),
-        };
         let words = operators_words(raw);
-        let said = format!("{who}refused with {status}: {}. {}{words}", why.meaning, why.cause);
+        let said = format!("{who}refused with {:#}: {}. {}{words}", raw.status, why.meaning, why.cause);
         self.find(probe, verdict, said, Some(why.advice));
     }
 }
@@ -93,16 +89,10 @@ fn operators_words(raw: &RawPdu) -> String {
         words += &format!(" The SMSC adds {text:?}.");
     }
     if let Some(error) = tlvs.octets_of(Tag::NETWORK_ERROR_CODE).and_then(|octets| NetworkError::parse(&octets)) {
-        words += &format!(" {}", network_words(error));
+        let why = error.explain();
+        words += &format!(" The network's reason: {}. {} {}", why.meaning, why.cause, why.advice);
     }
     words
-}
-
-fn network_words(error: NetworkError) -> String {
-    match error.explain() {
-        Some((name, advice)) => format!("Network error {}, {name}: {advice}", error.code),
-        None => format!("Network error {}.", error.code),
-    }
 }
 
 fn milliseconds(time: Duration) -> String {

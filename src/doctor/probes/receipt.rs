@@ -3,12 +3,13 @@
 
 use serde_json::Value;
 use smpp::Pdu;
+use smpp::explain::NetworkExplanation;
 use smpp::receipt::{Delivery, IdRule, Receipt, Relation, StatusMapping, canonical_id, receipt_text};
 use smpp::text::content::Content;
 use tokio::time::Instant;
 
 use super::message::ALPHABET;
-use super::{Connection, Examination, Verdict, network_words};
+use super::{Connection, Examination, Verdict};
 
 /// States of one message that are told.
 const MOST_STATES: usize = 10;
@@ -82,13 +83,12 @@ impl Examination<'_> {
         }
         let delivery = StatusMapping::default().delivery(&receipt.state);
         awaited.settled |= delivery != Delivery::Pending;
-        let mut said = receipt.state.clone();
         if delivery == Delivery::Failed {
-            said += &receipt.err.as_ref().map(|err| format!(", err:{err}")).unwrap_or_default();
-            said += &receipt.network_error.map(|error| format!(". {}", network_words(error))).unwrap_or_default();
+            let (said, advice) = failure(receipt);
+            self.find("receipt", Verdict::Note, said, advice.as_deref());
+        } else {
+            self.find("receipt", Verdict::Good, receipt.state.clone(), None);
         }
-        let verdict = if delivery == Delivery::Failed { Verdict::Note } else { Verdict::Good };
-        self.find("receipt", verdict, said, None);
         if awaited.states.len() == 1 {
             self.ids(awaited.id, theirs);
         }
@@ -125,6 +125,16 @@ impl Examination<'_> {
             "If it is our message, set submit_sm_encoding and data_coding_overrides to what the operator uses.";
         self.find("alphabet", Verdict::Note, said, Some(advice));
     }
+}
+
+/// Why it was not delivered, and what to do about it, where the receipt gives a reason.
+fn failure(receipt: &Receipt) -> (String, Option<String>) {
+    let why = match (receipt.network_error, &receipt.err) {
+        (Some(error), _) => error.explain(),
+        (None, Some(err)) => NetworkExplanation::of_receipt_text(err),
+        (None, None) => return (receipt.state.clone(), None),
+    };
+    (format!("{}: {}. {}", receipt.state, why.meaning, why.cause), Some(why.advice))
 }
 
 fn source(pdu: &Pdu) -> Option<String> {

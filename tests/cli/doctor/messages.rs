@@ -5,9 +5,7 @@ use std::sync::Mutex;
 use serde_json::json;
 use smpp::field::address::{Npi, Ton};
 use smpp::pdu::{DeliverSm, SubmitSm, SubmitSmResp};
-use smpp::{
-    Address, CommandId, CommandStatus, DataCoding, EsmClass, Pdu, RawPdu, SequenceNumber, ShortMessage, Tag, Tlvs,
-};
+use smpp::{Address, CommandId, CommandStatus, EsmClass, Pdu, RawPdu, SequenceNumber, ShortMessage, Tag, Tlvs};
 
 use super::examine;
 use super::smsc::{Do, Scripted, Sent, delivery, refuse};
@@ -30,8 +28,6 @@ fn receipt(phone: &str, text: &str, tlvs: Tlvs) -> Sent {
     let deliver = DeliverSm {
         source: Address::detected(phone).unwrap(),
         esm_class: EsmClass(4),
-        // Latin-1, where a control character is what it is.
-        data_coding: DataCoding(3),
         short_message: ShortMessage::new(text.as_bytes().to_vec()).unwrap(),
         tlvs,
         ..DeliverSm::default()
@@ -79,7 +75,7 @@ async fn a_strangers_message_is_no_copy() {
     let smsc = Scripted::start(|raw| {
         submit(raw)?;
         let stranger = delivery("27820009999", b"hello", 2);
-        let receipt = receipt(PHONE, "id:ab12 stat:\u{1b}[2JBUFFRED", Tlvs::default());
+        let receipt = receipt(PHONE, "id:ab12 stat:\u{7}BUFFRED", Tlvs::default());
         Some(Do::Say(vec![taken(raw, "ab12"), stranger, receipt]))
     })
     .await;
@@ -122,13 +118,7 @@ async fn a_receipt_under_another_id_and_one_of_failure_are_explained() {
             "bad",
             r#"its id "4711" is not that of the message, "ab12", in any base"#,
         ),
-        (
-            "id:ab12 stat:UNDELIV err:027",
-            tlvs,
-            "note",
-            "UNDELIV, err:027. Network error 6, absent subscriber: The phone is off or out of reach; the SMSC tries again \
-             while the message is valid.",
-        ),
+        ("id:ab12 stat:UNDELIV err:027", tlvs, "note", "UNDELIV: absent subscriber (MAP error 6)"),
     ] {
         let smsc = Scripted::start(move |raw| {
             let submit = submit(raw)?;
@@ -136,7 +126,8 @@ async fn a_receipt_under_another_id_and_one_of_failure_are_explained() {
         })
         .await;
         let examined = examine(&[&smsc.address.to_string(), "--to", PHONE]).await;
-        assert_eq!((examined.verdicts("receipt"), examined.said("receipt")), (vec![verdict], vec![said]));
+        assert_eq!(examined.verdicts("receipt"), [verdict]);
+        assert!(examined.said("receipt")[0].starts_with(said), "{:?}", examined.diagnosis);
     }
 }
 
