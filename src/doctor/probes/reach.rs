@@ -14,7 +14,7 @@ use crate::doctor::connection::MOST;
 use crate::endpoint::{ConnectError, Endpoint, Stream, TlsOptions};
 
 /// How long an SMSC may take to say something unasked.
-const GREETING: Duration = Duration::from_millis(300);
+const GREETING: Duration = Duration::from_millis(500);
 
 /// An address where an SMSC can be connected to.
 pub(super) struct Site {

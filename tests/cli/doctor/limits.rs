@@ -51,10 +51,10 @@ async fn an_smsc_that_delivers_without_end_is_examined_all_the_same() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let flooding = tokio::spawn(flood(listener, reads));
-        let examined = examine(&[&address, "--to", "27820001001", "--timeout", "200ms"]).await;
+        let examined = examine(&[&address, "--to", "27820001001", "--timeout", "400ms"]).await;
         flooding.abort();
         let said = examined.said("keep-alive");
-        assert_eq!(said, ["enquire_link: no answer within 0.2 s"], "reads: {reads}");
+        assert_eq!(said, ["enquire_link: no answer within 0.4 s"], "reads: {reads}");
         assert_eq!(examined.said("window").len(), 1);
         // The first is taken as soon as it is asked for; the others wait for nobody.
         assert_eq!(examined.said("bind").len(), BINDS, "{:?}", examined.diagnosis);
