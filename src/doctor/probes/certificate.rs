@@ -11,18 +11,19 @@ use crate::endpoint::Stream;
 const SOON: i64 = 30;
 
 impl Examination<'_> {
-    /// Tells what a connection's encryption is.
-    pub(super) fn encryption(&mut self, stream: &Stream) {
+    /// Tells what a connection's encryption is; `believed` is whether the certificate was checked, and found good.
+    pub(super) fn encryption(&mut self, stream: &Stream, believed: bool) {
         let Some(state) = stream.encryption() else { return };
-        self.find("tls", Verdict::Good, agreed(state), None);
+        let fine = if believed { Verdict::Good } else { Verdict::Note };
+        self.find("tls", fine, agreed(state), None);
         let Some(certificate) = state.peer_certificates().and_then(<[_]>::first) else { return };
         match X509Certificate::from_der(certificate) {
-            Ok((_, certificate)) => self.certificate(&certificate),
+            Ok((_, certificate)) => self.certificate(&certificate, fine),
             Err(error) => self.find("certificate", Verdict::Note, format!("it cannot be read: {error}"), None),
         }
     }
 
-    fn certificate(&mut self, certificate: &X509Certificate<'_>) {
+    fn certificate(&mut self, certificate: &X509Certificate<'_>, fine: Verdict) {
         let date = |time: i64| DateTime::from_timestamp(time, 0).map(|time| time.format("%Y-%m-%d").to_string());
         let validity = certificate.validity();
         let (from, to) = (validity.not_before.timestamp(), validity.not_after.timestamp());
@@ -46,7 +47,7 @@ impl Examination<'_> {
             let advice = "Ask the operator when it will be renewed: no channel connects once it has expired.";
             self.find("certificate", Verdict::Note, format!("{said}: {days} days are left"), Some(advice));
         } else {
-            self.find("certificate", Verdict::Good, said, None);
+            self.find("certificate", fine, said, None);
         }
     }
 }

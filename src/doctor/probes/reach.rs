@@ -39,7 +39,7 @@ impl Examination<'_> {
             return None;
         }
         let (address, stream) = self.connect_to_each(&endpoint, addresses).await?;
-        self.encryption(&stream);
+        self.encryption(&stream, true);
         self.greeting(stream).await.then_some(Site { endpoint, address })
     }
 
@@ -76,10 +76,12 @@ impl Examination<'_> {
         let begun = Instant::now();
         let (found, answer) = oneshot::channel();
         let name = (host.clone(), port);
-        std::thread::spawn(move || {
+        let resolve = move || {
             // Nobody listens any more once the time is over.
             let _ = found.send(name.to_socket_addrs().map(Iterator::collect::<Vec<_>>));
-        });
+        };
+        // Without a thread the sender is dropped, which is told as any failure.
+        let _resolving = std::thread::Builder::new().name("resolver".to_owned()).spawn(resolve);
         let why = match tokio::time::timeout(self.question.patience, answer).await {
             Ok(Ok(Ok(addresses))) if !addresses.is_empty() => {
                 let shown: Vec<String> = addresses.iter().map(|address| family_and_address(*address)).collect();
@@ -134,7 +136,7 @@ impl Examination<'_> {
         let unchecked = TlsOptions { verify: false, server_name, ..TlsOptions::default() };
         let Some(endpoint) = self.endpoint(Some(unchecked)) else { return };
         if let Ok(stream) = endpoint.connect_at(address).await {
-            self.encryption(&stream);
+            self.encryption(&stream, false);
         }
     }
 
@@ -148,7 +150,7 @@ impl Examination<'_> {
         let Ok(stream) = endpoint.connect_at(site.address).await else { return false };
         let advice = "Use a tls: endpoint, and give its authority with caCertsDir= if it is a private one.";
         self.find("tls", Verdict::Bad, "the port speaks TLS", Some(advice));
-        self.encryption(&stream);
+        self.encryption(&stream, false);
         true
     }
 

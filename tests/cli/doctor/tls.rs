@@ -129,6 +129,7 @@ async fn what_is_wrong_with_certificates_is_explained() {
             findings.iter().filter_map(|finding| finding["advice"].as_str()).any(|text| text.contains(advice));
         assert!(advised, "{:?}", examined.diagnosis);
         let soon = examined.said("certificate").iter().any(|said| said.ends_with(": 9 days are left"));
+        assert!(!examined.verdicts("tls").contains(&"good") || !days, "{:?}", examined.diagnosis);
         assert!(soon || !days, "what is not believed is shown: {:?}", examined.diagnosis);
     }
     assert_eq!(secured.simulator.counters().binds, 0);
