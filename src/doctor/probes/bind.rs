@@ -103,7 +103,7 @@ impl Examination<'_> {
         let mut receiver = match self.bind(site, BindMode::Receiver, V34, verdict).await {
             Ok(connection) => Some(connection),
             Err(refusal) => {
-                // Where the transmitter is bound it says what it can all the same.
+                // Where the transmitter is bound, the rest is asked there.
                 if let (None, Some(why)) = (&transmitter, refusal.end()) {
                     self.find("bind", Verdict::Note, why, None);
                 }
