@@ -10,7 +10,7 @@ use smpp::net::Driver;
 use smpp::pdu::{Bind, BindMode, BindResp, SubmitSm, SubmitSmResp};
 use smpp::session::{CloseReason, Event, Session, SessionConfig};
 use smpp::{CommandStatus, FrameError, Pdu, SequenceNumber};
-use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter, DuplexStream};
 
 type Tapped = Driver<DuplexStream, u32, fn(smpp::net::Direction, &[u8])>;
 
@@ -69,4 +69,36 @@ async fn a_pdu_whose_rest_does_not_come_ends_the_session_however_it_trickles() {
     assert!(matches!(why, CloseReason::Framing(FrameError::Stalled { .. })), "{why}");
     assert_eq!(begun.elapsed().as_secs(), 10);
     trickle.abort();
+}
+
+/// Its answers are asked for a million times and never read.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_does_not_read_is_not_read_from() {
+    let (mut driver, mut theirs) = bound(SessionConfig::default()).await;
+    let flood = async {
+        for n in 0..1_000_000_u32 {
+            theirs.write_all(&octets(smpp::pdu::EnquireLink::default(), n + 1)).await.unwrap();
+        }
+    };
+    let read = tokio::time::timeout(Duration::from_secs(5), async {
+        tokio::select! { () = flood => {}, event = driver.event() => panic!("{event:?}") }
+    })
+    .await;
+    let waiting = driver.session.poll_transmit().map_or(0, |octets| octets.len());
+    assert!(read.is_err() && waiting <= 512 * 1024, "all 16 MB were read; {waiting} octets of answers wait in memory");
+}
+
+/// As TLS does while the socket is full.
+#[tokio::test(start_paused = true)]
+async fn what_a_stream_holds_back_is_flushed() {
+    let (ours, mut theirs) = tokio::io::duplex(1024);
+    let session: Session<u32> = Session::new(SessionConfig::default(), tokio::time::Instant::now().into_std());
+    let mut driver = Driver::new(BufWriter::with_capacity(4096, ours), session, 70_000, |_, _: &[u8]| {});
+    let now = driver.now();
+    driver.session.bind(now, BindMode::Transceiver, Bind::default()).unwrap();
+    let mut bind = vec![0; octets(Pdu::Bind(BindMode::Transceiver, Bind::default()), 1).len()];
+    tokio::select! {
+        read = theirs.read_exact(&mut bind) => { read.unwrap(); }
+        event = driver.event() => panic!("the bind never came: {event:?}"),
+    }
 }

@@ -36,6 +36,8 @@ pub struct Driver<S, T, F> {
     /// When the rest of a PDU of which the beginning has come must be there.
     incomplete: Option<Instant>,
     sending: Bytes,
+    /// The stream may hold back what it was given, as TLS does while the socket is full.
+    unflushed: bool,
     sleep: Option<Pin<Box<Sleep>>>,
     tap: F,
 }
@@ -61,6 +63,7 @@ where
             received: BytesMut::new(),
             incomplete: None,
             sending: Bytes::new(),
+            unflushed: false,
             sleep: None,
             tap,
         }
@@ -100,7 +103,8 @@ where
                 return Poll::Pending;
             }
             let wrote = self.poll_write(cx);
-            let read = self.sending.len() < WRITE_BACKLOG && self.poll_read(cx);
+            let unwritten = self.sending.len() + self.session.untransmitted();
+            let read = unwritten < WRITE_BACKLOG && self.poll_read(cx);
             // What has arrived counts before what is late: an answer that waits to be read is no time-out.
             let ticked = !read && self.poll_sleep(cx);
             if !(wrote || read || ticked) {
@@ -125,7 +129,10 @@ where
         while self.refill() {
             match Pin::new(&mut self.stream).poll_write(cx, &self.sending) {
                 Poll::Pending => break,
-                Poll::Ready(Ok(written)) if written > 0 => self.sending.advance(written),
+                Poll::Ready(Ok(written)) if written > 0 => {
+                    self.sending.advance(written);
+                    self.unflushed = true;
+                }
                 Poll::Ready(_) => {
                     self.sending.clear();
                     self.session.handle_close();
@@ -133,7 +140,24 @@ where
             }
             progress = true;
         }
-        progress
+        progress || self.poll_flush(cx)
+    }
+
+    /// Whether the session was told of an error.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.unflushed {
+            return false;
+        }
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Pending => false,
+            Poll::Ready(flushed) => {
+                self.unflushed = false;
+                if flushed.is_err() {
+                    self.session.handle_close();
+                }
+                flushed.is_err()
+            }
+        }
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {

@@ -147,6 +147,10 @@ impl Pace {
             // Nothing was taken of late: that says no rate, only that now is not the time.
             return;
         }
+        if again.is_none() && self.learned.is_none() && self.meter.few() {
+            // So little was sent: what was refused is one phone's queue, or a burst; no rate that anybody had tried.
+            return;
+        }
         let refused_at = self.rate().unwrap_or(taken).max(FLOOR);
         // A queue that is still full after a pause says nothing new about the rate until something was taken.
         let (least, most) = if again.is_some() { (refused_at / 2.0, refused_at) } else { (FLOOR, refused_at * HOLD) };
@@ -241,6 +245,8 @@ struct Meter {
     last: f64,
 }
 
+/// Fewer than these in a second say nothing of what a peer would take.
+const FEW: f64 = 5.0;
 /// Shortest time that a rate is judged by.
 const LEAST: Duration = Duration::from_millis(250);
 
@@ -261,6 +267,11 @@ impl Meter {
     fn count(&mut self, now: Instant) {
         self.turn(now);
         self.present = self.present.saturating_add(1);
+    }
+
+    /// Too few in a second to tell a rate from.
+    fn few(&self) -> bool {
+        f64::from(self.present).max(self.last) < FEW
     }
 
     fn rate(&mut self, now: Instant) -> f64 {
@@ -427,5 +438,24 @@ mod tests {
         assert_eq!(pace.rate(), Some(held), "one answer of a burst is enough");
         run(&mut pace, &mut smsc, start, 5, 300);
         assert_eq!((pace.rate(), pace.learned()), (Some(100.0), None));
+    }
+
+    #[test]
+    fn one_refusal_on_a_quiet_channel_is_no_limit() {
+        for config in [PaceConfig::default(), PaceConfig { rate: Some(150.0), ..PaceConfig::default() }] {
+            let start = Instant::now();
+            let mut pace = Pace::new(config, start);
+            let mut now = start;
+            for n in 0..22 {
+                now += Duration::from_secs(2);
+                pace.spend(now);
+                // One mailbox was full.
+                if n == 20 { pace.refused(now) } else { pace.accepted(now) }
+            }
+            assert_eq!((pace.rate(), pace.learned()), (config.rate, None), "demand was taken for capacity");
+            let mut smsc = Smsc { limit: 200.0, bucket: None, second: 0, taken: 0.0, at: Duration::ZERO };
+            let (taken, _) = run(&mut pace, &mut smsc, start, 60, 80);
+            assert!(taken > 120.0, "{taken} of 200 a second");
+        }
     }
 }
