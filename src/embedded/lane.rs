@@ -81,6 +81,8 @@ pub(crate) struct State {
     pub(crate) floor_saved: u64,
     /// Entries below may have been handed out by an earlier run that did not end in order.
     suspect: u64,
+    /// Entries that an earlier run, which did, says may have reached their receiver.
+    known: BTreeSet<u64>,
     /// The mark on disk: entries below may have been handed out.
     pub(crate) handed_saved: u64,
     /// Entries below have been handed out by this run.
@@ -113,6 +115,7 @@ pub(crate) struct Recovered {
     pub(crate) floor: u64,
     pub(crate) next: u64,
     pub(crate) suspect: u64,
+    pub(crate) known: BTreeSet<u64>,
     pub(crate) later: u64,
     pub(crate) void: u64,
     pub(crate) closed: bool,
@@ -145,16 +148,24 @@ impl Lane {
         Ticket { lane: self.number, seq }
     }
 
-    /// Takes up to `max` entries that are due, for the consumer of this generation.
-    pub(super) fn take(&self, generation: u64, max: usize, now: Timestamp) -> Taken {
+    /// Takes entries that are due, as many as weigh `room` together, for the consumer of this generation. The last may weigh
+    /// more than is left.
+    pub(super) fn take(
+        &self,
+        generation: u64,
+        mut room: usize,
+        weigh: impl Fn(&Item) -> usize,
+        now: Timestamp,
+    ) -> Taken {
         let mut state = self.state();
         if state.closed || state.generation != generation {
             return Taken::Nothing { due: None };
         }
         let mut entries = Vec::new();
-        while entries.len() < max
+        while room > 0
             && let Some(entry) = self.pop(&mut state, now)
         {
+            room = room.saturating_sub(weigh(&entry.item));
             state.taken.insert(entry.seq, entry.clone());
             state.handed = state.handed.max(entry.seq + 1);
             entries.push(entry);
@@ -202,7 +213,7 @@ impl Lane {
             expected = entry.seq + 1;
             let noted = state.attempts.remove(&entry.seq).unwrap_or_default();
             if !state.finals.contains(&entry.seq) && !state.ahead.remove(&entry.seq) {
-                entry.possible_duplicate = entry.seq < state.suspect;
+                entry.possible_duplicate = entry.seq < state.suspect || state.known.remove(&entry.seq);
                 entry.attempts = entry.attempts.max(noted);
                 state.ring.push_back(entry);
                 self.rings.fetch_add(1, Ordering::Relaxed);
@@ -297,6 +308,23 @@ impl Lane {
         }
     }
 
+    /// An entry in hand may have reached its receiver.
+    pub(super) fn suspect(&self, seq: u64) {
+        if let Some(entry) = self.state().taken.get_mut(&seq) {
+            entry.possible_duplicate = true;
+        }
+    }
+
+    /// What may have reached its receiver, of all that has no end; what has not been read from disk yet included.
+    pub(super) fn suspects(&self) -> Vec<Ticket> {
+        let state = self.state();
+        let loaded = state.ring.iter().chain(state.taken.values()).chain(state.delayed.values());
+        let loaded = loaded.filter(|entry| entry.possible_duplicate).map(|entry| entry.seq);
+        let unread = (state.loaded..state.suspect.min(state.committed)).chain(state.known.iter().copied());
+        let all = loaded.chain(unread).filter(|seq| !state.is_final(*seq) && !state.ahead.contains(seq));
+        all.map(|seq| self.ticket(seq)).collect()
+    }
+
     /// An entry in hand.
     pub(super) fn in_hand(&self, seq: u64) -> Option<Entry> {
         self.state().taken.get(&seq).cloned()
@@ -373,7 +401,7 @@ impl State {
 
     /// Rebuilds the state from what is on disk.
     pub(super) fn recover(&mut self, from: Recovered) {
-        let Recovered { floor, next, suspect, later, void, closed, finals, attempts } = from;
+        let Recovered { floor, next, suspect, known, later, void, closed, finals, attempts } = from;
         *self = Self {
             saved: true,
             next,
@@ -382,6 +410,7 @@ impl State {
             floor,
             floor_saved: floor,
             suspect,
+            known,
             handed_saved: suspect,
             handed: floor,
             finals,
@@ -474,10 +503,10 @@ mod tests {
         let lane = lane(&Arc::default());
         (0..=DELAYED as u64).for_each(|seq| lane.appended(entry(seq)));
         let generation = lane.acquire();
-        let taken = seqs(lane.take(generation, DELAYED, Timestamp(0)));
+        let taken = seqs(lane.take(generation, DELAYED, |_| 1, Timestamp(0)));
         taken.into_iter().filter_map(|seq| lane.settle(seq)).for_each(|entry| lane.delay(entry, Timestamp(9)));
-        assert!(matches!(lane.take(generation, 1, Timestamp(0)), Taken::Nothing { due: Some(Timestamp(9)) }));
-        assert_eq!(seqs(lane.take(generation, 2, Timestamp(9))), [0, 1]);
+        assert!(matches!(lane.take(generation, 1, |_| 1, Timestamp(0)), Taken::Nothing { due: Some(Timestamp(9)) }));
+        assert_eq!(seqs(lane.take(generation, 2, |_| 1, Timestamp(9))), [0, 1]);
     }
 
     #[test]
@@ -485,7 +514,7 @@ mod tests {
         let lane = lane(&Arc::default());
         (0..3).for_each(|seq| lane.appended(entry(seq)));
         let generation = lane.acquire();
-        assert_eq!(seqs(lane.take(generation, 2, Timestamp(0))), [0, 1]);
+        assert_eq!(seqs(lane.take(generation, 2, |_| 1, Timestamp(0))), [0, 1]);
         // The first waited on disk and comes back as number 3; the second waits in memory for the same instant.
         lane.settle(0).unwrap();
         lane.moved(0);
@@ -493,8 +522,8 @@ mod tests {
         let back = Entry { origin: Ticket { lane: 0, seq: 0 }, ..entry(3) };
         lane.resumed(back, Timestamp(5));
         assert_eq!(lane.waiting(), 3);
-        assert_eq!(seqs(lane.take(generation, 9, Timestamp(4))), [2]);
-        assert_eq!(seqs(lane.take(generation, 9, Timestamp(5))), [3, 1]);
+        assert_eq!(seqs(lane.take(generation, 9, |_| 1, Timestamp(4))), [2]);
+        assert_eq!(seqs(lane.take(generation, 9, |_| 1, Timestamp(5))), [3, 1]);
     }
 
     #[test]
@@ -503,10 +532,10 @@ mod tests {
         lane.state().recover(Recovered { next: 3, ..Recovered::default() });
         lane.resumed(entry(3), Timestamp(1));
         let generation = lane.acquire();
-        assert!(matches!(lane.take(generation, 9, Timestamp(0)), Taken::Load { from: 0, to: 4, .. }));
+        assert!(matches!(lane.take(generation, 9, |_| 1, Timestamp(0)), Taken::Load { from: 0, to: 4, .. }));
         lane.loaded(0, 4, (0..4).map(entry).collect());
-        assert_eq!(seqs(lane.take(generation, 9, Timestamp(0))), [0, 1, 2]);
-        assert_eq!(seqs(lane.take(generation, 9, Timestamp(1))), [3]);
-        assert!(seqs(lane.take(generation, 9, Timestamp(1))).is_empty());
+        assert_eq!(seqs(lane.take(generation, 9, |_| 1, Timestamp(0))), [0, 1, 2]);
+        assert_eq!(seqs(lane.take(generation, 9, |_| 1, Timestamp(1))), [3]);
+        assert!(seqs(lane.take(generation, 9, |_| 1, Timestamp(1))).is_empty());
     }
 }

@@ -26,13 +26,13 @@ use std::time::Duration;
 use fjall::Database;
 use tokio::sync::mpsc as async_mpsc;
 
-pub(crate) use self::lane::{Entry, Lane};
+pub(crate) use self::lane::{Entry, Item, Lane};
 pub(crate) use self::lanes::ChannelLanes;
 
 use self::committer::{Committer, Condition};
 use self::guard::{Guard, Limits, Pressure};
 use self::inbox::Inbox;
-use self::lane::{Item, Taken};
+use self::lane::Taken;
 use self::lanes::Lanes;
 use self::sweep::Sweeper;
 use self::tables::{Keyspaces, open_database};
@@ -70,8 +70,8 @@ impl Embedded {
         }
         let (lanes, news) = Lanes::new();
         let lanes = Arc::new(lanes);
-        let clean = keyspaces.take_clean_mark(&database)?;
-        keyspaces.recover(&lanes, clean)?;
+        let suspects = keyspaces.take_clean_mark(&database)?;
+        keyspaces.recover(&lanes, suspects.as_ref())?;
         let condition = Arc::new(Condition::new());
         let committer = Committer::new(
             database.clone(),
@@ -169,11 +169,16 @@ impl Embedded {
         }
         if orderly
             && self.condition.check().is_ok()
-            && let Err(error) = self.keyspaces.put_clean_mark(&self.database)
+            && let Err(error) = self.keyspaces.put_clean_mark(&self.database, &self.suspects())
         {
             tracing::warn!(%error, "the store could not be marked as closed in order");
         }
         self.condition.fail("the store has been closed".into());
+    }
+
+    /// What may have reached its receiver, of all that this run leaves behind.
+    fn suspects(&self) -> Vec<Ticket> {
+        self.lanes.all().iter().filter(|lane| lane.outbound).flat_map(|lane| lane.suspects()).collect()
     }
 
     fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
@@ -190,16 +195,26 @@ impl Embedded {
         &self,
         lane: &Lane,
         generation: u64,
-        max: usize,
+        room: usize,
+        weigh: impl Fn(&Item) -> usize,
     ) -> Result<Result<Vec<Entry>, Option<Timestamp>>, ReadError> {
         loop {
-            match lane.take(generation, max, Timestamp::now()) {
+            match lane.take(generation, room, &weigh, Timestamp::now()) {
                 Taken::Entries(entries) => return Ok(Ok(entries)),
                 Taken::Nothing { due } => return Ok(Err(due)),
                 Taken::Load { from, to, most } => {
                     let (entries, to) = self.keyspaces.load(lane, from, to, most)?;
                     lane.loaded(from, to, entries);
                 }
+            }
+        }
+    }
+
+    /// Notes that entries in hand may have reached their receiver.
+    pub(crate) fn suspect(&self, tickets: &[Ticket]) {
+        for ticket in tickets {
+            if let Some(lane) = self.lanes.numbered(ticket.lane) {
+                lane.suspect(ticket.seq);
             }
         }
     }
@@ -313,7 +328,7 @@ mod tests {
     async fn next(engine: &Embedded, lane: &Lane, generation: u64) -> Entry {
         loop {
             let notified = lane.work.notified();
-            match engine.take(lane, generation, 1).unwrap() {
+            match engine.take(lane, generation, 1, |_| 1).unwrap() {
                 Ok(mut entries) => return entries.remove(0),
                 Err(Some(due)) => {
                     let _ = tokio::time::timeout(Timestamp::now().until(due), notified).await;
@@ -386,7 +401,7 @@ mod tests {
         let lane = engine.lanes.named("mo/c");
         let generation = engine.acquire(&lane);
         let mut seqs = Vec::new();
-        while let Ok(entries) = engine.take(&lane, generation, 100).unwrap() {
+        while let Ok(entries) = engine.take(&lane, generation, 100, |_| 1).unwrap() {
             seqs.extend(entries.into_iter().map(|entry| entry.seq));
         }
         assert_eq!(seqs, (0..600).filter(|seq| *seq != 10).collect::<Vec<_>>());

@@ -2,6 +2,8 @@
 //!
 //! The cost is bound by the number of lanes and by what was in flight, not by what is stored or waits.
 
+use std::collections::BTreeSet;
+
 use super::keys::{self, Kind, table};
 use super::lane::Recovered;
 use super::lanes::Lanes;
@@ -9,15 +11,17 @@ use super::tables::{Keyspaces, ORDINAL, get, unreadable};
 use crate::store::{ReadError, Ticket};
 
 impl Keyspaces {
-    /// Rebuilds the lanes. After an end in order (`clean`) no entry is suspected of having been sent.
-    pub(super) fn recover(&self, lanes: &Lanes, clean: bool) -> Result<(), ReadError> {
+    /// Rebuilds the lanes. After an end in order only `known` entries are suspected of having been sent.
+    pub(super) fn recover(&self, lanes: &Lanes, known: Option<&BTreeSet<Ticket>>) -> Result<(), ReadError> {
         let prefix = keys::meta(table::LANE, &[]);
         for guard in self.meta.prefix(&prefix) {
             let (key, name) = guard.into_inner().map_err(|error| unreadable(&error))?;
             let number = key.get(prefix.len()..).and_then(|key| key.try_into().ok()).map(u32::from_be_bytes);
             let (Some(number), Ok(name)) = (number, std::str::from_utf8(&name)) else { continue };
-            let suspect = if clean { 0 } else { self.mark(table::HANDED, number)? };
-            let recovered = self.lane(number, suspect)?;
+            let suspect = if known.is_some() { 0 } else { self.mark(table::HANDED, number)? };
+            let mut recovered = self.lane(number, suspect)?;
+            let mine = Ticket { lane: number, seq: 0 }..=Ticket { lane: number, seq: u64::MAX };
+            recovered.known = known.iter().flat_map(|known| known.range(mine.clone())).map(|known| known.seq).collect();
             lanes.restore(number, name).state().recover(recovered);
         }
         lanes.restored();

@@ -1,5 +1,6 @@
 //! The tables on disk, how the engine is opened, and single records read from them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
@@ -42,6 +43,8 @@ pub(super) enum Table {
 
 /// The key in `meta`'s store table that says that the last run ended in order.
 const CLEAN: &[u8] = b"clean";
+/// Octets of a ticket in that mark.
+const TICKET: usize = 12;
 /// The key of the format's version.
 const VERSION: &[u8] = b"format";
 /// The key of a number above that of every event recorded so far.
@@ -115,20 +118,22 @@ impl Keyspaces {
         }
     }
 
-    /// Whether the last run ended in order; from now on it has not, whatever happens.
-    pub(super) fn take_clean_mark(&self, database: &Database) -> Result<bool, OpenError> {
+    /// If the last run ended in order: the entries that may have reached their receiver all the same. From now on it has
+    /// not ended in order, whatever happens.
+    pub(super) fn take_clean_mark(&self, database: &Database) -> Result<Option<BTreeSet<Ticket>>, OpenError> {
         let key = keys::meta(table::STORE, CLEAN);
-        let clean = get(&self.meta, &key)?.is_some();
-        if clean {
-            let removed = self.meta.remove(key).and_then(|()| database.persist(PersistMode::SyncData));
-            removed.map_err(|error| engine(&error))?;
-        }
-        Ok(clean)
+        let Some(mark) = get(&self.meta, &key)? else { return Ok(None) };
+        let removed = self.meta.remove(key).and_then(|()| database.persist(PersistMode::SyncData));
+        removed.map_err(|error| engine(&error))?;
+        let tickets = mark.get(1..).unwrap_or_default();
+        Ok(Some(tickets.chunks(TICKET).filter_map(keys::ticket).collect()))
     }
 
-    /// Says that this run has ended in order.
-    pub(super) fn put_clean_mark(&self, database: &Database) -> fjall::Result<()> {
-        self.meta.insert(keys::meta(table::STORE, CLEAN), [1])?;
+    /// Says that this run has ended in order, and what may have reached its receiver all the same.
+    pub(super) fn put_clean_mark(&self, database: &Database, suspects: &[Ticket]) -> fjall::Result<()> {
+        let mut mark = vec![1];
+        suspects.iter().for_each(|ticket| mark.extend(keys::entry(*ticket)));
+        self.meta.insert(keys::meta(table::STORE, CLEAN), mark)?;
         database.persist(PersistMode::SyncAll)
     }
 

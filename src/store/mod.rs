@@ -120,6 +120,12 @@ impl Store {
         OutboundQueue::open(self.engine.clone(), channel)
     }
 
+    /// These MTs, which somebody has in hand, may have reached their SMSC: should they be handed out again, after the end
+    /// of this run too, that is said of them.
+    pub fn suspect(&self, tickets: &[Ticket]) {
+        self.engine.suspect(tickets);
+    }
+
     /// How much waits for the channel.
     #[must_use]
     pub fn depth(&self, channel: &ChannelId) -> Depth {

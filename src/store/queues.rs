@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::{CallbackDelivery, Delivery, ReadError};
-use crate::embedded::{Embedded, Lane, callback_delivery, delivery};
-use crate::model::{ChannelId, Timestamp};
+use crate::embedded::{Embedded, Item, Lane, callback_delivery, delivery};
+use crate::model::{ChannelId, Outbound, Timestamp};
 
 /// A channel's MTs: the highest priority first, FIFO within one.
 pub struct OutboundQueue {
@@ -33,11 +33,23 @@ impl OutboundQueue {
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
     pub async fn pull(&mut self, max: usize) -> Result<Vec<Delivery>, ReadError> {
+        self.pull_weighed(max, |_| 1).await
+    }
+
+    /// The same, as many as weigh `room` together; the last may weigh more than is left, so that there is always one.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub async fn pull_weighed(
+        &mut self,
+        room: usize,
+        weigh: fn(&Outbound) -> usize,
+    ) -> Result<Vec<Delivery>, ReadError> {
         let [(lane, _), ..] = &self.lanes;
         let work = lane.work.clone();
         loop {
             let notified = work.notified();
-            let (found, due) = self.look(max)?;
+            let (found, due) = self.look(room, weigh)?;
             if !found.is_empty() {
                 return Ok(found);
             }
@@ -51,15 +63,38 @@ impl OutboundQueue {
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
     pub fn try_pull(&mut self, max: usize) -> Result<Vec<Delivery>, ReadError> {
-        Ok(self.look(max)?.0)
+        self.try_pull_weighed(max, |_| 1)
     }
 
-    fn look(&mut self, max: usize) -> Result<(Vec<Delivery>, Option<Timestamp>), ReadError> {
+    /// The same, as many as weigh `room` together; the last may weigh more than is left.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub fn try_pull_weighed(
+        &mut self,
+        room: usize,
+        weigh: fn(&Outbound) -> usize,
+    ) -> Result<Vec<Delivery>, ReadError> {
+        Ok(self.look(room, weigh)?.0)
+    }
+
+    fn look(
+        &mut self,
+        mut room: usize,
+        weigh: fn(&Outbound) -> usize,
+    ) -> Result<(Vec<Delivery>, Option<Timestamp>), ReadError> {
         let (mut found, mut first_due) = (Vec::new(), None);
+        let weight = |item: &Item| match item {
+            Item::Message(message) => weigh(message).max(1),
+            Item::Callback(_) => 1,
+        };
         for (lane, generation) in &self.lanes {
-            while found.len() < max {
-                match self.engine.take(lane, *generation, max - found.len())? {
-                    Ok(entries) => found.extend(entries.into_iter().filter_map(|entry| delivery(lane, entry))),
+            while room > 0 {
+                match self.engine.take(lane, *generation, room, weight)? {
+                    Ok(entries) => {
+                        room = entries.iter().fold(room, |room, entry| room.saturating_sub(weight(&entry.item)));
+                        found.extend(entries.into_iter().filter_map(|entry| delivery(lane, entry)));
+                    }
                     Err(due) => {
                         first_due = [first_due, due].into_iter().flatten().min();
                         break;
@@ -99,7 +134,7 @@ impl CallbackQueue {
         let work = self.lane.work.clone();
         loop {
             let notified = work.notified();
-            match self.engine.take(&self.lane, self.generation, max)? {
+            match self.engine.take(&self.lane, self.generation, max, |_| 1)? {
                 Ok(entries) => {
                     return Ok(entries.into_iter().filter_map(|e| callback_delivery(&self.lane, e)).collect());
                 }
