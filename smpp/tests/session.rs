@@ -293,6 +293,33 @@ fn unbinding_waits_for_answers_and_sends_nothing_new() {
     );
 }
 
+/// Field guide 2.1: until the peer has agreed to the end it may deliver, and is answered.
+#[test]
+fn what_is_delivered_while_we_unbind_is_answered_as_ever() {
+    let (mut session, now) = bound(SessionConfig::default());
+    session.request(now, &submit(), 1).unwrap();
+    session.unbind(now);
+    sent(&mut session);
+    let deliver = raw(&DeliverSm::default().into(), CommandStatus::ESME_ROK, 50);
+    session.handle_pdu(now, deliver.clone());
+    let Some(Event::Request { sequence, .. }) = session.poll_event() else { panic!("it was refused") };
+    session.handle_pdu(now, raw(&SubmitSmResp::default().into(), CommandStatus::ESME_ROK, 2));
+    assert_eq!(sent(&mut session), [], "the answer that we owe comes before the unbind");
+    session.respond(now, sequence, CommandStatus::ESME_ROK, &DeliverSmResp::default().into()).unwrap();
+    assert_eq!(sent(&mut session).iter().map(|raw| raw.id).collect::<Vec<_>>(), [
+        CommandId::DELIVER_SM_RESP,
+        CommandId::UNBIND
+    ]);
+    // Also after that, but not once the peer unbinds, too.
+    assert!(matches!(session.poll_event(), Some(Event::Response { .. })));
+    session.handle_pdu(now, deliver.clone());
+    assert!(matches!(session.poll_event(), Some(Event::Request { .. })));
+    session.handle_pdu(now, raw(&smpp::pdu::Unbind::default().into(), CommandStatus::ESME_ROK, 51));
+    session.handle_pdu(now, deliver);
+    assert_eq!(session.poll_event(), Some(Event::PeerUnbinding));
+    assert!(matches!(session.poll_event(), Some(Event::Refused { why: Refusal::WrongState, .. })));
+}
+
 /// Field guide 8.5 #72.
 #[test]
 fn a_peer_that_unbinds_with_our_window_full_gets_its_answer_and_time_is_left_for_ours() {

@@ -364,6 +364,7 @@ fn channels() -> Vec<(String, u16, &'static str, Value)> {
             config("system_type", "Field 'system_type' must be at most 12 ASCII characters"),
         ),
         (smpp(r#", "mt_tps": "fast""#), 400, bad, config("mt_tps", "Field 'mt_tps' is not a number")),
+        (smpp(r#", "bind_tps": -1"#), 400, bad, config("bind_tps", "Field 'bind_tps' must not be negative")),
         (smpp(r#", "mt_tps": -1"#), 400, bad, config("mt_tps", "Field 'mt_tps' must not be negative")),
         (
             smpp(r#", "window_size": 0"#),

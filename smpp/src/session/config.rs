@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::pace::PaceConfig;
+use crate::command::CommandStatus;
 
 /// Which end of the bind a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,9 @@ pub struct SessionConfig {
     pub window: NonZeroUsize,
     /// How long a request waits for its response before it is handed back as expired (§7.2 response_timer).
     pub response_timeout: Duration,
+    /// Whether a request is ever handed back as expired; otherwise its response may come as late as it likes. The peer is
+    /// dead without PDUs all the same.
+    pub expires: bool,
     /// ESME: from bind to its response. SMSC: from the connection to the bind (§7.2 session_init_timer).
     pub bind_timeout: Duration,
     /// An enquire_link is sent after this long without a PDU from the peer (§7.2 enquire_link_timer);
@@ -36,6 +40,8 @@ pub struct SessionConfig {
     pub pdu_read_timeout: Duration,
     /// Pace of requests.
     pub pace: PaceConfig,
+    /// Answers by which the peer asks to be sent less.
+    pub slow_down: Vec<CommandStatus>,
     /// Most requests of the peer that may wait for our answer; more are answered ESME_RTHROTTLED.
     pub max_unanswered: NonZeroUsize,
     /// Whether the peer's enquire_link are answered; only a simulator of a bad peer says no.
@@ -85,12 +91,14 @@ impl Default for SessionConfig {
             role: Role::Esme,
             window: NonZeroUsize::new(10).expect("ten is not zero"),
             response_timeout: Duration::from_secs(60),
+            expires: true,
             bind_timeout: Duration::from_secs(30),
             enquire_link_interval: Some(Duration::from_secs(55)),
             inactivity_timeout: None,
             unbind_timeout: Duration::from_secs(5),
             pdu_read_timeout: Duration::from_secs(10),
             pace: PaceConfig::default(),
+            slow_down: vec![CommandStatus::ESME_RTHROTTLED, CommandStatus::ESME_RMSGQFUL],
             max_unanswered: NonZeroUsize::new(1_000).expect("a thousand is not zero"),
             answers_enquire_link: true,
         }

@@ -26,7 +26,7 @@ pub use event::{CloseReason, Event, Refusal, interface_version};
 pub use pace::{Pace, PaceConfig};
 pub use state::State;
 
-use crate::command::{CommandId, CommandStatus, SequenceNumber, StatusClass};
+use crate::command::{CommandId, CommandStatus, SequenceNumber};
 use crate::error::FrameError;
 use crate::pdu::{
     Bind, BindMode, BindResp, BroadcastSmResp, CancelBroadcastSmResp, CancelSmResp, DataSmResp, DeliverSmResp,
@@ -74,6 +74,8 @@ pub struct Session<T> {
     bind_request: Option<SequenceNumber>,
     /// What an orderly end is waiting for, while unbinding.
     ending: Option<Ending>,
+    /// How we were bound when we asked to end: the peer may send as before until it has agreed.
+    leaving: Option<BindMode>,
     transmit: BytesMut,
     events: VecDeque<Event<T>>,
 }
@@ -138,6 +140,7 @@ impl<T> Session<T> {
             unanswered: 0,
             bind_request: None,
             ending: None,
+            leaving: None,
             transmit: BytesMut::new(),
             events: VecDeque::new(),
         }
@@ -180,6 +183,11 @@ impl<T> Session<T> {
     #[must_use]
     pub fn outstanding(&self) -> usize {
         self.window.requests()
+    }
+
+    /// Those requests, oldest first.
+    pub fn unanswered(&self) -> impl Iterator<Item = &T> {
+        self.window.tokens()
     }
 
     /// Whether the caller may send requests, and how many.
@@ -233,7 +241,9 @@ impl<T> Session<T> {
 
     /// The instant of [`Session::poll_timeout`] has come, or any other.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(expired) = self.window.take_expired(now, self.config.response_timeout) {
+        while self.config.expires
+            && let Some(expired) = self.window.take_expired(now, self.config.response_timeout)
+        {
             if let Some(token) = expired.token {
                 self.events.push_back(Event::Expired { token });
             }
@@ -328,8 +338,9 @@ impl<T> Session<T> {
     /// Ends in order: no new requests, answers to what is outstanding until the unbind timeout, then unbind.
     pub fn unbind(&mut self, now: Instant) {
         match self.state {
-            State::Bound(_) => {
+            State::Bound(mode) => {
                 self.state = State::Unbinding;
+                self.leaving = Some(mode);
                 self.ending = Some(Ending::Draining);
                 self.timers.deadline = Some(now + self.config.unbind_timeout);
                 self.drained(now);
@@ -346,6 +357,12 @@ impl<T> Session<T> {
         if self.transmit.is_empty() { None } else { Some(self.transmit.split().freeze()) }
     }
 
+    /// How many octets wait for [`Session::poll_transmit`].
+    #[must_use]
+    pub fn untransmitted(&self) -> usize {
+        self.transmit.len()
+    }
+
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<Event<T>> {
         self.events.pop_front()
@@ -357,7 +374,8 @@ impl<T> Session<T> {
         if self.state == State::Closed {
             return None;
         }
-        let response = self.window.oldest().map(|sent| sent + self.config.response_timeout);
+        let oldest = self.window.oldest().filter(|_| self.config.expires);
+        let response = oldest.map(|sent| sent + self.config.response_timeout);
         let timers = self.timers.next(&self.config, self.state.bound().is_some());
         response.into_iter().chain(timers).min()
     }
@@ -409,10 +427,10 @@ impl<T> Session<T> {
     }
 
     fn answered(&mut self, now: Instant, token: T, sent: Instant, raw: &RawPdu) {
-        match raw.status.class() {
-            StatusClass::SlowDown => self.pace.refused(now),
-            StatusClass::Ok => self.pace.accepted(now),
-            _ => {}
+        if raw.status.is_ok() {
+            self.pace.accepted(now);
+        } else if self.config.slow_down.contains(&raw.status) {
+            self.pace.refused(now);
         }
         // §8.3 of the field guide: a body that cannot be read does not change what the status says.
         let pdu = Pdu::decode(raw).unwrap_or(Pdu::NoBody(raw.id));
@@ -454,7 +472,7 @@ impl<T> Session<T> {
         if let Pdu::Bind(mode, bind) = pdu {
             return self.peer_binds(mode, bind, raw);
         }
-        if !self.state.permits(peer, raw.id) {
+        if !self.leaving.map_or(self.state, State::Bound).permits(peer, raw.id) {
             return self.refuse(raw, CommandStatus::ESME_RINVBNDSTS, Refusal::WrongState);
         }
         self.timers.active = now;
@@ -508,6 +526,7 @@ impl<T> Session<T> {
 
     fn peer_unbinds(&mut self, now: Instant, sequence: SequenceNumber) {
         self.state = State::Unbinding;
+        self.leaving = None;
         self.ending = Some(Ending::PeerUnbinds(sequence));
         self.timers.deadline = Some(now + self.config.unbind_timeout);
         self.events.push_back(Event::PeerUnbinding);

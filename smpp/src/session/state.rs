@@ -18,7 +18,7 @@ pub enum State {
     Binding(BindMode),
     /// Bound.
     Bound(BindMode),
-    /// One side has asked to end; only responses flow.
+    /// One side has asked to end, and sends only responses; the other may go on until it has agreed.
     Unbinding,
     /// Over.
     Closed,

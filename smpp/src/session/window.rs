@@ -75,6 +75,11 @@ impl<T> Window<T> {
         self.slots.front()?.outstanding.as_ref().map(|outstanding| outstanding.sent)
     }
 
+    /// The caller's requests, oldest first.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| slot.outstanding.as_ref()?.token.as_ref())
+    }
+
     /// Takes the oldest request out if it has waited for `timeout`.
     pub(crate) fn take_expired(&mut self, now: Instant, timeout: Duration) -> Option<Outstanding<T>> {
         if self.oldest()? + timeout > now {

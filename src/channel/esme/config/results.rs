@@ -183,6 +183,14 @@ impl ResultConfig {
         Some(format!("{meaning}.{own} {cause} {advice}"))
     }
 
+    /// The statuses that slow down.
+    pub(super) fn slow_down(&self) -> Vec<CommandStatus> {
+        let usual = [CommandStatus::ESME_RTHROTTLED, CommandStatus::ESME_RMSGQFUL];
+        let mut all: Vec<CommandStatus> = self.actions.keys().copied().chain(usual).collect();
+        all.retain(|status| self.action(*status) == Action::SlowDown);
+        all
+    }
+
     /// What to do with a PDU that was answered with this error.
     pub(in crate::channel::esme) fn action(&self, status: CommandStatus) -> Action {
         self.actions.get(&status).copied().unwrap_or_else(|| match status.class() {

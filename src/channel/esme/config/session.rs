@@ -11,7 +11,7 @@ use smpp::session::{PaceConfig, Role, SessionConfig};
 
 use super::super::super::ConfigError;
 use super::super::super::fields::{Fields, wrong};
-use super::results::OnTimeout;
+use super::results::{OnTimeout, ResultConfig};
 use crate::endpoint::{Endpoint, EndpointText, TlsOptions};
 use crate::model::JsonObject;
 
@@ -86,9 +86,6 @@ impl SessionPlan {
             failback_interval: fields.seconds("failback_interval", 300.0)?,
         };
         plan.config.check().map_err(|error| ConfigError::new("", error.to_string()))?;
-        if plan.rate.is_some_and(|rate| rate < 0.0) {
-            return Err(wrong("mt_tps", "must not be negative"));
-        }
         Ok(plan)
     }
 
@@ -106,19 +103,18 @@ fn interface_version(fields: &Fields) -> Result<u8, ConfigError> {
 
 /// Zero is no limit, as in Vumi.
 fn rate(fields: &Fields, key: &str) -> Result<Option<f64>, ConfigError> {
-    Ok(fields.number(key)?.filter(|rate| *rate != 0.0))
+    match fields.number(key)?.filter(|rate| *rate != 0.0) {
+        Some(rate) if rate < 0.0 => Err(wrong(key, "must not be negative")),
+        rate => Ok(rate),
+    }
 }
 
 fn session(fields: &Fields) -> Result<SessionConfig, ConfigError> {
-    let response_timeout = match OnTimeout::read(fields)? {
-        // An answer may then come as late as it likes.
-        OnTimeout::Wait => FOR_EVER,
-        _ => fields.seconds("response_timeout", 60.0)?,
-    };
     Ok(SessionConfig {
         role: Role::Esme,
         window: fields.integer("window_size", 1..=10_000)?.and_then(NonZeroUsize::new).unwrap_or(WINDOW),
-        response_timeout,
+        response_timeout: fields.seconds("response_timeout", 60.0)?,
+        expires: OnTimeout::read(fields)? != OnTimeout::Wait,
         bind_timeout: fields.seconds("smpp_bind_timeout", 30.0)?,
         enquire_link_interval: Some(fields.seconds("smpp_enquire_link_interval", 55.0)?),
         inactivity_timeout: fields.optional_seconds("idle_timeout")?,
@@ -128,11 +124,10 @@ fn session(fields: &Fields) -> Result<SessionConfig, ConfigError> {
             initial_backoff: fields.seconds("throttle_delay", 0.1)?,
             ..PaceConfig::default()
         },
+        slow_down: ResultConfig::read(fields)?.slow_down(),
         ..SessionConfig::default()
     })
 }
-
-const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 fn binds(fields: &Fields) -> Result<Vec<BindPlan>, ConfigError> {
     use BindMode::{Receiver, Transceiver, Transmitter};
