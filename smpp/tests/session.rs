@@ -306,10 +306,10 @@ fn what_is_delivered_while_we_unbind_is_answered_as_ever() {
     session.handle_pdu(now, raw(&SubmitSmResp::default().into(), CommandStatus::ESME_ROK, 2));
     assert_eq!(sent(&mut session), [], "the answer that we owe comes before the unbind");
     session.respond(now, sequence, CommandStatus::ESME_ROK, &DeliverSmResp::default().into()).unwrap();
-    assert_eq!(sent(&mut session).iter().map(|raw| raw.id).collect::<Vec<_>>(), [
-        CommandId::DELIVER_SM_RESP,
-        CommandId::UNBIND
-    ]);
+    assert_eq!(
+        sent(&mut session).iter().map(|raw| raw.id).collect::<Vec<_>>(),
+        [CommandId::DELIVER_SM_RESP, CommandId::UNBIND]
+    );
     // Also after that, but not once the peer unbinds, too.
     assert!(matches!(session.poll_event(), Some(Event::Response { .. })));
     session.handle_pdu(now, deliver.clone());

@@ -70,11 +70,7 @@ impl OutboundQueue {
     ///
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
-    pub fn try_pull_weighed(
-        &mut self,
-        room: usize,
-        weigh: fn(&Outbound) -> usize,
-    ) -> Result<Vec<Delivery>, ReadError> {
+    pub fn try_pull_weighed(&mut self, room: usize, weigh: fn(&Outbound) -> usize) -> Result<Vec<Delivery>, ReadError> {
         Ok(self.look(room, weigh)?.0)
     }
 

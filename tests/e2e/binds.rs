@@ -197,6 +197,26 @@ async fn a_peer_of_version_3_3_is_sent_no_optional_parameters() {
     }
 }
 
+/// Whatever the channel says: its long text goes out in segments that need none.
+#[tokio::test]
+async fn a_peer_that_says_it_is_of_version_3_3_is_sent_no_optional_parameters() {
+    let smsc = ScriptedSmsc::listen().await;
+    let maybug = Maybug::start().await;
+    for long in ["send_multipart_sar", "send_long_messages"] {
+        let id = maybug.smpp_channel(smsc.address(), json!({long: true}), json!({})).await;
+        let mut peer = smsc.accept().await;
+        let mut tlvs = Tlvs::default();
+        tlvs.push_integer(Tag::SC_INTERFACE_VERSION, 0x33);
+        peer.accept_bind(tlvs).await;
+        maybug.send(&id, json!({"to": "+27820001001", "content": "x".repeat(400)})).await;
+        for n in 0..3 {
+            let (raw, submit) = peer.submit().await;
+            assert!(submit.tlvs.octets().is_empty() && submit.esm_class.udhi(), "{long}");
+            peer.take(&raw, &n.to_string()).await;
+        }
+    }
+}
+
 /// Field guide 8.5 #85 and 8.4 #63.
 #[tokio::test]
 async fn a_congested_peer_of_version_5_0_is_sent_less() {

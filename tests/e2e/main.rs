@@ -19,5 +19,7 @@ mod results;
 mod smpp_channel;
 mod support;
 mod texts;
+mod throttling;
+mod unanswered;
 mod ussd;
 mod vendor_tlvs;

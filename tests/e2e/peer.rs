@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::BytesMut;
-use smpp::pdu::{BindMode, BindResp, DeliverSm, EnquireLinkResp, SubmitSm, SubmitSmResp, UnbindResp};
+use smpp::pdu::{BindMode, BindResp, DeliverSm, EnquireLink, EnquireLinkResp, SubmitSm, SubmitSmResp, UnbindResp};
 use smpp::{CommandId, CommandStatus, EsmClass, Pdu, RawPdu, SequenceNumber, ShortMessage, Tlvs};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -140,6 +140,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         let raw = self.expect(CommandId::SUBMIT_SM).await;
         let Ok(Pdu::SubmitSm(submit)) = Pdu::decode(&raw) else { panic!("unreadable") };
         (raw, submit)
+    }
+
+    /// The submit_sm that have come by the time that the ESME has nothing to send at present: it answers twice whether it
+    /// is there, and whatever an earlier PDU made it send comes before the second answer.
+    pub(crate) async fn meanwhile(&mut self) -> Vec<RawPdu> {
+        for _ in 0..2 {
+            self.request(EnquireLink::default()).await;
+            self.expect(CommandId::ENQUIRE_LINK_RESP).await;
+        }
+        let (submits, others): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.aside).into_iter().partition(|raw: &RawPdu| raw.id == CommandId::SUBMIT_SM);
+        self.aside = others;
+        Vec::from(submits)
     }
 
     /// Takes a submit_sm.

@@ -92,3 +92,54 @@ async fn a_realtime_message_overtakes_a_million_within_one_window() {
     assert!(place <= 10, "behind {place} others");
     assert!(gateway.depth(&id).waiting > 999_000);
 }
+
+/// The same where the bulk is long: behind the window and the rest of one message.
+#[tokio::test]
+async fn a_realtime_message_overtakes_long_ones_too() {
+    let smsc = crate::peer::ScriptedSmsc::listen().await;
+    let maybug = Maybug::start().await;
+    let id = maybug.smpp_channel(smsc.address(), json!({"window_size": 10}), json!({})).await;
+    let mut peer = smsc.accept().await;
+    for _ in 0..20 {
+        maybug.send(&id, json!({"to": "+27820001001", "content": "x".repeat(153 * 20), "priority": 1})).await;
+    }
+    peer.accept_bind(smpp::Tlvs::default()).await;
+    let (mut raw, mut submit) = peer.submit().await;
+    maybug.send(&id, json!({"to": "+27820001002", "content": "1234", "priority": 5})).await;
+    let mut before = 0;
+    while submit.destination.digits.to_text() != "27820001002" {
+        peer.take(&raw, &before.to_string()).await;
+        before += 1;
+        (raw, submit) = peer.submit().await;
+    }
+    assert!(before <= 20, "behind {before} segments");
+}
+
+#[tokio::test]
+async fn long_messages_that_wait_for_a_retry_stay_in_the_queue_but_for_a_few() {
+    let smsc = crate::peer::ScriptedSmsc::listen().await;
+    let maybug = Maybug::with(|config| config.sync = false).await;
+    let config = json!({"retry": {"ESME_RSYSERR": {"count": -1, "delay": 3600}}, "window_size": 500});
+    let channel = maybug.smpp_channel(smsc.address(), config, json!({})).await;
+    let mut peer = smsc.accept().await;
+    let gateway = maybug.server.gateway();
+    let id = channel.as_str().into();
+    let long =
+        maybug::gateway::Draft { to: Some("27820001001".into()), content: "x".repeat(200), ..Default::default() };
+    let mut accepted =
+        pin!(futures_util::stream::iter((0..3_000).map(|_| gateway.send(&id, long.clone()))).buffer_unordered(100));
+    while accepted.next().await.is_some() {}
+    peer.accept_bind(smpp::Tlvs::default()).await;
+    let mut sent = 0;
+    loop {
+        let came = peer.meanwhile().await;
+        if came.is_empty() && sent > 0 {
+            break;
+        }
+        for raw in came {
+            sent += 1;
+            peer.refuse(&raw, CommandStatus::ESME_RSYSERR).await;
+        }
+    }
+    assert!((2_000..4_000).contains(&sent), "{sent} of 6000 segments wait in memory for an hour");
+}

@@ -20,7 +20,7 @@ use super::deliver::Delivered;
 use super::health::mode_name;
 use super::incoming::Step;
 use super::ledger::Batch;
-use super::outgoing::{Effect, Part};
+use super::outgoing::{Effect, Missing, Part};
 use super::receipts::Incident;
 use super::shared::Shared;
 use crate::channel::{Arrival, Intake, IntakeError};
@@ -67,6 +67,8 @@ pub(super) struct Link<'a, I> {
     replies: Vec<Reply>,
     batch: Option<Batch<'a>>,
     awaits_outbind: bool,
+    /// Another link serves while this one is tried: nothing is said of it before it is bound.
+    aside: bool,
     throttled: bool,
     closed: Option<CloseReason>,
 }
@@ -92,9 +94,15 @@ impl<'a, I: Intake> Link<'a, I> {
             replies: Vec::new(),
             batch: None,
             awaits_outbind: false,
+            aside: false,
             throttled: false,
             closed: None,
         }
+    }
+
+    /// Tries the peer while another link serves.
+    pub(super) fn aside(self) -> Self {
+        Self { aside: true, ..self }
     }
 
     /// Binds; nothing else is done before the SMSC has agreed.
@@ -133,10 +141,13 @@ impl<'a, I: Intake> Link<'a, I> {
             // A fresh session takes a bind; anything else is a bug of ours that must not pass for a lost link.
             self.shared.setup.log.error(format!("the bind could not be sent: {error}"));
         }
-        self.shared.tell(self.bind, Level::Down, "binding", "Binding").await;
+        if !self.aside {
+            self.shared.tell(self.bind, Level::Down, "binding", "Binding").await;
+        }
     }
 
-    /// Serves the link to its end; ends it in order once `retire` is given.
+    /// Serves the link to its end; ends it in order once `retire` is given: at the channel's stop, or because another link
+    /// has taken its place.
     pub(super) async fn serve(mut self, retire: &CancellationToken) -> CloseReason {
         let sends = self.mode != BindMode::Receiver;
         self.shared.set_sending(self.bind, sends);
@@ -148,15 +159,29 @@ impl<'a, I: Intake> Link<'a, I> {
         loop {
             self.settle().await;
             if let Some(why) = self.closed {
-                self.shared.set_sending(self.bind, false);
+                if !self.is_replaced(retire) {
+                    self.shared.set_sending(self.bind, false);
+                }
                 // What is being stored without anybody to be answered must not be taken for lost.
                 while self.commits.next().await.is_some() {}
                 self.driver.finish().await;
                 return why;
             }
             let wait = self.send().await;
+            if self.driver.session.outstanding() == 0 {
+                self.unthrottled().await;
+            }
+            if !self.shared.outgoing().outcomes.is_empty() {
+                // What turned out to be too late to be sent.
+                self.shared.settle().await;
+            }
             self.step(wait, retire).await;
         }
+    }
+
+    /// Whether another link serves the bind instead of this one.
+    fn is_replaced(&self, retire: &CancellationToken) -> bool {
+        retire.is_cancelled() && !self.shared.setup.stop.is_cancelled()
     }
 
     /// Waits for whatever comes first, and handles it.
@@ -177,13 +202,16 @@ impl<'a, I: Intake> Link<'a, I> {
                 Ok(deliveries) => self.accept(deliveries),
                 Err(error) => self.shared.unreadable(&error),
             },
-            () = self.shared.work.notified(), if wait.pull > 0 => {}
+            () = self.shared.work.notified(), if wait.pull > 0 || wait.until.is_some() => {}
             () = sleep_until(wait.until), if wait.until.is_some() => {}
             () = sleep_until(overdue), if overdue.is_some() => self.overdue(),
             () = retire.cancelled(), if !stopping => {
+                if !self.is_replaced(retire) {
+                    self.shared.set_sending(self.bind, false);
+                    self.shared.suspect(self.driver.session.unanswered());
+                    self.shared.tell(self.bind, Level::Down, "unbinding", "Unbinding").await;
+                }
                 let now = self.driver.now();
-                self.shared.set_sending(self.bind, false);
-                self.shared.tell(self.bind, Level::Down, "unbinding", "Unbinding").await;
                 self.driver.session.unbind(now);
             }
         }
@@ -197,7 +225,11 @@ impl<'a, I: Intake> Link<'a, I> {
             let now = self.driver.now();
             let room = match self.driver.session.ready(now) {
                 Ready::Now(room) => room,
-                Ready::At(at) => return Wait { until: Some(at), ..nothing },
+                Ready::At(at) => {
+                    // Whoever must pause leaves the channel's rate to the others.
+                    self.shared.pace().sated(self.bind);
+                    return Wait { until: Some(at), ..nothing };
+                }
                 Ready::WindowFull | Ready::NotBound => {
                     self.shared.pace().sated(self.bind);
                     return nothing;
@@ -210,6 +242,10 @@ impl<'a, I: Intake> Link<'a, I> {
             let sent = self.send_some(now, room, others);
             if sent >= room {
                 continue;
+            }
+            if self.shared.outgoing().is_full() {
+                self.shared.pace().sated(self.bind);
+                return Wait { until: self.shared.outgoing().next_due(), ..nothing };
             }
             match self.shared.try_pull((room - sent).min(PULL)) {
                 Ok(pulled) if pulled.is_empty() => {
@@ -252,9 +288,12 @@ impl<'a, I: Intake> Link<'a, I> {
                 details.insert("host".to_owned(), json!(self.peer));
                 details.insert("bind_type".to_owned(), json!(mode_name(mode)));
                 details.insert("smsc_system_id".to_owned(), json!(system_id));
-                let version = interface_version(&tlvs).map(|version| format!("{version:#04x}"));
+                let version = interface_version(&tlvs);
+                self.shared.outgoing().bound(&self.shared.config, version);
+                let version = version.map(|version| format!("{version:#04x}"));
                 details.insert("smsc_interface_version".to_owned(), json!(version));
-                self.shared.report(self.bind, Level::Ok, "bound", "Bound".to_owned(), details).await;
+                let message = if self.aside { "Bound to the primary again" } else { "Bound" };
+                self.shared.report(self.bind, Level::Ok, "bound", message.to_owned(), details).await;
             }
             Event::Request { sequence, pdu } => self.request(sequence, pdu).await,
             Event::Response { token, status, pdu, .. } => self.response(token, status, &pdu).await,
@@ -292,7 +331,11 @@ impl<'a, I: Intake> Link<'a, I> {
                 outgoing.unknown(part, super::config::OnUnknown::Report, "the SMSC did not answer");
             }
             OnTimeout::Resend | OnTimeout::Wait => {
-                outgoing.unknown(part, results.on_unknown, "the SMSC did not answer");
+                if outgoing.missed(&self.shared.config, part, results.on_unknown) == Missing::Suspect {
+                    log.warn("binding again, since the SMSC has not answered one submit_sm several times");
+                    let now = self.driver.now();
+                    self.driver.session.unbind(now);
+                }
             }
             OnTimeout::Reconnect => {
                 outgoing.unknown(part, results.on_unknown, "the SMSC did not answer");
@@ -409,14 +452,13 @@ impl<'a, I: Intake> Link<'a, I> {
     }
 
     async fn response(&mut self, part: Part, status: CommandStatus, pdu: &Pdu) {
-        let effect = self.shared.outgoing().answered(&self.shared.config, self.bind, part, status, pdu);
+        let elsewhere = self.shared.has_other_sender(self.bind).then_some(self.bind);
+        let effect = self.shared.outgoing().answered(&self.shared.config, elsewhere, part, status, pdu);
+        if effect != Effect::SlowDown {
+            self.unthrottled().await;
+        }
         match effect {
-            Effect::Taken => {
-                if self.throttled && !self.shared.outgoing().has_again() {
-                    self.throttled = false;
-                    self.shared.tell(self.bind, Level::Ok, "throttled_end", "No longer throttled").await;
-                }
-            }
+            Effect::Taken => {}
             Effect::SlowDown => {
                 if !self.throttled {
                     self.throttled = true;
@@ -445,6 +487,14 @@ impl<'a, I: Intake> Link<'a, I> {
                 let said = self.shared.config.results.say(status, Refused::Message);
                 log.warn(format!("a submit_sm was refused: {said}"));
             }
+        }
+    }
+
+    /// Says that throttling is over, if it is: nothing waits for its end.
+    async fn unthrottled(&mut self) {
+        if self.throttled && !self.shared.outgoing().has_again() {
+            self.throttled = false;
+            self.shared.tell(self.bind, Level::Ok, "throttled_end", "No longer throttled").await;
         }
     }
 

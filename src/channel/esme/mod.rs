@@ -5,7 +5,8 @@
 //! | `config/`, `aliases` | every key, and the names that Kannel and Jasmin have for them |
 //! | `bind` | the life of a bind: connecting, fail-over, back-off |
 //! | `link` | one connection: what it sends, what it answers |
-//! | `outgoing`, `submit`, `overrides` | MTs under way, and their PDUs; `preview` asks beforehand |
+//! | `outgoing/` | MTs under way, and what becomes of each by its answers |
+//! | `submit`, `overrides` | their PDUs; `preview` asks beforehand |
 //! | `incoming`, `deliver` | what PDUs of the SMSC's are, segments until they are complete |
 //! | `receipts`, `ids` | receipts and the messages they belong to; how the SMSC writes its ids |
 //! | `ussd` | sessions of phones |
@@ -58,7 +59,9 @@ pub async fn run<I: Intake>(setup: Setup<I>, config: EsmeConfig) {
     tokio::pin!(looking);
     loop {
         tokio::select! {
-            ended = lives.next() => if ended.is_none() { return },
+            ended = lives.next() => if ended.is_none() {
+                return shared.suspect(std::iter::empty());
+            },
             () = &mut looking => {}
         }
     }

@@ -12,7 +12,7 @@ use crate::model::{JsonObject, Outbound, Timestamp};
 /// Tells alphabet, segments, octets, room left, and characters that would be lost.
 pub(super) fn preview(config: &EsmeConfig, message: &Outbound) -> JsonObject {
     let mut told = JsonObject::new();
-    let sendable = to_pdus(config, message, 0, Timestamp::now());
+    let sendable = to_pdus(config, message, config.submit.long, 0, Timestamp::now());
     told.insert("sendable".to_owned(), json!(sendable.is_ok()));
     if let Err(unsendable) = &sendable {
         told.insert("reason".to_owned(), json!(unsendable.0));
@@ -44,7 +44,7 @@ fn tell(config: &EsmeConfig, message: &Outbound, overrides: &Overrides, written:
     let replaced: JsonObject = replaced.iter().map(|(character, by)| (character.to_string(), json!(by))).collect();
     told.insert("replaced".to_owned(), json!(replaced));
     told.insert("lost".to_owned(), json!([]));
-    let Ok(parts) = lay_out(&config.submit, overrides, encoded, 0) else { return };
+    let Ok(parts) = lay_out(&config.submit, overrides, encoded, (config.submit.long, 0)) else { return };
     let segments: Vec<_> = parts
         .iter()
         .filter_map(|part| Content::new(part.esm_class, part.data_coding, part.short_message.octets(), &part.tlvs).ok())

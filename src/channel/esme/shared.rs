@@ -14,9 +14,10 @@ use super::health::Health;
 use super::ids;
 use super::incoming::Incoming;
 use super::ledger::{Batch, Ledger, Memory};
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, Part};
 use super::pace::SharedPace;
 use super::receipts::Receipts;
+use super::submit::estimate;
 use super::ussd::Sessions;
 use crate::channel::{Arrival, Intake, IntakeError, Setup, StatusReport};
 use crate::model::{JsonObject, Level};
@@ -106,15 +107,18 @@ impl<I: Intake> Shared<I> {
         lock(&self.senders).iter().any(|other| *other != bind)
     }
 
-    /// MTs from the queue, as soon as there are any. Binds take turns.
-    pub(super) async fn pull(&self, max: usize) -> Result<Vec<Delivery>, ReadError> {
-        self.queue.lock().await.pull(max).await
+    /// MTs of about so many PDUs from the queue, as soon as there are any. Binds take turns.
+    ///
+    /// What is in hand cannot be overtaken any more: a hundred long messages are not taken where the window holds ten
+    /// segments.
+    pub(super) async fn pull(&self, pdus: usize) -> Result<Vec<Delivery>, ReadError> {
+        self.queue.lock().await.pull_weighed(pdus, estimate).await
     }
 
     /// MTs that are there already; none if another bind waits for the same.
-    pub(super) fn try_pull(&self, max: usize) -> Result<Vec<Delivery>, ReadError> {
+    pub(super) fn try_pull(&self, pdus: usize) -> Result<Vec<Delivery>, ReadError> {
         match self.queue.try_lock() {
-            Ok(mut queue) => queue.try_pull(max),
+            Ok(mut queue) => queue.try_pull_weighed(pdus, estimate),
             Err(_) => Ok(Vec::new()),
         }
     }
@@ -129,7 +133,11 @@ impl<I: Intake> Shared<I> {
 
     /// Passes on what has become of MTs, and wakes receipts that waited for it.
     pub(super) async fn settle(&self) {
-        let outcomes = std::mem::take(&mut self.outgoing().outcomes);
+        let (outcomes, suspects) = {
+            let mut outgoing = self.outgoing();
+            (std::mem::take(&mut outgoing.outcomes), std::mem::take(&mut outgoing.suspects))
+        };
+        self.setup.store.suspect(&suspects);
         if !outcomes.is_empty() {
             self.setup.intake.decided(&self.setup.id, outcomes).await;
         }
@@ -137,6 +145,13 @@ impl<I: Intake> Shared<I> {
             let oldest = self.outgoing().oldest_open();
             self.answered.send_if_modified(|answered| std::mem::replace(answered, oldest) != oldest);
         }
+    }
+
+    /// The channel ends, perhaps before all has been answered: what may have reached the SMSC, as what `on_the_wire` are PDUs
+    /// of may, is noted for the next run.
+    pub(super) fn suspect<'b>(&self, on_the_wire: impl Iterator<Item = &'b Part>) {
+        let uncertain = self.outgoing().uncertain(on_the_wire);
+        self.setup.store.suspect(&uncertain);
     }
 
     /// Stores a batch; when this returns `Ok` it is durable.

@@ -33,15 +33,16 @@ pub(super) struct Written {
     pub(super) binary: bool,
 }
 
-/// The PDUs of one MT, in order; `reference` joins its segments.
+/// The PDUs of one MT, in order; `long` says how segments are marked, `reference` joins them.
 pub(super) fn to_pdus(
     config: &EsmeConfig,
     message: &Outbound,
+    long: Long,
     reference: u16,
     now: Timestamp,
 ) -> Result<Vec<Pdu>, Unsendable> {
     let overrides = Overrides::of(&config.submit.vendor_tlvs, &message.channel_data)?;
-    let pdus = build(config, message, &overrides, reference, now)?;
+    let pdus = build(config, message, &overrides, (long, reference), now)?;
     if !config.submit.tlvs && pdus.iter().any(|pdu| !pdu.tlvs.octets().is_empty()) {
         return Err(Unsendable(
             "it needs optional parameters, which this channel's interface_version lacks".to_owned(),
@@ -54,7 +55,7 @@ fn build(
     config: &EsmeConfig,
     message: &Outbound,
     overrides: &Overrides,
-    reference: u16,
+    (long, reference): (Long, u16),
     now: Timestamp,
 ) -> Result<Vec<SubmitSm>, Unsendable> {
     let template = template(&config.submit, message, overrides, now)?;
@@ -75,17 +76,17 @@ fn build(
         }
         submit
     };
-    Ok(lay_out(&config.submit, overrides, &written.encoded, reference)?.into_iter().map(with).collect())
+    Ok(lay_out(&config.submit, overrides, &written.encoded, (long, reference))?.into_iter().map(with).collect())
 }
 
-/// The parts of a text, as the channel cuts it.
+/// The parts of a text, cut and joined like this.
 pub(super) fn lay_out(
     config: &SubmitConfig,
     overrides: &Overrides,
     encoded: &Encoded,
-    reference: u16,
+    (long, reference): (Long, u16),
 ) -> Result<Vec<Part>, Unsendable> {
-    let long = match config.long {
+    let long = match long {
         Long::Payload => parts::Long::Payload,
         Long::Segments(split) => parts::Long::Segments(split),
         Long::Refuse => return whole(overrides, encoded),
@@ -135,8 +136,30 @@ fn validity_period(config: &SubmitConfig, message: &Outbound, overrides: &Overri
     match (&overrides.validity, &config.validity, expires_at(config, message)) {
         (Some(When::Text(text)), _, _) | (None, Validity::Text(text), _) => text.clone(),
         // What is less than a second is still something.
-        (_, _, Some(expires)) => Time::relative(now.until(expires).max(Duration::from_secs(1))).to_string(),
+        (_, _, Some(expires)) => left(now.until(expires)),
         _ => String::new(),
+    }
+}
+
+fn left(time: Duration) -> String {
+    Time::relative(time.max(Duration::from_secs(1))).to_string()
+}
+
+/// Says anew what is left of the validity of a PDU that is sent again.
+pub(super) fn set_validity(pdu: &mut Pdu, time: Duration) {
+    if let Pdu::SubmitSm(submit) = pdu {
+        submit.validity_period = left(time).as_str().try_into().unwrap_or_default();
+    }
+}
+
+/// About how many PDUs an MT makes; cheap, since it decides only how many MTs are taken from the queue at once.
+pub(super) fn estimate(message: &Outbound) -> usize {
+    let octets = message.content.len();
+    match (octets, message.content.is_ascii()) {
+        (0..=160, true) => 1,
+        // Letters of a segment in GSM 03.38; in UCS-2 they are 67, of two octets or more in UTF-8.
+        (_, true) => octets.div_ceil(153),
+        (_, false) => octets.div_ceil(134),
     }
 }
 
@@ -317,7 +340,7 @@ mod tests {
         config.insert("system_id".into(), "s".into());
         config.insert("password".into(), "p".into());
         let config = EsmeConfig::parse(&config).unwrap();
-        let pdus = to_pdus(&config, message, 7, Timestamp::now())?;
+        let pdus = to_pdus(&config, message, config.submit.long, 7, Timestamp::now())?;
         Ok(pdus.into_iter().map(|pdu| if let Pdu::SubmitSm(submit) = pdu { submit } else { panic!() }).collect())
     }
 

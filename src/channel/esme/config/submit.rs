@@ -81,6 +81,18 @@ pub(in crate::channel::esme) enum Long {
     Segments(Split),
 }
 
+impl Long {
+    /// Whether long text would carry optional parameters.
+    fn needs_tlvs(self) -> bool {
+        matches!(self, Self::Payload | Self::Segments(Split::Sar))
+    }
+
+    /// The same for an SMSC that knows no optional parameters.
+    pub(in crate::channel::esme) fn without_tlvs(self) -> Self {
+        if self.needs_tlvs() { Self::Segments(Split::Udh8) } else { self }
+    }
+}
+
 /// Vumi's octets per segment.
 const VUMI_SEGMENT: usize = 130;
 
@@ -110,7 +122,7 @@ impl SubmitConfig {
 
     /// Whether every long message would carry optional parameters.
     pub(super) fn needs_tlvs(&self) -> bool {
-        matches!(self.long, Long::Payload | Long::Segments(Split::Sar))
+        self.long.needs_tlvs()
     }
 }
 

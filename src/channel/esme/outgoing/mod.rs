@@ -3,18 +3,21 @@
 //! Outlives links and is shared by all binds, so that after a lost connection only those segments are sent again that
 //! were not answered, in their order, by whichever bind can. An MT leaves with exactly one outcome.
 
+mod answers;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 use slab::Slab;
-use smpp::explain::Refused;
+use smpp::Pdu;
 use smpp::receipt::{IdLearner, canonical_id};
-use smpp::{CommandStatus, Pdu};
 
-use super::config::{Action, EsmeConfig, OnUnknown, RetryRule};
-use super::submit::{expires_at, message_id, to_pdus};
+pub(super) use self::answers::{Effect, Missing};
+use self::answers::{Last, expired};
+use super::config::{EsmeConfig, Long, OnUnknown};
+use super::submit::{expires_at, set_validity, to_pdus};
 use crate::channel::{Fate, Outcome};
 use crate::model::{JsonObject, Outbound, SmscMessageId, Timestamp};
 use crate::store::{Delivery, Ticket};
@@ -30,6 +33,8 @@ pub(super) struct Part {
     avoid: Option<usize>,
     /// How often it has been refused for now.
     refusals: u32,
+    /// How often it has been sent without an answer in time.
+    unanswered: u32,
 }
 
 /// An MT under way.
@@ -49,20 +54,8 @@ struct Progress {
     expires: Option<Timestamp>,
 }
 
-/// What an answer did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// The SMSC took the PDU.
-    Taken,
-    /// The SMSC asks to be sent less.
-    SlowDown,
-    /// The SMSC says that this bind cannot send.
-    BindUnusable,
-    /// It will be sent again later, or over another bind.
-    Postponed,
-    /// The SMSC refused it for good.
-    Refused,
-}
+/// Most PDUs that wait here for their time; while so many do, nothing new is taken from the queue.
+const LATER: usize = 2_048;
 
 /// An MT that the SMSC took not long ago; receipts that match nothing are compared with these.
 pub(super) struct Recent {
@@ -83,9 +76,13 @@ pub(super) struct Outgoing {
     reference: u16,
     /// Whether applications are told of acks.
     announce: bool,
+    /// How long text goes out; depends on what the SMSC knows.
+    long: Long,
     pub(super) learner: IdLearner,
     pub(super) recent: VecDeque<Recent>,
     pub(super) outcomes: Vec<Outcome>,
+    /// What goes back to the queue although it may have reached the SMSC.
+    pub(super) suspects: Vec<Ticket>,
 }
 
 impl Outgoing {
@@ -99,15 +96,37 @@ impl Outgoing {
             // Random, so that a restart does not repeat the references of segments still on their way.
             reference: fastrand::u16(..),
             announce: !config.disable_ack,
+            long: config.submit.long,
             learner,
             recent: VecDeque::new(),
             outcomes: Vec::new(),
+            suspects: Vec::new(),
         }
+    }
+
+    /// Whether there is no room for more from the queue.
+    pub(super) fn is_full(&self) -> bool {
+        self.later.len() >= LATER
+    }
+
+    /// MTs that may have reached the SMSC although nobody knows: those that `on_the_wire` are PDUs of, and those that were
+    /// there before.
+    pub(super) fn uncertain<'a>(&self, on_the_wire: impl Iterator<Item = &'a Part>) -> Vec<Ticket> {
+        let sent = on_the_wire.filter_map(|part| self.messages.get(part.key));
+        let before = self.messages.iter().map(|(_, progress)| progress).filter(|progress| progress.possible_duplicate);
+        sent.chain(before).filter(|progress| !progress.decided).map(|progress| progress.ticket).collect()
     }
 
     /// Whether anything waits to be sent again at once.
     pub(super) fn has_again(&self) -> bool {
         !self.again.is_empty()
+    }
+
+    /// An SMSC said at the bind of which version it is, or did not. One that is older than optional parameters is sent none
+    /// but those that are asked for by name.
+    pub(super) fn bound(&mut self, config: &EsmeConfig, version: Option<u8>) {
+        let old = version.is_some_and(|version| version < 0x34);
+        self.long = if old { config.submit.long.without_tlvs() } else { config.submit.long };
     }
 
     /// Takes MTs in hand.
@@ -125,11 +144,11 @@ impl Outgoing {
             }
             let expires = expires_at(&config.submit, &message);
             if let Some(late) = expires.filter(|expires| *expires <= now) {
-                self.end(ticket, origin, message, expired(config, late, None));
+                self.end(ticket, origin, message, expired(late, Last::Nothing));
                 continue;
             }
             self.reference = self.reference.wrapping_add(1);
-            match to_pdus(config, &message, self.reference, now) {
+            match to_pdus(config, &message, self.long, self.reference, now) {
                 Ok(pdus) => {
                     let count = pdus.len();
                     self.line_up(Progress {
@@ -158,7 +177,7 @@ impl Outgoing {
         let count = progress.pdus.len();
         let key = self.messages.insert(progress);
         for index in 0..count {
-            self.fresh.push_back(Part { key, index, order: self.order, avoid: None, refusals: 0 });
+            self.fresh.push_back(Part { key, index, order: self.order, avoid: None, refusals: 0, unanswered: 0 });
             self.order += 1;
         }
     }
@@ -173,14 +192,26 @@ impl Outgoing {
             let part = entry.remove();
             self.again.insert(part.order, part);
         }
-        loop {
-            let part = self.take_again(bind, others).or_else(|| self.fresh.pop_front())?;
-            if self.messages.get(part.key).is_some_and(|progress| progress.decided) {
-                self.settle(part);
-                continue;
+        let part = loop {
+            let again = self.take_again(bind, others);
+            let resent = again.is_some();
+            let part = again.or_else(|| self.fresh.pop_front())?;
+            let progress = self.messages.get_mut(part.key)?;
+            if !progress.decided {
+                let Some(expires) = progress.expires else { break part };
+                let left = Timestamp::now().until(expires);
+                if !left.is_zero() {
+                    if resent && let Some(pdu) = progress.pdus.get_mut(part.index) {
+                        set_validity(pdu, left);
+                    }
+                    break part;
+                }
+                let last = if progress.possible_duplicate { Last::Silence } else { Last::Nothing };
+                self.decide(part, expired(expires, last));
             }
-            return self.messages.get(part.key)?.pdus.get(part.index).map(|pdu| (part, pdu));
-        }
+            self.settle(part);
+        };
+        self.messages.get(part.key)?.pdus.get(part.index).map(|pdu| (part, pdu))
     }
 
     fn take_again(&mut self, bind: usize, others: bool) -> Option<Part> {
@@ -197,120 +228,6 @@ impl Outgoing {
     /// A PDU could not be handed to the session after all.
     pub(super) fn put_back(&mut self, part: Part) {
         self.again.insert(part.order, part);
-    }
-
-    /// A PDU was answered on a bind.
-    pub(super) fn answered(
-        &mut self,
-        config: &EsmeConfig,
-        bind: usize,
-        part: Part,
-        status: CommandStatus,
-        response: &Pdu,
-    ) -> Effect {
-        if status.is_ok() {
-            if let Some(id) = message_id(response)
-                && let Some(progress) = self.messages.get_mut(part.key)
-                && let Some(place) = progress.ids.get_mut(part.index)
-            {
-                self.learner.response(&id);
-                *place = Some(id);
-            }
-            self.settle(part);
-            return Effect::Taken;
-        }
-        match config.results.action(status) {
-            Action::SlowDown => {
-                self.put_back_or_expire(config, part, status);
-                Effect::SlowDown
-            }
-            Action::StopBind => {
-                self.put_back_or_expire(config, part, status);
-                Effect::BindUnusable
-            }
-            Action::Retry(rule) => self.retry(config, part, status, rule, None),
-            Action::RetryElsewhere(rule) => self.retry(config, part, status, rule, Some(bind)),
-            Action::Permanent => {
-                self.refuse(config, part, status);
-                Effect::Refused
-            }
-        }
-    }
-
-    fn refuse(&mut self, config: &EsmeConfig, part: Part, status: CommandStatus) {
-        let mut details = config.results.explain(status, Refused::Message);
-        if let Some(progress) = self.messages.get(part.key) {
-            let tries = progress.attempts + part.refusals;
-            if tries > 0 {
-                details.insert("tries".to_owned(), json!(tries + 1));
-            }
-        }
-        self.decide(part, Fate::Rejected { reason: status.to_string(), details });
-        self.settle(part);
-    }
-
-    fn put_back_or_expire(&mut self, config: &EsmeConfig, part: Part, status: CommandStatus) {
-        let expires = self.messages.get(part.key).and_then(|progress| progress.expires);
-        match expires.filter(|expires| *expires <= Timestamp::now()) {
-            Some(late) => {
-                self.decide(part, expired(config, late, Some(status)));
-                self.settle(part);
-            }
-            None => self.put_back(part),
-        }
-    }
-
-    /// Tries a refused PDU again. A message of one PDU waits in the store; of a longer one only the PDU waits, here.
-    fn retry(
-        &mut self,
-        config: &EsmeConfig,
-        part: Part,
-        status: CommandStatus,
-        rule: RetryRule,
-        bind: Option<usize>,
-    ) -> Effect {
-        let Some(progress) = self.messages.get_mut(part.key) else { return Effect::Refused };
-        let tries = progress.attempts.saturating_add(part.refusals);
-        if !rule.allows(tries) {
-            self.refuse(config, part, status);
-            return Effect::Refused;
-        }
-        let elsewhere = bind.filter(|_| part.avoid.is_none());
-        let wait = if elsewhere.is_some() { Duration::ZERO } else { rule.delay_after(tries) };
-        let at = Timestamp::now().plus(wait);
-        if let Some(late) = progress.expires.filter(|expires| *expires <= at) {
-            self.decide(part, expired(config, late, Some(status)));
-            self.settle(part);
-            return Effect::Refused;
-        }
-        let part = Part { avoid: elsewhere, refusals: part.refusals.saturating_add(1), ..part };
-        if elsewhere.is_some() {
-            self.put_back(part);
-        } else if progress.pdus.len() == 1 {
-            let progress = self.messages.remove(part.key);
-            self.end(progress.ticket, progress.origin, progress.message, Fate::Retry { at });
-        } else {
-            let due = tokio::time::Instant::now().into_std() + wait;
-            self.later.insert((due, part.order), part);
-        }
-        Effect::Postponed
-    }
-
-    /// Nobody knows what became of a PDU.
-    pub(super) fn unknown(&mut self, part: Part, policy: OnUnknown, why: &str) {
-        match policy {
-            OnUnknown::Resend => {
-                if let Some(progress) = self.messages.get_mut(part.key) {
-                    progress.possible_duplicate = true;
-                }
-                self.put_back(part);
-            }
-            OnUnknown::Report => {
-                let fate = Fate::Rejected { reason: format!("unknown: {why}"), details: JsonObject::new() };
-                self.decide(part, fate);
-                self.settle(part);
-            }
-        }
     }
 
     /// Decides on the MT of a PDU, once.
@@ -361,11 +278,4 @@ impl Outgoing {
     pub(super) fn next_order(&self) -> u64 {
         self.order
     }
-}
-
-/// `status` is the SMSC's last answer, if it gave any.
-fn expired(config: &EsmeConfig, at: Timestamp, status: Option<CommandStatus>) -> Fate {
-    let last = status.map(|status| format!("; the SMSC's last answer was {status:#}")).unwrap_or_default();
-    let details = status.map(|status| config.results.explain(status, Refused::Message)).unwrap_or_default();
-    Fate::Expired { reason: format!("not taken by the SMSC before {at}{last}"), details }
 }

@@ -1,0 +1,155 @@
+//! An SMSC that does not answer: how often it is sent the same, until when, and what is said of it.
+
+use std::time::Duration;
+
+use serde_json::json;
+use smpp::pdu::UnbindResp;
+use smpp::{CommandId, CommandStatus, Tlvs};
+
+use crate::peer::ScriptedSmsc;
+use crate::support::{Maybug, soon, types};
+
+#[tokio::test]
+async fn waiting_for_answers_for_ever_is_not_waiting_for_a_dead_peer() {
+    let smsc = ScriptedSmsc::listen().await;
+    let maybug = Maybug::start().await;
+    let config = json!({"on_response_timeout": "wait", "response_timeout": 0.5, "smpp_enquire_link_interval": 0.3});
+    maybug.smpp_channel(smsc.address(), config, json!({})).await;
+    // Holds the connection and never answers anything again.
+    let _peer = smsc.bound().await;
+    smsc.bound().await;
+}
+
+#[tokio::test]
+async fn what_is_waited_for_is_not_sent_twice_however_late_its_answer() {
+    let smsc = ScriptedSmsc::listen().await;
+    let maybug = Maybug::start().await;
+    let config = json!({"on_response_timeout": "wait", "response_timeout": 0.1, "window_size": 1});
+    let id = maybug.smpp_channel(smsc.address(), config, json!({})).await;
+    let mut peer = smsc.bound().await;
+    let message = maybug.send(&id, json!({"to": "+27820001001", "content": "slow"})).await;
+    let (raw, _) = peer.submit().await;
+    // What is waited for is the clock itself: twice the time that others are given.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(peer.meanwhile().await.len(), 0);
+    peer.take(&raw, "1").await;
+    assert_eq!(types(&maybug.events(&id, &message, 1).await), ["submitted"]);
+}
+
+#[tokio::test]
+async fn what_has_expired_is_not_sent_again_after_a_cut() {
+    let smsc = ScriptedSmsc::listen().await;
+    let maybug = Maybug::start().await;
+    let id = maybug.smpp_channel(smsc.address(), json!({}), json!({})).await;
+    let mut peer = smsc.bound().await;
+    let message = json!({"to": "+27820001001", "content": "OTP", "channel_data": {"validity_period": 1}});
+    let message = maybug.send(&id, message).await;
+    peer.submit().await;
+    drop(peer);
+    let mut peer = smsc.accept().await;
+    // What is waited for is the clock itself: the validity has to pass.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    peer.accept_bind(Tlvs::default()).await;
+    let events = maybug.events(&id, &message, 1).await;
+    assert_eq!(types(&events), ["expired"]);
+    let reason = events[0]["event_details"]["reason"].as_str().unwrap();
+    assert!(reason.ends_with("it was sent, and the SMSC did not answer"), "{reason}");
+    assert_eq!(peer.meanwhile().await.len(), 0);
+}
+
+#[tokio::test]
+async fn what_is_sent_again_says_how_long_is_left_now() {
+    let smsc = ScriptedSmsc::listen().await;
+    let maybug = Maybug::start().await;
+    let id = maybug.smpp_channel(smsc.address(), json!({}), json!({})).await;
+    let mut peer = smsc.bound().await;
+    let message = json!({"to": "+27820001001", "content": "OTP", "channel_data": {"validity_period": 20}});
+    maybug.send(&id, message).await;
+    let (_, first) = peer.submit().await;
+    drop(peer);
+    let mut peer = smsc.accept().await;
+    // What is waited for is the clock itself.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    peer.accept_bind(Tlvs::default()).await;
+    let (_, again) = peer.submit().await;
+    assert!(again.validity_period.to_text() < first.validity_period.to_text(), "{:?}", again.validity_period);
+}
+
+#[tokio::test]
+async fn a_third_missing_answer_makes_the_bind_suspect_and_the_next_copy_late() {
+    let smsc = ScriptedSmsc::listen().await;
+    let maybug = Maybug::start().await;
+    let id = maybug.smpp_channel(smsc.address(), json!({"response_timeout": 0.2}), json!({})).await;
+    let mut peer = smsc.bound().await;
+    let message = maybug.send(&id, json!({"to": "+27820001001", "content": "x"})).await;
+    for _ in 0..3 {
+        peer.submit().await;
+    }
+    soon("the unbind", peer.expect(CommandId::UNBIND)).await;
+    assert_eq!(peer.meanwhile().await.len(), 0, "not a fourth time");
+    drop(peer);
+    let mut peer = smsc.bound().await;
+    let (raw, _) = peer.submit().await;
+    peer.take(&raw, "1").await;
+    let events = maybug.events(&id, &message, 1).await;
+    assert_eq!(events[0]["event_details"]["possible_duplicate"], true, "{events:?}");
+}
+
+/// Takes the unbind of a channel that restarts, although what it was sent has not been answered.
+async fn restart(maybug: &Maybug, id: &str, peer: &mut crate::peer::Peer<tokio::net::TcpStream>) {
+    let path = format!("/channels/{id}/restart");
+    let (_, (code, _)) = tokio::join!(
+        async {
+            let raw = peer.expect(CommandId::UNBIND).await;
+            peer.answer(&raw, CommandStatus::ESME_ROK, UnbindResp::default().into()).await;
+        },
+        maybug.post(&path, json!({}))
+    );
+    assert_eq!(code, 200);
+}
+
+#[tokio::test]
+async fn what_was_on_the_wire_at_a_restart_may_be_a_duplicate_and_nothing_else_is() {
+    let smsc = ScriptedSmsc::listen().await;
+    let maybug = Maybug::start().await;
+    let id = maybug.smpp_channel(smsc.address(), json!({"window_size": 1}), json!({})).await;
+    let mut peer = smsc.bound().await;
+    let sent = maybug.send(&id, json!({"to": "+27820001001", "content": "sent"})).await;
+    let waits = maybug.send(&id, json!({"to": "+27820001001", "content": "waits"})).await;
+    peer.submit().await;
+    restart(&maybug, &id, &mut peer).await;
+    let mut peer = smsc.bound().await;
+    for (message, duplicate) in [(sent, json!(true)), (waits, json!(null))] {
+        let (raw, _) = peer.submit().await;
+        peer.take(&raw, &message).await;
+        let events = maybug.events(&id, &message, 1).await;
+        assert_eq!(events[0]["event_details"]["possible_duplicate"], duplicate, "{events:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_on_the_wire_when_the_server_ended_in_order_may_be_a_duplicate_and_nothing_else_is() {
+    let smsc = ScriptedSmsc::listen().await;
+    let maybug = Maybug::start().await;
+    let id = maybug.smpp_channel(smsc.address(), json!({"window_size": 1}), json!({})).await;
+    let mut peer = smsc.bound().await;
+    let sent = maybug.send(&id, json!({"to": "+27820001001", "content": "sent"})).await;
+    let waits = maybug.send(&id, json!({"to": "+27820001001", "content": "waits"})).await;
+    peer.submit().await;
+    let directory = maybug.directory.clone();
+    tokio::join!(
+        async {
+            let raw = peer.expect(CommandId::UNBIND).await;
+            peer.answer(&raw, CommandStatus::ESME_ROK, UnbindResp::default().into()).await;
+        },
+        maybug.server.stop()
+    );
+    let maybug = Maybug::at(directory, |_| {}).await;
+    let mut peer = smsc.bound().await;
+    for (message, duplicate) in [(sent, json!(true)), (waits, json!(null))] {
+        let (raw, _) = peer.submit().await;
+        peer.take(&raw, &message).await;
+        let events = maybug.events(&id, &message, 1).await;
+        assert_eq!(events[0]["event_details"]["possible_duplicate"], duplicate, "{events:?}");
+    }
+}
