@@ -13,6 +13,7 @@ use smpp::CommandStatus;
 use smpp::explain::Refused;
 use smpp::session::CloseReason;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 use super::config::Peer;
 use super::link::{Link, Opening};
@@ -47,12 +48,53 @@ pub(super) struct BindLife<'a, I> {
     shared: &'a Shared<I>,
     number: usize,
     delay: Duration,
+    /// By rank of the host: those that refused us and are left alone for a while.
+    blocks: Vec<Block>,
+}
+
+/// A host that refused us.
+#[derive(Clone, Copy, Debug, Default)]
+struct Block {
+    /// How often it has refused who we are, one time after another.
     refusals: u32,
+    until: Option<Instant>,
+}
+
+impl Block {
+    /// For how long it is to be left alone.
+    fn left(&self) -> Duration {
+        self.until.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default()
+    }
+
+    /// Takes note of how a connection ended.
+    fn ended(&mut self, end: &End) {
+        let refused = match &end.why {
+            Why::Closed(CloseReason::BindRefused(status)) => Some(*status),
+            _ => None,
+        };
+        if !end.held.is_zero() {
+            self.refusals = 0;
+        }
+        let least = match refused {
+            Some(CommandStatus::ESME_RALYBND) => ALREADY_BOUND,
+            Some(status) if names_us(status) => {
+                self.refusals = self.refusals.saturating_add(1);
+                REFUSED.0.saturating_mul(2_u32.saturating_pow(self.refusals - 1)).min(REFUSED.1)
+            }
+            _ => Duration::ZERO,
+        };
+        self.until = (!least.is_zero()).then(|| Instant::now() + jittered(least));
+    }
+}
+
+/// Give or take a fifth, so that many channels do not come back all at once.
+fn jittered(wait: Duration) -> Duration {
+    wait.mul_f64(0.8 + 0.4 * fastrand::f64())
 }
 
 impl<'a, I: Intake> BindLife<'a, I> {
     pub(super) fn new(shared: &'a Shared<I>, number: usize) -> Self {
-        Self { shared, number, delay: shared.config.session.initial_reconnect_delay, refusals: 0 }
+        Self { shared, number, delay: shared.config.session.initial_reconnect_delay, blocks: Vec::new() }
     }
 
     /// Holds the bind until the channel's stop.
@@ -66,15 +108,18 @@ impl<'a, I: Intake> BindLife<'a, I> {
     }
 
     async fn hold_connected(&mut self, hosts: &[Endpoint]) {
+        self.blocks = vec![Block::default(); hosts.len()];
         while !self.stopped() {
-            let mut wait = self.delay;
-            for (rank, host) in hosts.iter().enumerate() {
-                let end = self.attempt(hosts, rank, host).await;
+            let mut wait = self.blocked();
+            let open: Vec<_> =
+                hosts.iter().enumerate().filter(|(rank, _)| self.blocks[*rank].left().is_zero()).collect();
+            for (place, (rank, host)) in open.iter().enumerate() {
+                let end = self.attempt(hosts, *rank, host).await;
                 if self.stopped() {
                     break;
                 }
-                let last = rank + 1 == hosts.len() || !end.held.is_zero();
-                wait = self.ended(end, last).await;
+                let last = place + 1 == open.len() || !end.held.is_zero();
+                wait = self.ended(*rank, end, last).await;
                 // A host that had agreed is tried again before the next one.
                 if last {
                     break;
@@ -82,6 +127,11 @@ impl<'a, I: Intake> BindLife<'a, I> {
             }
             self.pause(wait).await;
         }
+    }
+
+    /// For how long every host is to be left alone.
+    fn blocked(&self) -> Duration {
+        self.blocks.iter().map(Block::left).min().unwrap_or_default()
     }
 
     fn stopped(&self) -> bool {
@@ -100,12 +150,12 @@ impl<'a, I: Intake> BindLife<'a, I> {
     }
 
     /// One connection from its first packet to its last.
-    async fn attempt(&self, hosts: &[Endpoint], rank: usize, host: &Endpoint) -> End {
-        let link = match self.connect(host).await {
+    async fn attempt(&mut self, hosts: &[Endpoint], rank: usize, host: &Endpoint) -> End {
+        let link = match self.connect(host, false).await {
             Ok(link) => link,
             Err(end) => return end,
         };
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         let retire = self.shared.setup.stop.child_token();
         let why = match hosts.first().filter(|_| rank > 0) {
             None => link.serve(&retire).await,
@@ -118,8 +168,8 @@ impl<'a, I: Intake> BindLife<'a, I> {
         End { why: Why::Closed(why), held: begun.elapsed() }
     }
 
-    /// A link that is bound.
-    async fn connect(&self, host: &Endpoint) -> Result<Link<'a, I>, End> {
+    /// A link that is bound; `aside` while another serves.
+    async fn connect(&self, host: &Endpoint, aside: bool) -> Result<Link<'a, I>, End> {
         let failed = |why| End { why, held: Duration::ZERO };
         let connected = tokio::select! {
             connected = host.connect() => connected,
@@ -127,7 +177,8 @@ impl<'a, I: Intake> BindLife<'a, I> {
         };
         let stream =
             connected.map_err(|error| failed(Why::Unreachable(format!("Connecting to {host} failed: {error}"))))?;
-        let mut link = self.link(host.to_string(), stream);
+        let link = self.link(host.to_string(), stream);
+        let mut link = if aside { link.aside() } else { link };
         link.open(Opening::Bind).await.map_err(|why| failed(Why::Closed(why)))?;
         Ok(link)
     }
@@ -138,57 +189,55 @@ impl<'a, I: Intake> BindLife<'a, I> {
     }
 
     /// Serves a backup until it ends or the primary has taken over, and then that.
-    async fn serve_backup(&self, backup: Link<'a, I>, primary: &Endpoint) -> CloseReason {
+    async fn serve_backup(&mut self, backup: Link<'a, I>, primary: &Endpoint) -> CloseReason {
         let retire = self.shared.setup.stop.child_token();
         let serving = backup.serve(&retire);
         tokio::pin!(serving);
         loop {
+            let wait = self.shared.config.session.failback_interval.max(self.blocks[0].left());
             tokio::select! {
                 why = &mut serving => return why,
-                () = tokio::time::sleep(self.shared.config.session.failback_interval) => {}
+                () = tokio::time::sleep(wait) => {}
             }
             let bound = tokio::select! {
                 why = &mut serving => return why,
-                bound = self.connect(primary) => bound,
+                bound = self.connect(primary, true) => bound,
             };
             match bound {
                 Ok(link) => {
                     self.shared.setup.log.info(format!("{primary} answers again; the backup is left"));
+                    self.blocks[0] = Block::default();
                     retire.cancel();
                     let stop = self.shared.setup.stop.child_token();
                     let (_, why) = join(serving, link.serve(&stop)).await;
                     return why;
                 }
-                Err(_) => {
-                    // What the attempt said of the bind is not so: it is bound, to the backup.
-                    self.shared.tell(self.number, Level::Ok, "bound", "Bound").await;
+                Err(end) => {
+                    self.blocks[0].ended(&end);
+                    // The bind's status is the backup's.
+                    let why = match end.why {
+                        Why::Unreachable(message) => message,
+                        Why::Closed(CloseReason::BindRefused(status)) => {
+                            format!("Bind failed: {}", self.shared.config.results.say(status, Refused::Bind))
+                        }
+                        Why::Closed(why) => why.to_string(),
+                    };
+                    self.shared.setup.log.warn(format!("{primary} cannot take over from its backup yet: {why}"));
                 }
             }
         }
     }
 
     /// Tells why a connection ended, and says how long to wait if there is nothing else to try.
-    async fn ended(&mut self, end: End, last: bool) -> Duration {
+    async fn ended(&mut self, rank: usize, end: End, last: bool) -> Duration {
         let session = &self.shared.config.session;
         if end.held >= GOOD_BIND {
             self.delay = session.initial_reconnect_delay;
         }
-        let refused = match &end.why {
-            Why::Closed(CloseReason::BindRefused(status)) => Some(*status),
-            _ => None,
-        };
-        let least = match refused {
-            Some(CommandStatus::ESME_RALYBND) => ALREADY_BOUND,
-            Some(status) if names_us(status) => {
-                self.refusals = self.refusals.saturating_add(1);
-                REFUSED.0.saturating_mul(2_u32.saturating_pow(self.refusals - 1)).min(REFUSED.1)
-            }
-            _ => Duration::ZERO,
-        };
-        if end.held > Duration::ZERO {
-            self.refusals = 0;
+        if let Some(block) = self.blocks.get_mut(rank) {
+            block.ended(&end);
         }
-        let wait = self.delay.max(least).mul_f64(0.8 + 0.4 * fastrand::f64());
+        let wait = jittered(self.delay).max(self.blocked());
         if last {
             self.delay = (self.delay * 2).min(session.max_reconnect_delay.max(session.initial_reconnect_delay));
         }
@@ -229,9 +278,8 @@ impl<'a, I: Intake> BindLife<'a, I> {
             let listener = match TcpListener::bind(listen).await {
                 Ok(listener) => listener,
                 Err(error) => {
-                    let why = Why::Unreachable(format!("Listening on {listen} for outbind failed: {error}"));
-                    let wait = self.ended(End { why, held: Duration::ZERO }, true).await;
-                    self.pause(wait).await;
+                    let why = format!("Listening on {listen} for outbind failed: {error}");
+                    self.failed(why).await;
                     continue;
                 }
             };
@@ -243,7 +291,13 @@ impl<'a, I: Intake> BindLife<'a, I> {
             };
             // While this connection is served others are refused by the operating system.
             drop(listener);
-            let Ok((stream, peer)) = accepted else { continue };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    self.failed(format!("Accepting a connection on {listen} for outbind failed: {error}")).await;
+                    continue;
+                }
+            };
             if !from.iter().any(|network| network.contains(&peer.ip().to_canonical())) {
                 self.shared
                     .setup
@@ -255,16 +309,22 @@ impl<'a, I: Intake> BindLife<'a, I> {
                 self.shared.setup.log.warn(format!("the connection from {peer} was lost: {error}"));
                 continue;
             }
-            let begun = tokio::time::Instant::now();
+            let begun = Instant::now();
             let mut link = self.link(peer.to_string(), Stream::Tcp(stream));
             let why = match link.open(Opening::Outbind).await {
                 Ok(()) => link.serve(&self.shared.setup.stop.child_token()).await,
                 Err(why) => why,
             };
             if !self.stopped() {
-                self.ended(End { why: Why::Closed(why), held: begun.elapsed() }, false).await;
+                self.ended(0, End { why: Why::Closed(why), held: begun.elapsed() }, false).await;
             }
         }
+    }
+
+    /// Tells that the SMSC could not reach us, and waits.
+    async fn failed(&mut self, why: String) {
+        let wait = self.ended(0, End { why: Why::Unreachable(why), held: Duration::ZERO }, true).await;
+        self.pause(wait).await;
     }
 }
 
