@@ -308,10 +308,10 @@ impl Lane {
         }
     }
 
-    /// An entry in hand may have reached its receiver.
-    pub(super) fn suspect(&self, seq: u64) {
+    /// Whether an entry in hand may have reached its receiver.
+    pub(super) fn suspect(&self, seq: u64, suspect: bool) {
         if let Some(entry) = self.state().taken.get_mut(&seq) {
-            entry.possible_duplicate = true;
+            entry.possible_duplicate = suspect;
         }
     }
 

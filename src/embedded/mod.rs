@@ -210,11 +210,11 @@ impl Embedded {
         }
     }
 
-    /// Notes that entries in hand may have reached their receiver.
-    pub(crate) fn suspect(&self, tickets: &[Ticket]) {
+    /// Notes whether entries in hand may have reached their receiver.
+    pub(crate) fn suspect(&self, tickets: &[Ticket], suspect: bool) {
         for ticket in tickets {
             if let Some(lane) = self.lanes.numbered(ticket.lane) {
-                lane.suspect(ticket.seq);
+                lane.suspect(ticket.seq, suspect);
             }
         }
     }

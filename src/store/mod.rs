@@ -120,10 +120,10 @@ impl Store {
         OutboundQueue::open(self.engine.clone(), channel)
     }
 
-    /// These MTs, which somebody has in hand, may have reached their SMSC: should they be handed out again, after the end
-    /// of this run too, that is said of them.
-    pub fn suspect(&self, tickets: &[Ticket]) {
-        self.engine.suspect(tickets);
+    /// These MTs, which somebody has in hand, may have reached their SMSC, or cannot have: should they be handed out again,
+    /// after the end of this run too, that is said of them.
+    pub fn suspect(&self, tickets: &[Ticket], suspect: bool) {
+        self.engine.suspect(tickets, suspect);
     }
 
     /// How much waits for the channel.

@@ -7,7 +7,7 @@ use smpp::pdu::UnbindResp;
 use smpp::{CommandId, CommandStatus, Tlvs};
 
 use crate::peer::ScriptedSmsc;
-use crate::support::{Maybug, soon, types};
+use crate::support::{Maybug, Receiver, soon, types};
 
 #[tokio::test]
 async fn waiting_for_answers_for_ever_is_not_waiting_for_a_dead_peer() {
@@ -152,4 +152,30 @@ async fn what_was_on_the_wire_when_the_server_ended_in_order_may_be_a_duplicate_
         let events = maybug.events(&id, &message, 1).await;
         assert_eq!(events[0]["event_details"]["possible_duplicate"], duplicate, "{events:?}");
     }
+}
+
+/// What was refused before the end is known not to have been taken.
+#[tokio::test]
+async fn what_was_throttled_while_the_channel_ended_is_no_duplicate() {
+    let smsc = ScriptedSmsc::listen().await;
+    let mut receiver = Receiver::start().await;
+    let maybug = Maybug::start().await;
+    let config = json!({"on_unknown": "report"});
+    let id = maybug.smpp_channel(smsc.address(), config, json!({"status_url": receiver.url("/s")})).await;
+    let mut peer = smsc.bound().await;
+    let message = maybug.send(&id, json!({"to": "+27820001001", "content": "x"})).await;
+    let (raw, _) = peer.submit().await;
+    let path = format!("/channels/{id}/restart");
+    tokio::join!(
+        async {
+            while receiver.next().await.body["type"] != "unbinding" {}
+            peer.refuse(&raw, CommandStatus::ESME_RTHROTTLED).await;
+            peer.unbound().await;
+        },
+        maybug.post(&path, json!({}))
+    );
+    let mut peer = smsc.bound().await;
+    let (raw, _) = peer.submit().await;
+    peer.take(&raw, "1").await;
+    assert_eq!(types(&maybug.events(&id, &message, 1).await), ["submitted"]);
 }

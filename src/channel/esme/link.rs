@@ -338,7 +338,7 @@ impl<'a, I: Intake> Link<'a, I> {
                 }
             }
             OnTimeout::Reconnect => {
-                outgoing.unknown(part, results.on_unknown, "the SMSC did not answer");
+                outgoing.missed(&self.shared.config, part, results.on_unknown);
                 log.warn("binding again, since on_response_timeout is reconnect");
                 let now = self.driver.now();
                 self.driver.session.unbind(now);
@@ -492,7 +492,8 @@ impl<'a, I: Intake> Link<'a, I> {
 
     /// Says that throttling is over, if it is: nothing waits for its end.
     async fn unthrottled(&mut self) {
-        if self.throttled && !self.shared.outgoing().has_again() {
+        let bound = self.driver.session.state().bound().is_some();
+        if self.throttled && bound && !self.shared.outgoing().has_again() {
             self.throttled = false;
             self.shared.tell(self.bind, Level::Ok, "throttled_end", "No longer throttled").await;
         }

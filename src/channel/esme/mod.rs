@@ -60,7 +60,7 @@ pub async fn run<I: Intake>(setup: Setup<I>, config: EsmeConfig) {
     loop {
         tokio::select! {
             ended = lives.next() => if ended.is_none() {
-                return shared.suspect(std::iter::empty());
+                return shared.leave();
             },
             () = &mut looking => {}
         }

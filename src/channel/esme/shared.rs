@@ -137,7 +137,7 @@ impl<I: Intake> Shared<I> {
             let mut outgoing = self.outgoing();
             (std::mem::take(&mut outgoing.outcomes), std::mem::take(&mut outgoing.suspects))
         };
-        self.setup.store.suspect(&suspects);
+        self.setup.store.suspect(&suspects, true);
         if !outcomes.is_empty() {
             self.setup.intake.decided(&self.setup.id, outcomes).await;
         }
@@ -147,11 +147,19 @@ impl<I: Intake> Shared<I> {
         }
     }
 
-    /// The channel ends, perhaps before all has been answered: what may have reached the SMSC, as what `on_the_wire` are PDUs
-    /// of may, is noted for the next run.
+    /// The channel is about to end, and may be cut off before all has been answered: what `on_the_wire` are PDUs of may have
+    /// reached the SMSC by then.
     pub(super) fn suspect<'b>(&self, on_the_wire: impl Iterator<Item = &'b Part>) {
-        let uncertain = self.outgoing().uncertain(on_the_wire);
-        self.setup.store.suspect(&uncertain);
+        let tickets = self.outgoing().tickets(on_the_wire);
+        self.setup.store.suspect(&tickets, true);
+    }
+
+    /// The channel has ended: what is known of each MT in hand by now is noted for the next run.
+    pub(super) fn leave(&self) {
+        for uncertain in [false, true] {
+            let tickets = self.outgoing().in_hand(uncertain);
+            self.setup.store.suspect(&tickets, uncertain);
+        }
     }
 
     /// Stores a batch; when this returns `Ok` it is durable.

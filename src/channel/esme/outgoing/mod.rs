@@ -109,12 +109,15 @@ impl Outgoing {
         self.later.len() >= LATER
     }
 
-    /// MTs that may have reached the SMSC although nobody knows: those that `on_the_wire` are PDUs of, and those that were
-    /// there before.
-    pub(super) fn uncertain<'a>(&self, on_the_wire: impl Iterator<Item = &'a Part>) -> Vec<Ticket> {
-        let sent = on_the_wire.filter_map(|part| self.messages.get(part.key));
-        let before = self.messages.iter().map(|(_, progress)| progress).filter(|progress| progress.possible_duplicate);
-        sent.chain(before).filter(|progress| !progress.decided).map(|progress| progress.ticket).collect()
+    /// The MTs that these are PDUs of.
+    pub(super) fn tickets<'a>(&self, parts: impl Iterator<Item = &'a Part>) -> Vec<Ticket> {
+        parts.filter_map(|part| self.messages.get(part.key)).map(|progress| progress.ticket).collect()
+    }
+
+    /// MTs without an outcome that may have reached the SMSC although nobody knows (`uncertain`), or that have not.
+    pub(super) fn in_hand(&self, uncertain: bool) -> Vec<Ticket> {
+        let open = self.messages.iter().map(|(_, progress)| progress).filter(|progress| !progress.decided);
+        open.filter(|progress| progress.possible_duplicate == uncertain).map(|progress| progress.ticket).collect()
     }
 
     /// Whether anything waits to be sent again at once.
@@ -135,7 +138,7 @@ impl Outgoing {
         for delivery in deliveries {
             let Delivery { ticket, origin, message, attempts, possible_duplicate } = delivery;
             if possible_duplicate {
-                tracing::warn!(channel = %message.channel, message = %message.id, "sent again after a crash: it may be a duplicate");
+                tracing::warn!(channel = %message.channel, message = %message.id, "its answer was cut off; sent again, it may be a duplicate");
                 if config.results.on_unknown == OnUnknown::Report {
                     let reason = "unknown: the server was interrupted".to_owned();
                     self.end(ticket, origin, message, Fate::Rejected { reason, details: JsonObject::new() });
@@ -144,7 +147,8 @@ impl Outgoing {
             }
             let expires = expires_at(&config.submit, &message);
             if let Some(late) = expires.filter(|expires| *expires <= now) {
-                self.end(ticket, origin, message, expired(late, Last::Nothing));
+                let last = if possible_duplicate { Last::Silence } else { Last::Nothing };
+                self.end(ticket, origin, message, expired(late, last));
                 continue;
             }
             self.reference = self.reference.wrapping_add(1);
