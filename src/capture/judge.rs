@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use smpp::{BindMode, CommandId, CommandStatus, Description, RawPdu};
+use smpp::{BindMode, CommandId, CommandStatus, Description, RawPdu, Value};
 
 use super::framing::lengths;
 use super::stream::Moment;
@@ -113,10 +113,18 @@ impl Judge {
     }
 }
 
-/// Whether a PDU is one to its last octet.
+/// Whether a PDU is one to its last octet: can be read, has nothing behind its parameters and text in its strings; no
+/// status in a request, and next to nothing behind a refusal.
 fn is_whole(raw: &RawPdu) -> bool {
+    let refusal = raw.status != CommandStatus::ESME_ROK;
+    if refusal && (!raw.id.is_response() || raw.body.len() > 1) {
+        return false;
+    }
     let description = Description::of(raw);
-    description.error.is_none() && description.trailing.is_empty()
+    let text = |value: &Value| !matches!(value, Value::Text(text) if text.contains(char::is_control));
+    description.error.is_none()
+        && description.trailing.is_empty()
+        && description.fields.iter().all(|(_, value)| text(value))
 }
 
 /// Whether it can only be a bind: one that can be read, or that has a name in front.

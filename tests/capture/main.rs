@@ -2,8 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod anonymise;
+mod connections;
+mod follow;
+mod fragments;
 mod net;
 mod packets;
 mod player;
 mod read;
+mod recognise;
 mod support;
+mod wire;
