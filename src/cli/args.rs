@@ -252,11 +252,13 @@ pub struct DoctorArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  maybug decode 00000010000000150000000000000001\n  xxd capture.bin | maybug decode --json\n  \
+                  tcpdump -U -w - port 2775 | maybug decode --oneline -\n  \
                   maybug decode capture.pcapng --make-fixture fixture.pcap --seed 'a secret'"
 )]
 pub struct DecodeArgs {
-    /// Capture files (pcap, pcapng); or hexadecimal digits of one PDU or several in a row, from standard input when absent.
-    /// Spaces, colons, 0x and the offsets of xxd, hexdump and tshark do not matter
+    /// Capture files (pcap, pcapng); or hexadecimal digits of one PDU or several in a row. Either from standard input when
+    /// absent or -, and the PDUs of a capture are then shown as they come. Spaces, colons, 0x and the offsets of xxd,
+    /// hexdump and tshark do not matter
     #[arg(value_name = "FILE|HEX")]
     pub hex: Vec<String>,
     /// JSON instead of trees, one object a line
@@ -265,7 +267,7 @@ pub struct DecodeArgs {
     /// One line for each PDU of a capture
     #[arg(long, conflicts_with = "json")]
     pub oneline: bool,
-    /// Count instead: commands, statuses, response times, unanswered requests of a capture
+    /// Count instead: commands, statuses, optional parameters, response times, unanswered requests of a capture
     #[arg(long, conflicts_with = "oneline")]
     pub stats: bool,
     /// Show passwords

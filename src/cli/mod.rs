@@ -3,7 +3,9 @@
 mod advice;
 pub mod args;
 mod capture;
+mod captured;
 mod check;
+mod counts;
 mod decode;
 mod doctor;
 mod fixture;
