@@ -8,3 +8,4 @@ mod kannel;
 mod kannel_config;
 mod libraries;
 mod process;
+mod tshark;
