@@ -3,6 +3,7 @@
 
 mod anonymise;
 mod connections;
+mod corpus;
 mod follow;
 mod fragments;
 mod net;
@@ -10,5 +11,7 @@ mod packets;
 mod player;
 mod read;
 mod recognise;
+#[path = "../shared/server.rs"]
+mod server;
 mod support;
 mod wire;

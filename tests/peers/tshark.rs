@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::process::soon;
+use crate::server::soon;
 
 /// Ports of SMPP in `fixtures/pcap/`, and in captures that are made of them; tshark must be told.
 const PORTS: [u16; 4] = [2775, 9000, 22401, 22402];

@@ -41,6 +41,19 @@ struct Setting {
     receipt: bool,
 }
 
+/// What the PDUs have in common that carry a message and say when: these addresses, times, text, parameters.
+macro_rules! message {
+    ($disguise:ident, $body:ident, $setting:expr, $($address:ident),+) => {{
+        let (mut body, setting) = ($body, $setting);
+        $($disguise.address(&mut body.$address);)+
+        $disguise.date(&mut body.schedule_delivery_time);
+        $disguise.date(&mut body.validity_period);
+        $disguise.short_message(&mut body.short_message, setting);
+        $disguise.tlvs(&mut body.tlvs, Some(setting));
+        body.into()
+    }};
+}
+
 /// Most minutes by which dates are moved: some three years.
 const MOST_MINUTES: i64 = 3 * 365 * 24 * 60;
 
@@ -105,40 +118,23 @@ impl<'a> Disguise<'a> {
                 self.tlvs(&mut body.tlvs, None);
                 body.into()
             }
-            Pdu::SubmitSm(mut body) => {
+            Pdu::SubmitSm(body) => {
                 let setting = set(body.esm_class, body.data_coding);
-                self.address(&mut body.source);
-                self.address(&mut body.destination);
-                self.date(&mut body.schedule_delivery_time);
-                self.date(&mut body.validity_period);
-                self.short_message(&mut body.short_message, setting);
-                self.tlvs(&mut body.tlvs, Some(setting));
-                body.into()
+                message!(self, body, setting, source, destination)
             }
-            Pdu::DeliverSm(mut body) => {
+            Pdu::DeliverSm(body) => {
                 let setting = set(body.esm_class, body.data_coding);
-                self.address(&mut body.source);
-                self.address(&mut body.destination);
-                self.date(&mut body.schedule_delivery_time);
-                self.date(&mut body.validity_period);
-                self.short_message(&mut body.short_message, setting);
-                self.tlvs(&mut body.tlvs, Some(setting));
-                body.into()
+                message!(self, body, setting, source, destination)
             }
             Pdu::SubmitMulti(mut body) => {
-                let setting = set(body.esm_class, body.data_coding);
-                self.address(&mut body.source);
                 for destination in &mut body.destinations.0 {
                     match destination {
                         Destination::Address(address) => self.address(address),
                         Destination::List(name) => self.credential(name),
                     }
                 }
-                self.date(&mut body.schedule_delivery_time);
-                self.date(&mut body.validity_period);
-                self.short_message(&mut body.short_message, setting);
-                self.tlvs(&mut body.tlvs, Some(setting));
-                body.into()
+                let setting = set(body.esm_class, body.data_coding);
+                message!(self, body, setting, source)
             }
             Pdu::DataSm(mut body) => {
                 let setting = set(body.esm_class, body.data_coding);
@@ -148,14 +144,8 @@ impl<'a> Disguise<'a> {
                 body.into()
             }
             Pdu::ReplaceSm(mut body) => {
-                let setting = set(EsmClass::default(), DataCoding::DEFAULT);
                 self.message_id(&mut body.message_id);
-                self.address(&mut body.source);
-                self.date(&mut body.schedule_delivery_time);
-                self.date(&mut body.validity_period);
-                self.short_message(&mut body.short_message, setting);
-                self.tlvs(&mut body.tlvs, Some(setting));
-                body.into()
+                message!(self, body, set(EsmClass::default(), DataCoding::DEFAULT), source)
             }
             Pdu::BroadcastSm(mut body) => {
                 let setting = set(EsmClass::default(), body.data_coding);
