@@ -5,7 +5,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use maybug::capture::{CaptureError, Followed, follow, read};
 
-use crate::wire::{Tcp, Way, Wrap, conversation, octets, packets, pcap, submit};
+use smpp::pdu::{EnquireLink, EnquireLinkResp};
+
+use crate::wire::{ESME, SMSC, Tcp, Way, Wrap, conversation, octets, packets, pcap, submit};
 
 /// A pipe that says when everything in it was read.
 struct Pipe {
@@ -143,4 +145,17 @@ fn following_a_file_shows_what_reading_it_shows() {
         if count < 3 { Ok(()) } else { Err(Enough) }
     });
     assert!(enough.is_err() && count == 3, "{count}");
+}
+
+#[test]
+fn a_link_check_in_the_middle_of_an_idle_connection_is_shown_at_once() {
+    let pdus = [(Way::Up, octets(EnquireLink::default(), 7)), (Way::Down, octets(EnquireLinkResp::default(), 7))];
+    let mut list = packets(Wrap::Raw, &pdus, 1);
+    // Who has connected was before.
+    list.drain(..2);
+    let file = pcap(101, &list);
+    let shown = shown(vec![file]);
+    let [_, now, _] = &shown[..] else { panic!("{shown:?}") };
+    let Some(Followed::Pdu { esme, smsc, .. }) = now.first() else { panic!("{now:?}") };
+    assert_eq!((now.len(), esme.port(), smsc.port()), (2, ESME.1, SMSC.1));
 }
