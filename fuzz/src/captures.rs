@@ -14,10 +14,7 @@ pub(crate) fn read_capture(data: &[u8]) {
         shown += usize::from(matches!(followed, Followed::Pdu { .. }));
         Ok(())
     });
-    let capture = match capture::read_from(file()) {
-        Ok(capture) => capture,
-        Err(_) => return assert!(followed.is_err()),
-    };
+    let Ok(capture) = capture::read_from(file()) else { return assert!(followed.is_err()) };
     assert!(followed.is_ok());
     let pdus = |conversations: &[Conversation]| {
         conversations.iter().flat_map(|conversation| &conversation.pdus).cloned().collect::<Vec<_>>()

@@ -13,7 +13,7 @@ use super::stream::{Moment, Stream};
 /// Most connections that are followed at once; the tenth of them that began first is then taken to have ended.
 pub(super) const MOST_CONNECTIONS: usize = 10_000;
 /// Most octets that wait in all connections for packets before them, for the rest of a PDU, or to be known as SMPP.
-const MOST_HELD: usize = 128 * 1024 * 1024;
+const MOST_HELD: usize = 64 * 1024 * 1024;
 /// Notes of a connection that is not known to be SMPP yet.
 const MOST_NOTES: usize = 100;
 /// PDUs that are held live until one tells which side is the ESME.

@@ -86,13 +86,17 @@ impl Framing {
         if self.state != State::Foreign {
             self.buffer.extend_from_slice(octets);
             self.cut(at, false);
+            if self.buffer.is_empty() {
+                // An empty one may still keep the room of a long PDU.
+                self.buffer = BytesMut::new();
+            }
         }
     }
 
     /// Octets are missing here.
     pub(super) fn gap(&mut self) {
         if self.state != State::Foreign {
-            self.buffer.clear();
+            self.buffer = BytesMut::new();
             self.lose();
         }
     }

@@ -191,11 +191,19 @@ impl Reader {
     }
 }
 
+/// A conversation whose PDUs are not in order yet.
+struct Unsorted {
+    esme: SocketAddr,
+    smsc: SocketAddr,
+    /// Each with its packet's number.
+    pdus: Vec<(u64, CapturedPdu)>,
+}
+
 /// Conversations as far as they were read.
 #[derive(Default)]
 struct Found {
-    /// By the connection's number, with each PDU's packet.
-    conversations: HashMap<u64, (SocketAddr, SocketAddr, Vec<(u64, CapturedPdu)>)>,
+    /// By the connection's number.
+    conversations: HashMap<u64, Unsorted>,
     notes: Vec<String>,
     /// Notes beyond those that are kept.
     more: usize,
@@ -206,8 +214,8 @@ impl Found {
         for seen in reader.connections.seen.drain(..) {
             match seen {
                 Seen::Pdu { connection, esme, smsc, packet, pdu } => {
-                    let found = self.conversations.entry(connection).or_insert_with(|| (esme, smsc, Vec::new()));
-                    found.2.push((packet, pdu));
+                    let begun = || Unsorted { esme, smsc, pdus: Vec::new() };
+                    self.conversations.entry(connection).or_insert_with(begun).pdus.push((packet, pdu));
                 }
                 Seen::Ended { .. } => {}
                 Seen::Note(note) if self.notes.len() < MOST_NOTES => self.notes.push(note),
@@ -219,7 +227,7 @@ impl Found {
     fn capture(self) -> Capture {
         let mut found: Vec<_> = self.conversations.into_iter().collect();
         found.sort_unstable_by_key(|(connection, _)| *connection);
-        let conversations = found.into_iter().map(|(_, (esme, smsc, mut pdus))| {
+        let conversations = found.into_iter().map(|(_, Unsorted { esme, smsc, mut pdus })| {
             pdus.sort_by_key(|(packet, _)| *packet);
             Conversation { esme, smsc, pdus: pdus.into_iter().map(|(_, pdu)| pdu).collect() }
         });

@@ -176,3 +176,23 @@ fn what_the_other_end_has_acknowledged_and_nobody_has_captured_is_given_up_soon(
     assert_eq!(noted(file(false, 70)), 11);
     assert_eq!(noted(file(true, 2)), 21);
 }
+
+#[test]
+fn what_waits_in_all_connections_together_is_bounded() {
+    let bind = conversation().swap_remove(0).1;
+    let mut long = submit("");
+    long.tlvs.push(smpp::Tag::MESSAGE_PAYLOAD, &[b'x'; 1_350]);
+    let long = octets(long, 2);
+    let (first, length) = (101 + u32::try_from(bind.len()).unwrap(), u32::try_from(long.len()).unwrap());
+    let mut list = Vec::new();
+    for port in 40_000..40_096 {
+        // The first of them is missing.
+        let behind = (2..502).map(|n| Tcp::data(Way::Up, first + n * length, &long));
+        let of = [Tcp::syn(Way::Up, 100), Tcp::data(Way::Up, 101, &bind)].into_iter().chain(behind);
+        list.extend(of.map(|packet| Tcp { port, ..packet }.wrapped(Wrap::Raw)));
+    }
+    let capture = read(101, &list);
+    assert!(capture.conversations.iter().all(|found| found.pdus.len() == 501));
+    let told = capture.notes.iter().filter(|note| note.contains("more than 64 MiB wait")).count();
+    assert_eq!((capture.conversations.len(), told), (96, 1));
+}

@@ -18,8 +18,11 @@ fn cmpp(command: u32, sequence: u32, body: &[u8]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_be_bytes()).chain(body.iter().copied()).collect()
 }
 
+/// Octets, and which way they went.
+type Said = (Way, Vec<u8>);
+
 /// Connections of other protocols whose messages begin with a length and a small number.
-fn foreign() -> Vec<(&'static str, Vec<(Way, Vec<u8>)>)> {
+fn foreign() -> Vec<(&'static str, Vec<Said>)> {
     let json = br#"{"method":"subscribe","topic":"orders"}"#;
     let types = (0..20).flat_map(|n| {
         let kind = if n % 2 == 0 { 0x0c } else { 0x102 };
