@@ -37,11 +37,7 @@ impl Pairing {
     pub fn take(&mut self, pdu: &CapturedPdu) -> Paired {
         let CapturedPdu { at, sender, raw } = pdu;
         if raw.id.is_response() {
-            let asker = match sender {
-                Sender::Esme => Sender::Smsc,
-                Sender::Smsc => Sender::Esme,
-            };
-            return match self.remove((asker, raw.sequence.0)) {
+            return match self.remove((sender.other(), raw.sequence.0)) {
                 Some((id, asked)) => Paired::Answer(id, at.saturating_sub(asked)),
                 None => Paired::Stray,
             };

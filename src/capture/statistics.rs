@@ -8,7 +8,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use smpp::Pdu;
 
-use super::conversation::{CapturedPdu, Conversation, Sender};
+use super::conversation::{CapturedPdu, Conversation};
 use super::pairing::{Paired, Pairing};
 
 /// See the file's head.
@@ -106,14 +106,6 @@ impl Default for Counting {
     }
 }
 
-/// The word for a sender.
-pub(crate) fn word(sender: Sender) -> &'static str {
-    match sender {
-        Sender::Esme => "esme",
-        Sender::Smsc => "smsc",
-    }
-}
-
 /// One more in a row, or in the one for all that have none.
 fn count<K: Ord>(rows: &mut BTreeMap<K, u64>, row: K, others: K) {
     let row = if rows.len() < MOST_ROWS || rows.contains_key(&row) { row } else { others };
@@ -129,7 +121,7 @@ impl Counting {
         statistics.pdus += 1;
         let first = *self.first.get_or_insert(*at);
         statistics.duration = at.saturating_sub(first);
-        count(&mut statistics.commands, (word(*sender), id.clone()), (word(*sender), others()));
+        count(&mut statistics.commands, (sender.word(), id.clone()), (sender.word(), others()));
         if raw.id.is_response() {
             count(&mut statistics.statuses, (id.clone(), raw.status.to_string()), (others(), others()));
         }

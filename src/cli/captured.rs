@@ -43,7 +43,7 @@ pub(super) fn show(
         let mut object = JsonObject::new();
         object.insert("conversation".to_owned(), json!(number));
         object.insert("at".to_owned(), json!(captured.at.as_secs_f64()));
-        object.insert("sender".to_owned(), json!(word(captured.sender)));
+        object.insert("sender".to_owned(), json!(captured.sender.word()));
         object.extend(decode::object(args, &captured.raw, &description));
         writeln!(out, "{}", Value::Object(object))?;
     } else if args.oneline {
@@ -53,13 +53,6 @@ pub(super) fn show(
         write!(out, "{}", decode::tree(args, &captured.raw, &description))?;
     }
     Ok(description.error.is_some())
-}
-
-fn word(sender: Sender) -> &'static str {
-    match sender {
-        Sender::Esme => "esme",
-        Sender::Smsc => "smsc",
-    }
 }
 
 fn arrow(sender: Sender) -> &'static str {

@@ -9,7 +9,7 @@ fn every_vector_decodes_to_its_object() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/pdu-vectors.json");
     let vectors: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let hex: Vec<&str> = vectors.iter().map(|vector| vector["hex"].as_str().unwrap()).collect();
-    let output = with_input(&["decode", "--json", "--show-password"], &hex.join("\n"));
+    let output = with_input(&["decode", "--json", "--show-password"], hex.join("\n"));
     assert!(output.status.success(), "{}", stderr(&output));
     let decoded: Vec<Value> = stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(decoded.len(), 101);
