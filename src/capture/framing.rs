@@ -66,6 +66,10 @@ impl Framing {
     /// The connection is known to be SMPP: whatever comes is.
     pub(super) fn trust(&mut self) {
         self.speaks = true;
+        if self.state == State::Foreign {
+            // It began with something else, as behind a proxy that says whom it stands for.
+            self.lose();
+        }
     }
 
     /// The connection is known not to be SMPP.
@@ -205,7 +209,10 @@ fn believed(octets: &[u8]) -> Header {
     match word(octets, 8) {
         None => Header::Incomplete,
         Some(0) => Header::Pdu(length),
-        Some(status) if id.is_response() && status <= MOST_STATUS => Header::Pdu(length),
+        // Some ESMEs leave one in their binds, and are taken; the answer will tell.
+        Some(status) if (id.is_response() || BindMode::of(id).is_some()) && status <= MOST_STATUS => {
+            Header::Pdu(length)
+        }
         Some(_) => Header::Impossible,
     }
 }

@@ -86,7 +86,7 @@ impl Judge {
             *row
         });
         let answers = raw.id.is_response() && self.answers(side, raw);
-        if !raw.id.is_response() && raw.status == CommandStatus::ESME_ROK {
+        if !raw.id.is_response() && (raw.status == CommandStatus::ESME_ROK || BindMode::of(raw.id).is_some()) {
             self.requests.insert((side, raw.sequence.0, raw.id));
         }
         if answers || row >= Some(ENOUGH) || is_bind(raw, whole) {

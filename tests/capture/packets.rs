@@ -120,6 +120,49 @@ proptest! {
     }
 
     #[test]
+    fn what_is_lost_costs_the_pdus_in_it_and_no_others(
+        count in 4_usize..40,
+        sizes in prop::collection::vec(1_usize..90, 1..40),
+        losses in prop::collection::vec(any::<prop::sample::Index>(), 1..10),
+        start in any::<u32>(),
+    ) {
+        let pdus: Vec<Vec<u8>> = (1..).take(count).map(|n| octets(submit(&format!("text {n}")), n)).collect();
+        let stream = pdus.concat();
+        let mut segments: Vec<(usize, usize)> = Vec::new();
+        let mut at = 0;
+        for size in sizes.iter().cycle() {
+            if at >= stream.len() {
+                break;
+            }
+            let end = (at + size).min(stream.len());
+            segments.push((at, end));
+            at = end;
+        }
+        let lost: Vec<usize> = losses.iter().map(|loss| loss.index(segments.len())).collect();
+        let mut kept = vec![true; stream.len()];
+        let mut list = vec![packet(Wrap::Raw, Way::Up, start, true, &[])];
+        for (index, (from, to)) in segments.into_iter().enumerate() {
+            if lost.contains(&index) {
+                kept[from..to].fill(false);
+            } else {
+                let sequence = start.wrapping_add(1).wrapping_add(u32::try_from(from).unwrap());
+                list.push(packet(Wrap::Raw, Way::Up, sequence, false, &stream[from..to]));
+            }
+        }
+        let mut whole = Vec::new();
+        let mut at = 0;
+        for pdu in pdus {
+            let end = at + pdu.len();
+            if kept[at..end].iter().all(|kept| *kept) {
+                whole.push((Way::Up, pdu));
+            }
+            at = end;
+        }
+        let found: Vec<_> = read(101, &list).conversations.iter().flat_map(raws).collect();
+        prop_assert_eq!(found, expected(&whole));
+    }
+
+    #[test]
     fn arbitrary_packets_and_files_never_panic(
         packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..120), 0..20),
         link in prop_oneof![Just(0_u32), Just(1), Just(101), Just(113), Just(276), any::<u32>()],
