@@ -7,9 +7,10 @@
 //! | `link` | one connection: what it sends, what it answers |
 //! | `outgoing`, `submit`, `overrides` | MTs under way, and their PDUs; `preview` asks beforehand |
 //! | `incoming`, `deliver` | what PDUs of the SMSC's are, segments until they are complete |
-//! | `receipts` | receipts and the messages they belong to |
+//! | `receipts`, `ids` | receipts and the messages they belong to; how the SMSC writes its ids |
 //! | `ussd` | sessions of phones |
 //! | `shared`, `pace`, `health` | what the binds of a channel have in common |
+//! | `ledger` | what memory knows and the store perhaps not yet |
 //!
 //! All of it runs in the channel's one task. What is under way towards the SMSC, segments of long MOs and sessions
 //! outlive links; only `link` knows a connection.
@@ -19,7 +20,10 @@ mod bind;
 mod config;
 mod deliver;
 mod health;
+mod hex;
+mod ids;
 mod incoming;
+mod ledger;
 mod link;
 mod outgoing;
 mod overrides;

@@ -3,7 +3,9 @@
 //! A receipt is acknowledged once what it said is durable: as an event of its message, or in the inbox of receipts that
 //! no message is known for (field guide §3.2, §3.6).
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use super::outgoing::Recent;
 use super::shared::Shared;
 use crate::channel::{Arrival, Intake, IntakeError, Setup};
 use crate::model::{
-    Candidate, ChannelId, DeliveryStatus, EventKind, JsonObject, Level, MessageId, Outbound, SmscMessageId, Timestamp,
+    Candidate, ChannelId, DeliveryStatus, EventKind, JsonObject, MessageId, Outbound, SmscMessageId, Timestamp,
     UnmatchedReceipt,
 };
 use crate::store::{ReadError, Store, StoredMessage};
@@ -26,8 +28,11 @@ use crate::store::{ReadError, Store, StoredMessage};
 const MAX_UNMATCHED: usize = 1_000;
 /// Most candidates that are shown for one.
 const MAX_CANDIDATES: usize = 5;
-/// Messages of several segments whose receipts are remembered; older ones are read from the store again.
-const MAX_COMBINED: usize = 10_000;
+/// Messages whose receipts are remembered: of several segments, whose older ones are read from the store again, and of
+/// one, whose older ones' repetitions are told again.
+const MAX_RECENT: usize = 10_000;
+/// Longest id, in octets, that others are compared with (SMPP v3.4 §5.2.23 allows 64).
+const MAX_ID: usize = 64;
 /// How often receipts that were kept aside are looked at again.
 pub(super) const REMATCH: Duration = Duration::from_secs(60);
 
@@ -42,13 +47,20 @@ pub(super) struct Incident {
     sender: String,
     status: DeliveryStatus,
     details: JsonObject,
+    /// What its error code means.
+    why: Option<String>,
 }
 
 impl Incident {
     pub(super) fn new(config: &EsmeConfig, receipt: Receipt, text: String, phone: String, sender: String) -> Self {
         let (status, mut details) = read_report(&config.deliver, &receipt);
-        config.results.explain_receipt(&receipt, &mut details);
-        Self { receipt, text, phone, sender, status, details }
+        let why = config.results.explain_receipt(&receipt, &mut details);
+        Self { receipt, text, phone, sender, status, details, why }
+    }
+
+    /// Why the message was not delivered, in one line, if it says that.
+    pub(super) fn why_failed(&self) -> Option<&str> {
+        self.why.as_deref().filter(|_| self.status == DeliveryStatus::Failed)
     }
 
     /// Vendors' parameters are told with the rest.
@@ -63,9 +75,42 @@ impl Incident {
 pub(super) struct Receipts {
     /// The notes that hold what is kept aside, the oldest first.
     unmatched: VecDeque<String>,
-    combined: HashMap<MessageId, Segments>,
-    /// Messages in `combined`, the oldest first.
+    combined: Recently<Segments>,
+    /// The last word of messages of one segment.
+    told: Recently<Option<DeliveryStatus>>,
+}
+
+/// What is known of the messages that receipts came for last.
+struct Recently<T> {
+    known: HashMap<MessageId, T>,
+    /// The oldest first.
     order: VecDeque<MessageId>,
+}
+
+impl<T> Default for Recently<T> {
+    fn default() -> Self {
+        Self { known: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<T> Recently<T> {
+    /// What is known of a message; `first` if that is nothing.
+    fn of<E>(&mut self, id: MessageId, first: impl FnOnce() -> Result<T, E>) -> Result<&mut T, E> {
+        if self.order.len() >= MAX_RECENT
+            && !self.known.contains_key(&id)
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        Ok(match self.known.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let first = first()?;
+                self.order.push_back(id);
+                place.insert(first)
+            }
+        })
+    }
 }
 
 /// What the receipts of one message's segments have said.
@@ -83,8 +128,8 @@ impl Receipts {
         });
         Self {
             unmatched: notes.into_iter().map(|(name, _)| name).collect(),
-            combined: HashMap::new(),
-            order: VecDeque::new(),
+            combined: Recently::default(),
+            told: Recently::default(),
         }
     }
 
@@ -107,6 +152,17 @@ impl Receipts {
         notes
     }
 
+    /// What a receipt means for a message of one segment, and whether that is news: a word on its way says nothing of a
+    /// message that has arrived, and a repetition says nothing at all (field guide §3.6).
+    fn say(&mut self, message: MessageId, status: DeliveryStatus) -> (DeliveryStatus, bool) {
+        let told = self.told.of(message, || Ok::<_, Infallible>(None));
+        let Ok(told) = told;
+        let before = *told;
+        let now = before.filter(|_| status == DeliveryStatus::Pending).unwrap_or(status);
+        *told = Some(now);
+        (now, before != Some(now))
+    }
+
     /// What a receipt of one segment means for its message: failed if any segment failed, delivered once all are. Says
     /// too whether that is news.
     fn combine(
@@ -116,18 +172,7 @@ impl Receipts {
         kept: &str,
         status: DeliveryStatus,
     ) -> Result<(DeliveryStatus, bool, Value), ReadError> {
-        let id = found.message.id;
-        if !self.combined.contains_key(&id) {
-            let known = known_segments(store, found)?;
-            if self.order.len() >= MAX_COMBINED
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.combined.remove(&oldest);
-            }
-            self.order.push_back(id);
-            self.combined.insert(id, known);
-        }
-        let segments = self.combined.entry(id).or_default();
+        let segments = self.combined.of(found.message.id, || known_segments(store, found))?;
         // A late word on its way says nothing new of a segment that has arrived.
         let final_already = segments.said.get(kept).is_some_and(|said| *said != DeliveryStatus::Pending);
         if !(final_already && status == DeliveryStatus::Pending) {
@@ -161,30 +206,44 @@ fn known_segments(store: &Store, found: &StoredMessage) -> Result<Segments, Read
     })
 }
 
-/// The message that a receipt is about, and the form of the id that it was found under.
+/// A message that a receipt is about.
+struct Found<'a> {
+    stored: StoredMessage,
+    /// The form of the id that it is kept under.
+    kept: String,
+    /// The receipt's id that led there.
+    named: &'a str,
+}
+
+/// The message that a receipt is about.
 ///
-/// A form other than the id itself must also fit the destination, unless the form is the only one that can be meant.
-fn find(
+/// Ids that mean one message in hexadecimal and another in decimal are common, so the phone has to fit. Only a message
+/// that is kept under the receipt's id exactly as the rule reads it needs no more: some SMSCs name the phone otherwise.
+fn find<'a>(
     store: &Store,
     channel: &ChannelId,
     rule: IdRule,
-    receipt: &Receipt,
+    receipt: &'a Receipt,
     phone: &str,
-) -> Result<Option<(StoredMessage, String)>, ReadError> {
-    let mut forms = rule.forms(&receipt.smsc_message_id);
-    for form in receipt.text_message_id.iter().flat_map(|id| rule.forms(id)) {
-        if !forms.contains(&form) {
-            forms.push(form);
+) -> Result<Option<Found<'a>>, ReadError> {
+    let mut exact = None;
+    let names = [Some(&receipt.smsc_message_id), receipt.text_message_id.as_ref()];
+    let forms =
+        names.into_iter().flatten().flat_map(|named| rule.forms(named).into_iter().map(move |form| (named, form)));
+    for (at, (named, form)) in forms.enumerate() {
+        let id = [SmscMessageId(form)];
+        let Some(stored) = store.correlate(channel, &id)? else { continue };
+        let [SmscMessageId(kept)] = id;
+        let fits = same_number(&stored.message.to, phone);
+        let found = Found { stored, kept, named };
+        if fits {
+            return Ok(Some(found));
+        }
+        if at == 0 {
+            exact = Some(found);
         }
     }
-    for (at, form) in forms.into_iter().enumerate() {
-        if let Some(found) = store.correlate(channel, &[SmscMessageId(form.clone())])?
-            && (at == 0 || same_number(&found.message.to, phone))
-        {
-            return Ok(Some((found, form)));
-        }
-    }
-    Ok(None)
+    Ok(exact)
 }
 
 /// Whether two spellings may be one number: the shorter one's digits end the longer one's.
@@ -192,31 +251,44 @@ fn same_number(a: &str, b: &str) -> bool {
     let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
     let (a, b) = (digits(a), digits(b));
     let (a, b) = (a.trim_start_matches('0'), b.trim_start_matches('0'));
-    a.ends_with(b) || b.ends_with(a)
+    !a.is_empty() && !b.is_empty() && (a.ends_with(b) || b.ends_with(a))
 }
 
 impl<I: Intake> Shared<I> {
-    /// The rule in force: configured, or learned so far.
-    fn id_rule(&self) -> IdRule {
-        self.config.deliver.id_rule.unwrap_or_else(|| self.outgoing().learner.rule())
+    /// The message of a receipt, by the rule that is configured, or else by what was learned. Should the SMSC have
+    /// changed its habit, every reading is open, if only the phone fits.
+    fn find<'a>(&self, receipt: &'a Receipt, phone: &str) -> Result<Option<Found<'a>>, ReadError> {
+        let (store, channel) = (&self.setup.store, &self.setup.id);
+        if let Some(rule) = self.config.deliver.id_rule {
+            return find(store, channel, rule, receipt, phone);
+        }
+        let rule = self.outgoing().learner.rule();
+        let found = find(store, channel, rule, receipt, phone)?;
+        let fits = |found: &Found<'_>| same_number(&found.stored.message.to, phone);
+        if rule == IdRule::Any || found.as_ref().is_some_and(fits) {
+            return Ok(found);
+        }
+        Ok(find(store, channel, IdRule::Any, receipt, phone)?.filter(fits).or(found))
     }
 
     /// What a receipt makes us store, if its message is known.
     pub(super) fn match_receipt(&self, incident: &Incident) -> Result<Option<Matched>, ReadError> {
-        let (store, channel) = (&self.setup.store, &self.setup.id);
-        let Some((found, kept)) = find(store, channel, self.id_rule(), &incident.receipt, &incident.phone)? else {
-            return Ok(None);
-        };
-        let settled = self.outgoing().learner.pair(&kept, &incident.receipt.smsc_message_id);
+        let Some(found) = self.find(&incident.receipt, &incident.phone)? else { return Ok(None) };
+        let Found { stored: found, kept, named } = found;
+        let learned = self.outgoing().learner.pair(&kept, named);
         let mut details = incident.details.clone();
         let (mut status, mut announce) = (incident.status, true);
         if found.segments > 1 && self.config.deliver.combine {
-            let (whole, news, said) = self.receipts().combine(store, &found, &kept, status)?;
+            let (whole, news, said) = self.receipts().combine(&self.setup.store, &found, &kept, status)?;
             (status, announce) = (whole, news);
             details.insert("segments".to_owned(), said);
+        } else if found.segments <= 1 {
+            (status, announce) = self.receipts().say(found.message.id, status);
         }
         let StoredMessage { origin, message, .. } = found;
-        Ok(Some(Matched { arrival: Arrival::Report { origin, message, status, announce, details }, settled }))
+        let arrival = Arrival::Report { origin, message, status, announce, details };
+        let learned = if learned { self.ids_note() } else { None };
+        Ok(Some(Matched { arrival, learned }))
     }
 
     /// Looks for a receipt's message until everything that was sent before the receipt came has been answered and
@@ -226,14 +298,21 @@ impl<I: Intake> Shared<I> {
         incident: &Incident,
         mut answered: watch::Receiver<u64>,
         sent: u64,
-    ) -> Result<Option<Matched>, ReadError> {
+    ) -> Result<Option<Matched>, IntakeError> {
         let deadline = tokio::time::Instant::now() + self.config.deliver.receipt_wait;
         loop {
             let settled = *answered.borrow_and_update() >= sent;
             // Whatever was decided before has been written once this returns; an engine that fails answers the look-up.
             let _ = self.setup.store.commit(Vec::new()).await;
-            if let Some(matched) = self.match_receipt(incident)? {
-                return Ok(Some(matched));
+            // The SMSC will say it again.
+            self.sound().map_err(|_| IntakeError::Unavailable)?;
+            match self.match_receipt(incident) {
+                Ok(None) => {}
+                Ok(Some(matched)) => return Ok(Some(matched)),
+                Err(error) => {
+                    self.unreadable(&error);
+                    return Err(IntakeError::Unavailable);
+                }
             }
             if settled || tokio::time::timeout_at(deadline, answered.changed()).await.is_err() {
                 return Ok(None);
@@ -249,27 +328,24 @@ impl<I: Intake> Shared<I> {
     /// Takes a receipt whose message is not known yet; resolves when it is durable, one way or the other.
     pub(super) async fn take_stray(&self, incident: Incident, came: Moment) -> Result<(), IntakeError> {
         let Moment { answered, sent } = came;
-        match self.await_message(&incident, answered, sent).await {
-            Ok(Some(matched)) => {
-                if matched.settled {
-                    self.tell_ids().await;
-                }
-                self.setup.intake.arrived(&self.setup.id, vec![matched.arrival]).await
+        let matched = self.await_message(&incident, answered, sent).await?;
+        let batch = self.ledger.begin();
+        let arrivals = match matched {
+            Some(Matched { arrival, learned: None }) => vec![arrival],
+            Some(Matched { arrival, learned: Some(learned) }) => {
+                self.tell_ids().await;
+                vec![arrival, learned]
             }
-            Ok(None) => {
+            None => {
                 let receipt = self.aside(incident);
                 self.setup.log.warn(format!(
-                    "a receipt for {:?} matches no message of the last days; it was acknowledged and kept aside as {}",
+                    "a receipt for {:?} matches no message of the last days; it is kept aside as {}",
                     receipt.smsc_message_id, receipt.id
                 ));
-                let notes = self.receipts().keep(&receipt);
-                self.setup.intake.arrived(&self.setup.id, notes).await
+                self.receipts().keep(&receipt)
             }
-            Err(error) => {
-                self.unreadable(&error);
-                Err(IntakeError::Unavailable)
-            }
-        }
+        };
+        self.store(batch, arrivals).await
     }
 
     fn aside(&self, incident: Incident) -> UnmatchedReceipt {
@@ -290,13 +366,14 @@ impl<I: Intake> Shared<I> {
 
     /// Looks again at what was kept aside: a message's id may have come late, or the rule may be another one by now.
     pub(super) async fn rematch(&self) {
-        if !self.receipts().has_unmatched() {
+        if !self.receipts().has_unmatched() || self.sound().is_err() {
             return;
         }
         let notes = match self.setup.store.notes(&self.setup.id, UnmatchedReceipt::NOTES) {
             Ok(notes) => notes,
             Err(error) => return self.unreadable(&error),
         };
+        let batch = self.ledger.begin();
         self.receipts().unmatched = notes.iter().map(|(name, _)| name.clone()).collect();
         let mut arrivals = Vec::new();
         for (name, record) in notes {
@@ -312,33 +389,26 @@ impl<I: Intake> Shared<I> {
                 sender: kept.sender,
                 status: kept.status,
                 details: kept.details,
+                why: None,
             };
             match self.match_receipt(&incident) {
                 Ok(Some(matched)) => {
                     self.setup.log.info(format!("the receipt {} was matched after all", kept.id));
                     arrivals.extend([matched.arrival, Arrival::Note { name: name.clone(), record: None }]);
+                    arrivals.extend(matched.learned);
                     self.receipts().unmatched.retain(|other| *other != name);
                 }
                 Ok(None) => {}
                 Err(error) => return self.unreadable(&error),
             }
         }
+        if arrivals.is_empty() {
+            return batch.stored();
+        }
         // What cannot be stored now is looked at again in the next round.
-        let _ = self.keep(arrivals).await;
-    }
-
-    /// Says what has been learned of the SMSC's ids.
-    pub(super) async fn tell_ids(&self) {
-        let finding = self.outgoing().learner.finding();
-        let Some(finding) = finding else { return };
-        let advice = match finding.rule() {
-            IdRule::Number { .. } if finding.contradictions == 0 => ": msg_id_type says so for good",
-            _ if finding.contradictions > 0 => ": both readings stay open; set msg_id_type to what the operator says",
-            _ => "",
-        };
-        let level = if finding.contradictions == 0 { Level::Ok } else { Level::Degraded };
-        self.setup.log.info(format!("message ids: {finding}{advice}"));
-        self.report_ids(format!("Message ids: {finding}{advice}"), level).await;
+        if let Err(error) = self.store(batch, arrivals).await {
+            self.setup.log.error(format!("receipts that were matched after all could not be stored: {error}"));
+        }
     }
 }
 
@@ -351,8 +421,8 @@ pub(super) struct Moment {
 /// A receipt whose message is known.
 pub(super) struct Matched {
     pub(super) arrival: Arrival,
-    /// It settled how the SMSC writes its ids.
-    pub(super) settled: bool,
+    /// What is to be kept of the SMSC's ids, if this told something new of them.
+    pub(super) learned: Option<Arrival>,
 }
 
 /// Recent messages that a receipt may belong to: to the same phone first, then those with the most similar ids.
@@ -360,10 +430,7 @@ fn candidates<'a>(recent: impl DoubleEndedIterator<Item = &'a Recent>, incident:
     let asked = canonical_id(&incident.receipt.smsc_message_id);
     let mut found: Vec<(f64, Candidate)> = Vec::new();
     for Recent { message, smsc_message_ids } in recent.rev() {
-        let similar = smsc_message_ids
-            .iter()
-            .map(|id| strsim::normalized_damerau_levenshtein(&canonical_id(id), &asked))
-            .fold(0.0, f64::max);
+        let similar = smsc_message_ids.iter().map(|id| similarity(&canonical_id(id), &asked)).fold(0.0, f64::max);
         let same = !incident.phone.is_empty() && same_number(&message.to, &incident.phone);
         let why = match (same, similar > 0.7) {
             (true, true) => "the same phone and a similar id",
@@ -375,6 +442,11 @@ fn candidates<'a>(recent: impl DoubleEndedIterator<Item = &'a Recent>, incident:
     }
     found.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     found.into_iter().take(MAX_CANDIDATES).map(|(_, candidate)| candidate).collect()
+}
+
+/// How alike two ids are, from 0 to 1; nothing beyond the length that ids have.
+fn similarity(a: &str, b: &str) -> f64 {
+    if a.len().max(b.len()) > MAX_ID { 0.0 } else { strsim::normalized_levenshtein(a, b) }
 }
 
 fn candidate(message: &Arc<Outbound>, smsc_message_ids: &[String], why: &str) -> Candidate {
@@ -396,5 +468,6 @@ mod tests {
         assert!(same_number("+27820001001", "27820001001"));
         assert!(same_number("0820001001", "27820001001"));
         assert!(!same_number("27820001002", "27820001001"));
+        assert!(!same_number("27820001002", "") && !same_number("27820001002", "INFO"), "nothing is not a number");
     }
 }
