@@ -38,7 +38,13 @@ const RULES: &[(&str, Rule)] = &[
     ("def_msg_id", Without("canned messages of the SMSC cannot be sent; 0 is sent always")),
     ("ripf", Without("a message never replaces one that waits; 0 is sent always")),
     ("elink_interval", Differs("it counts from the last PDU of the SMSC")),
-    ("trx_to", Alias),
+    (
+        "trx_to",
+        Without(
+            "a silent link is asked after smpp_enquire_link_interval and given up after response_timeout more; \
+             `idle_timeout` is another thing, it counts messages alone",
+        ),
+    ),
     ("bind_to", Alias),
     ("pdu_red_to", Alias),
     ("res_to", Alias),
@@ -267,7 +273,6 @@ fn draft(connector: &[Setting]) -> Draft {
         ("address_autodetect", json!(false)),
         ("smpp_enquire_link_interval", json!(30)),
         ("smpp_bind_timeout", json!(30)),
-        ("idle_timeout", json!(300)),
         ("pdu_read_timeout", json!(10)),
         // Its manual says 60.
         ("response_timeout", json!(120)),

@@ -133,7 +133,7 @@ const JASMIN: &str = r#"
     def_msg_id 3                    | - has no counterpart: canned messages
     ripf 1                          | - has no counterpart: a message never replaces
     elink_interval 7                | smpp_enquire_link_interval: 7
-    trx_to 90                       | idle_timeout: 90
+    trx_to 90                       | - has no counterpart: a silent link
     bind_to 20                      | smpp_bind_timeout: 20
     pdu_red_to 5                    | pdu_read_timeout: 5
     res_to 40                       | response_timeout: 40
@@ -153,6 +153,13 @@ const JASMIN: &str = r#"
     logprivacy yes                  | - has no counterpart: the server has it for all channels
     elink_intervall 1               | - nobody knows this key, did you mean 'elink_interval'?
 "#;
+
+/// Jasmin's `trx_to`, 300 unless given, begins anew with each PDU, enquire_link included; our `idle_timeout` does not.
+#[test]
+fn a_bind_of_jasmin_s_is_not_given_up_for_being_idle() {
+    let (channels, _) = import("jasmin", &configs().join("jasmin.jcli"));
+    assert!(channels.iter().all(|channel| channel["config"].get("idle_timeout").is_none()), "{channels:?}");
+}
 
 fn every_row(from: &str, table: &str, file: impl Fn(&str) -> String) {
     let directory = tempfile::tempdir().unwrap();
