@@ -2,11 +2,12 @@
 //!
 //! Its keys are ours, nested or flat, so they are kept as they are; `strict_vumi` gives absent ones Vumi's defaults.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::draft::{Draft, Rule, Setting};
+use super::draft::{Draft, Rule, Setting, endpoint};
 use super::{MigrateError, Migration, Note, channel, name, read};
 use crate::channel::esme::aliases;
 use crate::model::JsonObject;
@@ -69,22 +70,20 @@ pub(super) fn migrate(path: &Path) -> Result<Migration, MigrateError> {
     let Value::Object(document) = document else { return Err(syntax("it is no YAML mapping".to_owned())) };
     let places = Places { file: name(path), text: &text };
     let mut notes = Vec::new();
-    let mut drafts: Vec<(Draft, Option<String>)> = Vec::new();
+    let mut binds: Vec<Bind> = Vec::new();
     for transport in transports(document, &places, &mut notes) {
         let prefix = transport.config.get("split_bind_prefix").and_then(Value::as_str).map(str::to_owned);
+        let section = transport.section.clone();
         let mut draft = draft(transport, &places);
         notes.append(&mut draft.notes);
-        join(&mut drafts, draft, prefix.filter(|prefix| !prefix.is_empty()), &places, &mut notes);
+        let bind = Bind { draft, prefix: prefix.filter(|prefix| !prefix.is_empty()), section };
+        join(&mut binds, bind, &places, &mut notes);
     }
-    if drafts.is_empty() {
+    if binds.is_empty() {
         let message = "there is no SMPP transport in it".to_owned();
         return Err(MigrateError::Nothing { path: path.to_owned(), message });
     }
-    Ok(Migration {
-        channels: drafts.into_iter().map(|(draft, _)| channel(draft)).collect(),
-        notes,
-        problems: Vec::new(),
-    })
+    Ok(Migration { channels: binds.into_iter().map(|bind| channel(bind.draft)).collect(), notes, problems: Vec::new() })
 }
 
 /// Where keys stand; YAML's reader does not say.
@@ -144,7 +143,8 @@ fn transports(mut document: JsonObject, places: &Places<'_>, notes: &mut Vec<Not
 fn draft(transport: Transport, places: &Places<'_>) -> Draft {
     let text = |key: &str| transport.config.get(key).and_then(Value::as_str).map(str::to_owned);
     let section = transport.section.as_deref();
-    let label = text("transport_name").or_else(|| transport.section.clone()).unwrap_or_else(|| "vumi".to_owned());
+    let name = text("transport_name").or_else(|| text("TRANSPORT_NAME"));
+    let label = name.or_else(|| transport.section.clone()).unwrap_or_else(|| "vumi".to_owned());
     let mut draft = Draft { label, ..Draft::default() };
     draft.set("strict_vumi", true);
     for (key, value) in &transport.config {
@@ -153,7 +153,7 @@ fn draft(transport: Transport, places: &Places<'_>) -> Draft {
             continue;
         }
         let setting = Setting { place: places.of(section, key), key: key.clone(), value: shown };
-        if key == "transport_name" {
+        if key.eq_ignore_ascii_case("transport_name") {
             draft.note(&setting, "became the label; the server gives each channel an id");
             continue;
         }
@@ -205,42 +205,112 @@ fn known() -> Vec<(&'static str, Rule)> {
     ours.chain(WITHOUT.iter().map(|(key, why)| (*key, Rule::Without(why)))).collect()
 }
 
-/// A transmitter and a receiver that share a prefix and the credentials are one channel.
-fn join(
-    drafts: &mut Vec<(Draft, Option<String>)>,
-    new: Draft,
+/// A transport's channel, not yet joined with another's.
+struct Bind {
+    draft: Draft,
     prefix: Option<String>,
-    places: &Places<'_>,
-    notes: &mut Vec<Note>,
-) {
-    let mode = |draft: &Draft| draft.config.get("bind_type").and_then(Value::as_str).unwrap_or("trx").to_owned();
-    let credentials = |draft: &Draft| ["system_id", "password"].map(|key| draft.config.get(key).cloned());
-    let halves = |one: &Draft| matches!((mode(one).as_str(), mode(&new).as_str()), ("tx", "rx") | ("rx", "tx"));
-    let found = drafts.iter_mut().find(|(draft, other)| {
-        prefix.is_some() && *other == prefix && halves(draft) && credentials(draft) == credentials(&new)
+    section: Option<String>,
+}
+
+impl Bind {
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.draft.config.get(key)
+    }
+
+    fn mode(&self) -> &str {
+        self.get("bind_type").and_then(Value::as_str).unwrap_or("trx")
+    }
+
+    fn endpoint(&self) -> Option<String> {
+        let text = |key: &str| Some(self.get(key)?.as_str()?.to_owned());
+        let port = || self.get("port").map(|port| port.as_str().map_or_else(|| port.to_string(), str::to_owned));
+        text("twisted_endpoint").or_else(|| Some(endpoint(&text("host")?, &port()?, None)))
+    }
+}
+
+/// What says how messages from phones and receipts are read; a transmitter gets neither.
+const READING: [&str; 16] = [
+    "delivery_report_processor",
+    "delivery_report_processor_config",
+    "delivery_report_regex",
+    "delivery_report_status_mapping",
+    "delivery_report_use_esm_class",
+    "disable_delivery_report",
+    "deliver_short_message_processor",
+    "deliver_short_message_processor_config",
+    "deliver_sm_decoding_error",
+    "data_coding_overrides",
+    "allow_empty_messages",
+    "ussd_code_pdu_field",
+    "max_session_length",
+    "multipart_timeout",
+    "receipt_wait",
+    "msg_id_type",
+];
+
+/// What a bind has of its own, or that is told of elsewhere.
+const OF_EACH_BIND: [&str; 4] = ["bind_type", "twisted_endpoint", "host", "port"];
+
+/// What says how a bind is made and kept.
+const LINK: [&str; 6] = [
+    "system_type",
+    "interface_version",
+    "address_range",
+    "smpp_bind_timeout",
+    "smpp_enquire_link_interval",
+    "initial_reconnect_delay",
+];
+
+/// A transmitter and a receiver that share a prefix and the credentials are one channel: it reads as the receiver did, and
+/// all else is the transmitter's.
+fn join(binds: &mut Vec<Bind>, new: Bind, places: &Places<'_>, notes: &mut Vec<Note>) {
+    let credentials = |bind: &Bind| ["system_id", "password"].map(|key| bind.get(key).cloned());
+    let halves = |one: &Bind| matches!((one.mode(), new.mode()), ("tx", "rx") | ("rx", "tx"));
+    let found = binds.iter().position(|bind| {
+        new.prefix.is_some() && bind.prefix == new.prefix && halves(bind) && credentials(bind) == credentials(&new)
     });
-    let Some((draft, _)) = found else {
-        drafts.push((new, prefix));
+    let Some(index) = found else {
+        binds.push(new);
         return;
     };
-    let text = format!("'{}' and '{}' became one channel with bind_type tx+rx", draft.label, new.label);
+    let old = std::mem::replace(&mut binds[index], new);
+    let text =
+        format!("'{}' and '{}' became one channel with bind_type tx+rx", old.draft.label, binds[index].draft.label);
     notes.push(Note { place: places.of(None, "split_bind_prefix"), text });
-    let (mut transmitter, receiver) =
-        if mode(draft) == "tx" { (std::mem::take(draft), new) } else { (new, std::mem::take(draft)) };
-    let place = |draft: &Draft| {
-        let port = draft.config.get("port").map(|port| port.as_str().map_or_else(|| port.to_string(), str::to_owned));
-        let given = draft.config.get("twisted_endpoint").and_then(Value::as_str).map(str::to_owned);
-        given.or_else(|| Some(super::draft::endpoint(draft.config.get("host")?.as_str()?, &port?, None)))
-    };
-    if let Some(endpoint) = place(&receiver).filter(|endpoint| place(&transmitter).as_ref() != Some(endpoint)) {
-        transmitter.set("receiver_endpoint", endpoint);
+    let receiver = if old.mode() == "tx" { std::mem::replace(&mut binds[index], old) } else { old };
+    let transmitter = &mut binds[index];
+    if let Some(endpoint) = receiver.endpoint().filter(|endpoint| transmitter.endpoint().as_ref() != Some(endpoint)) {
+        transmitter.draft.set("receiver_endpoint", endpoint);
     }
-    for (key, value) in &receiver.config {
-        // What each half has of its own: MOs and receipts are read as the receiver read them.
-        if key.starts_with("deliver") && transmitter.config.get(key) != Some(value) {
-            transmitter.config.insert(key.clone(), value.clone());
+    let keys: BTreeSet<&String> = transmitter.draft.config.keys().chain(receiver.draft.config.keys()).collect();
+    let mut differing: Vec<(String, Option<Value>)> = Vec::new();
+    for key in keys.into_iter().filter(|key| !OF_EACH_BIND.contains(&key.as_str()) && *key != "receiver_endpoint") {
+        if transmitter.get(key) != receiver.get(key) {
+            differing.push((key.clone(), receiver.get(key).cloned()));
         }
     }
-    transmitter.config.insert("bind_type".to_owned(), json!("tx+rx"));
-    *draft = transmitter;
+    for (key, value) in differing {
+        let own = |bind: &Bind, how: &str| {
+            let value = bind.get(&key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
+            let place = places.of(bind.section.as_deref(), &key);
+            let mut said = Draft::default();
+            said.note(&Setting { place, key: key.clone(), value }, how);
+            Some(said.notes)
+        };
+        let said = if READING.contains(&key.as_str()) {
+            let said =
+                own(transmitter, "of the transmitter was left out: it reads nothing, what the receiver says counts");
+            transmitter.draft.config.remove(&key);
+            transmitter.draft.config.extend(value.map(|value| (key.clone(), value)));
+            said
+        } else if LINK.contains(&key.as_str()) && value.is_none() {
+            own(transmitter, "is that of the transmitter alone; one channel has one, so the receiver has it now too")
+        } else if LINK.contains(&key.as_str()) {
+            own(&receiver, "of the receiver was left out: one channel has one, the transmitter's")
+        } else {
+            own(&receiver, "of the receiver was left out: it is for sending, where the transmitter's counts")
+        };
+        notes.extend(said.into_iter().flatten());
+    }
+    transmitter.draft.set("bind_type", "tx+rx");
 }

@@ -31,6 +31,7 @@ fn files_as_they_are_in_the_field_become_channels() {
         ("jasmin", "jasmin.jcli", 3),
         ("vumi", "vumi.yaml", 1),
         ("vumi", "vumi-multi.yaml", 2),
+        ("vumi", "vumi-flat.yaml", 2),
         ("junebug", "junebug-channel.json", 1),
     ] {
         let (imported, said) = import(from, &configs().join(file));
