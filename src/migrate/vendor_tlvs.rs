@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Note;
 use super::draft::{Draft, Setting};
-use super::kannel::Group;
+use super::kannel::{Group, integer};
 use crate::model::JsonObject;
 
 /// One of Kannel's groups.
@@ -74,7 +74,10 @@ const KEYS: [&str; 6] = ["group", "name", "tag", "type", "length", "smsc-id"];
 
 fn parameter(group: &Group) -> Result<Parameter<'_>, String> {
     let text = |key: &str| group.text(key).map(str::trim).ok_or_else(|| format!("it has no {key}"));
-    let number = |key: &str| text(key).and_then(|digits| number(digits).ok_or(format!("its {key} is no number")));
+    let number = |key: &str| {
+        let number = integer(text(key)?).and_then(|number| u64::try_from(number).ok());
+        number.ok_or_else(|| format!("its {key} is no number"))
+    };
     // Kannel's are octets as the application writes them, which is text unless somebody escapes octets.
     let form = match text("type")?.to_ascii_lowercase().as_str() {
         "octetstring" => "string",

@@ -44,13 +44,14 @@ fn files_as_they_are_in_the_field_become_channels() {
     }
 }
 
-/// A row of field guide §1.8: a setting, and what it becomes (`key: value`, several with `;`) or a part of what is said
+/// A row of field guide §1.8: a setting, or several with `,`, and what it becomes (`key: value`, several with `;`) or a part of what is said
 /// about it (after `-`).
 const KANNEL: &str = r#"
     smsc-id = mno                   | label: "mno"
     smsc-admin-id = x               | - has no counterpart: a channel is administered by its id
     host = other                    | twisted_endpoint: "tcp:host=other:port=2775"
     port = 9000                     | twisted_endpoint: "tcp:host=smsc.example:port=9000"
+    port = 0xad7                    | twisted_endpoint: "tcp:host=smsc.example:port=2775"
     receive-port = 9000             | - was left out: a transceiver uses port
     our-host = 10.0.0.1             | twisted_endpoint: "tcp:host=smsc.example:port=2775:bindAddress=10.0.0.1"
     our-port = 1                    | - has no counterpart: the local port
@@ -63,14 +64,16 @@ const KANNEL: &str = r#"
     smsc-password = whole_and_long  | password: "whole_and_long"; send_full_password: true
     system-type = SMPP              | system_type: "SMPP"
     interface-version = 33          | interface_version: "33"
+    interface-version = 0x22        | interface_version: "34"
     address-range = ^27             | address_range: "^27"
     bind-addr-ton = 1               | bind_addr_ton: 1
     bind-addr-npi = 2               | bind_addr_npi: 2
     service-type = CMT              | service_type: "CMT"
-    source-addr-ton = 3             | source_addr_ton: 3
-    source-addr-npi = 4             | source_addr_npi: 4
-    dest-addr-ton = 5               | dest_addr_ton: 5
-    dest-addr-npi = 6               | dest_addr_npi: 6
+    source-addr-ton = 3, source-addr-npi = 4 | source_addr_ton: 3; source_addr_npi: 4
+    source-addr-ton = 3             | source_addr_ton: 2; source_addr_npi: 1
+    source-addr-npi = 4             | - was left out: Kannel takes TON and NPI only where both are given
+    dest-addr-ton = 5, dest-addr-npi = 6 | dest_addr_ton: 5; dest_addr_npi: 6
+    dest-addr-ton = -1, dest-addr-npi = 6 | dest_addr_ton: 2; dest_addr_npi: 1
     source-addr-autodetect = no     | address_autodetect: false; source_addr_ton: 2
     my-number = 40404               | - has no counterpart: `to` of a message from a phone
     alt-charset = LATIN1            | data_coding_overrides: {"0": "latin1"}; submit_sm_encoding: "latin1"
@@ -78,21 +81,39 @@ const KANNEL: &str = r#"
     alt-addr-charset = gsm          | - has no counterpart: senders with letters must be ASCII
     alt-dcs = 1                     | - has no counterpart: `submit_sm_data_coding`
     esm-class = 0                   | esm_class: 0
+    esm-class = 0x03                | esm_class: 3
+    esm-class = 1                   | esm_class: 3
     validityperiod = 2              | validity_period: 120
-    validityperiod = x              | - was left out: Field 'validityperiod' must be a number of minutes
+    validityperiod = 0x10           | validity_period: 960
+    validityperiod = x              | - was left out: Kannel finds no number in it
+    validityperiod = 0              | - was left out: Field 'validityperiod' must be a number of minutes
     priority = 2                    | priority_flag: 2
     enquire-link-interval = 7       | smpp_enquire_link_interval: 7
+    enquire-link-interval = 0       | smpp_enquire_link_interval: 1
     connection-timeout = 300        | - has no counterpart: a silent link
     wait-ack = 5                    | response_timeout: 5
+    wait-ack = 0x10                 | response_timeout: 16
+    wait-ack = 010                  | response_timeout: 8
+    wait-ack = +5 seconds           | response_timeout: 5
+    wait-ack = 0                    | response_timeout: 1
+    wait-ack = soon                 | response_timeout: 60
     wait-ack-expire = 0             | on_response_timeout: "reconnect"
+    wait-ack-expire = 0x00          | on_response_timeout: "reconnect"
     wait-ack-expire = 1             | on_response_timeout: "resend"
     wait-ack-expire = 2             | on_response_timeout: "wait"
     wait-ack-expire = 3             | - was left out: 0, 1 and 2 are known
     reconnect-delay = 20            | initial_reconnect_delay: 20; max_reconnect_delay: 20
+    reconnect-delay = 0             | initial_reconnect_delay: 1; max_reconnect_delay: 1
     max-pending-submits = 50        | window_size: 50
+    max-pending-submits = 65536     | window_size: 10000
     throughput = 0.5                | mt_tps: 0.5
+    throughput = -1                 | mt_tps: 0
+    throughput = 10 a second        | mt_tps: 10
     msg-id-type = 3                 | msg_id_type: "3"
+    msg-id-type = 0x01              | msg_id_type: "1"
+    msg-id-type = 0x03              | msg_id_type: "3"
     msg-id-type = 9                 | msg_id_type: "auto"
+    msg-id-type = hex               | msg_id_type: "string"
     allowed-smsc-id = x             | - has no counterpart: messages are posted to the channel
     denied-smsc-id = x              | - has no counterpart: messages are posted to the channel
     preferred-smsc-id = x           | - has no counterpart: messages are posted to the channel
@@ -190,7 +211,8 @@ fn every_key_of_kannel_maps_or_is_named() {
     every_row("kannel", KANNEL, |setting| {
         format!(
             "group = smsc\nsmsc = smpp\nhost = smsc.example\nport = 2775\ntransceiver-mode = true\n\
-             smsc-username = me\nsmsc-password = s3cret\nsystem-type = VMA\n{setting}\n"
+             smsc-username = me\nsmsc-password = s3cret\nsystem-type = VMA\n{}\n",
+            setting.replace(", ", "\n")
         )
     });
 }

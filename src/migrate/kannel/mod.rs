@@ -5,6 +5,7 @@
 
 mod file;
 mod keys;
+mod numbers;
 
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use smpp::text::Charset;
 
 pub(super) use self::file::Group;
+pub(super) use self::numbers::integer;
 use super::draft::{Draft, Setting, endpoint};
 use super::{MigrateError, Migration, Note, channel, vendor_tlvs};
 
@@ -77,6 +79,7 @@ fn elsewhere(group: &str) -> &'static str {
 
 fn link(group: &Group, core: Option<&Group>) -> Link {
     let mut draft = Draft::default();
+    let group = &numbers::plain(group, &mut draft);
     group.settings.iter().for_each(|setting| draft.apply(keys::RULES, setting));
     let named = group.text("smsc-id").is_some();
     draft.label = group.text("smsc-id").or_else(|| group.text("host")).unwrap_or("kannel").to_owned();
@@ -194,10 +197,7 @@ fn answers(draft: &mut Draft, group: &Group, core: Option<&Group>) {
         }
     };
     draft.set("msg_id_type", kind);
-    let number = |key: &str, default: i64| {
-        let value = core.and_then(|core| core.text(key)).and_then(|text| text.parse().ok());
-        value.unwrap_or(default)
-    };
+    let number = |key: &str, default: i64| core.and_then(|core| core.text(key)).and_then(integer).unwrap_or(default);
     // `sms-resend-retry` and `sms-resend-freq` of the core group.
     let rule = json!({"count": number("sms-resend-retry", -1).max(-1), "delay": number("sms-resend-freq", 60).max(1)});
     draft.set("retry", json!({"ESME_RSYSERR": rule, "ESME_RX_T_APPN": rule}));
