@@ -138,7 +138,8 @@ const JASMIN: &str = r#"
     username you                    | system_id: "you"
     password whole_and_long         | password: "whole_and_long"; send_full_password: true
     systype VMA                     | system_type: "VMA"
-    addr_range ^27                  | address_range: "^27"
+    addr_range ^27                  | address_range: "^27"; esm_class: 3
+    addr_range none                 | address_range: null
     bind_ton 1                      | bind_addr_ton: 1
     bind_npi ISDN                   | bind_addr_npi: 1
     service_type CMT                | service_type: "CMT"
@@ -148,26 +149,38 @@ const JASMIN: &str = r#"
     dst_npi LAND_MOBILE             | dest_addr_npi: 6
     src_addr 40404                  | - has no counterpart: give each message its `from`
     coding 8                        | submit_sm_data_coding: 8; submit_sm_encoding: "ucs2"
-    coding 5                        | - has no counterpart: text is encoded here
+    coding 6                        | submit_sm_data_coding: 6; submit_sm_encoding: "iso8859-5"
+    coding 14                       | submit_sm_data_coding: 14; submit_sm_encoding: "euc-kr"
+    coding 4                        | - has no counterpart: text is encoded here
+    coding None                     | submit_sm_encoding: null
     validity 60                     | validity_period: 60
     priority LEVEL_2                | priority_flag: 2
     proto_id 5                      | protocol_id: 5
     def_msg_id 3                    | - has no counterpart: canned messages
     ripf 1                          | - has no counterpart: a message never replaces
     elink_interval 7                | smpp_enquire_link_interval: 7
+    elink_interval 0                | smpp_enquire_link_interval: 30
+    elink_interval 0                | - was left out: Jasmin then never asks
     trx_to 90                       | - has no counterpart: a silent link
     bind_to 20                      | smpp_bind_timeout: 20
     pdu_red_to 5                    | pdu_read_timeout: 5
     res_to 40                       | response_timeout: 40
     con_loss_retry no               | - has no counterpart: a channel is always bound again
     con_loss_delay 5                | initial_reconnect_delay: 5; max_reconnect_delay: 10
+    con_loss_delay 2.5              | initial_reconnect_delay: 2.5; max_reconnect_delay: 10
+    con_loss_delay 0                | initial_reconnect_delay: 1; max_reconnect_delay: 10
     con_fail_retry no               | - has no counterpart: a channel is always bound again
     con_fail_delay 60               | initial_reconnect_delay: 10; max_reconnect_delay: 60
     submit_throughput 0             | mt_tps: 0
+    submit_throughput -1            | mt_tps: 0
+    submit_throughput 0.5           | mt_tps: 0.5
     requeue_delay 60                | - has no counterpart: a message waits in its channel's queue
     dlr_expiry 60                   | - has no counterpart: message ids are kept
     dlr_msgid 2                     | msg_id_type: 2
     custom_tlvs 0x1403,Int1,1       | vendor_tlvs: {"tlv_0x1403": {"tag": "0x1403", "type": "integer", "length": 1}}
+    custom_tlvs 0x1403,Int1,1,Required | vendor_tlvs: {"tlv_0x1403": {"tag": "0x1403", "type": "integer", "length": 1, "required": true}}
+    custom_tlvs 0x1403,Int1,1,      | vendor_tlvs: {"tlv_0x1403": {"tag": "0x1403", "type": "integer", "length": 1}}
+    custom_tlvs NONE                | vendor_tlvs: null
     custom_tlvs 0x1403,Text,1       | - which was left out: its type 'Text' is none of
     logfile x                       | - has no counterpart: each channel has a log
     loglevel 10                     | - has no counterpart: each channel has a log
@@ -220,6 +233,19 @@ fn every_key_of_kannel_maps_or_is_named() {
 #[test]
 fn every_key_of_jasmin_maps_or_is_named() {
     every_row("jasmin", JASMIN, |setting| format!("smppccm -a\ncid acme\n{setting}\nok\n"));
+}
+
+/// Both are documented.
+#[test]
+fn a_connector_of_jasmin_is_updated_and_removed_by_long_options_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("script");
+    let script = "smppccm --add\ncid one\nok\nsmppccm -a\ncid two\nok\nsmppccm --update=one\nport 9000\nok\n\
+                  smppccm --remove=two\n";
+    std::fs::write(&path, script).unwrap();
+    let (channels, said) = import("jasmin", &path);
+    let ports: Vec<&Value> = channels.iter().map(|channel| &channel["config"]["twisted_endpoint"]).collect();
+    assert_eq!(ports, ["tcp:host=127.0.0.1:port=9000"], "{said}");
 }
 
 #[test]
