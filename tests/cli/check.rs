@@ -235,6 +235,43 @@ fn every_key_of_jasmin_maps_or_is_named() {
     every_row("jasmin", JASMIN, |setting| format!("smppccm -a\ncid acme\n{setting}\nok\n"));
 }
 
+/// Keys and values of one transport of Vumi's.
+const VUMI: &str = r#"
+    mt_tps: "5"                     | mt_tps: "5"
+    TRANSPORT_NAME: mno             | label: "mno"
+    transport_class: x.SmppTransportWithOldConfig | bind_type: "trx"
+    interface_version: 34           | interface_version: 34
+    registered_delivery: 1          | registered_delivery: 1
+    registered_delivery: off        | registered_delivery: false
+    initial_reconnect_delay: 0      | initial_reconnect_delay: null
+    initial_reconnect_delay: 0      | - was left out: Vumi ignored it and began with 2.7 s
+    throttle_delay: 0               | throttle_delay: 0.001
+    throttle_delay: 0.5             | throttle_delay: 0.5
+    submit_sm_encoding: latin1      | submit_sm_encoding: "latin1"
+    submit_sm_encoding: latin1      | - stays; Vumi read it in submit_short_message_processor_config, and ignored it here
+    host: other, port: 1            | - stays; twisted_endpoint takes it and the port in one, and counts where both are given
+    username: broker                | system_id: "me"
+    submit_short_message_processor_config: {COUNTRY_CODE: "27", submit_sm_encoding: latin1} | submit_short_message_processor_config: {"submit_sm_encoding": "latin1"}
+    submit_short_message_processor_config: {COUNTRY_CODE: "27"} | - 'COUNTRY_CODE = 27' has no counterpart: give each message its `from`
+    submit_short_message_processor_config: {send_multipart_uhd: true} | - was left out: nobody knows this key, did you mean 'send_multipart_udh'?
+    submit_short_message_processor_config: | submit_short_message_processor_config: null
+    deliver_short_message_processor_config: {data_coding_overrides: {0x00: latin1}} | deliver_short_message_processor_config: {"data_coding_overrides": {"0": "latin1"}}
+    third_party_id_expiry: 60       | - has no counterpart: messages, ids and sessions are kept
+"#;
+
+#[test]
+fn keys_of_vumi_mean_what_they_meant_or_are_named() {
+    every_row("vumi", VUMI, |setting| {
+        let class = if setting.contains("transport_class") {
+            ""
+        } else {
+            "transport_class: vumi.transports.smpp.SmppTransceiverTransport\n"
+        };
+        let setting = if setting.contains('{') { setting.to_owned() } else { setting.replace(", ", "\n") };
+        format!("{class}twisted_endpoint: tcp:smsc.example:2775\nsystem_id: me\npassword: s3cret\n{setting}\n")
+    });
+}
+
 /// Both are documented.
 #[test]
 fn a_connector_of_jasmin_is_updated_and_removed_by_long_options_too() {
