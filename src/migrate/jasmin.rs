@@ -310,6 +310,9 @@ fn draft(connector: &[Setting]) -> Draft {
         ("mt_tps", json!(1)),
         ("window_size", json!(10)),
         ("msg_id_type", json!("string")),
+        // Whatever has an id and a state is a receipt to it, and octets that are no text are handed on.
+        ("delivery_report_use_esm_class", json!(false)),
+        ("binary", json!("base64")),
         (
             "retry",
             json!({

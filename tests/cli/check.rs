@@ -125,6 +125,8 @@ const KANNEL: &str = r#"
     log-file = x                    | - has no counterpart: each channel has a log
     log-level = 0                   | - has no counterpart: each channel has a log
     max-sms-octets = 140            | - has no counterpart: long text is cut
+    generic-param-to = x            | - has no counterpart: it is for HTTP gateways
+    priority = 0                    | binary: "base64"; multipart_timeout: 1800
     dead-start = yes                | - has no counterpart: a channel binds once it is created
     smsc-user-name = x              | - nobody knows this key, did you mean 'smsc-username'?
 "#;
@@ -176,7 +178,7 @@ const JASMIN: &str = r#"
     submit_throughput 0.5           | mt_tps: 0.5
     requeue_delay 60                | - has no counterpart: a message waits in its channel's queue
     dlr_expiry 60                   | - has no counterpart: message ids are kept
-    dlr_msgid 2                     | msg_id_type: 2
+    dlr_msgid 2                     | msg_id_type: 2; binary: "base64"
     custom_tlvs 0x1403,Int1,1       | vendor_tlvs: {"tlv_0x1403": {"tag": "0x1403", "type": "integer", "length": 1}}
     custom_tlvs 0x1403,Int1,1,Required | vendor_tlvs: {"tlv_0x1403": {"tag": "0x1403", "type": "integer", "length": 1, "required": true}}
     custom_tlvs 0x1403,Int1,1,      | vendor_tlvs: {"tlv_0x1403": {"tag": "0x1403", "type": "integer", "length": 1}}
@@ -233,6 +235,26 @@ fn every_key_of_kannel_maps_or_is_named() {
 #[test]
 fn every_key_of_jasmin_maps_or_is_named() {
     every_row("jasmin", JASMIN, |setting| format!("smppccm -a\ncid acme\n{setting}\nok\n"));
+}
+
+/// `sms-…` keys of the core group are about the channels.
+#[test]
+fn what_kannel_s_core_group_says_of_messages_is_said_of_each_channel() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("kannel.conf");
+    let smsc = "group = smsc\nsmsc = smpp\nhost = h\nsmsc-username = u\nsmsc-password = p\nsystem-type = VMA\n";
+    let core = "group = core\nsms-combine-concatenated-mo = off\nsms-combine-concatenated-mo-timeout = 0x3c\n\
+                sms-resend-freq = 010\nsms-resend-retry = 0x02\n\n";
+    std::fs::write(&path, format!("{core}{smsc}")).unwrap();
+    let (channels, said) = import("kannel", &path);
+    let config = &channels[0]["config"];
+    assert_eq!(config["multipart_timeout"], 60);
+    assert_eq!(config["retry"]["ESME_RSYSERR"], serde_json::json!({"count": 2, "delay": 8}));
+    for note in
+        ["mo = off' has no counterpart: long messages are always joined", "timeout = 0x3c' became multipart_timeout 60"]
+    {
+        assert!(said.contains(note), "{said}");
+    }
 }
 
 /// Keys and values of one transport of Vumi's.

@@ -80,7 +80,12 @@ fn elsewhere(group: &str) -> &'static str {
 fn link(group: &Group, core: Option<&Group>) -> Link {
     let mut draft = Draft::default();
     let group = &numbers::plain(group, &mut draft);
-    group.settings.iter().for_each(|setting| draft.apply(keys::RULES, setting));
+    for setting in &group.settings {
+        match setting.key.starts_with("generic-") {
+            true => draft.note(setting, &format!("has no counterpart: {}", keys::HTTP)),
+            false => draft.apply(keys::RULES, setting),
+        }
+    }
     let named = group.text("smsc-id").is_some();
     draft.label = group.text("smsc-id").or_else(|| group.text("host")).unwrap_or("kannel").to_owned();
     credentials(&mut draft, group);
@@ -88,6 +93,7 @@ fn link(group: &Group, core: Option<&Group>) -> Link {
     alphabet(&mut draft, group);
     encryption(&mut draft, group);
     answers(&mut draft, group, core);
+    arriving(&mut draft, core);
     let (mode, port) = mode(&mut draft, group);
     let host = group.text("host").unwrap_or_default();
     let endpoint = endpoint(host, &port, group.text("our-host"));
@@ -205,6 +211,23 @@ fn answers(draft: &mut Draft, group: &Group, core: Option<&Group>) {
         if let Some(setting) = core.and_then(|core| core.setting(key)) {
             draft.note(setting, "became retry for ESME_RSYSERR and ESME_RX_T_APPN; the wait doubles up to an hour");
         }
+    }
+}
+
+/// Messages from phones.
+fn arriving(draft: &mut Draft, core: Option<&Group>) {
+    // Octets that are no text are handed on.
+    draft.set("binary", "base64");
+    let (join, timeout) = ("sms-combine-concatenated-mo", "sms-combine-concatenated-mo-timeout");
+    let seconds = core.and_then(|core| integer(core.text(timeout)?)).unwrap_or(1_800).max(1);
+    draft.set("multipart_timeout", seconds);
+    if let Some(setting) = core.and_then(|core| core.setting(timeout)) {
+        draft.note(setting, &format!("became multipart_timeout {seconds}"));
+    }
+    if let Some(core) = core.filter(|core| core.boolean(join) == Some(false))
+        && let Some(setting) = core.setting(join)
+    {
+        draft.note(setting, "has no counterpart: long messages are always joined");
     }
 }
 
