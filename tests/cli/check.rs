@@ -257,6 +257,30 @@ fn what_kannel_s_core_group_says_of_messages_is_said_of_each_channel() {
     }
 }
 
+/// Each of the two groups says what its own bind does.
+#[test]
+fn a_pair_of_kannel_s_writes_as_its_transmitter_and_reads_as_its_receiver() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("kannel.conf");
+    let group =
+        "group = smsc\nsmsc = smpp\nsmsc-id = a\nhost = h\nsmsc-username = u\nsmsc-password = p\nsystem-type = VMA\n";
+    let (sends, receives) = (format!("{group}port = 1\n"), format!("{group}receive-port = 1\n"));
+    for (transmitter, receiver, read, id_type) in [
+        ("", "alt-charset = latin1\n", Some("latin1"), "string"),
+        ("alt-charset = latin1\n", "", None, "string"),
+        ("msg-id-type = 1\n", "msg-id-type = 2\n", None, "3"),
+        ("msg-id-type = 3\n", "msg-id-type = 0\n", None, "1"),
+    ] {
+        std::fs::write(&path, format!("{sends}{transmitter}\n{receives}{receiver}")).unwrap();
+        let (channels, said) = import("kannel", &path);
+        let config = &channels[0]["config"];
+        assert_eq!((channels.len(), &config["bind_type"]), (1, &serde_json::json!("tx+rx")), "{said}");
+        assert_eq!(config["data_coding_overrides"]["0"].as_str(), read, "{transmitter}{receiver}");
+        assert_eq!(config["submit_sm_encoding"].is_string(), transmitter.starts_with("alt"), "{transmitter}{receiver}");
+        assert_eq!(config["msg_id_type"], id_type, "{transmitter}{receiver}");
+    }
+}
+
 /// Keys and values of one transport of Vumi's.
 const VUMI: &str = r#"
     mt_tps: "5"                     | mt_tps: "5"

@@ -4,28 +4,20 @@
 //! and a receiver with the same credentials, become one channel with `tx+rx`; equal groups become `bind_count`.
 
 mod file;
+mod join;
 mod keys;
 mod numbers;
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use smpp::text::Charset;
 
 pub(super) use self::file::Group;
+use self::join::{Link, finish, join};
 pub(super) use self::numbers::integer;
 use super::draft::{Draft, Setting, endpoint};
 use super::{MigrateError, Migration, Note, channel, vendor_tlvs};
-
-/// One group's channel, not yet joined with others.
-struct Link {
-    draft: Draft,
-    named: bool,
-    mode: &'static str,
-    endpoint: String,
-    place: String,
-    count: u32,
-}
 
 pub(super) fn migrate(path: &Path) -> Result<Migration, MigrateError> {
     let groups = file::groups(path)?;
@@ -255,89 +247,4 @@ fn mode(draft: &mut Draft, group: &Group) -> (&'static str, String) {
         (false, None, Some(receive)) => ("rx", text(Some(receive))),
         (false, port, None) => ("tx", text(port)),
     }
-}
-
-/// Joins what belongs together: a transmitter and its receiver, and equal binds.
-fn join(links: &mut Vec<Link>, mut new: Link, notes: &mut Vec<Note>) {
-    let mut own = std::mem::take(&mut new.draft.notes);
-    if new.named {
-        let same = |link: &&mut Link| link.named && link.draft.label == new.draft.label;
-        if let Some(link) = links.iter_mut().filter(|link| link.mode == new.mode).find(same)
-            && link.draft.config == new.draft.config
-            && link.endpoint == new.endpoint
-        {
-            link.count += 1;
-            let rate = if new.draft.config.contains_key("mt_tps") { ", and its throughput bind_tps" } else { "" };
-            let text = format!("this group equals that at {}: it became bind_count {}{rate}", link.place, link.count);
-            notes.push(note(&new.place, &text));
-            return;
-        }
-        notes.append(&mut own);
-        let other = match new.mode {
-            "rx" => "tx",
-            "tx" => "rx",
-            _ => "",
-        };
-        if let Some(link) = links.iter_mut().filter(|link| link.mode == other).find(same) {
-            let credentials = |draft: &Draft| ["system_id", "password"].map(|key| draft.config.get(key).cloned());
-            if credentials(&link.draft) == credentials(&new.draft) {
-                pair(link, new, notes);
-                return;
-            }
-            let text = format!(
-                "this group has other credentials than that at {}: they stay two channels, and receipts must come on the \
-                 one that sends; ask the operator for a transceiver, or for one account",
-                link.place
-            );
-            notes.push(note(&new.place, &text));
-        }
-    }
-    notes.append(&mut own);
-    links.push(new);
-}
-
-/// What matters to a receiver, and a channel has one of.
-const RECEIVERS: [&str; 9] = [
-    "system_type",
-    "interface_version",
-    "address_range",
-    "bind_addr_ton",
-    "bind_addr_npi",
-    "tls",
-    "data_coding_overrides",
-    "smpp_enquire_link_interval",
-    "msg_id_type",
-];
-
-fn pair(link: &mut Link, new: Link, notes: &mut Vec<Note>) {
-    let text = format!("this group and that at {} became one channel with bind_type tx+rx", link.place);
-    notes.push(note(&new.place, &text));
-    let (transmitter, receiver) = if link.mode == "tx" { (&*link, &new) } else { (&new, &*link) };
-    let mut draft = transmitter.draft.clone();
-    if transmitter.endpoint != receiver.endpoint {
-        draft.set("receiver_endpoint", receiver.endpoint.as_str());
-    }
-    for key in RECEIVERS {
-        let Some(value) = receiver.draft.config.get(key) else { continue };
-        if transmitter.draft.config.get(key) != Some(value) {
-            let text = format!("the receiver's own {key} {value} was left out: one channel has one");
-            notes.push(note(&receiver.place, &text));
-        }
-    }
-    let endpoint = transmitter.endpoint.clone();
-    *link = Link { draft, mode: "tx+rx", endpoint, named: true, place: link.place.clone(), count: 1 };
-}
-
-fn finish(link: Link) -> Draft {
-    let mut draft = link.draft;
-    draft.set("twisted_endpoint", link.endpoint);
-    draft.set("bind_type", link.mode);
-    if link.count > 1 {
-        // Kannel paces each group by itself.
-        if let Some(rate) = draft.config.remove("mt_tps") {
-            draft.set("bind_tps", rate);
-        }
-        draft.set("bind_count", Value::from(link.count));
-    }
-    draft
 }

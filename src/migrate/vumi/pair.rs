@@ -33,8 +33,10 @@ impl Bind {
     }
 }
 
-/// What says how messages from phones and receipts are read; a transmitter gets neither.
-const READING: [&str; 16] = [
+/// What says for which addresses messages from phones are got, and how they and receipts are read; a transmitter gets
+/// neither.
+const READING: [&str; 17] = [
+    "address_range",
     "delivery_report_processor",
     "delivery_report_processor_config",
     "delivery_report_regex",
@@ -57,14 +59,8 @@ const READING: [&str; 16] = [
 const OF_EACH_BIND: [&str; 4] = ["bind_type", "twisted_endpoint", "host", "port"];
 
 /// What says how a bind is made and kept.
-const LINK: [&str; 6] = [
-    "system_type",
-    "interface_version",
-    "address_range",
-    "smpp_bind_timeout",
-    "smpp_enquire_link_interval",
-    "initial_reconnect_delay",
-];
+const LINK: [&str; 5] =
+    ["system_type", "interface_version", "smpp_bind_timeout", "smpp_enquire_link_interval", "initial_reconnect_delay"];
 
 /// A transmitter and a receiver that share a prefix and the credentials are one channel: it reads as the receiver did, and
 /// all else is the transmitter's.
@@ -104,7 +100,7 @@ pub(super) fn join(binds: &mut Vec<Bind>, new: Bind, places: &Places<'_>, notes:
         };
         let said = if READING.contains(&key.as_str()) {
             let said =
-                own(transmitter, "of the transmitter was left out: it reads nothing, what the receiver says counts");
+                own(transmitter, "of the transmitter was left out: it gets nothing, what the receiver says counts");
             transmitter.draft.config.remove(&key);
             transmitter.draft.config.extend(value.map(|value| (key.clone(), value)));
             said
