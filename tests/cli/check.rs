@@ -257,6 +257,29 @@ fn what_kannel_s_core_group_says_of_messages_is_said_of_each_channel() {
     }
 }
 
+#[test]
+fn files_for_tls_in_kannel_s_core_group_are_each_connections() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("kannel.conf");
+    let smsc =
+        "group = smsc\nsmsc = smpp\nhost = h\nsmsc-username = u\nsmsc-password = p\nsystem-type = VMA\nuse-ssl = on\n";
+    let core = "group = core\nssl-trusted-ca-file = /no/ca.pem\nssl-client-certkey-file = /no/key.pem\n\n";
+    for (own, certificate) in [("", "/no/key.pem"), ("ssl-client-certkey-file = /no/own.pem\n", "/no/own.pem")] {
+        std::fs::write(&path, format!("{core}{smsc}{own}")).unwrap();
+        // The files do not exist, which is told.
+        let output = maybug(&["check", "--from", "kannel", "--json", path.to_str().unwrap()]);
+        let channel: Value = serde_json::from_str(stdout(&output)).unwrap();
+        let tls =
+            serde_json::json!({"ca_file": "/no/ca.pem", "certificate_file": certificate, "key_file": certificate});
+        assert_eq!(channel["config"]["tls"], tls);
+        assert!(
+            stderr(&output).contains("'ssl-trusted-ca-file = /no/ca.pem' became tls.ca_file"),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
+
 /// Each of the two groups says what its own bind does.
 #[test]
 fn a_pair_of_kannel_s_writes_as_its_transmitter_and_reads_as_its_receiver() {

@@ -18,6 +18,7 @@ use self::join::{Link, finish, join};
 pub(super) use self::numbers::integer;
 use super::draft::{Draft, Setting, endpoint};
 use super::{MigrateError, Migration, Note, channel, vendor_tlvs};
+use crate::model::JsonObject;
 
 pub(super) fn migrate(path: &Path) -> Result<Migration, MigrateError> {
     let groups = file::groups(path)?;
@@ -83,7 +84,7 @@ fn link(group: &Group, core: Option<&Group>) -> Link {
     credentials(&mut draft, group);
     numbering(&mut draft, group);
     alphabet(&mut draft, group);
-    encryption(&mut draft, group);
+    encryption(&mut draft, group, core);
     answers(&mut draft, group, core);
     arriving(&mut draft, core);
     let (mode, port) = mode(&mut draft, group);
@@ -146,24 +147,34 @@ fn alphabet(draft: &mut Draft, group: &Group) {
     }
 }
 
-fn encryption(draft: &mut Draft, group: &Group) {
-    let certificate = group.setting("ssl-client-certkey-file");
+/// Of the core group two keys are about every connection with TLS.
+fn encryption(draft: &mut Draft, group: &Group, core: Option<&Group>) {
+    let own = group.setting("ssl-client-certkey-file");
     let Some(setting) = group.setting("use-ssl").filter(|_| group.boolean("use-ssl") == Some(true)) else {
-        if let Some(setting) = certificate {
+        if let Some(setting) = own {
             draft.note(setting, "was left out: there is no TLS without use-ssl");
         }
         return;
     };
-    let tls = match certificate {
-        Some(file) => json!({"certificate_file": file.value, "key_file": file.value}),
-        None => json!({}),
-    };
+    let certificate = own.or_else(|| core?.setting("ssl-client-certkey-file"));
+    let authority = core.and_then(|core| core.setting("ssl-trusted-ca-file"));
+    let mut tls = JsonObject::new();
+    for (key, file) in [("certificate_file", certificate), ("key_file", certificate), ("ca_file", authority)] {
+        tls.extend(file.map(|file| (key.to_owned(), json!(file.value))));
+    }
     draft.set("tls", tls);
-    let how =
-        "became tls; the SMSC's certificate is checked now: name the authority in tls.ca_file if it is a private one";
+    let how = match authority {
+        Some(_) => "became tls",
+        None => {
+            "became tls; the SMSC's certificate is checked now: name the authority in tls.ca_file if it is a private one"
+        }
+    };
     draft.note(setting, how);
     if let Some(setting) = certificate {
         draft.note(setting, "became tls.certificate_file and tls.key_file");
+    }
+    if let Some(setting) = authority {
+        draft.note(setting, "became tls.ca_file");
     }
 }
 
