@@ -312,6 +312,9 @@ const VUMI: &str = r#"
     interface_version: 34           | interface_version: 34
     registered_delivery: 1          | registered_delivery: 1
     registered_delivery: off        | registered_delivery: false
+    registered_delivery: 5          | registered_delivery: true
+    disable_ack: "no"               | disable_ack: true
+    disable_ack: "no"               | - 'disable_ack = no' became true, which it was to Vumi
     initial_reconnect_delay: 0      | initial_reconnect_delay: null
     initial_reconnect_delay: 0      | - was left out: Vumi ignored it and began with 2.7 s
     throttle_delay: 0               | throttle_delay: 0.001
@@ -325,6 +328,7 @@ const VUMI: &str = r#"
     submit_short_message_processor_config: {send_multipart_uhd: true} | - was left out: nobody knows this key, did you mean 'send_multipart_udh'?
     submit_short_message_processor_config: | submit_short_message_processor_config: null
     deliver_short_message_processor_config: {data_coding_overrides: {0x00: latin1}} | deliver_short_message_processor_config: {"data_coding_overrides": {"0": "latin1"}}
+    submit_short_message_processor_config: {send_multipart_udh: "on"} | submit_short_message_processor_config: {"send_multipart_udh": true}
     third_party_id_expiry: 60       | - has no counterpart: messages, ids and sessions are kept
 "#;
 

@@ -61,6 +61,18 @@ const PROCESSORS: [(&str, &[&str]); 3] = [
     ),
 ];
 
+/// Keys that Vumi reads as true or false.
+const BOOLEANS: [&str; 8] = [
+    "registered_delivery",
+    "disable_ack",
+    "disable_delivery_report",
+    "delivery_report_use_esm_class",
+    "allow_empty_messages",
+    "send_long_messages",
+    "send_multipart_sar",
+    "send_multipart_udh",
+];
+
 /// Takes a key over, or says why not. `flat`: whether the transport reads the processors' keys at top level.
 pub(super) fn take(draft: &mut Draft, setting: &Setting, value: &Value, flat: bool) {
     let key = setting.key.as_str();
@@ -92,7 +104,7 @@ pub(super) fn take(draft: &mut Draft, setting: &Setting, value: &Value, flat: bo
     }
     let value = match (PROCESSORS.iter().find(|(processor, _)| *processor == key), value) {
         (Some((_, keys)), Value::Object(own)) => Value::Object(nested(draft, setting, own, keys)),
-        _ => plain(key, value),
+        _ => plain(draft, setting, value),
     };
     draft.set(key, value);
 }
@@ -104,25 +116,41 @@ fn nested(draft: &mut Draft, outer: &Setting, own: &JsonObject, keys: &[&'static
         own_rules.chain(WITHOUT.iter().map(|(key, why)| (*key, Rule::Without(why)))).collect();
     let mut kept = JsonObject::new();
     for (key, value) in own {
-        if keys.contains(&key.as_str()) {
-            kept.insert(key.clone(), plain(key, value));
-            continue;
-        }
         let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        draft.apply(&rules, &Setting { place: outer.place.clone(), key: key.clone(), value: shown });
+        let setting = Setting { place: outer.place.clone(), key: key.clone(), value: shown };
+        if keys.contains(&key.as_str()) {
+            kept.insert(key.clone(), plain(draft, &setting, value));
+        } else {
+            draft.apply(&rules, &setting);
+        }
     }
     kept
 }
 
-/// YAML's numbers as keys, which may be hexadecimal, in decimal.
-fn plain(key: &str, value: &Value) -> Value {
-    let ("data_coding_overrides", Value::Object(overrides)) = (key, value) else { return value.clone() };
-    let decimal = |coding: &String| {
-        let number = coding.strip_prefix("0x").and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        number.map_or_else(|| coding.clone(), |number| number.to_string())
-    };
-    let pairs = overrides.iter().map(|(coding, charset)| (decimal(coding), charset.clone()));
-    json!(pairs.collect::<JsonObject>())
+/// A value as a channel takes it: a boolean that only Vumi reads as one, and `data_coding`, which YAML may have in
+/// hexadecimal, in decimal.
+fn plain(draft: &mut Draft, setting: &Setting, value: &Value) -> Value {
+    match value {
+        Value::Object(overrides) if setting.key == "data_coding_overrides" => {
+            let decimal = |coding: &String| {
+                let number = coding.strip_prefix("0x").and_then(|digits| u8::from_str_radix(digits, 16).ok());
+                number.map_or_else(|| coding.clone(), |number| number.to_string())
+            };
+            let pairs = overrides.iter().map(|(coding, charset)| (decimal(coding), charset.clone()));
+            json!(pairs.collect::<JsonObject>())
+        }
+        // To Vumi every number but 0 is true, and every text but `false`, `0` and nothing.
+        Value::Number(_) | Value::String(_) if BOOLEANS.contains(&setting.key.as_str()) => {
+            let word = setting.value.trim().to_ascii_lowercase();
+            if ["true", "1", "false", "0", ""].contains(&word.as_str()) {
+                return value.clone();
+            }
+            let truth = value.as_f64() != Some(0.0);
+            draft.note(setting, &format!("became {truth}, which it was to Vumi"));
+            json!(truth)
+        }
+        _ => value.clone(),
+    }
 }
 
 /// Keys that Vumi took and did not obey, or obeyed otherwise (field guide §0, §2.6).
