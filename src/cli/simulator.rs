@@ -17,7 +17,7 @@ pub(super) async fn run(args: SimArgs) -> anyhow::Result<()> {
     let mut out = Output { args: &args, out: BufWriter::new(std::io::stdout()) };
     out.begin(&simulator)?;
     if let Some(code) = &args.ussd_dial {
-        simulator.dial(&args.mo_from, code, &args.behaviour.ussd_answers);
+        simulator.dial(&args.mo_from, code, &args.behaviour.ussd.answers);
     }
     let mut lines = input();
     let mut input = true;

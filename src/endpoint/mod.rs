@@ -5,6 +5,7 @@
 
 mod stream;
 mod tls;
+mod tls_server;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 pub use stream::Stream;
 pub use tls::{TlsClient, TlsError, TlsOptions};
+pub use tls_server::TlsServer;
 
 /// A peer's address, and how to connect to it.
 #[derive(Clone, Debug)]

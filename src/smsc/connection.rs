@@ -12,18 +12,18 @@ use std::time::Instant;
 
 use fastrand::Rng;
 use smpp::net::{Direction, Driver};
-use smpp::pdu::{Bind, BindResp};
+use smpp::pdu::{Bind, BindResp, Outbind};
 use smpp::session::{Event, Ready, Role, Session, SessionConfig, answer_to};
 use smpp::text::content::Content;
 use smpp::{BindMode, CommandStatus, Pdu, SequenceNumber, StatusClass, Tag};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-use super::config::SimulatorConfig;
+use super::config::{ErrorBody, SimulatorConfig};
 use super::event::{SimEvent, shown};
-use super::faults::Faults;
-use super::mailbox::{Attempt, Mailbox};
-use super::paced::Paced;
+use super::faults::{Faults, Upon};
+use super::mailbox::{Attempt, Delivery, Mailbox};
+use super::paced::{LastWords, Paced};
 use super::shared::Shared;
 
 type Tap = Box<dyn FnMut(Direction, &[u8]) + Send>;
@@ -37,7 +37,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 pub(super) struct Connection {
     pub(super) shared: Arc<Shared>,
     pub(super) number: u64,
+    /// How it behaves towards this ESME.
     pub(super) config: Arc<SimulatorConfig>,
+    /// How it behaves towards everybody; `config` follows from it.
+    base: Arc<SimulatorConfig>,
+    last_words: LastWords,
     pub(super) driver: Driver<Paced<Box<dyn Wire>>, Attempt, Tap>,
     pub(super) faults: Faults,
     /// The account, once bound.
@@ -56,6 +60,8 @@ enum End {
     Closed(String),
     /// It is dropped without a word.
     Cut,
+    /// It is dropped in the middle of the last word.
+    CutMidPdu,
 }
 
 /// An answer that waits for its time.
@@ -81,6 +87,8 @@ impl Connection {
         };
         let stream = Paced::new(stream, config.read_rate);
         Self {
+            last_words: stream.last_words(),
+            base: config.clone(),
             driver: Driver::new(stream, session, smpp::raw::DEFAULT_MAX_PDU_LEN, tap),
             faults: Faults::new(Rng::with_seed(shared.seed.wrapping_add(number)), now),
             cuts: shared.cuts.subscribe(),
@@ -96,14 +104,42 @@ impl Connection {
         }
     }
 
+    /// Asks the ESME to bind on this connection (§2.2.1), once it is served.
+    pub(super) fn outbind(&mut self) {
+        let outbind =
+            Outbind { system_id: self.config.system_id.as_str().try_into().unwrap_or_default(), ..Outbind::default() };
+        let attempt = Attempt::first(Delivery { pdu: outbind.into(), receipt_for: None });
+        let now = self.driver.now();
+        // A session that has just begun takes it.
+        let _ = self.driver.session.request(now, &attempt.delivery.pdu, attempt.clone());
+    }
+
+    /// Follows changes of the configuration.
+    fn reconfigure(&mut self) {
+        let base = self.shared.config.load();
+        if !Arc::ptr_eq(&base, &self.base) {
+            self.base = base.clone();
+            self.config = match &self.mailbox {
+                Some(mailbox) => habits(&self.base, &mailbox.system_id),
+                None => self.base.clone(),
+            };
+        }
+    }
+
     /// Serves the connection to its end.
     pub(super) async fn serve(mut self) {
-        let cut_at = self.config.cut_every.map(|every| self.driver.now() + every);
+        let begun = self.driver.now();
+        let cut_at = self.config.session.cut_every.map(|every| begun + every);
         let mut stopping = false;
+        let mut unbinding = false;
         let end = loop {
-            self.config = self.shared.config.load_full();
+            self.reconfigure();
+            if self.config.receipts.receipts_first {
+                self.deliver();
+            }
             self.answer_due();
             self.deliver();
+            let unbind_at = self.config.session.unbind_every.map(|every| begun + every).filter(|_| !unbinding);
             if let Some(end) = self.end.take() {
                 break end;
             }
@@ -111,7 +147,7 @@ impl Connection {
             tokio::select! {
                 event = self.driver.event() => {
                     // It may have changed while nothing came.
-                    self.config = self.shared.config.load_full();
+                    self.reconfigure();
                     self.handle(event);
                     // The rest of what one read brought.
                     while self.end.is_none() && let Some(event) = self.driver.session.poll_event() {
@@ -121,16 +157,24 @@ impl Connection {
                 () = sleep_until(wake), if wake.is_some() => {}
                 () = changed(&mut self.changed), if self.changed.is_some() => {}
                 () = sleep_until(cut_at), if cut_at.is_some() => break End::Cut,
+                () = sleep_until(unbind_at), if unbind_at.is_some() => {
+                    unbinding = true;
+                    self.unbind();
+                }
                 // The sender lives in `shared`.
                 _ = self.cuts.changed() => break End::Cut,
                 () = self.shared.stop.cancelled(), if !stopping => {
                     stopping = true;
-                    let now = self.driver.now();
-                    self.driver.session.unbind(now);
+                    self.unbind();
                 }
             }
         };
         self.finish(end).await;
+    }
+
+    fn unbind(&mut self) {
+        let now = self.driver.now();
+        self.driver.session.unbind(now);
     }
 
     async fn finish(mut self, end: End) {
@@ -144,8 +188,11 @@ impl Connection {
                 self.driver.finish().await;
                 why
             }
-            End::Cut => {
+            End::Cut | End::CutMidPdu => {
                 self.shared.counters.cuts.fetch_add(1, Ordering::Relaxed);
+                if matches!(end, End::CutMidPdu) {
+                    self.say_half().await;
+                }
                 // What was sent and not answered is the next receiver's.
                 self.driver.session.handle_close();
                 while let Some(event) = self.driver.session.poll_event() {
@@ -162,6 +209,17 @@ impl Connection {
             let system_id = mailbox.system_id.clone();
             self.shared.tell(|| SimEvent::Unbound { connection: self.number, system_id, why });
         }
+    }
+
+    /// Writes what waits, but of the last PDU the first half alone.
+    async fn say_half(&mut self) {
+        let octets = self.driver.session.poll_transmit().unwrap_or_default();
+        let last = last_pdu(&octets);
+        if let Some(tap) = self.shared.tap.as_ref().filter(|_| last > 0) {
+            tap(self.number, Direction::Sent, &octets[..last]);
+        }
+        self.last_words.set(octets.slice(..last + (octets.len() - last) / 2));
+        self.driver.finish().await;
     }
 
     fn handle(&mut self, event: Event<Attempt>) {
@@ -186,10 +244,11 @@ impl Connection {
     }
 
     fn bind(&mut self, sequence: SequenceNumber, mode: BindMode, bind: &Bind) {
-        let outcome = self.shared.accounts.admit(&self.config, mode, bind);
+        let outcome = self.shared.accounts.admit(&self.base, mode, bind);
         let status = outcome.as_ref().err().copied().unwrap_or(CommandStatus::ESME_ROK);
         let mut response = BindResp::default();
         if let Ok(mailbox) = outcome {
+            self.config = habits(&self.base, &mailbox.system_id);
             self.receives = mode != BindMode::Transmitter;
             if self.receives {
                 self.shared.accounts.receives(&self.config, &mailbox);
@@ -197,7 +256,10 @@ impl Connection {
             self.changed = Some(mailbox.subscribe());
             self.mailbox = Some(mailbox);
             response.system_id = self.config.system_id.as_str().try_into().unwrap_or_default();
-            response.tlvs.push_integer(Tag::SC_INTERFACE_VERSION, 0x34);
+            let version = self.config.session.interface_version;
+            if version.has_tlvs() {
+                response.tlvs.push_integer(Tag::SC_INTERFACE_VERSION, u32::from(version.octet()));
+            }
             self.shared.counters.binds.fetch_add(1, Ordering::Relaxed);
         }
         self.respond(sequence, status, &Pdu::BindResp(mode, response));
@@ -209,15 +271,28 @@ impl Connection {
     }
 
     fn request(&mut self, sequence: SequenceNumber, pdu: Pdu) {
-        if self.faults.cuts(&self.config) {
-            self.end = Some(End::Cut);
-            return;
+        match self.faults.upon(&self.config) {
+            Upon::Nothing => self.answer(sequence, pdu),
+            Upon::Cut if self.config.session.cut_mid_pdu => {
+                self.end = Some(End::CutMidPdu);
+                self.answer(sequence, pdu);
+            }
+            Upon::Cut => self.end = Some(End::Cut),
+            Upon::Unbind => {
+                self.answer(sequence, pdu);
+                self.unbind();
+            }
         }
+    }
+
+    fn answer(&mut self, sequence: SequenceNumber, pdu: Pdu) {
         match &pdu {
-            Pdu::SubmitSm(_) | Pdu::SubmitMulti(_) | Pdu::DataSm(_) => self.submit(sequence, pdu),
+            Pdu::SubmitSm(_) | Pdu::SubmitMulti(_) | Pdu::DataSm(_) | Pdu::BroadcastSm(_) => self.submit(sequence, pdu),
             Pdu::QuerySm(query) => self.query(sequence, query),
             Pdu::CancelSm(cancel) => self.cancel(sequence, cancel),
             Pdu::ReplaceSm(replace) => self.replace(sequence, replace),
+            Pdu::QueryBroadcastSm(query) => self.query_broadcast(sequence, query),
+            Pdu::CancelBroadcastSm(cancel) => self.cancel_broadcast(sequence, cancel),
             _ => {
                 if let Some(answer) = answer_to(pdu.command_id()) {
                     self.respond(sequence, CommandStatus::ESME_RINVCMDID, &answer);
@@ -226,18 +301,29 @@ impl Connection {
         }
     }
 
-    /// Answers a submit, at once or when its time comes.
-    pub(super) fn respond_later(&mut self, sequence: SequenceNumber, status: CommandStatus, pdu: Pdu) {
-        if self.config.response_delay.is_zero() {
+    /// Answers a submit, at once or when its time comes; not before `earliest`.
+    pub(super) fn respond_later(
+        &mut self,
+        sequence: SequenceNumber,
+        status: CommandStatus,
+        pdu: Pdu,
+        earliest: Option<Instant>,
+    ) {
+        let no_delay = self.config.response_delay.is_zero() && earliest.is_none();
+        if no_delay || self.end.is_some() {
             return self.respond(sequence, status, &pdu);
         }
-        let at = self.driver.now() + self.config.response_delay.draw(&mut self.faults.rng);
+        let now = self.driver.now();
+        let at = earliest.unwrap_or(now).max(now) + self.config.response_delay.draw(&mut self.faults.rng);
         self.order += 1;
         self.delayed.push(Reverse(Delayed { at, order: self.order, sequence, status, pdu }));
     }
 
     pub(super) fn respond(&mut self, sequence: SequenceNumber, status: CommandStatus, pdu: &Pdu) {
         let now = self.driver.now();
+        let bare = Pdu::NoBody(pdu.command_id());
+        let no_body = !status.is_ok() && self.config.answers.error_body == ErrorBody::None;
+        let pdu = if no_body { &bare } else { pdu };
         // It fails only once the session is over, and then nobody is there to be told.
         let _ = self.driver.session.respond(now, sequence, status, pdu);
     }
@@ -297,6 +383,24 @@ impl Connection {
     }
 }
 
+/// How a simulator behaves towards an account.
+fn habits(base: &Arc<SimulatorConfig>, system_id: &str) -> Arc<SimulatorConfig> {
+    base.account(system_id).and_then(|account| account.habits.clone()).unwrap_or_else(|| base.clone())
+}
+
+/// Where the last of some whole PDUs begins.
+fn last_pdu(octets: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(length) = octets.get(at..).and_then(<[u8]>::first_chunk::<4>) {
+        let next = at.saturating_add(usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX));
+        if next >= octets.len() {
+            break;
+        }
+        at = next;
+    }
+    at
+}
+
 fn session_config(config: &SimulatorConfig) -> SessionConfig {
     SessionConfig {
         role: Role::Smsc,
@@ -304,7 +408,7 @@ fn session_config(config: &SimulatorConfig) -> SessionConfig {
         enquire_link_interval: (!config.enquire_link.is_zero()).then_some(config.enquire_link),
         // `window_limit` bounds what waits for an answer, and leaves out what will never be answered.
         max_unanswered: NonZeroUsize::MAX,
-        answers_enquire_link: !config.ignore_enquire_link,
+        answers_enquire_link: !config.session.ignore_enquire_link,
         ..SessionConfig::default()
     }
 }

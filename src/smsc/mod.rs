@@ -13,20 +13,26 @@ mod mailbox;
 mod messages;
 mod paced;
 mod phone;
+mod queries;
 mod receipts;
 mod shared;
 mod simulator;
 mod submits;
+mod times;
 mod ussd;
 mod values;
 
-pub use config::{IdFormat, ReceiptForm, SimulatorConfig, SimulatorConfigError};
+pub use config::{
+    AnswerHabits, ErrorBody, IdFormat, InterfaceVersion, Intermediate, ReceiptDates, ReceiptErr, ReceiptForm,
+    ReceiptHabits, ReceiptText, SessionHabits, SimulatorConfig, SimulatorConfigError, UssdDialect, UssdHabits,
+};
 pub use event::{SimEvent, Whole};
 pub use phone::{PhoneError, PhoneMessage, PhoneOptions};
 pub use shared::{Counters, Tap};
 pub use simulator::{Simulator, StartError};
-pub use ussd::UssdDialect;
-pub use values::{Account, BindModes, Span, ValueError, duration, error_share, share, status_of, weighted_state};
+pub use values::{
+    Account, BindModes, NetworkErrorCode, Span, ValueError, duration, error_share, share, status_of, weighted_state,
+};
 
 /// The simulated SMSC of `serve --demo`: receipts come after a second.
 #[must_use]

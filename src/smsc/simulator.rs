@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use fastrand::Rng;
 use smpp::pdu::DeliverSm;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -24,6 +24,7 @@ use super::mailbox::Delivery;
 use super::phone::{self, PhoneError, PhoneMessage, PhoneOptions};
 use super::shared::{Counters, Live, Shared, Tap};
 use super::ussd::UssdPhones;
+use crate::endpoint::{Stream, TlsError, TlsServer};
 
 /// See the file's head.
 pub struct Simulator {
@@ -41,6 +42,9 @@ pub enum StartError {
     /// Its configuration contradicts itself.
     #[error(transparent)]
     Config(#[from] SimulatorConfigError),
+    /// Its certificate or key is of no use.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// It could not listen.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
@@ -48,6 +52,12 @@ pub enum StartError {
 
 /// How long the end waits for connections to unbind.
 const STOP: Duration = Duration::from_secs(10);
+/// From the end of an invited connection to the next.
+const INVITE_AGAIN: Duration = Duration::from_secs(1);
+/// How long a connection may say nothing, and a TLS handshake may take.
+const BEGIN: Duration = Duration::from_secs(30);
+/// What a TLS connection begins with (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
 /// Events that a slow listener may be behind.
 const EVENTS: usize = 1 << 17;
 
@@ -70,6 +80,7 @@ impl Simulator {
 
     async fn serve(listen: SocketAddr, config: SimulatorConfig, tap: Option<Tap>) -> Result<Self, StartError> {
         config.check()?;
+        let tls = config.tls_cert.as_deref().map(|file| TlsServer::new(file, config.tls_key.as_deref())).transpose()?;
         let failed = |error| StartError::Listen(listen, error);
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -88,7 +99,10 @@ impl Simulator {
             stop: stop.clone(),
         });
         let tasks = TaskTracker::new();
-        tasks.spawn(accept(shared.clone(), listener, tasks.clone()));
+        if let Some(esme) = shared.config.load().session.outbind {
+            tasks.spawn(invite(shared.clone(), esme));
+        }
+        tasks.spawn(accept(shared.clone(), listener, tls, tasks.clone()));
         Ok(Self { address, shared, tasks, references: AtomicU16::new(0), _stop_on_drop: stop.drop_guard() })
     }
 
@@ -117,7 +131,7 @@ impl Simulator {
     }
 
     /// Behaves differently from now on. What belongs to a session's beginning (windows, timers, `read_rate`,
-    /// `cut_every`) stays as it is for connections that exist, `seed` for good.
+    /// `cut_every`) stays as it is for connections that exist; `seed`, `outbind` and the certificate for good.
     pub fn reconfigure(&self, change: impl FnOnce(&mut SimulatorConfig)) {
         let mut config = SimulatorConfig::clone(&self.shared.config.load());
         change(&mut config);
@@ -172,18 +186,45 @@ impl Simulator {
     }
 }
 
-async fn accept(shared: Arc<Shared>, listener: TcpListener, tasks: TaskTracker) {
+/// Connects to an ESME and asks it to bind, as long as the simulator runs (§2.2.1).
+async fn invite(shared: Arc<Shared>, esme: SocketAddr) {
+    loop {
+        let connected = tokio::select! {
+            connected = TcpStream::connect(esme) => connected,
+            () = shared.stop.cancelled() => return,
+        };
+        match connected {
+            Ok(stream) => {
+                let number = shared.counters.connections.fetch_add(1, Ordering::Relaxed) + 1;
+                let mut connection = Connection::new(shared.clone(), number, Box::new(stream));
+                connection.outbind();
+                connection.serve().await;
+            }
+            Err(error) => tracing::debug!(%error, %esme, "cannot connect for outbind"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(INVITE_AGAIN) => {}
+            () = shared.stop.cancelled() => return,
+        }
+    }
+}
+
+async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsServer>, tasks: TaskTracker) {
+    // This one, and the one that invites.
+    let own = 1 + usize::from(shared.config.load().session.outbind.is_some());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = shared.stop.cancelled() => return,
         };
         match accepted {
-            // One task is this one.
-            Ok(_) if tasks.len() > shared.config.load().max_connections => {}
-            Ok((stream, _)) => match stream.set_nodelay(true) {
-                Ok(()) => serve(&shared, Box::new(stream), &tasks),
-                Err(error) => tracing::debug!(%error, "the connection is gone already"),
+            Ok(_) if tasks.len() >= shared.config.load().max_connections + own => {}
+            Ok((stream, _)) => match (stream.set_nodelay(true), &tls) {
+                (Ok(()), None) => serve(&shared, Box::new(stream), &tasks),
+                (Ok(()), Some(tls)) => {
+                    tasks.spawn(begin(shared.clone(), stream, tls.clone(), tasks.clone()));
+                }
+                (Err(error), _) => tracing::debug!(%error, "the connection is gone already"),
             },
             Err(error) => {
                 // Out of descriptors, mostly: whoever has them needs a moment.
@@ -191,6 +232,24 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, tasks: TaskTracker) 
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
+    }
+}
+
+/// Serves a connection that may begin TLS.
+async fn begin(shared: Arc<Shared>, stream: TcpStream, tls: TlsServer, tasks: TaskTracker) {
+    let handshake = async {
+        let mut first = [0];
+        stream.peek(&mut first).await?;
+        // A PDU's length begins with zero.
+        if first[0] == TLS_HANDSHAKE { tls.accept(stream).await } else { Ok(Stream::Tcp(stream)) }
+    };
+    tokio::select! {
+        done = tokio::time::timeout(BEGIN, handshake) => match done {
+            Ok(Ok(stream)) => serve(&shared, Box::new(stream), &tasks),
+            Ok(Err(error)) => tracing::debug!(%error, "a connection failed before it began"),
+            Err(_) => tracing::debug!("a connection said nothing"),
+        },
+        () = shared.stop.cancelled() => {}
     }
 }
 

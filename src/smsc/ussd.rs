@@ -8,25 +8,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use clap::ValueEnum;
 use smpp::pdu::DeliverSm;
 use smpp::ussd::{ServiceOp, SessionInfo, Ussd};
 use smpp::{Address, Pdu, ShortMessage, Tag, Tlvs};
 use tokio::time::Instant;
 
-use super::config::SimulatorConfig;
-
-/// How sessions are named on the wire.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum UssdDialect {
-    /// its_session_info with an end bit, as Tata has it
-    #[default]
-    Tata,
-    /// user_message_reference, as MICA gateways have it
-    Mica,
-    /// its_session_info, and operation 0x17 for the end, as 6D Technologies has it
-    Sixdee,
-}
+use super::config::{SimulatorConfig, UssdDialect};
 
 /// Most sessions at once; a phone that dials when there are more is not heard.
 const MOST: usize = 10_000;
@@ -91,7 +78,7 @@ impl UssdPhones {
         }
         // Bit 0 says that a session ends.
         sessions.last = sessions.last.wrapping_add(2);
-        let (number, dialect) = (sessions.last, config.ussd_dialect);
+        let (number, dialect) = (sessions.last, config.ussd.dialect);
         let answers = answers.iter().cloned().collect();
         let session = Session { last_turn: Instant::now(), dialect, code: code.to_owned(), answers };
         let says = session.says(phone, number, ServiceOp::PSSR_INDICATION, code, false);
@@ -105,7 +92,7 @@ impl UssdPhones {
         let ussd = Ussd::of(&submit.tlvs)?;
         let phone = submit.destination.digits.to_text();
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let dialect = config.ussd_dialect;
+        let dialect = config.ussd.dialect;
         let (number, end) = match dialect {
             UssdDialect::Mica => {
                 let reference = submit.tlvs.integer(Tag::USER_MESSAGE_REFERENCE)?;
@@ -117,7 +104,7 @@ impl UssdPhones {
         let key = (phone.clone(), number);
         if !sessions.live.contains_key(&key) && sessions.have_room() {
             // The network's side began it.
-            let answers = config.ussd_answers.iter().cloned().collect();
+            let answers = config.ussd.answers.iter().cloned().collect();
             let code = submit.source.digits.to_text();
             sessions.live.insert(key.clone(), Session { last_turn: Instant::now(), dialect, code, answers });
         }

@@ -7,5 +7,7 @@ mod doctor;
 mod esme;
 mod replay;
 mod send;
+mod sim_habits;
+mod sim_receipts;
 mod simulator;
 mod support;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use maybug::smsc::{IdFormat, ReceiptForm, SimulatorConfig, Span};
+use maybug::smsc::{IdFormat, ReceiptForm, SessionHabits, SimulatorConfig, Span};
 use serde_json::json;
 use smpp::CommandStatus;
 use smpp::field::MessageState;
@@ -49,7 +49,7 @@ fn habits(number: usize) -> (SimulatorConfig, Fate) {
         receipt_delay: Span::fixed(Duration::from_millis([0, 0, 30, 100][number % 4])),
         throttle: number.is_multiple_of(7).then_some(20),
         window_limit: if number.is_multiple_of(11) { 2 } else { 10_000 },
-        cut_after: (number % 13 == 5).then_some(9),
+        session: SessionHabits { cut_after: (number % 13 == 5).then_some(9), ..SessionHabits::default() },
         read_rate: number.is_multiple_of(17).then_some(4_000),
         ..SimulatorConfig::default()
     };

@@ -1,6 +1,6 @@
 //! USSD over SMPP in the three dialects of the field guide (§6).
 
-use maybug::smsc::{SimEvent, SimulatorConfig, UssdDialect};
+use maybug::smsc::{SimEvent, SimulatorConfig, UssdDialect, UssdHabits};
 use serde_json::{Value, json};
 use smpp::pdu::DeliverSm;
 use smpp::{CommandStatus, Tag};
@@ -145,8 +145,8 @@ async fn a_simulated_phone_walks_a_menu_and_answers_one() {
     for (dialect, family) in
         [(UssdDialect::Tata, "default"), (UssdDialect::Mica, "mica"), (UssdDialect::Sixdee, "sixdee")]
     {
-        let ussd_answers = vec!["yes".to_owned()];
-        let config = SimulatorConfig { ussd_dialect: dialect, ussd_answers, ..SimulatorConfig::default() };
+        let ussd = UssdHabits { dialect, answers: vec!["yes".to_owned()], ..UssdHabits::default() };
+        let config = SimulatorConfig { ussd, ..SimulatorConfig::default() };
         let mut smsc = Smsc::start(config).await;
         let mut receiver = Receiver::start().await;
         let maybug = Maybug::start().await;
