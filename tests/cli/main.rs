@@ -9,5 +9,6 @@ mod replay;
 mod send;
 mod sim_habits;
 mod sim_receipts;
+mod sim_times;
 mod simulator;
 mod support;
