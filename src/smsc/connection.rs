@@ -25,6 +25,7 @@ use super::faults::{Faults, Upon};
 use super::mailbox::{Attempt, Delivery, Mailbox};
 use super::paced::{LastWords, Paced};
 use super::shared::Shared;
+use super::walk::UssdPhone;
 
 type Tap = Box<dyn FnMut(Direction, &[u8]) + Send>;
 
@@ -129,7 +130,6 @@ impl Connection {
     /// Serves the connection to its end.
     pub(super) async fn serve(mut self) {
         let begun = self.driver.now();
-        let cut_at = self.config.session.cut_every.map(|every| begun + every);
         let mut stopping = false;
         let mut unbinding = false;
         let end = loop {
@@ -139,6 +139,7 @@ impl Connection {
             }
             self.answer_due();
             self.deliver();
+            let cut_at = self.config.session.cut_every.map(|every| begun + every);
             let unbind_at = self.config.session.unbind_every.map(|every| begun + every).filter(|_| !unbinding);
             if let Some(end) = self.end.take() {
                 break end;
@@ -254,6 +255,9 @@ impl Connection {
                 self.shared.accounts.receives(&self.config, &mailbox);
             }
             self.changed = Some(mailbox.subscribe());
+            if self.receives {
+                self.dial(&mailbox);
+            }
             self.mailbox = Some(mailbox);
             response.system_id = self.config.system_id.as_str().try_into().unwrap_or_default();
             let version = self.config.session.interface_version;
@@ -268,6 +272,21 @@ impl Connection {
             true => SimEvent::Bound { connection, system_id, mode },
             false => SimEvent::BindRefused { connection, system_id, mode, status },
         });
+    }
+
+    /// The account's phones dial, once it hears them for the first time.
+    fn dial(&self, mailbox: &Mailbox) {
+        let script = &self.config.ussd.script;
+        if script.phones.is_empty() || mailbox.dialled.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        for UssdPhone { phone, dial, steps } in &script.phones {
+            let (name, answers) = (&mailbox.system_id, &self.config.ussd.answers);
+            match self.shared.ussd.dial(&self.config, Some(name), phone, dial, steps, answers) {
+                Some(pdu) => mailbox.post(&self.config, Delivery { pdu: pdu.into(), receipt_for: None }),
+                None => tracing::warn!(phone, "there are too many USSD sessions"),
+            }
+        }
     }
 
     fn request(&mut self, sequence: SequenceNumber, pdu: Pdu) {

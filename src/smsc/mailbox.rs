@@ -5,7 +5,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering as Memory};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering as Memory};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,8 @@ pub(super) struct Mailbox {
     pub(super) receivers: AtomicUsize,
     /// Binds that were refused, or would have been by now.
     pub(super) refused_binds: AtomicU64,
+    /// Its phones have dialled what their script says.
+    pub(super) dialled: AtomicBool,
     inner: Mutex<Inner>,
     /// Told when there may be something to take earlier than was known.
     changed: watch::Sender<()>,
@@ -80,6 +82,7 @@ impl Mailbox {
             system_id: system_id.to_owned(),
             receivers: AtomicUsize::new(0),
             refused_binds: AtomicU64::new(0),
+            dialled: AtomicBool::new(false),
             inner: Mutex::new(Inner {
                 messages: Messages::default(),
                 due: BinaryHeap::new(),

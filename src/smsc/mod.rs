@@ -21,10 +21,12 @@ mod submits;
 mod times;
 mod ussd;
 mod values;
+mod walk;
 
 pub use config::{
-    AnswerHabits, ErrorBody, IdFormat, InterfaceVersion, Intermediate, ReceiptDates, ReceiptErr, ReceiptForm,
-    ReceiptHabits, ReceiptText, SessionHabits, SimulatorConfig, SimulatorConfigError, UssdDialect, UssdHabits,
+    AnswerHabits, ErrorBody, IdFormat, InterfaceVersion, Intermediate, OF_THE_WHOLE, ReceiptDates, ReceiptErr,
+    ReceiptForm, ReceiptHabits, ReceiptText, SessionHabits, SimulatorConfig, SimulatorConfigError, UssdDialect,
+    UssdHabits,
 };
 pub use event::{SimEvent, Whole};
 pub use phone::{PhoneError, PhoneMessage, PhoneOptions};
@@ -33,6 +35,7 @@ pub use simulator::{Simulator, StartError};
 pub use values::{
     Account, BindModes, NetworkErrorCode, Span, ValueError, duration, error_share, share, status_of, weighted_state,
 };
+pub use walk::{Step, Turn, UssdPhone, UssdScript};
 
 /// The simulated SMSC of `serve --demo`: receipts come after a second.
 #[must_use]

@@ -23,7 +23,7 @@ use super::ids::Ids;
 use super::mailbox::Delivery;
 use super::phone::{self, PhoneError, PhoneMessage, PhoneOptions};
 use super::shared::{Counters, Live, Shared, Tap};
-use super::ussd::UssdPhones;
+use super::ussd::{TimedOut, UssdPhones};
 use crate::endpoint::{Stream, TlsError, TlsServer};
 
 /// See the file's head.
@@ -102,6 +102,7 @@ impl Simulator {
         if let Some(esme) = shared.config.load().session.outbind {
             tasks.spawn(invite(shared.clone(), esme));
         }
+        tasks.spawn(end_sessions(shared.clone()));
         tasks.spawn(accept(shared.clone(), listener, tls, tasks.clone()));
         Ok(Self { address, shared, tasks, references: AtomicU16::new(0), _stop_on_drop: stop.drop_guard() })
     }
@@ -130,8 +131,8 @@ impl Simulator {
         self.shared.counters.read(self.shared.accounts.dropped())
     }
 
-    /// Behaves differently from now on. What belongs to a session's beginning (windows, timers, `read_rate`,
-    /// `cut_every`) stays as it is for connections that exist; `seed`, `outbind` and the certificate for good.
+    /// Behaves differently from now on. What belongs to a session's beginning (windows, timers,
+    /// `read_rate`) stays as it is for connections that exist; `seed`, `outbind` and the certificate for good.
     pub fn reconfigure(&self, change: impl FnOnce(&mut SimulatorConfig)) {
         let mut config = SimulatorConfig::clone(&self.shared.config.load());
         change(&mut config);
@@ -166,7 +167,7 @@ impl Simulator {
     /// A phone dials a USSD code, and gives these answers to the menus that come.
     pub fn dial(&self, phone: &str, code: &str, answers: &[String]) {
         let config = self.shared.config.load();
-        if let Some(pdu) = self.shared.ussd.dial(&config, phone, code, answers) {
+        if let Some(pdu) = self.shared.ussd.dial(&config, None, phone, code, &[], answers) {
             self.deliver(None, pdu);
         }
     }
@@ -183,6 +184,23 @@ impl Simulator {
         self.tasks.close();
         // Past the deadline they end with the runtime.
         let _ = tokio::time::timeout(STOP, self.tasks.wait()).await;
+    }
+}
+
+/// Ends USSD sessions that take too long, as long as the simulator runs.
+async fn end_sessions(shared: Arc<Shared>) {
+    loop {
+        let timed_out = tokio::select! {
+            timed_out = shared.ussd.timed_out() => timed_out,
+            () = shared.stop.cancelled() => return,
+        };
+        let config = shared.config.load();
+        for TimedOut { phone, system_id, abort, outcome } in timed_out {
+            let delivery = Delivery { pdu: abort.into(), receipt_for: None };
+            shared.accounts.post(&config, system_id.as_deref(), delivery);
+            shared.tell(|| SimEvent::UssdTimedOut { phone: phone.clone() });
+            shared.walked(phone, outcome);
+        }
     }
 }
 
@@ -210,8 +228,8 @@ async fn invite(shared: Arc<Shared>, esme: SocketAddr) {
 }
 
 async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsServer>, tasks: TaskTracker) {
-    // This one, and the one that invites.
-    let own = 1 + usize::from(shared.config.load().session.outbind.is_some());
+    // This one, the one that ends USSD sessions, and the one that invites.
+    let own = 2 + usize::from(shared.config.load().session.outbind.is_some());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

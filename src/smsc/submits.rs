@@ -69,7 +69,8 @@ impl Connection {
             self.tell(&request, content, &pdu, id.clone(), status, answered);
         }
         if let Some(text) = shown.filter(|_| taken.is_some())
-            && let Some(turn) = self.shared.ussd.shown(&self.config, &pdu, text)
+            && let Some(mailbox) = &self.mailbox
+            && let Some(turn) = self.shared.ussd.shown(&self.config, &mailbox.system_id, &pdu, text)
         {
             self.walk(turn);
         }
@@ -84,14 +85,16 @@ impl Connection {
 
     /// A phone was shown a menu, and goes on.
     fn walk(&self, turn: Shown) {
-        let Shown { phone, text, ended, reply } = turn;
+        let Shown { phone, text, ended, reply, outcome } = turn;
         let answer = reply.as_ref().map(|reply| String::from_utf8_lossy(reply.short_message.octets()).into_owned());
         if let Some(reply) = reply {
             let system_id = self.mailbox.as_ref().map(|mailbox| mailbox.system_id.clone());
             let delivery = Delivery { pdu: reply.into(), receipt_for: None };
             self.shared.accounts.post(&self.config, system_id.as_deref(), delivery);
         }
-        self.shared.tell(|| SimEvent::Ussd { connection: self.number, phone, text, answer, ended });
+        let connection = self.number;
+        self.shared.tell(|| SimEvent::Ussd { connection, phone: phone.clone(), text, answer, ended });
+        self.shared.walked(phone, outcome);
     }
 
     fn take(&mut self, request: &Request<'_>, content: Option<&Content>) -> Result<Taken, CommandStatus> {

@@ -9,6 +9,7 @@ mod replay;
 mod send;
 mod sim_habits;
 mod sim_receipts;
+mod sim_script;
 mod sim_times;
 mod simulator;
 mod support;

@@ -156,6 +156,22 @@ impl Default for SimulatorConfig {
     }
 }
 
+/// Flags of the simulator as a whole, which no account can have for itself: of its listener, of the beginning of a
+/// connection, when nobody knows yet who will bind, and of chance.
+pub const OF_THE_WHOLE: [&str; 11] = [
+    "system-id",
+    "account",
+    "max-connections",
+    "tls-cert",
+    "tls-key",
+    "window",
+    "enquire-link",
+    "ignore-enquire-link",
+    "read-rate",
+    "outbind",
+    "seed",
+];
+
 /// How message ids are written.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum IdFormat {
@@ -202,12 +218,15 @@ pub enum ReceiptForm {
 }
 
 /// A configuration that contradicts itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SimulatorConfigError {
     /// UUIDs and prefixed ids have no base.
     #[error("id-format and receipt-id-format must both be {0}, or neither")]
     IdBase(&'static str),
+    /// The habits of an account contradict each other.
+    #[error("account {0}: {1}")]
+    Account(String, Box<Self>),
     /// Nothing to measure the load against.
     #[error("congestion-state needs throttle, which it tells the nearness of")]
     Congestion,
@@ -253,6 +272,10 @@ impl SimulatorConfig {
             if let Some((what, _)) = wants.into_iter().find(|(_, wanted)| *wanted) {
                 return Err(SimulatorConfigError::Version(what));
             }
+        }
+        for account in &self.accounts {
+            let checked = account.habits.as_ref().map_or(Ok(()), |habits| habits.check());
+            checked.map_err(|error| SimulatorConfigError::Account(account.system_id.clone(), Box::new(error)))?;
         }
         match smpp::CString::<16>::try_from(self.system_id.as_str()) {
             Ok(_) => Ok(()),

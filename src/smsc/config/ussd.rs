@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::smsc::values::duration;
+use crate::smsc::walk::UssdScript;
 
 /// See the file's head.
 #[derive(Args, Clone, Debug, PartialEq)]
@@ -18,11 +19,19 @@ pub struct UssdHabits {
     /// The network ends a session in which nothing was said for this long
     #[arg(long = "ussd-timeout", value_name = "TIME", default_value = "180s", value_parser = duration)]
     pub timeout: Duration,
+    /// What phones do, which is too much for a flag.
+    #[arg(skip)]
+    pub script: UssdScript,
 }
 
 impl Default for UssdHabits {
     fn default() -> Self {
-        Self { dialect: UssdDialect::default(), answers: Vec::new(), timeout: Duration::from_secs(180) }
+        Self {
+            dialect: UssdDialect::default(),
+            answers: Vec::new(),
+            timeout: Duration::from_secs(180),
+            script: UssdScript::default(),
+        }
     }
 }
 
