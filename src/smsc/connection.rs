@@ -173,7 +173,11 @@ impl Connection {
         self.finish(end).await;
     }
 
+    /// Answers what waits for its answer, and unbinds.
     fn unbind(&mut self) {
+        while let Some(Reverse(Delayed { sequence, status, pdu, .. })) = self.delayed.pop() {
+            self.respond(sequence, status, &pdu);
+        }
         let now = self.driver.now();
         self.driver.session.unbind(now);
     }
