@@ -114,9 +114,6 @@ pub struct SimArgs {
     /// YAML file with these flags as keys, and accounts, tls and ussd; flags on the command line come after those in it
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
-    /// How it behaves.
-    #[command(flatten)]
-    pub behaviour: SimulatorConfig,
     /// Send a message from a phone every so often
     #[arg(long, value_name = "SPAN")]
     pub mo_every: Option<Span>,
@@ -138,6 +135,9 @@ pub struct SimArgs {
     /// Lines as JSON
     #[arg(long)]
     pub json: bool,
+    /// How it behaves.
+    #[command(flatten)]
+    pub behaviour: SimulatorConfig,
 }
 
 /// Flags of `send`.

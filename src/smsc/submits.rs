@@ -1,6 +1,6 @@
 //! What an ESME hands in, taken or refused: submit_sm, submit_multi, data_sm and broadcast_sm (§4.4, §4.5, §4.7, v5.0 §4.6).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::Utc;
@@ -34,6 +34,8 @@ struct Request<'a> {
     /// When to deliver; now when absent.
     schedule: Option<&'a CString<17>>,
     validity: Option<&'a CString<17>>,
+    /// The validity of a data_sm (`qos_time_to_live`).
+    lives: Option<Duration>,
     replaces: bool,
     /// Destinations of a submit_multi that are refused.
     unsuccess: Vec<Unsuccess>,
@@ -109,7 +111,7 @@ impl Connection {
             text.map_or(Ok(None), |text| until(text, submitted).map_err(|_| status))
         };
         let schedule = time(request.schedule, CommandStatus::ESME_RINVSCHED)?;
-        let validity = time(request.validity, CommandStatus::ESME_RINVEXPIRY)?;
+        let validity = time(request.validity, CommandStatus::ESME_RINVEXPIRY)?.or(request.lives);
         let now = self.driver.now();
         let delay = self.config.receipt_delay.draw(&mut self.faults.rng);
         let times = Times::new(now, schedule, delay, validity);
@@ -210,6 +212,7 @@ impl<'a> Request<'a> {
                 registered_delivery: pdu.registered_delivery,
                 schedule: Some(&pdu.schedule_delivery_time),
                 validity: Some(&pdu.validity_period),
+                lives: None,
                 replaces: pdu.replace_if_present_flag == 1,
                 unsuccess: Vec::new(),
             },
@@ -222,6 +225,7 @@ impl<'a> Request<'a> {
                     registered_delivery: pdu.registered_delivery,
                     schedule: Some(&pdu.schedule_delivery_time),
                     validity: Some(&pdu.validity_period),
+                    lives: None,
                     replaces: pdu.replace_if_present_flag == 1,
                     unsuccess,
                 }
@@ -233,6 +237,7 @@ impl<'a> Request<'a> {
                 registered_delivery: pdu.registered_delivery,
                 schedule: None,
                 validity: None,
+                lives: pdu.tlvs.integer(Tag::QOS_TIME_TO_LIVE).map(|seconds| Duration::from_secs(seconds.into())),
                 replaces: false,
                 unsuccess: Vec::new(),
             },
@@ -243,6 +248,7 @@ impl<'a> Request<'a> {
                 registered_delivery: RegisteredDelivery::NONE,
                 schedule: Some(&pdu.schedule_delivery_time),
                 validity: Some(&pdu.validity_period),
+                lives: None,
                 replaces: false,
                 unsuccess: Vec::new(),
             },

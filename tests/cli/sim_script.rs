@@ -149,6 +149,20 @@ async fn the_phones_of_a_script_dial_and_say_how_it_went() {
     assert_eq!(failed, "USSD 27820001001 FAILED at step 1: expected \"Balance\", was shown \"Sorry\"");
 }
 
+/// The scenario of `docs/simulator.md`.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_script_runs() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/simulator.md")).unwrap();
+    let script = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let sim = Sim::run(script, &[]);
+    let mut radio = sim.bind("radio", "s3cret").await.unwrap();
+    assert_eq!(&radio.delivery(CommandStatus::ESME_ROK).await.short_message.octets()[..], b"*120#");
+    let (_, id) = radio.submit(message("x")).await;
+    let receipt = read(&radio.delivery(CommandStatus::ESME_ROK).await);
+    assert_eq!((receipt.smsc_message_id, receipt.done_date.unwrap().len()), (id, 14));
+    assert_eq!(sim.bind("bank", "s3cret").await.err(), Some(CommandStatus::ESME_RBINDFAIL));
+}
+
 #[test]
 fn what_is_wrong_with_a_script_is_said_with_its_path_and_what_is_allowed() {
     for (script, said) in [
@@ -184,6 +198,11 @@ fn what_is_wrong_with_a_script_is_said_with_its_path_and_what_is_allowed() {
             "ussd.phones[0].steps[0].expects: unknown field `expects`, expected one of `expect`, `answer`, `steps`",
         ),
         ("ussd: {asked: [[]]}", "ussd.asked[0]: needs at least one step"),
+        (
+            "accounts: [{system_id: a, interface_version: '3.3', ussd: {phones: [{phone: 1, dial: 2}]}}]",
+            "account a: ussd needs optional parameters, and interface-version 3.3 has none",
+        ),
+        ("{interface_version: '3.3', network_error: '027'}", "network-error needs optional parameters"),
         ("congestion_state: true", "congestion-state needs throttle"),
         ("tls_key: a.pem", "--tls-cert"),
     ] {

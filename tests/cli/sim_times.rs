@@ -139,10 +139,14 @@ async fn a_submit_multi_names_the_destinations_that_it_does_not_reach() {
 async fn broadcasts_and_data_sm_are_answered() {
     let simulator = smsc().await;
     let mut esme = Esme::attached(&simulator).await;
-    let mut data = DataSm { source: source(), destination: source(), ..DataSm::default() };
+    let begun = tokio::time::Instant::now();
+    let registered_delivery = RegisteredDelivery::RECEIPT;
+    let mut data = DataSm { source: source(), destination: source(), registered_delivery, ..DataSm::default() };
     data.tlvs.push(Tag::MESSAGE_PAYLOAD, b"hello");
+    data.tlvs.push_integer(Tag::QOS_TIME_TO_LIVE, 5);
     let (status, Pdu::DataSmResp(answer)) = esme.ask(data).await else { panic!() };
-    assert_eq!((status, answer.message_id.is_empty()), (CommandStatus::ESME_ROK, false));
+    assert_eq!(status, CommandStatus::ESME_ROK);
+    assert_eq!(receipt(&mut esme, begun).await, (answer.message_id.to_text(), "EXPIRED".to_owned(), 5));
     let mut broadcast = BroadcastSm { source: source(), ..BroadcastSm::default() };
     broadcast.tlvs.push(Tag::MESSAGE_PAYLOAD, b"flood");
     let (status, Pdu::BroadcastSmResp(answer)) = esme.ask(broadcast).await else { panic!() };

@@ -7,6 +7,7 @@ use crate::smsc::values::{NetworkErrorCode, error_share};
 
 /// See the file's head. The default refuses with the response of the request and says no more than the status.
 #[derive(Args, Clone, Debug, PartialEq, Default)]
+#[command(next_help_heading = "Answers")]
 pub struct AnswerHabits {
     /// Answer this share of submits with generic_nack, SHARE:STATUS; repeatable
     #[arg(long = "nack", value_name = "SHARE:STATUS", value_parser = error_share)]

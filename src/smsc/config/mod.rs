@@ -19,6 +19,7 @@ pub use session::{InterfaceVersion, SessionHabits};
 pub use ussd::{UssdDialect, UssdHabits};
 
 use super::values::{Account, BindModes, Span, duration, error_share, share, weighted_state};
+use super::walk::UssdScript;
 
 /// See the file's head. The default is an SMSC that takes everything and delivers it at once.
 #[derive(Args, Clone, Debug, PartialEq)]
@@ -231,7 +232,7 @@ pub enum SimulatorConfigError {
     #[error("congestion-state needs throttle, which it tells the nearness of")]
     Congestion,
     /// Optional parameters that the version does not have.
-    #[error("{0} is an optional parameter, and interface-version 3.3 has none")]
+    #[error("{0} needs optional parameters, and interface-version 3.3 has none")]
     Version(&'static str),
     /// It would not fit the bind response.
     #[error("system-id has more than 15 characters or a NUL")]
@@ -268,6 +269,7 @@ impl SimulatorConfig {
                 ("refusal-text", self.answers.refusal_text.is_some()),
                 ("network-error", self.answers.network_error.is_some()),
                 ("receipt-form tlvs", self.receipt_form == ReceiptForm::Tlvs),
+                ("ussd", self.ussd.script != UssdScript::default()),
             ];
             if let Some((what, _)) = wants.into_iter().find(|(_, wanted)| *wanted) {
                 return Err(SimulatorConfigError::Version(what));

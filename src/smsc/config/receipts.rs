@@ -6,6 +6,7 @@ use crate::smsc::values::share;
 
 /// See the file's head. The default is one receipt for each message, written as Appendix B has it.
 #[derive(Args, Clone, Debug, PartialEq, Default)]
+#[command(next_help_heading = "Receipts")]
 pub struct ReceiptHabits {
     /// How the text of receipts is laid out
     #[arg(long, value_enum, default_value_t)]

@@ -10,6 +10,7 @@ use crate::smsc::values::{duration, share, status_of};
 
 /// See the file's head. The default is a session that lasts as long as the ESME wants it.
 #[derive(Args, Clone, Debug, PartialEq, Default)]
+#[command(next_help_heading = "Sessions")]
 pub struct SessionHabits {
     /// Refuse every bind with this status, or as many as --refuse-binds says
     #[arg(long, value_name = "STATUS", value_parser = status_of)]

@@ -9,6 +9,7 @@ use crate::smsc::walk::UssdScript;
 
 /// See the file's head.
 #[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = "USSD")]
 pub struct UssdHabits {
     /// How USSD sessions are named on the wire
     #[arg(long = "ussd-dialect", value_enum, default_value_t)]
