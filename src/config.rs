@@ -67,6 +67,8 @@ pub struct Config {
     pub max_log_files: usize,
     /// Most log entries in one answer.
     pub max_logs: usize,
+    /// Whether the text of messages and the middle of numbers are kept out of all logs, the log of PDUs too.
+    pub log_privacy: bool,
     /// The process log's filter, in tracing's syntax.
     pub log_level: String,
     /// The process log's form.
@@ -102,6 +104,7 @@ impl Default for Config {
             log_rotate_size: 1_000_000,
             max_log_files: 5,
             max_logs: 100,
+            log_privacy: false,
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
             callback_allow: Vec::new(),
@@ -112,7 +115,7 @@ impl Default for Config {
 }
 
 /// The keys of [`Config`].
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 24] = [
     "interface",
     "port",
     "open",
@@ -132,6 +135,7 @@ const KEYS: [&str; 23] = [
     "log_rotate_size",
     "max_log_files",
     "max_logs",
+    "log_privacy",
     "log_level",
     "log_format",
     "callback_allow",

@@ -52,6 +52,7 @@ impl Server {
             path: config.logging_path.clone(),
             rotate_size: config.log_rotate_size,
             max_files: config.max_log_files,
+            privacy: config.log_privacy,
         });
         let logs = logs.with_context(|| format!("logs cannot be kept in {}", config.logging_path.display()))?;
         let store = Store::open(&store_config(config))?;

@@ -256,14 +256,17 @@ impl CommandStatus {
 
 impl fmt::Debug for CommandStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        // Not with the alternate form: that is how structs are laid out.
+        write!(f, "{self}")
     }
 }
 
 /// The name, or eight hex digits for a status without one: `0x0000040b`.
+/// The name, or the number where it has none; `{:#}` is both, for whoever looks it up: `ESME_RTHROTTLED (0x00000058)`.
 impl fmt::Display for CommandStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
+            Some(name) if f.alternate() => write!(f, "{name} (0x{:08x})", self.0),
             Some(name) => f.write_str(name),
             None => write!(f, "0x{:08x}", self.0),
         }
@@ -311,6 +314,8 @@ mod tests {
         assert_eq!(CommandId(0x110).to_string(), "0x00000110");
         assert_eq!(CommandStatus::from_name("ESME_RTHROTTLED"), Some(CommandStatus(0x58)));
         assert_eq!(CommandStatus(0x40b).to_string(), "0x0000040b");
+        assert_eq!(format!("{:#}", CommandStatus::ESME_RTHROTTLED), "ESME_RTHROTTLED (0x00000058)");
+        assert_eq!(format!("{:#}", CommandStatus(0x40b)), "0x0000040b");
     }
 
     #[test]

@@ -6,8 +6,7 @@ use smpp::explain::Refused;
 /// A refusal in words: its name, its meaning, its usual cause, and what to try.
 pub(super) fn explain(status: CommandStatus, refused: Refused) -> String {
     let why = status.explain(refused);
-    let (number, meaning) = (status.0, why.meaning);
-    format!("{status} ({number:#010x}): {meaning}.\nUsual cause: {}\nTry this: {}", why.cause, why.advice)
+    format!("{status:#}: {}.\nUsual cause: {}\nTry this: {}", why.meaning, why.cause, why.advice)
 }
 
 #[cfg(test)]
@@ -20,6 +19,6 @@ mod tests {
         assert!(text.starts_with("ESME_RINVPASWD (0x0000000e): Invalid password.\nUsual cause: "), "{text}");
         assert!(text.contains("\nTry this: Check the password"), "{text}");
         let text = explain(CommandStatus(0x40b), Refused::Message);
-        assert!(text.starts_with("0x0000040b (0x0000040b): Vendor-specific error"));
+        assert!(text.starts_with("0x0000040b: Vendor-specific error"));
     }
 }

@@ -67,6 +67,9 @@ pub struct ServeArgs {
     /// Process log: text or JSON lines [default: text].
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
+    /// Keeps the text of messages and the middle of numbers out of all logs.
+    #[arg(long)]
+    pub log_privacy: bool,
     /// Process log: least level, or a filter [default: info].
     #[arg(long, value_name = "FILTER")]
     pub log_level: Option<String>,

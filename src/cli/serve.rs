@@ -63,6 +63,7 @@ fn flags(args: &ServeArgs) -> JsonObject {
         ("open", json!(args.open.then_some(true))),
         ("log_format", json!(format)),
         ("log_level", json!(args.log_level)),
+        ("log_privacy", json!(args.log_privacy.then_some(true))),
         ("inbound_message_ttl", json!(args.inbound_message_ttl)),
         ("outbound_message_ttl", json!(args.outbound_message_ttl)),
         ("allow_expired_replies", json!(args.allow_expired_replies.then_some(true))),

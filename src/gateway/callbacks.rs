@@ -21,6 +21,7 @@ use super::hosts::{Host, Hosts};
 use super::retry::{RetryPolicy, Verdict};
 use crate::model::{Callback, CallbackKind, CallbackTarget, EventId, MessageId, Timestamp};
 use crate::store::{CallbackDelivery, CallbackLanes, CallbackQueue, Change};
+use crate::telemetry::ChannelLog;
 use crate::web::client::{Answer, Client, ClientError};
 
 /// How callbacks are made.
@@ -103,6 +104,8 @@ enum Outcome {
     Unwanted,
     Failed {
         why: String,
+        /// The beginning of what the receiver says; it may repeat the message.
+        said: String,
         retry_after: Option<Duration>,
     },
     /// Not made: the host is spared.
@@ -164,7 +167,9 @@ impl Receiver {
         let mut changes = Vec::new();
         match outcome {
             Outcome::Taken | Outcome::Unwanted => changes.push(Change::CallbackDone(delivery.ticket)),
-            Outcome::Failed { why, retry_after } => changes.push(self.failed(&delivery, &why, retry_after)),
+            Outcome::Failed { why, said, retry_after } => {
+                changes.push(self.failed(&delivery, &why, &said, retry_after));
+            }
             Outcome::Spared(host, until) => {
                 self.spared = Some((host, until));
                 ready.push_front(delivery);
@@ -190,11 +195,13 @@ impl Receiver {
         self.post(changes).await;
     }
 
-    fn failed(&self, delivery: &CallbackDelivery, why: &str, retry_after: Option<Duration>) -> Change {
+    fn failed(&self, delivery: &CallbackDelivery, why: &str, said: &str, retry_after: Option<Duration>) -> Change {
         let callback = &delivery.callback;
         // The log of a deleted channel has been deleted too.
         let log =
             self.gateway.channel(&callback.channel).is_ok().then(|| self.gateway.0.logs.channel(&callback.channel));
+        let reason = format!("{why}{said}");
+        let why = if log.as_ref().is_some_and(ChannelLog::privacy) { why } else { &reason };
         let now = Timestamp::now();
         let (attempts, jitter) = (delivery.attempts + 1, fastrand::f64());
         match self.policy.retry.verdict(callback.created_at, now, attempts, retry_after, jitter) {
@@ -209,7 +216,7 @@ impl Receiver {
                 if let Some(log) = log {
                     log.error(format!("{} was given up after {attempts} tries: {why}", what(callback)));
                 }
-                Change::CallbackParked { ticket: delivery.ticket, reason: why.to_owned() }
+                Change::CallbackParked { ticket: delivery.ticket, reason }
             }
         }
     }
@@ -233,7 +240,7 @@ impl Receiver {
                 // Not the URL itself: it may have a password in it.
                 Err(error) => {
                     let why = format!("the URL, which is none: {error}");
-                    return (delivery, Outcome::Failed { why, retry_after: None });
+                    return (delivery, Outcome::Failed { why, said: String::new(), retry_after: None });
                 }
             };
             let host = hosts.of(&url);
@@ -282,16 +289,19 @@ fn headers(token: Option<&str>) -> HeaderMap {
 fn judge(answer: Result<Answer, ClientError>) -> Outcome {
     match answer {
         Ok(answer) if answer.status.is_success() => Outcome::Taken,
-        Ok(answer) => Outcome::Failed { why: refusal(&answer), retry_after: retry_after(&answer) },
-        Err(error) => Outcome::Failed { why: error.to_string(), retry_after: None },
+        Ok(answer) => {
+            let moved = if answer.status.is_redirection() { " (redirects are not followed)" } else { "" };
+            let why = format!("the answer {}{moved}", answer.status);
+            Outcome::Failed { why, said: said(&answer), retry_after: retry_after(&answer) }
+        }
+        Err(error) => Outcome::Failed { why: error.to_string(), said: String::new(), retry_after: None },
     }
 }
 
-/// The status, and the beginning of what the receiver says about it.
-fn refusal(answer: &Answer) -> String {
+/// The beginning of what the receiver says.
+fn said(answer: &Answer) -> String {
     let text: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
-    let moved = if answer.status.is_redirection() { " (redirects are not followed)" } else { "" };
-    format!("the answer {}{moved}: {text}", answer.status)
+    format!(": {text}")
 }
 
 fn retry_after(answer: &Answer) -> Option<Duration> {

@@ -6,13 +6,13 @@ use serde_json::json;
 
 use super::draft::Rule::{self, Alias, Differs, Own, Without};
 use super::draft::{Draft, Setting, endpoint};
-use super::{MigrateError, Migration, Note, channel, name, read};
+use super::{MigrateError, Migration, Note, channel, name, read, vendor_tlvs};
 
 const LOGS: &str =
     "each channel has a log of its own at GET /channels/ID/logs, files are under `logging_path` of the server";
 const RETRIES: &str = "a channel is always bound again; DELETE it to disconnect";
 
-/// Every key of `smppccm` (0.11).
+/// Every key of `smppccm` (0.12).
 const RULES: &[(&str, Rule)] = &[
     ("cid", Own),
     ("host", Own),
@@ -53,17 +53,11 @@ const RULES: &[(&str, Rule)] = &[
     ),
     ("dlr_expiry", Without("message ids are kept as long as the messages, see `retention` of the server")),
     ("dlr_msgid", Alias),
-    (
-        "custom_tlvs",
-        Without(
-            "channels send the optional parameters of SMPP itself, none of an operator's own; ask the operator whether \
-                 it can be done without",
-        ),
-    ),
+    ("custom_tlvs", Own),
     ("logfile", Without(LOGS)),
     ("loglevel", Without(LOGS)),
     ("logrotate", Without(LOGS)),
-    ("logprivacy", Without(LOGS)),
+    ("logprivacy", Without("the server has it for all channels: `log_privacy`, or --log-privacy")),
 ];
 
 /// Names that jcli takes and shows for numbers.
@@ -249,6 +243,9 @@ fn draft(connector: &[Setting]) -> Draft {
             }
             None => draft.note(setting, "has no counterpart: text is encoded here, by submit_sm_encoding"),
         }
+    }
+    if let Some(setting) = find("custom_tlvs") {
+        vendor_tlvs::of_jasmin(&mut draft, setting);
     }
     // Jasmin waits as long after a loss as it is told, and again after each failure; both constant.
     let seconds = |key: &str| find(key).and_then(|setting| setting.value.parse::<u64>().ok()).unwrap_or(10).max(1);

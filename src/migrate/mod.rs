@@ -9,6 +9,7 @@ mod draft;
 mod jasmin;
 mod junebug;
 mod kannel;
+mod vendor_tlvs;
 mod vumi;
 
 use std::path::{Path, PathBuf};

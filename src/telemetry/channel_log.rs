@@ -2,7 +2,7 @@
 //!
 //! Entries go to a rotating file of JSON lines, written by one thread away from every message; when it cannot keep up
 //! entries are dropped and counted, never waited for. PDUs go to a ring in memory as the octets they were, and become
-//! readable only when somebody reads them.
+//! readable only when somebody reads them. Where logs are to know nothing private they are masked before they are kept.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 
+use crate::capture::masked;
 use crate::model::{ChannelId, JsonObject, Timestamp};
 
 /// Severity, with Python's numbers.
@@ -38,6 +39,8 @@ pub struct LogFiles {
     pub rotate_size: u64,
     /// Rotated files that are kept; 0 keeps all.
     pub max_files: usize,
+    /// Whether texts, and the middle of numbers, are kept out of everything.
+    pub privacy: bool,
 }
 
 /// The logs of all channels.
@@ -154,8 +157,16 @@ impl ChannelLog {
         self.write(LogLevel::Error, message, JsonObject::new());
     }
 
-    /// Keeps PDUs that crossed the wire; one copy of their octets, nothing else.
+    /// Whether texts and numbers are not for this log.
+    #[must_use]
+    pub fn privacy(&self) -> bool {
+        self.logs.files.privacy
+    }
+
+    /// Keeps PDUs that crossed the wire; one copy of their octets, masked if they are private, nothing else.
     pub fn pdus(&self, received: bool, octets: &[u8]) {
+        let masked = self.privacy().then(|| masked(octets));
+        let octets = masked.as_deref().unwrap_or(octets);
         self.ring.lock().unwrap_or_else(PoisonError::into_inner).push(Timestamp::now(), received, octets);
     }
 
@@ -308,7 +319,7 @@ mod tests {
     use super::*;
 
     fn logs(path: &Path, rotate_size: u64) -> ChannelLogs {
-        ChannelLogs::start(LogFiles { path: path.to_owned(), rotate_size, max_files: 2 }).unwrap()
+        ChannelLogs::start(LogFiles { path: path.to_owned(), rotate_size, max_files: 2, privacy: false }).unwrap()
     }
 
     #[test]

@@ -145,11 +145,12 @@ const JASMIN: &str = r#"
     requeue_delay 60                | - has no counterpart: a message waits in its channel's queue
     dlr_expiry 60                   | - has no counterpart: message ids are kept
     dlr_msgid 2                     | msg_id_type: 2
-    custom_tlvs 0x1403,Int1,1       | - has no counterpart: channels send the optional parameters
+    custom_tlvs 0x1403,Int1,1       | vendor_tlvs: {"tlv_0x1403": {"tag": "0x1403", "type": "integer", "length": 1}}
+    custom_tlvs 0x1403,Text,1       | - which was left out: its type 'Text' is none of
     logfile x                       | - has no counterpart: each channel has a log
     loglevel 10                     | - has no counterpart: each channel has a log
     logrotate W6                    | - has no counterpart: each channel has a log
-    logprivacy yes                  | - has no counterpart: each channel has a log
+    logprivacy yes                  | - has no counterpart: the server has it for all channels
     elink_intervall 1               | - nobody knows this key, did you mean 'elink_interval'?
 "#;
 

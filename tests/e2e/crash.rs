@@ -1,7 +1,6 @@
 //! `kill -9` under load, twenty times: what was answered 201 reaches the SMSC, and hardly anything twice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,47 +10,14 @@ use hyper::{HeaderMap, Method};
 use maybug::smsc::SimEvent;
 use maybug::web::client::{Allowed, Client};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use url::Url;
 
-use crate::support::{Smsc, soon};
+use crate::support::{Process, Smsc, soon};
 
 const ROUNDS: usize = 20;
 const WINDOW: usize = 20;
 const SENDERS: u64 = 4;
-
-struct Process {
-    child: Child,
-    base: String,
-}
-
-/// The real binary on a directory of its own; the address is in its log.
-async fn start(directory: &std::path::Path) -> Process {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_maybug"))
-        .args(["serve", "-i", "127.0.0.1", "-p", "0", "--data"])
-        .arg(directory.join("data"))
-        .arg("--logging-path")
-        .arg(directory.join("logs"))
-        .env("MAYBUG_MIN_FREE", "0")
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let base = soon("the server's start", async {
-        loop {
-            let line = lines.next_line().await.unwrap().expect("the server ended at its start");
-            if let Some((_, address)) = line.split_once("the API listens on ") {
-                return address.to_owned();
-            }
-        }
-    })
-    .await;
-    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    Process { child, base }
-}
 
 async fn post(client: &Client, url: &str, body: Value) -> Option<Value> {
     let url = Url::parse(url).unwrap();
@@ -72,7 +38,7 @@ async fn nothing_that_was_accepted_is_lost_and_at_most_a_window_is_repeated_per_
     let mut copies: BTreeMap<String, usize> = BTreeMap::new();
 
     for round in 0..ROUNDS {
-        let mut process = start(directory.path()).await;
+        let process = Process::start(directory.path(), &[]).await;
         if channel.is_empty() {
             let address = smsc.simulator.address();
             let config = json!({
@@ -108,13 +74,13 @@ async fn nothing_that_was_accepted_is_lost_and_at_most_a_window_is_repeated_per_
             }
         })
         .await;
-        process.child.kill().await.unwrap();
+        process.kill().await;
         for sender in senders {
             sender.await.unwrap();
         }
     }
 
-    let _process = start(directory.path()).await;
+    let _process = Process::start(directory.path(), &[]).await;
     let accepted = accepted.lock().await.clone();
     let missing = |copies: &BTreeMap<String, usize>| accepted.iter().filter(|text| !copies.contains_key(*text)).count();
     while missing(&copies) > 0 {

@@ -96,7 +96,7 @@ async fn what_was_not_taken_in_time_is_expired_and_what_was_says_how_long_is_lef
     let events = maybug.events(&id, &message, 1).await;
     assert_eq!(events[0]["event_type"], "expired");
     let reason = events[0]["event_details"]["reason"].as_str().unwrap();
-    assert!(reason.ends_with("the SMSC's last answer was ESME_RSYSERR"), "{reason}");
+    assert!(reason.ends_with("the SMSC's last answer was ESME_RSYSERR (0x00000008)"), "{reason}");
 }
 
 #[tokio::test]
@@ -206,20 +206,30 @@ async fn generic_nack_answers_what_it_names() {
 }
 
 #[tokio::test]
-async fn an_operators_own_words_explain_its_codes() {
+async fn an_operators_own_words_stand_beside_ours_in_events_and_log() {
     let smsc = ScriptedSmsc::listen().await;
     let maybug = Maybug::start().await;
-    let texts = json!({"status_texts": {"0x00000450": "daily quota used up"}, "error_texts": {"21b": "number ported"}});
+    let texts = json!({
+        "status_texts": {"0x00000450": "daily quota used up", "ESME_RINVDSTADR": "not in our prefix list"},
+        "error_texts": {"21b": "number ported"},
+    });
     let id = maybug.smpp_channel(smsc.address(), texts, json!({})).await;
     let mut peer = smsc.bound().await;
-    let refused = maybug.send(&id, json!({"to": "+27820001001", "content": "x"})).await;
-    let (raw, _) = peer.submit().await;
-    peer.refuse(&raw, CommandStatus(0x450)).await;
-    let events = maybug.events(&id, &refused, 1).await;
-    assert_eq!(events[0]["event_details"]["meaning"], "daily quota used up");
-    for (id_there, text, tlv, meaning) in [
-        ("e1", "id:e1 stat:UNDELIV err:21b", None, "number ported"),
-        ("e2", "id:e2 stat:UNDELIV", Some([3, 0, 6]), "absent subscriber"),
+    for (status, name, text) in [
+        (CommandStatus(0x450), json!(null), "daily quota used up"),
+        (CommandStatus::ESME_RINVDSTADR, json!("ESME_RINVDSTADR"), "not in our prefix list"),
+    ] {
+        let refused = maybug.send(&id, json!({"to": "+27820001001", "content": "x"})).await;
+        let (raw, _) = peer.submit().await;
+        peer.refuse(&raw, status).await;
+        let details = &maybug.events(&id, &refused, 1).await[0]["event_details"];
+        assert_eq!((&details["operator_text"], &details["name"]), (&json!(text), &name));
+        assert!(["meaning", "cause", "advice"].iter().all(|key| details[*key].is_string()), "{details}");
+    }
+    let absent = "absent subscriber (MAP error 6)";
+    for (id_there, text, tlv, meaning, own) in [
+        ("e1", "id:e1 stat:UNDELIV err:21b", None, "error 21b of the receipt", json!("number ported")),
+        ("e2", "id:e2 stat:UNDELIV", Some([3, 0, 6]), absent, json!(null)),
     ] {
         let message = maybug.send(&id, json!({"to": "+27820001001", "content": "x"})).await;
         let (raw, _) = peer.submit().await;
@@ -231,7 +241,17 @@ async fn an_operators_own_words_explain_its_codes() {
             receipt.tlvs.push(smpp::Tag::NETWORK_ERROR_CODE, &code);
         }
         peer.deliver(receipt).await;
-        let events = maybug.events(&id, &message, 2).await;
-        assert_eq!(events[1]["event_details"]["meaning"], meaning);
+        let details = &maybug.events(&id, &message, 2).await[1]["event_details"];
+        assert_eq!((&details["meaning"], &details["operator_text"]), (&json!(meaning), &own));
+        assert!(details["cause"].is_string() && details["advice"].is_string(), "{details}");
+    }
+    let log = maybug.get(&format!("/channels/{id}/logs?n=100")).await.1.to_string();
+    for line in [
+        "a submit_sm was refused: ESME_RINVDSTADR (0x0000000b): Invalid destination address. The operator says: not in our",
+        "a submit_sm was refused: 0x00000450: Vendor-specific error",
+        "a receipt tells of a failure: error 21b of the receipt. The operator says: number ported. The code is",
+        "a receipt tells of a failure: absent subscriber (MAP error 6). The phone is off or out of reach. Wait",
+    ] {
+        assert!(log.contains(line), "{line}: {log}");
     }
 }

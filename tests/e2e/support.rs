@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,9 +19,12 @@ use maybug::web::Response;
 use maybug::web::client::{Allowed, Client};
 use maybug::web::server::{Handler, Limits, serve};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -131,6 +136,16 @@ fn client() -> Client {
     Client::new(Allowed { networks: vec!["127.0.0.0/8".parse().unwrap()] })
 }
 
+/// Asks a server that is not in this process: GET, or POST of a body.
+pub(crate) async fn call(base: &str, path: &str, body: Option<Value>) -> Value {
+    let url = Url::parse(&format!("{base}{path}")).unwrap();
+    let method = if body.is_some() { Method::POST } else { Method::GET };
+    let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+    let answer = client().request(method, &url, HeaderMap::new(), body, DEADLINE).await.unwrap();
+    assert!(answer.status.is_success(), "{path}: {}", answer.status);
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
 /// The types of events.
 pub(crate) fn types(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["event_type"].as_str().unwrap()).collect()
@@ -190,6 +205,57 @@ impl Smsc {
     }
 }
 
+/// The real binary on a directory of its own.
+pub(crate) struct Process {
+    child: Child,
+    /// Where its API is; it is in its log.
+    pub(crate) base: String,
+    log: JoinHandle<String>,
+}
+
+impl Process {
+    /// `maybug serve` with further flags.
+    pub(crate) async fn start(directory: &Path, flags: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_maybug"))
+            .args(["serve", "-i", "127.0.0.1", "-p", "0", "--data"])
+            .arg(directory.join("data"))
+            .arg("--logging-path")
+            .arg(directory.join("logs"))
+            .args(flags)
+            .env("MAYBUG_MIN_FREE", "0")
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut log = String::new();
+        let base = soon("the server's start", async {
+            loop {
+                let line = lines.next_line().await.unwrap().expect("the server ended at its start");
+                log.push_str(&line);
+                if let Some((_, address)) = line.split_once("the API listens on ") {
+                    return address.to_owned();
+                }
+            }
+        })
+        .await;
+        let log = tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                log.push_str(&line);
+                log.push('\n');
+            }
+            log
+        });
+        Self { child, base, log }
+    }
+
+    /// Kills it; what its log says.
+    pub(crate) async fn kill(mut self) -> String {
+        self.child.kill().await.unwrap();
+        self.log.await.unwrap()
+    }
+}
+
 /// A request that a receiver got.
 #[derive(Debug)]
 pub(crate) struct Posted {
@@ -210,6 +276,8 @@ pub(crate) struct Receiver {
 #[derive(Clone, Debug)]
 pub(crate) enum Scripted {
     Answer(StatusCode, Vec<(&'static str, String)>),
+    /// What came, as it came.
+    Echo(StatusCode),
     /// Never.
     Hang,
 }
@@ -222,13 +290,18 @@ struct Recorder {
 impl Handler for Recorder {
     async fn call(self: Arc<Self>, request: hyper::Request<Incoming>) -> Response {
         let (head, body) = request.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        let body = serde_json::from_slice(&body).unwrap();
+        let octets = body.collect().await.unwrap().to_bytes();
+        let body = serde_json::from_slice(&octets).unwrap();
         let next = self.script.lock().unwrap().pop_front();
         self.posted.send(Posted { path: head.uri.to_string(), headers: head.headers, body }).unwrap();
         match next {
             None => Response::default(),
             Some(Scripted::Hang) => std::future::pending().await,
+            Some(Scripted::Echo(status)) => {
+                let mut response = Response::new(octets.into());
+                *response.status_mut() = status;
+                response
+            }
             Some(Scripted::Answer(status, headers)) => {
                 let mut response = Response::default();
                 *response.status_mut() = status;

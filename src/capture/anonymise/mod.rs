@@ -9,7 +9,6 @@ mod disguise;
 mod keyed;
 mod message_ids;
 mod names;
-mod receipt_text;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -21,6 +20,7 @@ use self::disguise::Disguise;
 use self::keyed::Key;
 use self::message_ids::Relations;
 use super::conversation::{CapturedPdu, Conversation};
+use super::rewrite::rewrite;
 
 /// What has become of a capture.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,7 @@ pub fn anonymise(conversations: &[Conversation], seed: &str) -> Anonymised {
     // What there is to replace shows itself when it is replaced.
     let mut rehearsal = Disguise::new(Key::new(seed, 0), &relations, &nothing);
     for captured in conversations.iter().flat_map(|conversation| &conversation.pdus) {
-        rehearsal.pdu(&captured.raw);
+        rewrite(&captured.raw, &mut rehearsal);
     }
     let originals = rehearsal.originals;
     let search = Search::new(&originals);
@@ -66,7 +66,8 @@ pub fn anonymise(conversations: &[Conversation], seed: &str) -> Anonymised {
 }
 
 fn disguised(conversation: &Conversation, disguise: &mut Disguise<'_>, hosts: &mut Hosts) -> Conversation {
-    let pdus = conversation.pdus.iter().map(|captured| CapturedPdu { raw: disguise.pdu(&captured.raw), ..*captured });
+    let pdus =
+        conversation.pdus.iter().map(|captured| CapturedPdu { raw: rewrite(&captured.raw, disguise), ..*captured });
     Conversation { esme: hosts.other(conversation.esme), smsc: hosts.other(conversation.smsc), pdus: pdus.collect() }
 }
 

@@ -209,7 +209,7 @@ impl<'a, I: Intake> BindLife<'a, I> {
         };
         match why {
             CloseReason::BindRefused(status) => {
-                let message = format!("Bind failed: {status} ({:#010x})", status.0);
+                let message = format!("Bind failed: {status:#}");
                 details.extend(self.shared.config.results.explain(*status, Refused::Bind));
                 let said = self.shared.config.results.say(*status, Refused::Bind);
                 self.shared.setup.log.error(format!("the bind was refused: {said}"));

@@ -113,12 +113,12 @@ impl Delivered {
                 let receipt = (!config.use_esm_class).then(|| parse_receipt(config, &self.tlvs, &content)).flatten();
                 match receipt {
                     Some(receipt) => Kind::Receipt(Box::new(receipt), content),
-                    None => Kind::Message(Box::new(self.with_ports(channel, content, ports)), self.tlvs),
+                    None => Kind::Message(Box::new(self.with_ports(config, channel, content, ports)), self.tlvs),
                 }
             }
             Err(why) => match config.binary.filter(|_| is_binary(config, self.data_coding)) {
                 Some(()) => {
-                    let mut message = self.with_ports(channel, STANDARD.encode(&text), ports);
+                    let mut message = self.with_ports(config, channel, STANDARD.encode(&text), ports);
                     message.channel_data.insert("binary".to_owned(), json!("base64"));
                     Kind::Message(Box::new(message), self.tlvs)
                 }
@@ -127,13 +127,19 @@ impl Delivered {
         }
     }
 
-    /// Vendors' parameters, for whoever knows them.
-    pub(super) fn vendors(&self) -> Option<Value> {
-        vendors(&self.tlvs)
+    /// Parameters of vendors, for whoever knows them.
+    pub(super) fn vendors(&self, config: &DeliverConfig) -> Option<Value> {
+        vendors(config, &self.tlvs)
     }
 
-    fn with_ports(&self, channel: &ChannelId, content: String, ports: Option<(u16, u16)>) -> Inbound {
-        let mut message = self.message(channel, Some(content));
+    fn with_ports(
+        &self,
+        config: &DeliverConfig,
+        channel: &ChannelId,
+        content: String,
+        ports: Option<(u16, u16)>,
+    ) -> Inbound {
+        let mut message = self.message(config, channel, Some(content));
         if let Some((destination, source)) = ports {
             message.channel_data.insert("destination_port".to_owned(), json!(destination));
             message.channel_data.insert("source_port".to_owned(), json!(source));
@@ -180,13 +186,13 @@ impl Delivered {
             Err(_) if self.octets.is_empty() => String::new(),
             Err(why) => return Kind::Refused(config.decoding_error, why),
         };
-        Kind::Message(Box::new(self.message(channel, Some(content))), self.tlvs)
+        Kind::Message(Box::new(self.message(config, channel, Some(content))), self.tlvs)
     }
 
-    fn message(&self, channel: &ChannelId, content: Option<String>) -> Inbound {
+    fn message(&self, config: &DeliverConfig, channel: &ChannelId, content: Option<String>) -> Inbound {
         let mut message = inbound(channel, &self.source, &self.destination, content, self.data_coding);
         message.transport_metadata.insert("service_type".to_owned(), json!(self.service_type));
-        if let Some(vendors) = vendors(&self.tlvs) {
+        if let Some(vendors) = vendors(config, &self.tlvs) {
             message.channel_data.insert("tlvs".to_owned(), vendors);
         }
         message
@@ -227,14 +233,17 @@ fn inbound(
     }
 }
 
-/// Parameters that the standard does not know, as octets in hexadecimal by their tags, if there are any.
-fn vendors(tlvs: &Tlvs) -> Option<Value> {
+/// Parameters that the standard does not know, by the names that the channel has for them or by their tags, if there are
+/// any; the first of two counts.
+fn vendors(config: &DeliverConfig, tlvs: &Tlvs) -> Option<Value> {
     if tlvs.octets().is_empty() {
         return None;
     }
-    let hex = |octets: &[u8]| octets.iter().map(|octet| format!("{octet:02x}")).collect::<String>();
-    let unknown = tlvs.iter().filter(|tlv| tlv.tag.name().is_none());
-    let rows: JsonObject = unknown.map(|tlv| (tlv.tag.to_string(), json!(hex(tlv.value)))).collect();
+    let mut rows = JsonObject::new();
+    for tlv in tlvs.iter().filter(|tlv| tlv.tag.name().is_none()) {
+        let (name, value) = config.vendor_tlvs.show(&tlv);
+        rows.entry(name).or_insert(value);
+    }
     (!rows.is_empty()).then_some(Value::Object(rows))
 }
 

@@ -73,7 +73,7 @@ impl Incoming {
                 Step::Answer(CommandStatus::ESME_ROK)
             }
             Kind::Refused(status, why) => {
-                self.log.warn(format!("a message from the SMSC was refused with {status}: {why}"));
+                self.log.warn(format!("a message from the SMSC was refused with {status:#}: {why}"));
                 Step::Answer(status)
             }
             Kind::Message(mut message, tlvs) => {

@@ -269,7 +269,7 @@ impl<'a, I: Intake> Link<'a, I> {
                 self.shared
                     .setup
                     .log
-                    .warn(format!("{id} {status} with sequence number {sequence} answers nothing of ours"));
+                    .warn(format!("{id} {status:#} with sequence number {sequence} answers nothing of ours"));
             }
             Event::PeerUnbinding => self.shared.setup.log.info("the SMSC unbinds"),
             Event::Closed { why, outstanding } => {
@@ -323,7 +323,7 @@ impl<'a, I: Intake> Link<'a, I> {
         };
         let now = self.driver.now();
         let (phone, sender) = (delivered.source.digits.to_text(), delivered.destination.digits.to_text());
-        let vendors = delivered.vendors();
+        let vendors = delivered.vendors(&self.shared.config.deliver);
         let reply = |status| Reply { sequence, status, pdu: response };
         let step = self.shared.incoming().take(now, delivered, &mut self.shared.sessions());
         match step {
@@ -337,6 +337,9 @@ impl<'a, I: Intake> Link<'a, I> {
             }
             Step::Report(receipt, text) => {
                 let mut incident = Incident::new(&self.shared.config, *receipt, text, phone, sender);
+                if let Some(said) = incident.why_failed() {
+                    self.shared.setup.log.info(format!("a receipt tells of a failure: {said}"));
+                }
                 incident.add(vendors);
                 self.receipt(incident, reply(CommandStatus::ESME_ROK)).await;
             }
@@ -350,7 +353,8 @@ impl<'a, I: Intake> Link<'a, I> {
             Ok(Some(matched)) => {
                 self.arrivals.push(matched.arrival);
                 self.replies.push(reply);
-                if matched.settled {
+                if let Some(learned) = matched.learned {
+                    self.arrivals.push(learned);
                     self.shared.tell_ids().await;
                 }
             }
@@ -380,7 +384,7 @@ impl<'a, I: Intake> Link<'a, I> {
             Effect::SlowDown => {
                 if !self.throttled {
                     self.throttled = true;
-                    let mut details = JsonObject::new();
+                    let mut details = self.shared.config.results.explain(status, Refused::Message);
                     details.insert("rate".to_owned(), json!(self.driver.session.rate()));
                     let message = "Throttled".to_owned();
                     self.shared.report(self.bind, Level::Degraded, "throttled", message, details).await;
@@ -388,7 +392,8 @@ impl<'a, I: Intake> Link<'a, I> {
             }
             Effect::BindUnusable => {
                 let log = &self.shared.setup.log;
-                log.error(format!("the SMSC answered a submit_sm with {status}: binding again"));
+                let said = self.shared.config.results.say(status, Refused::Message);
+                log.error(format!("binding again, since the SMSC answered a submit_sm with {said}"));
                 let now = self.driver.now();
                 self.driver.session.unbind(now);
             }

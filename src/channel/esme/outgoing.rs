@@ -89,7 +89,7 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(config: &EsmeConfig) -> Self {
+    pub(super) fn new(config: &EsmeConfig, learner: IdLearner) -> Self {
         Self {
             messages: Slab::new(),
             fresh: VecDeque::new(),
@@ -99,7 +99,7 @@ impl Outgoing {
             // Random, so that a restart does not repeat the references of segments still on their way.
             reference: fastrand::u16(..),
             announce: !config.disable_ack,
-            learner: IdLearner::default(),
+            learner,
             recent: VecDeque::new(),
             outcomes: Vec::new(),
         }
@@ -125,7 +125,7 @@ impl Outgoing {
             }
             let expires = expires_at(&config.submit, &message);
             if let Some(late) = expires.filter(|expires| *expires <= now) {
-                self.end(ticket, origin, message, expired(late, None));
+                self.end(ticket, origin, message, expired(config, late, None));
                 continue;
             }
             self.reference = self.reference.wrapping_add(1);
@@ -221,11 +221,11 @@ impl Outgoing {
         }
         match config.results.action(status) {
             Action::SlowDown => {
-                self.put_back_or_expire(part, status);
+                self.put_back_or_expire(config, part, status);
                 Effect::SlowDown
             }
             Action::StopBind => {
-                self.put_back_or_expire(part, status);
+                self.put_back_or_expire(config, part, status);
                 Effect::BindUnusable
             }
             Action::Retry(rule) => self.retry(config, part, status, rule, None),
@@ -249,11 +249,11 @@ impl Outgoing {
         self.settle(part);
     }
 
-    fn put_back_or_expire(&mut self, part: Part, status: CommandStatus) {
+    fn put_back_or_expire(&mut self, config: &EsmeConfig, part: Part, status: CommandStatus) {
         let expires = self.messages.get(part.key).and_then(|progress| progress.expires);
         match expires.filter(|expires| *expires <= Timestamp::now()) {
             Some(late) => {
-                self.decide(part, expired(late, Some(status)));
+                self.decide(part, expired(config, late, Some(status)));
                 self.settle(part);
             }
             None => self.put_back(part),
@@ -279,7 +279,7 @@ impl Outgoing {
         let wait = if elsewhere.is_some() { Duration::ZERO } else { rule.delay_after(tries) };
         let at = Timestamp::now().plus(wait);
         if let Some(late) = progress.expires.filter(|expires| *expires <= at) {
-            self.decide(part, expired(late, Some(status)));
+            self.decide(part, expired(config, late, Some(status)));
             self.settle(part);
             return Effect::Refused;
         }
@@ -363,11 +363,9 @@ impl Outgoing {
     }
 }
 
-fn expired(at: Timestamp, status: Option<CommandStatus>) -> Fate {
-    let last = status.map(|status| format!("; the SMSC's last answer was {status}")).unwrap_or_default();
-    let mut details = JsonObject::new();
-    if let Some(status) = status {
-        details.insert("command_status".to_owned(), json!(format!("{:#010x}", status.0)));
-    }
+/// `status` is the SMSC's last answer, if it gave any.
+fn expired(config: &EsmeConfig, at: Timestamp, status: Option<CommandStatus>) -> Fate {
+    let last = status.map(|status| format!("; the SMSC's last answer was {status:#}")).unwrap_or_default();
+    let details = status.map(|status| config.results.explain(status, Refused::Message)).unwrap_or_default();
     Fate::Expired { reason: format!("not taken by the SMSC before {at}{last}"), details }
 }

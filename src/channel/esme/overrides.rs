@@ -10,7 +10,7 @@
 //! | `destination_port`, `source_port` | application ports, as a header |
 //! | `validity_period`, `schedule_delivery_time` | seconds, or a time of SMPP v3.4 §7.1.1 |
 //! | `service_type`, `protocol_id`, `priority_flag`, `registered_delivery`, `replace_if_present_flag` | as they are |
-//! | `tlvs` | `{"0x1400": "00ff"}`: optional parameters, by tag or name, as octets in hexadecimal, text or number |
+//! | `tlvs` | `{"0x1400": "00ff"}`: optional parameters, by tag or name, as octets in hexadecimal, text or number; an operator's own by the names of the channel's `vendor_tlvs` |
 //!
 //! Other keys are the application's own.
 
@@ -25,6 +25,8 @@ use smpp::text::udh::PORTS_16;
 use smpp::tlv::TlvKind;
 use smpp::{DataCoding, Tag, Tlvs};
 
+use super::config::VendorTlvs;
+use super::hex;
 use super::submit::Unsendable;
 use crate::model::JsonObject;
 
@@ -69,7 +71,7 @@ impl Binary {
     pub(super) fn decode(self, content: &str) -> Result<Vec<u8>, Unsendable> {
         let octets = match self {
             Self::Base64 => STANDARD.decode(content.trim()).ok(),
-            Self::Hex => hex(content),
+            Self::Hex => hex::read(content),
         };
         let name = if self == Self::Hex { "hexadecimal" } else { "base64" };
         octets.ok_or_else(|| Unsendable(format!("Invalid content: channel_data.binary says {name}, which it is not")))
@@ -78,12 +80,13 @@ impl Binary {
 
 impl Overrides {
     /// Reads a message's `channel_data`; nothing is the usual case and costs nothing.
-    pub(super) fn of(data: &JsonObject) -> Result<Self, Unsendable> {
+    pub(super) fn of(vendor: &VendorTlvs, data: &JsonObject) -> Result<Self, Unsendable> {
         let mut overrides = Self::default();
         for (key, value) in data.iter().filter(|(_, value)| !value.is_null()) {
             overrides.read(key, value).ok_or_else(|| Unsendable(format!("Invalid channel_data.{key}: {value}")))?;
         }
         overrides.ports(data)?;
+        overrides.parameters(vendor, data.get("tlvs"))?;
         Ok(overrides)
     }
 
@@ -102,7 +105,7 @@ impl Overrides {
                     _ => return None,
                 });
             }
-            "udh" => self.elements = hex(value.as_str()?).filter(|elements| well_formed(elements))?,
+            "udh" => self.elements = hex::read(value.as_str()?).filter(|elements| well_formed(elements))?,
             "validity_period" => self.validity = Some(when(value)?),
             "schedule_delivery_time" => self.schedule = Some(when(value)?),
             "service_type" => self.service_type = Some(value.as_str().filter(|text| text.len() <= 5)?.to_owned()),
@@ -110,11 +113,6 @@ impl Overrides {
             "priority_flag" => self.priority_flag = Some(up_to(3)?),
             "registered_delivery" => self.registered_delivery = Some(value.as_bool()?),
             "replace_if_present_flag" => self.replace_if_present = Some(up_to(1)?),
-            "tlvs" => {
-                for (tag, value) in value.as_object()? {
-                    put(&mut self.tlvs, tag, value)?;
-                }
-            }
             _ => {}
         }
         Some(())
@@ -136,6 +134,19 @@ impl Overrides {
             self.elements.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
         }
         Ok(())
+    }
+
+    /// Optional parameters: an operator's own by name, others by name or tag.
+    fn parameters(&mut self, vendor: &VendorTlvs, given: Option<&Value>) -> Result<(), Unsendable> {
+        if let Some(given) = given.filter(|given| !given.is_null()) {
+            let invalid = || Unsendable(format!("Invalid channel_data.tlvs: {given}"));
+            for (name, value) in given.as_object().ok_or_else(invalid)? {
+                let put = vendor.put(&mut self.tlvs, name, value).unwrap_or_else(|| put(&mut self.tlvs, name, value));
+                put.map_err(|why| Unsendable(format!("Invalid channel_data.tlvs.{name}: {value}: {why}")))?;
+            }
+        }
+        let missing = |name: &str| Unsendable(format!("Missing channel_data.tlvs.{name}, which vendor_tlvs requires"));
+        vendor.complete(&mut self.tlvs).map_err(missing)
     }
 
     /// The octet that announces an alphabet, with class or indication where they are wanted (3GPP TS 23.038 §4).
@@ -183,25 +194,28 @@ fn when(value: &Value) -> Option<When> {
 }
 
 /// A parameter: octets in hexadecimal, but for those that are known to be numbers or text.
-fn put(tlvs: &mut Tlvs, tag: &str, value: &Value) -> Option<()> {
+fn put(tlvs: &mut Tlvs, tag: &str, value: &Value) -> Result<(), String> {
     let number = tag.strip_prefix("0x").and_then(|digits| u16::from_str_radix(digits, 16).ok());
     let named = || Tag::ALL.iter().copied().find(|known| known.name() == Some(tag));
-    let tag = number.map(Tag).or_else(named)?;
+    let tag = number.map(Tag).or_else(named).ok_or(
+        "no parameter of the standard has this name, and none in the channel's vendor_tlvs; a tag is written 0x1400",
+    )?;
     match (value, tag.kind()) {
         (Value::Number(number), Some(TlvKind::Integer { .. })) => {
-            tlvs.push_integer(tag, u32::try_from(number.as_u64()?).ok()?);
+            let number = number.as_u64().and_then(|number| u32::try_from(number).ok());
+            tlvs.push_integer(tag, number.ok_or("it is not a whole number from 0 to 4294967295")?);
         }
         (Value::Number(number), _) => {
-            let number = number.as_u64()?;
+            let number = number.as_u64().ok_or("it is not a whole number of zero or more")?;
             let octets = number.to_be_bytes();
             let leading = usize::try_from(number.leading_zeros() / 8).unwrap_or(7).min(7);
             tlvs.push(tag, &octets[leading..]);
         }
         (Value::String(text), Some(TlvKind::Text)) => tlvs.push_text(tag, text),
-        (Value::String(digits), _) => tlvs.push(tag, &hex(digits)?),
-        _ => return None,
+        (Value::String(digits), _) => tlvs.push(tag, &hex::read(digits).ok_or("it is not hexadecimal")?),
+        _ => return Err("it is neither text nor a number".to_owned()),
     }
-    Some(())
+    Ok(())
 }
 
 /// Whether elements fill their header exactly.
@@ -215,16 +229,6 @@ fn well_formed(mut elements: &[u8]) -> bool {
     elements.is_empty()
 }
 
-fn hex(digits: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = digits
-        .chars()
-        .filter(|character| !character.is_whitespace())
-        .map(|character| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect::<Option<_>>()?;
-    let (pairs, odd) = digits.as_chunks::<2>();
-    odd.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -232,7 +236,7 @@ mod tests {
     use super::*;
 
     fn of(data: Value) -> Result<Overrides, String> {
-        Overrides::of(data.as_object().unwrap()).map_err(|unsendable| unsendable.0)
+        Overrides::of(&VendorTlvs::default(), data.as_object().unwrap()).map_err(|unsendable| unsendable.0)
     }
 
     #[test]
@@ -266,7 +270,13 @@ mod tests {
             (json!({"message_class": 4}), "Invalid channel_data.message_class: 4"),
             (json!({"encoding": "klingon"}), "Invalid channel_data.encoding: \"klingon\""),
             (json!({"udh": "0003"}), "Invalid channel_data.udh: \"0003\""),
-            (json!({"tlvs": {"no_such": 1}}), "Invalid channel_data.tlvs: {\"no_such\":1}"),
+            (json!({"tlvs": [1]}), "Invalid channel_data.tlvs: [1]"),
+            (json!({"tlvs": {"0x1400": "0g"}}), "Invalid channel_data.tlvs.0x1400: \"0g\": it is not hexadecimal"),
+            (
+                json!({"tlvs": {"no_such": 1}}),
+                "Invalid channel_data.tlvs.no_such: 1: no parameter of the standard has this name, and none in the \
+                 channel's vendor_tlvs; a tag is written 0x1400",
+            ),
             (json!({"validity_period": "soon"}), "Invalid channel_data.validity_period: \"soon\""),
             (json!({"destination_port": 70000}), "Invalid channel_data.destination_port: 70000"),
         ] {

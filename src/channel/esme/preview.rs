@@ -17,7 +17,7 @@ pub(super) fn preview(config: &EsmeConfig, message: &Outbound) -> JsonObject {
     if let Err(unsendable) = &sendable {
         told.insert("reason".to_owned(), json!(unsendable.0));
     }
-    let overrides = Overrides::of(&message.channel_data).unwrap_or_default();
+    let overrides = Overrides::of(&config.submit.vendor_tlvs, &message.channel_data).unwrap_or_default();
     match write(&config.submit, message, &overrides) {
         Ok(written) => tell(config, message, &overrides, &written, &mut told),
         Err(_) => {

@@ -40,7 +40,7 @@ pub(super) fn to_pdus(
     reference: u16,
     now: Timestamp,
 ) -> Result<Vec<Pdu>, Unsendable> {
-    let overrides = Overrides::of(&message.channel_data)?;
+    let overrides = Overrides::of(&config.submit.vendor_tlvs, &message.channel_data)?;
     let pdus = build(config, message, &overrides, reference, now)?;
     if !config.submit.tlvs && pdus.iter().any(|pdu| !pdu.tlvs.octets().is_empty()) {
         return Err(Unsendable(
@@ -121,7 +121,8 @@ fn whole(overrides: &Overrides, encoded: &Encoded) -> Result<Vec<Part>, Unsendab
 /// Until when it is worth sending.
 pub(super) fn expires_at(config: &SubmitConfig, message: &Outbound) -> Option<Timestamp> {
     // What is wrong with it is said when it is written.
-    let own = || Overrides::of(&message.channel_data).ok().and_then(|overrides| overrides.validity);
+    let own =
+        || Overrides::of(&config.vendor_tlvs, &message.channel_data).ok().and_then(|overrides| overrides.validity);
     match (message.channel_data.contains_key("validity_period").then(own).flatten(), &config.validity) {
         (Some(When::In(time)), _) => Some(message.accepted_at.plus(time)),
         (None, Validity::For(time)) => Some(message.accepted_at.plus(*time)),

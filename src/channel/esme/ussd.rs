@@ -81,7 +81,9 @@ impl Sessions {
                     message.to.clone_from(&code);
                     notes.extend(self.keep(key, code, now));
                 }
-                None => warning = Some(format!("a USSD turn belongs to no known session {key}; it is passed on")),
+                None => {
+                    warning = Some(format!("a USSD turn belongs to no known session {}; it is passed on", id.session()))
+                }
             },
             Phase::Close => {
                 message.content = None;
@@ -206,9 +208,13 @@ impl Identifier {
     }
 
     fn key(&self, phone: &str) -> String {
+        format!("{phone}+{}", self.session())
+    }
+
+    fn session(&self) -> String {
         match self {
-            Self::Reference(reference) => format!("{phone}+{reference}"),
-            Self::Info(info) => format!("{phone}+{}", info.id()),
+            Self::Reference(reference) => reference.to_string(),
+            Self::Info(info) => info.id(),
         }
     }
 

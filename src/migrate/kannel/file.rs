@@ -10,23 +10,23 @@ use super::super::{MigrateError, name, read};
 
 /// A group.
 #[derive(Debug, Default)]
-pub(super) struct Group {
-    pub(super) place: String,
-    pub(super) settings: Vec<Setting>,
+pub(in crate::migrate) struct Group {
+    pub(in crate::migrate) place: String,
+    pub(in crate::migrate) settings: Vec<Setting>,
 }
 
 impl Group {
     /// The value of a key.
-    pub(super) fn text(&self, key: &str) -> Option<&str> {
+    pub(in crate::migrate) fn text(&self, key: &str) -> Option<&str> {
         self.setting(key).map(|setting| setting.value.as_str())
     }
 
-    pub(super) fn setting(&self, key: &str) -> Option<&Setting> {
+    pub(in crate::migrate) fn setting(&self, key: &str) -> Option<&Setting> {
         self.settings.iter().find(|setting| setting.key == key)
     }
 
     /// Whatever is not a word for no is yes.
-    pub(super) fn boolean(&self, key: &str) -> Option<bool> {
+    pub(in crate::migrate) fn boolean(&self, key: &str) -> Option<bool> {
         let no = ["no", "false", "off", "0"];
         self.text(key).map(|text| !no.iter().any(|word| text.eq_ignore_ascii_case(word)))
     }

@@ -11,9 +11,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 use smpp::text::Charset;
 
-use self::file::Group;
+pub(super) use self::file::Group;
 use super::draft::{Draft, Setting, endpoint};
-use super::{MigrateError, Migration, Note, channel};
+use super::{MigrateError, Migration, Note, channel, vendor_tlvs};
 
 /// One group's channel, not yet joined with others.
 struct Link {
@@ -39,14 +39,8 @@ pub(super) fn migrate(path: &Path) -> Result<Migration, MigrateError> {
                 let other = other.unwrap_or("nothing");
                 notes.push(note(&group.place, &format!("this smsc group speaks {other}, not smpp: left out")));
             }
-            ("smpp-tlv", _) => {
-                let name = group.text("name").unwrap_or_default();
-                let text = format!(
-                    "the parameter '{name}' has no counterpart: channels send the optional parameters of SMPP itself, \
-                     none of an operator's own; ask the operator whether it can be done without"
-                );
-                notes.push(note(&group.place, &text));
-            }
+            // Once all channels are known.
+            ("smpp-tlv", _) => {}
             (other, _) => notes
                 .push(note(&group.place, &format!("group '{other}' is not an SMSC connection: {}", elsewhere(other)))),
         }
@@ -55,6 +49,10 @@ pub(super) fn migrate(path: &Path) -> Result<Migration, MigrateError> {
         let message = "there is no group = smsc with smsc = smpp in it".to_owned();
         return Err(MigrateError::Nothing { path: path.to_owned(), message });
     }
+    let mut drafts: Vec<_> =
+        links.iter_mut().map(|link| (link.named.then(|| link.draft.label.clone()), &mut link.draft)).collect();
+    let parameters = groups.iter().filter(|group| group.text("group") == Some("smpp-tlv"));
+    vendor_tlvs::of_kannel(parameters, &mut drafts, &mut notes);
     let channels = links.into_iter().map(|link| channel(finish(link))).collect();
     Ok(Migration { channels, notes, problems: Vec::new() })
 }

@@ -11,6 +11,7 @@ use smpp::text::Charset;
 use super::super::super::ConfigError;
 use super::super::super::fields::{Fields, wrong};
 use super::python_regex;
+use super::vendor_tlvs::VendorTlvs;
 
 /// See the file's head.
 #[derive(Clone, Debug)]
@@ -30,13 +31,15 @@ pub(in crate::channel::esme) struct DeliverConfig {
     pub(in crate::channel::esme) id_rule: Option<IdRule>,
     /// Whether the receipts of one message's segments make one report.
     pub(in crate::channel::esme) combine: bool,
+    /// The operator's own optional parameters.
+    pub(in crate::channel::esme) vendor_tlvs: VendorTlvs,
 }
 
 /// Vumi's default pattern; whoever copied it into a configuration gets the tolerant parser all the same.
 pub(super) const VUMI_REGEX: &str = r"id:(?P<id>[^ ]{,65})(?: +sub:(?P<sub>[^ ]+))?(?: +dlvrd:(?P<dlvrd>[^ ]+))?(?: +submit date:(?P<submit_date>\d*))?(?: +done date:(?P<done_date>\d*))? +stat:(?P<stat>[A-Z]{5,7})(?: +err:(?P<err>[^ ]+))? +[Tt]ext:(?P<text>.{,20}).*";
 
 impl DeliverConfig {
-    pub(super) fn read(fields: &Fields, strict: bool) -> Result<Self, ConfigError> {
+    pub(super) fn read(fields: &Fields, strict: bool, vendor_tlvs: VendorTlvs) -> Result<Self, ConfigError> {
         let status = fields.text("deliver_sm_decoding_error")?;
         let decoding_error = match &status {
             None => CommandStatus::ESME_RDELIVERYFAILURE,
@@ -57,6 +60,7 @@ impl DeliverConfig {
             receipt_wait: fields.seconds("receipt_wait", 60.0)?,
             id_rule: id_rule(fields)?,
             combine: fields.boolean("combine_receipts")?.unwrap_or(!strict),
+            vendor_tlvs,
         })
     }
 }

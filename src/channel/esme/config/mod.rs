@@ -9,6 +9,7 @@ mod results;
 mod session;
 mod submit;
 mod ussd;
+mod vendor_tlvs;
 
 use serde_json::Value;
 
@@ -22,6 +23,7 @@ pub(super) use results::{Action, OnTimeout, OnUnknown, ResultConfig, RetryRule};
 pub(super) use session::{BindPlan, Peer, SessionPlan};
 pub(super) use submit::{Encoding, Long, Numbering, SubmitConfig, Validity};
 pub(super) use ussd::{Dialect, UssdConfig};
+pub(super) use vendor_tlvs::VendorTlvs;
 
 /// A channel of binds as its operator wants it.
 #[derive(Clone, Debug)]
@@ -74,6 +76,7 @@ pub(super) const KEYS: &[&str] = &[
     "status_actions",
     "status_texts",
     "error_texts",
+    "vendor_tlvs",
     "validity_period",
     "service_type",
     "source_addr_ton",
@@ -142,11 +145,12 @@ impl EsmeConfig {
         ConfigError::check_keys(config, KEYS)?;
         let fields = flatten(config)?;
         let strict = fields.boolean("strict_vumi")?.unwrap_or(false);
+        let vendor_tlvs = VendorTlvs::read(&fields)?;
         let parsed = Self {
             session: SessionPlan::read(&fields)?,
             results: ResultConfig::read(&fields)?,
-            submit: SubmitConfig::read(&fields, strict)?,
-            deliver: DeliverConfig::read(&fields, strict)?,
+            submit: SubmitConfig::read(&fields, strict, vendor_tlvs.clone())?,
+            deliver: DeliverConfig::read(&fields, strict, vendor_tlvs)?,
             ussd: UssdConfig::read(&fields, ussd::dialect(config)?)?,
             disable_ack: fields.boolean("disable_ack")?.unwrap_or(false),
             disable_delivery_report: fields.boolean("disable_delivery_report")?.unwrap_or(false),
@@ -157,6 +161,10 @@ impl EsmeConfig {
                 "is below 3.4, which has no optional parameters: neither send_long_messages nor send_multipart_sar can \
                  be used with it; send_multipart_udh can",
             ));
+        }
+        if parsed.session.without_tlvs() && parsed.submit.vendor_tlvs.in_every_message() {
+            let how = "has parameters for every message, but interface_version is below 3.4, which has none";
+            return Err(wrong("vendor_tlvs", how));
         }
         Ok(parsed)
     }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use smpp::explain::Refused;
+use smpp::explain::{NetworkExplanation, Refused};
 use smpp::receipt::{NetworkError, Receipt};
 use smpp::{CommandStatus, StatusClass};
 
@@ -21,7 +21,7 @@ pub(in crate::channel::esme) struct ResultConfig {
     pub(in crate::channel::esme) on_unknown: OnUnknown,
     pub(in crate::channel::esme) on_timeout: OnTimeout,
     actions: HashMap<CommandStatus, Action>,
-    /// The operator's own words for its statuses, and for the `err:` of its receipts.
+    /// The operator's own words for its statuses, and for the errors in its receipts.
     status_texts: HashMap<CommandStatus, String>,
     error_texts: HashMap<String, String>,
 }
@@ -142,41 +142,45 @@ impl ResultConfig {
         Ok(config)
     }
 
-    /// What is known of a refusal, for an event or a status: its number, meaning, usual cause, and what to try.
+    /// What is known of a refusal, for an event or a status: its number, name, meaning, usual cause, what to try, and the
+    /// operator's own words beside them.
     pub(in crate::channel::esme) fn explain(&self, status: CommandStatus, refused: Refused) -> JsonObject {
         let why = status.explain(refused);
-        let own = self.status_texts.get(&status);
         let mut told = JsonObject::new();
         told.insert("command_status".to_owned(), json!(format!("{:#010x}", status.0)));
-        told.insert("meaning".to_owned(), json!(own.map_or(why.meaning, String::as_str)));
-        if own.is_none() {
-            told.insert("cause".to_owned(), json!(why.cause));
-            told.insert("advice".to_owned(), json!(why.advice));
+        if let Some(name) = status.name() {
+            told.insert("name".to_owned(), json!(name));
         }
+        told.extend(words(why.meaning, why.cause, why.advice, self.status_texts.get(&status)));
         told
     }
 
-    /// The same in one sentence, for a log.
+    /// The same in one line, for a log.
     pub(in crate::channel::esme) fn say(&self, status: CommandStatus, refused: Refused) -> String {
-        match self.status_texts.get(&status) {
-            Some(own) => format!("{status}: {own}"),
-            None => {
-                let why = status.explain(refused);
-                format!("{status}: {}. {} {}", why.meaning, why.cause, why.advice)
-            }
-        }
+        let why = status.explain(refused);
+        let own = self.status_texts.get(&status).map(|own| format!(" The operator says: {own}.")).unwrap_or_default();
+        format!("{status:#}: {}.{own} {} {}", why.meaning, why.cause, why.advice)
     }
 
-    /// Adds to a receipt's details what its error code means.
-    pub(in crate::channel::esme) fn explain_receipt(&self, receipt: &Receipt, details: &mut JsonObject) {
-        let own = receipt.err.as_ref().and_then(|err| self.error_texts.get(err));
-        let code = receipt.network_error.and_then(|error| self.error_texts.get(&error.code.to_string()));
-        if let Some(own) = own.or(code) {
-            details.insert("meaning".to_owned(), json!(own));
-        } else if let Some((name, advice)) = receipt.network_error.and_then(NetworkError::explain) {
-            details.insert("meaning".to_owned(), json!(name));
-            details.insert("advice".to_owned(), json!(advice));
+    /// Adds to a receipt's details what its error code means; the same in one line, for a log.
+    pub(in crate::channel::esme) fn explain_receipt(
+        &self,
+        receipt: &Receipt,
+        details: &mut JsonObject,
+    ) -> Option<String> {
+        let network = receipt.network_error.filter(|error| error.code != 0);
+        // Zeros are the convention for no error.
+        let err = receipt.err.as_deref().filter(|err| err.bytes().any(|octet| octet != b'0'));
+        let why = network.map(NetworkError::explain).or_else(|| err.map(NetworkExplanation::of_receipt_text))?;
+        let code = network.map(|error| error.code.to_string());
+        let own = err.into_iter().chain(code.as_deref()).find_map(|code| self.error_texts.get(code));
+        if let Some(name) = network.and_then(NetworkError::network_name) {
+            details.insert("network_type".to_owned(), json!(name));
         }
+        let NetworkExplanation { meaning, cause, advice } = why;
+        details.extend(words(&meaning, &cause, &advice, own));
+        let own = own.map(|own| format!(" The operator says: {own}.")).unwrap_or_default();
+        Some(format!("{meaning}.{own} {cause} {advice}"))
     }
 
     /// What to do with a PDU that was answered with this error.
@@ -187,6 +191,13 @@ impl ResultConfig {
             _ => Action::Permanent,
         })
     }
+}
+
+/// The keys of an explanation.
+fn words(meaning: &str, cause: &str, advice: &str, own: Option<&String>) -> JsonObject {
+    let ours = [("meaning", meaning), ("cause", cause), ("advice", advice)];
+    let own = own.map(|own| ("operator_text", own.as_str()));
+    ours.into_iter().chain(own).map(|(key, text)| (key.to_owned(), json!(text))).collect()
 }
 
 fn retry_rule(name: &str, rule: &Value) -> Result<RetryRule, ConfigError> {
@@ -238,6 +249,28 @@ mod tests {
         assert_eq!(config.action(CommandStatus::ESME_RMSGQFUL), Action::Permanent);
         let elsewhere = RetryRule { count: Some(10), delay: Duration::from_secs(1) };
         assert_eq!(config.action(CommandStatus(0x450)), Action::RetryElsewhere(elsewhere));
+    }
+
+    #[test]
+    fn an_operators_words_stand_beside_ours() {
+        let config = read(json!({"status_texts": {"RTHROTTLED": "9 a second"}, "error_texts": {"21b": "ported"}}));
+        let told = config.explain(CommandStatus::ESME_RTHROTTLED, Refused::Message);
+        assert_eq!((&told["name"], &told["command_status"]), (&json!("ESME_RTHROTTLED"), &json!("0x00000058")));
+        assert_eq!(told["operator_text"], "9 a second");
+        assert!(["meaning", "cause", "advice"].iter().all(|key| told[*key].is_string()), "{told:?}");
+        let said = config.say(CommandStatus::ESME_RTHROTTLED, Refused::Message);
+        assert!(said.starts_with("ESME_RTHROTTLED (0x00000058): Throttling error"), "{said}");
+        assert!(said.contains(" The operator says: 9 a second. More was sent ") && said.contains("mt_tps"), "{said}");
+        let mut details = JsonObject::new();
+        let receipt = Receipt { err: Some("21b".to_owned()), ..Receipt::default() };
+        let said = config.explain_receipt(&receipt, &mut details).unwrap();
+        assert_eq!(said.split(' ').take(6).collect::<Vec<_>>(), ["error", "21b", "of", "the", "receipt.", "The"]);
+        assert_eq!(
+            (&details["operator_text"], &details["meaning"]),
+            (&json!("ported"), &json!("error 21b of the receipt"))
+        );
+        let fine = Receipt { err: Some("000".to_owned()), ..Receipt::default() };
+        assert_eq!(config.explain_receipt(&fine, &mut JsonObject::new()), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use smpp::{DataCoding, EsmClass};
 
 use super::super::super::ConfigError;
 use super::super::super::fields::{Fields, wrong};
+use super::vendor_tlvs::VendorTlvs;
 
 /// See the file's head.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub(in crate::channel::esme) struct SubmitConfig {
     pub(in crate::channel::esme) reference_rollover: u32,
     /// Whether optional parameters may be sent at all.
     pub(in crate::channel::esme) tlvs: bool,
+    /// The operator's own.
+    pub(in crate::channel::esme) vendor_tlvs: VendorTlvs,
 }
 
 /// For how long a message is worth sending.
@@ -82,7 +85,7 @@ pub(in crate::channel::esme) enum Long {
 const VUMI_SEGMENT: usize = 130;
 
 impl SubmitConfig {
-    pub(super) fn read(fields: &Fields, strict: bool) -> Result<Self, ConfigError> {
+    pub(super) fn read(fields: &Fields, strict: bool, vendor_tlvs: VendorTlvs) -> Result<Self, ConfigError> {
         let detect = fields.boolean("address_autodetect")?;
         let version = fields.text("interface_version")?.and_then(|text| u8::from_str_radix(&text, 16).ok());
         Ok(Self {
@@ -101,6 +104,7 @@ impl SubmitConfig {
             segment_octets: strict.then_some(VUMI_SEGMENT),
             reference_rollover: fields.integer("multipart_sar_reference_rollover", 1..=65_536_u32)?.unwrap_or(65_536),
             tlvs: version.is_none_or(|version| version >= 0x34),
+            vendor_tlvs,
         })
     }
 

@@ -1,10 +1,13 @@
 //! Refusals in words: the usual cause of a status or a network's error, and what to try, for whoever is woken by it.
 //!
 //! The standard's own sentence is [`CommandStatus::meaning`]; here is what experience adds. A vendor's statuses mean
-//! what its operator says.
+//! what its operator says. Errors of networks are in `network`.
+
+mod network;
 
 use crate::command::{CommandStatus, StatusClass};
-use crate::receipt::NetworkError;
+
+pub use network::NetworkExplanation;
 
 /// What was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +148,40 @@ fn message(status: CommandStatus) -> (&'static str, &'static str) {
         CommandStatus::ESME_RPROHIBITED => {
             ("The account is not allowed to do this.", "Ask the operator what the account is allowed.")
         }
+        CommandStatus::ESME_RINVSUBREP | CommandStatus::ESME_RINVREPFLAG => {
+            ("The SMSC does not replace an earlier message by a later one.", "Leave replace_if_present_flag out.")
+        }
+        CommandStatus::ESME_RINVSRCADDRSUBUNIT | CommandStatus::ESME_RINVDSTADDRSUBUNIT => (
+            "The SMSC does not take the source_addr_subunit or dest_addr_subunit that was sent.",
+            "Leave the parameter out.",
+        ),
+        CommandStatus::ESME_RINVMSGID | CommandStatus::ESME_RINVNUMMSGS => ANOTHER_REQUEST,
+        CommandStatus::ESME_RINVPRTFLG => {
+            ("The account may not send with this priority.", "Set priority_flag to 0, or leave it out.")
+        }
+        CommandStatus::ESME_RINVDFTMSGID => {
+            ("The SMSC has no predefined message of this number.", "Send the text itself.")
+        }
+        CommandStatus::ESME_RINVNUMDESTS
+        | CommandStatus::ESME_RINVDESTFLAG
+        | CommandStatus::ESME_RINVDLNAME
+        | CommandStatus::ESME_RCNTSUBDL => (
+            "The SMSC does not take several destinations or a distribution list in one message.",
+            "Send to each number by itself.",
+        ),
+        CommandStatus::ESME_RX_P_APPN | CommandStatus::ESME_RX_R_APPN => {
+            ("Whoever receives the message at the other end has refused it.", "Ask whoever runs that application.")
+        }
+        CommandStatus::ESME_RINVCMDID => (
+            "The SMSC does not know this kind of PDU, or not in this bind.",
+            "Ask which PDUs the operator takes; bind as transceiver or transmitter.",
+        ),
         _ => match status.class() {
+            StatusClass::EndsBind => (
+                "The SMSC takes the bind for no bind of this account any more.",
+                "The channel binds again by itself; if it goes on, ask whether the account was closed or is used elsewhere.",
+            ),
+            StatusClass::NotForSubmit => ANOTHER_REQUEST,
             StatusClass::Temporary | StatusClass::SlowDown => (
                 "The SMSC cannot take it now; the message itself is fine.",
                 "Send it again later; a retry for this status does so by itself.",
@@ -161,37 +197,10 @@ fn message(status: CommandStatus) -> (&'static str, &'static str) {
     }
 }
 
-/// Errors of GSM networks (MAP, 3GPP TS 29.002 §17.6.6), as SMSCs put them into `network_error_code`.
-const MAP: [(u16, &str, &str); 16] = [
-    (1, "unknown subscriber", "The number is not in use; take it off the list."),
-    (5, "unidentified subscriber", "The visited network does not know the phone; try again later."),
-    (6, "absent subscriber", "The phone is off or out of reach; the SMSC tries again while the message is valid."),
-    (9, "illegal subscriber", "The network has barred the SIM."),
-    (11, "teleservice not provisioned", "The subscriber has no SMS service."),
-    (12, "illegal equipment", "The network has barred the phone."),
-    (13, "call barred", "The subscriber or the operator has barred messages."),
-    (21, "facility not supported", "The visited network does not carry SMS."),
-    (27, "absent subscriber", "The phone is off or out of reach; the SMSC tries again while the message is valid."),
-    (31, "subscriber busy for SMS", "Another message is on its way to the phone; it is tried again."),
-    (32, "delivery failure", "The phone refused it: its memory is full, or it is no phone for this kind of message."),
-    (33, "message waiting list full", "Too many messages wait for this phone."),
-    (34, "system failure", "Something is wrong in the visited network; try again later."),
-    (35, "data missing", "The networks did not understand each other; call the operator."),
-    (36, "unexpected data value", "The networks did not understand each other; call the operator."),
-    (51, "resource limitation", "The network is overloaded; try again later."),
-];
-
-impl NetworkError {
-    /// The network's name for it and what follows from it, for errors of GSM networks that have a usual meaning.
-    #[must_use]
-    pub fn explain(self) -> Option<(&'static str, &'static str)> {
-        // Three digits come from GSM networks, too.
-        if !matches!(self.network, Some(3) | None) {
-            return None;
-        }
-        MAP.iter().find(|(code, _, _)| *code == self.code).map(|(_, name, advice)| (*name, *advice))
-    }
-}
+const ANOTHER_REQUEST: (&str, &str) = (
+    "The status answers another request than the one that was sent.",
+    "Show the PDUs to the operator: its SMSC is at fault.",
+);
 
 #[cfg(test)]
 mod tests {
@@ -208,13 +217,9 @@ mod tests {
         let bind = CommandStatus::ESME_RTHROTTLED.explain(Refused::Bind);
         assert_ne!(bind, CommandStatus::ESME_RTHROTTLED.explain(Refused::Message));
         assert!(CommandStatus(0x450).explain(Refused::Message).advice.contains("status_texts"));
-    }
-
-    #[test]
-    fn networks_say_why_a_phone_was_not_reached() {
-        let absent = NetworkError { network: Some(3), code: 6 };
-        assert_eq!(absent.explain().map(|(name, _)| name), Some("absent subscriber"));
-        assert_eq!(NetworkError { network: Some(1), code: 6 }.explain(), None);
-        assert_eq!(NetworkError { network: Some(3), code: 999 }.explain(), None);
+        let general = CommandStatus(0x300).explain(Refused::Message).cause;
+        for status in (1..0x113).map(CommandStatus).filter(|status| status.name().is_some()) {
+            assert_ne!(status.explain(Refused::Message).cause, general, "{status}");
+        }
     }
 }
