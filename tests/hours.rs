@@ -175,6 +175,8 @@ fn weather(rng: &mut Rng, seed: u64) -> SimulatorConfig {
             cut_rate,
             cut_every: (rng.f64() < 0.3).then(|| Duration::from_secs(rng.u64(30..600))),
             ignore_enquire_link: rng.f64() < 0.1,
+            cut_mid_pdu: rng.bool(),
+            unbind_every: (rng.f64() < 0.2).then(|| Duration::from_secs(rng.u64(60..900))),
             ..SessionHabits::default()
         },
         ..SimulatorConfig::default()

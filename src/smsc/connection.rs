@@ -1,10 +1,8 @@
-//! One connection of an ESME: binds it, answers it, delivers to it, and fails it as configured.
+//! One connection of an ESME: its loop, its answers, and its end, which may be as bad as configured.
 //!
 //! One task does all of it. What one read brought is answered in one write; delayed answers wait in a queue of the
 //! connection, receipts in the account's mailbox.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,20 +10,19 @@ use std::time::Instant;
 
 use fastrand::Rng;
 use smpp::net::{Direction, Driver};
-use smpp::pdu::{Bind, BindResp, Outbind};
-use smpp::session::{Event, Ready, Role, Session, SessionConfig, answer_to};
-use smpp::text::content::Content;
-use smpp::{BindMode, CommandStatus, Pdu, SequenceNumber, StatusClass, Tag};
+use smpp::session::{Event, Role, Session, SessionConfig, answer_to};
+use smpp::{CommandStatus, Pdu, SequenceNumber};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+use super::agenda::Agenda;
+use super::binds::habits;
 use super::config::{ErrorBody, SimulatorConfig};
-use super::event::{SimEvent, shown};
+use super::event::SimEvent;
 use super::faults::{Faults, Upon};
-use super::mailbox::{Attempt, Delivery, Mailbox};
-use super::paced::{LastWords, Paced};
+use super::mailbox::{Attempt, Mailbox};
+use super::paced::{LastWords, Paced, last_pdu};
 use super::shared::Shared;
-use super::walk::UssdPhone;
 
 type Tap = Box<dyn FnMut(Direction, &[u8]) + Send>;
 
@@ -41,16 +38,15 @@ pub(super) struct Connection {
     /// How it behaves towards this ESME.
     pub(super) config: Arc<SimulatorConfig>,
     /// How it behaves towards everybody; `config` follows from it.
-    base: Arc<SimulatorConfig>,
+    pub(super) base: Arc<SimulatorConfig>,
     last_words: LastWords,
     pub(super) driver: Driver<Paced<Box<dyn Wire>>, Attempt, Tap>,
     pub(super) faults: Faults,
     /// The account, once bound.
     pub(super) mailbox: Option<Arc<Mailbox>>,
-    changed: Option<watch::Receiver<()>>,
-    receives: bool,
-    delayed: BinaryHeap<Reverse<Delayed>>,
-    order: u64,
+    pub(super) changed: Option<watch::Receiver<()>>,
+    pub(super) receives: bool,
+    delayed: Agenda<Delayed>,
     cuts: watch::Receiver<()>,
     end: Option<End>,
 }
@@ -67,15 +63,10 @@ enum End {
 
 /// An answer that waits for its time.
 struct Delayed {
-    at: Instant,
-    order: u64,
     sequence: SequenceNumber,
     status: CommandStatus,
     pdu: Pdu,
 }
-
-/// A delivery that was refused for now this often is given up.
-const MOST_TRIES: u32 = 20;
 
 impl Connection {
     pub(super) fn new(shared: Arc<Shared>, number: u64, stream: Box<dyn Wire>) -> Self {
@@ -99,20 +90,9 @@ impl Connection {
             mailbox: None,
             changed: None,
             receives: false,
-            delayed: BinaryHeap::new(),
-            order: 0,
+            delayed: Agenda::default(),
             end: None,
         }
-    }
-
-    /// Asks the ESME to bind on this connection (§2.2.1), once it is served.
-    pub(super) fn outbind(&mut self) {
-        let outbind =
-            Outbind { system_id: self.config.system_id.as_str().try_into().unwrap_or_default(), ..Outbind::default() };
-        let attempt = Attempt::first(Delivery { pdu: outbind.into(), receipt_for: None });
-        let now = self.driver.now();
-        // A session that has just begun takes it.
-        let _ = self.driver.session.request(now, &attempt.delivery.pdu, attempt.clone());
     }
 
     /// Follows changes of the configuration.
@@ -175,7 +155,7 @@ impl Connection {
 
     /// Answers what waits for its answer, and unbinds.
     fn unbind(&mut self) {
-        while let Some(Reverse(Delayed { sequence, status, pdu, .. })) = self.delayed.pop() {
+        while let Some(Delayed { sequence, status, pdu }) = self.delayed.take() {
             self.respond(sequence, status, &pdu);
         }
         let now = self.driver.now();
@@ -248,51 +228,6 @@ impl Connection {
         }
     }
 
-    fn bind(&mut self, sequence: SequenceNumber, mode: BindMode, bind: &Bind) {
-        let outcome = self.shared.accounts.admit(&self.base, mode, bind);
-        let status = outcome.as_ref().err().copied().unwrap_or(CommandStatus::ESME_ROK);
-        let mut response = BindResp::default();
-        if let Ok(mailbox) = outcome {
-            self.config = habits(&self.base, &mailbox.system_id);
-            self.receives = mode != BindMode::Transmitter;
-            if self.receives {
-                self.shared.accounts.receives(&self.config, &mailbox);
-            }
-            self.changed = Some(mailbox.subscribe());
-            if self.receives {
-                self.dial(&mailbox);
-            }
-            self.mailbox = Some(mailbox);
-            response.system_id = self.config.system_id.as_str().try_into().unwrap_or_default();
-            let version = self.config.session.interface_version;
-            if version.has_tlvs() {
-                response.tlvs.push_integer(Tag::SC_INTERFACE_VERSION, u32::from(version.octet()));
-            }
-            self.shared.counters.binds.fetch_add(1, Ordering::Relaxed);
-        }
-        self.respond(sequence, status, &Pdu::BindResp(mode, response));
-        let (connection, system_id) = (self.number, bind.system_id.to_text());
-        self.shared.tell(|| match status.is_ok() {
-            true => SimEvent::Bound { connection, system_id, mode },
-            false => SimEvent::BindRefused { connection, system_id, mode, status },
-        });
-    }
-
-    /// The account's phones dial, once it hears them for the first time.
-    fn dial(&self, mailbox: &Mailbox) {
-        let script = &self.config.ussd.script;
-        if script.phones.is_empty() || mailbox.dialled.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        for UssdPhone { phone, dial, steps } in &script.phones {
-            let (name, answers) = (&mailbox.system_id, &self.config.ussd.answers);
-            match self.shared.ussd.dial(&self.config, Some(name), phone, dial, steps, answers) {
-                Some(pdu) => mailbox.post(&self.config, Delivery { pdu: pdu.into(), receipt_for: None }),
-                None => tracing::warn!(phone, "there are too many USSD sessions"),
-            }
-        }
-    }
-
     fn request(&mut self, sequence: SequenceNumber, pdu: Pdu) {
         match self.faults.upon(&self.config) {
             Upon::Nothing => self.answer(sequence, pdu),
@@ -338,8 +273,7 @@ impl Connection {
         }
         let now = self.driver.now();
         let at = earliest.unwrap_or(now).max(now) + self.config.response_delay.draw(&mut self.faults.rng);
-        self.order += 1;
-        self.delayed.push(Reverse(Delayed { at, order: self.order, sequence, status, pdu }));
+        self.delayed.add(at, Delayed { sequence, status, pdu });
     }
 
     pub(super) fn respond(&mut self, sequence: SequenceNumber, status: CommandStatus, pdu: &Pdu) {
@@ -357,71 +291,23 @@ impl Connection {
     }
 
     fn answer_due(&mut self) {
-        if self.delayed.is_empty() {
+        let Some(first) = self.delayed.next() else { return };
+        let now = self.driver.now();
+        if first > now {
             return;
         }
-        let now = self.driver.now();
-        while self.delayed.peek().is_some_and(|Reverse(delayed)| delayed.at <= now) {
-            if let Some(Reverse(Delayed { sequence, status, pdu, .. })) = self.delayed.pop() {
-                self.respond(sequence, status, &pdu);
-            }
-        }
-    }
-
-    /// Sends what is ready, as far as the window goes.
-    fn deliver(&mut self) {
-        let Some(mailbox) = &self.mailbox else { return };
-        let now = self.driver.now();
-        let max = match self.driver.session.ready(now) {
-            Ready::Now(max) => max,
-            _ => 0,
-        };
-        for attempt in mailbox.take(&self.config, &self.shared.ids, now, max) {
-            let delivery = attempt.delivery.clone();
-            if let Err(error) = self.driver.session.request(now, &delivery.pdu, attempt.clone()) {
-                tracing::debug!(%error, "a delivery waits");
-                mailbox.put_back(std::iter::once(attempt));
-            }
-        }
-    }
-
-    fn answered(&mut self, mut attempt: Attempt, status: CommandStatus) {
-        let Some(mailbox) = &self.mailbox else { return };
-        self.shared.counters.delivered(attempt.delivery.receipt_for.is_some(), status.is_ok());
-        let (connection, system_id) = (self.number, &mailbox.system_id);
-        self.shared.tell(|| delivered(connection, system_id, &attempt, status));
-        let again = matches!(status.class(), StatusClass::Temporary | StatusClass::SlowDown);
-        attempt.tries += 1;
-        if again && attempt.tries < MOST_TRIES {
-            mailbox.retry(self.driver.now() + self.config.retry_delay, attempt);
+        while let Some(Delayed { sequence, status, pdu }) = self.delayed.take_due(now) {
+            self.respond(sequence, status, &pdu);
         }
     }
 
     /// When something is due that no event announces.
     fn next_wake(&mut self) -> Option<Instant> {
-        let answer = self.delayed.peek().map(|Reverse(delayed)| delayed.at);
+        let answer = self.delayed.next();
         // With a full window only an answer helps, and that is an event.
         let due = self.mailbox.as_ref().and_then(|mailbox| mailbox.next_due());
         answer.into_iter().chain(due).min()
     }
-}
-
-/// How a simulator behaves towards an account.
-fn habits(base: &Arc<SimulatorConfig>, system_id: &str) -> Arc<SimulatorConfig> {
-    base.account(system_id).and_then(|account| account.habits.clone()).unwrap_or_else(|| base.clone())
-}
-
-/// Where the last of some whole PDUs begins.
-fn last_pdu(octets: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(length) = octets.get(at..).and_then(<[u8]>::first_chunk::<4>) {
-        let next = at.saturating_add(usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX));
-        if next >= octets.len() {
-            break;
-        }
-        at = next;
-    }
-    at
 }
 
 fn session_config(config: &SimulatorConfig) -> SessionConfig {
@@ -433,24 +319,6 @@ fn session_config(config: &SimulatorConfig) -> SessionConfig {
         max_unanswered: NonZeroUsize::MAX,
         answers_enquire_link: !config.session.ignore_enquire_link,
         ..SessionConfig::default()
-    }
-}
-
-fn delivered(connection: u64, system_id: &str, attempt: &Attempt, status: CommandStatus) -> SimEvent {
-    let pdu = &attempt.delivery.pdu;
-    let (from, to) = match pdu {
-        Pdu::DeliverSm(pdu) => (pdu.source.digits.to_text(), pdu.destination.digits.to_text()),
-        _ => Default::default(),
-    };
-    SimEvent::Delivered {
-        connection,
-        system_id: system_id.to_owned(),
-        receipt: attempt.delivery.receipt_for.is_some(),
-        id: attempt.delivery.receipt_for.clone(),
-        from,
-        to,
-        text: Content::of(pdu).and_then(Result::ok).as_ref().map(shown).unwrap_or_default(),
-        status,
     }
 }
 
@@ -471,23 +339,3 @@ async fn changed(receiver: &mut Option<watch::Receiver<()>>) {
         std::future::pending().await
     }
 }
-
-impl Ord for Delayed {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
-impl PartialOrd for Delayed {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Delayed {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Delayed {}

@@ -3,9 +3,8 @@
 //! Shared by all connections of the account, so that a receipt reaches whichever is bound as receiver, and waits while
 //! none is. Time comes from the caller; whatever is due is worked off by whoever looks next.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering as Memory};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use smpp::text::reassemble::{Outcome, Reassembler, Segment};
 use smpp::{Address, CString, MessageState, Pdu};
 use tokio::sync::watch;
 
+use super::agenda::Agenda;
 use super::config::{InterfaceVersion, Intermediate, SimulatorConfig};
 use super::ids::{Ids, Number};
 use super::messages::{Message, Messages};
@@ -51,20 +51,13 @@ pub(super) struct Mailbox {
 
 struct Inner {
     messages: Messages,
-    due: BinaryHeap<Reverse<Due>>,
-    order: u64,
+    due: Agenda<What>,
     ready: VecDeque<Attempt>,
     dropped: u64,
     segments: Reassembler<()>,
 }
 
 /// Something that happens at a time.
-struct Due {
-    at: Instant,
-    order: u64,
-    what: What,
-}
-
 enum What {
     Finish(Number),
     Notify(Number),
@@ -85,8 +78,7 @@ impl Mailbox {
             dialled: AtomicBool::new(false),
             inner: Mutex::new(Inner {
                 messages: Messages::default(),
-                due: BinaryHeap::new(),
-                order: 0,
+                due: Agenda::default(),
                 ready: VecDeque::new(),
                 dropped: 0,
                 segments: Reassembler::new(SEGMENTS_WAIT, INCOMPLETE),
@@ -100,7 +92,7 @@ impl Mailbox {
     }
 
     pub(super) fn has_receiver(&self) -> bool {
-        self.receivers.load(Memory::Relaxed) > 0
+        self.receivers.load(Ordering::Relaxed) > 0
     }
 
     /// Takes a message, unless too many are on their way; what it replaces ends as deleted.
@@ -122,9 +114,9 @@ impl Mailbox {
         }
         let times = message.times;
         inner.messages.insert(number, message);
-        let mut first = inner.schedule(times.ends(), What::Finish(number));
+        let mut first = inner.due.add(times.ends(), What::Finish(number));
         if config.receipts.intermediate != Intermediate::None && times.half() < times.ends() {
-            first |= inner.schedule(times.half(), What::Notify(number));
+            first |= inner.due.add(times.half(), What::Notify(number));
         }
         drop(inner);
         if first || !replaced.is_empty() {
@@ -174,14 +166,14 @@ impl Mailbox {
 
     /// Tries again at a time.
     pub(super) fn retry(&self, at: Instant, attempt: Attempt) {
-        if self.lock().schedule(at, What::Deliver(attempt)) {
+        if self.lock().due.add(at, What::Deliver(attempt)) {
             self.changed.send_replace(());
         }
     }
 
     /// When there is something to work off.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.lock().due.peek().map(|Reverse(due)| due.at)
+        self.lock().due.next()
     }
 
     /// State and final date of a message of `source`'s.
@@ -247,7 +239,7 @@ impl Mailbox {
         change(message);
         let ends = message.times.ends();
         // A later end is found when the earlier one has come.
-        let first = ends < before && inner.schedule(ends, What::Finish(number));
+        let first = ends < before && inner.due.add(ends, What::Finish(number));
         drop(inner);
         if first {
             self.changed.send_replace(());
@@ -307,40 +299,28 @@ pub(super) struct Standing {
 }
 
 impl Inner {
-    /// Whether it is the first thing that will happen.
-    fn schedule(&mut self, at: Instant, what: What) -> bool {
-        let first = self.due.peek().is_none_or(|Reverse(due)| at < due.at);
-        self.order += 1;
-        self.due.push(Reverse(Due { at, order: self.order, what }));
-        first
-    }
-
     /// Works off what is due; whether anything became ready.
     fn advance(&mut self, config: &SimulatorConfig, ids: &Ids, now: Instant) -> bool {
         let before = self.ready.len();
-        while self.due.peek().is_some_and(|Reverse(due)| due.at <= now) {
-            match self.due.pop().map(|Reverse(due)| due.what) {
-                Some(What::Finish(number)) => {
-                    match self.messages.on_its_way(number).map(|message| message.times.ends()) {
-                        // It was given other times.
-                        Some(ends) if ends > now => {
-                            self.schedule(ends, What::Finish(number));
-                        }
-                        _ => {
-                            self.finish(config, ids, number, None);
-                        }
+        while let Some(what) = self.due.take_due(now) {
+            let times = |number| self.messages.find(number).map(|message| message.times);
+            // A message may have been given later times.
+            match what {
+                What::Finish(number) => match times(number).map(|times| times.ends()).filter(|ends| *ends > now) {
+                    Some(later) => {
+                        self.due.add(later, what);
                     }
-                }
-                Some(What::Notify(number)) => {
-                    match self.messages.on_its_way(number).map(|message| message.times.half()) {
-                        Some(half) if half > now => {
-                            self.schedule(half, What::Notify(number));
-                        }
-                        _ => self.notify(config, ids, number),
+                    None => {
+                        self.finish(config, ids, number, None);
                     }
-                }
-                Some(What::Deliver(attempt)) => self.ready.push_back(attempt),
-                None => break,
+                },
+                What::Notify(number) => match times(number).map(|times| times.half()).filter(|half| *half > now) {
+                    Some(later) => {
+                        self.due.add(later, what);
+                    }
+                    None => self.notify(config, ids, number),
+                },
+                What::Deliver(attempt) => self.ready.push_back(attempt),
             }
         }
         self.ready.len() > before
@@ -387,23 +367,3 @@ impl Attempt {
         Self { delivery: Arc::new(delivery), tries: 0 }
     }
 }
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Due {}

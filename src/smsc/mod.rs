@@ -1,14 +1,18 @@
 //! The SMSC side: a simulator that ESMEs bind to, for trying things out and for tests.
 //!
-//! [`Simulator`] listens; each connection is one task (`connection`, `submits`, `faults`) on an account's `mailbox`,
-//! where its `messages` end and its receipts wait.
+//! [`Simulator`] listens (`listener`); each connection is one task (`connection`, `binds`, `submits`, `queries`,
+//! `deliveries`, `faults`) on an account's `mailbox`, where its `messages` end and its receipts wait.
 
 mod accounts;
+mod agenda;
+mod binds;
 mod config;
 mod connection;
+mod deliveries;
 mod event;
 mod faults;
 mod ids;
+mod listener;
 mod mailbox;
 mod messages;
 mod paced;

@@ -47,6 +47,19 @@ impl<S> Paced<S> {
     }
 }
 
+/// Where the last of some whole PDUs begins.
+pub(super) fn last_pdu(octets: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(length) = octets.get(at..).and_then(<[u8]>::first_chunk::<4>) {
+        let next = at.saturating_add(usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX));
+        if next >= octets.len() {
+            break;
+        }
+        at = next;
+    }
+    at
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         let this = self.get_mut();
