@@ -133,7 +133,8 @@ impl Messages {
         self.all.iter().filter(|(_, message)| meant(message)).map(|(number, _)| *number).collect()
     }
 
-    /// Those on their way that `new` replaces: of the same service, between the same addresses (§5.2.18).
+    /// Those on their way that `new` replaces: of the same service, between the same addresses (§5.2.18). Looks at every
+    /// message, which costs only those who ask for it.
     pub(super) fn replaced_by(&self, new: &Message) -> Vec<Number> {
         let same = |message: &Message| {
             message.service_type == new.service_type

@@ -5,7 +5,7 @@
 //! operator's dialect. A phone that runs out of answers while it is asked for one gives up, and the network ends a
 //! session in which nothing was said for too long.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use smpp::pdu::DeliverSm;
@@ -19,6 +19,8 @@ use super::walk::{Says, Turn, Walk};
 
 /// Most sessions at once; a phone that dials when there are more is not heard.
 const MOST: usize = 10_000;
+/// Sessions remembered when they are over.
+const REMEMBERED: usize = 1_000;
 /// The user gave up; what vendors send.
 const ABORT: ServiceOp = ServiceOp::VENDOR_ABORT;
 
@@ -34,11 +36,27 @@ pub(super) struct UssdPhones {
 struct Sessions {
     /// By phone and session.
     live: HashMap<(String, u16), Session>,
+    /// Those that phones began and that are over, the newest last: nobody hears what the ESME still says in them.
+    over: VecDeque<(String, u16)>,
     last: u16,
+}
+
+impl Sessions {
+    /// A session of this key is over.
+    fn end(&mut self, key: (String, u16), session: &Session) {
+        if session.dialled {
+            if self.over.len() >= REMEMBERED {
+                self.over.pop_front();
+            }
+            self.over.push_back(key);
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Session {
+    /// The phone began it, and so its number is ours.
+    dialled: bool,
     /// Whose it is; the first that receives when nobody is named.
     system_id: Option<String>,
     /// The network ends it then.
@@ -89,7 +107,8 @@ impl UssdPhones {
         // Bit 0 says that a session ends.
         sessions.last = sessions.last.wrapping_add(2);
         let number = sessions.last;
-        let session = Session::new(config, system_id, code, Walk::new(steps, answers));
+        let mut session = Session::new(config, system_id, code, Walk::new(steps, answers));
+        session.dialled = true;
         let says = session.says(phone, number, ServiceOp::PSSR_INDICATION, code, false);
         sessions.live.insert((phone.to_owned(), number), session);
         drop(sessions);
@@ -112,7 +131,7 @@ impl UssdPhones {
         };
         let key = (phone.clone(), number);
         let mut sessions = self.lock();
-        if !sessions.live.contains_key(&key) && sessions.live.len() < MOST {
+        if !sessions.live.contains_key(&key) && !sessions.over.contains(&key) && sessions.live.len() < MOST {
             // The ESME began it.
             let walk = Walk::new(&config.ussd.script.asked, &config.ussd.answers);
             let code = submit.source.digits.to_text();
@@ -134,8 +153,8 @@ impl UssdPhones {
             Err(why) => Some(Err(why)),
             Ok(_) => session.walk.result().filter(|_| ended).map(Ok),
         };
-        if ended {
-            sessions.live.remove(&key);
+        if ended && let Some(session) = sessions.live.remove(&key) {
+            sessions.end(key, &session);
         }
         Some(Shown { phone, text, ended, reply, outcome })
     }
@@ -165,8 +184,10 @@ impl UssdPhones {
     fn end(&self) -> Vec<TimedOut> {
         let now = Instant::now();
         let mut sessions = self.lock();
-        let ended = sessions.live.extract_if(|_, session| session.ends <= now);
-        let timed_out = ended.map(|((phone, number), session)| {
+        let ended: Vec<_> = sessions.live.extract_if(|_, session| session.ends <= now).collect();
+        let timed_out = ended.into_iter().map(|(key, session)| {
+            sessions.end(key.clone(), &session);
+            let (phone, number) = key;
             let late = |taken: usize| Err(format!("step {}: the session timed out", taken + 1));
             TimedOut {
                 abort: session.gives_up(&phone, number),
@@ -186,6 +207,7 @@ impl UssdPhones {
 impl Session {
     fn new(config: &SimulatorConfig, system_id: Option<&str>, code: &str, walk: Walk) -> Self {
         Self {
+            dialled: false,
             system_id: system_id.map(ToOwned::to_owned),
             ends: Instant::now() + config.ussd.timeout,
             dialect: config.ussd.dialect,
@@ -229,6 +251,8 @@ impl Session {
 mod tests {
     use std::time::Duration;
 
+    use smpp::pdu::SubmitSm;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -245,5 +269,18 @@ mod tests {
         let abort = Ussd::of(&ended[0].abort.tlvs).unwrap();
         assert!(abort.session.end && ended[0].system_id.as_deref() == Some("shop"));
         assert!(dial("27820001001").is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_hears_what_is_said_in_a_session_that_is_over() {
+        let (phones, config) = (UssdPhones::default(), SimulatorConfig::default());
+        let dialled = phones.dial(&config, None, "27820001001", "*120#", &[], &["1".to_owned()]).unwrap();
+        let mut tlvs = Tlvs::default();
+        Ussd { op: ServiceOp::USSR_REQUEST, ..Ussd::of(&dialled.tlvs).unwrap() }.put(&mut tlvs);
+        let turn: Pdu = SubmitSm { destination: dialled.source, tlvs, ..SubmitSm::default() }.into();
+        let shown = |text: &str| phones.shown(&config, "shop", &turn, text.to_owned());
+        assert!(shown("menu").is_some_and(|shown| !shown.ended && shown.reply.is_some()));
+        assert_eq!(phones.timed_out().await.len(), 1);
+        assert!(shown("too late").is_none());
     }
 }
