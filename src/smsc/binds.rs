@@ -16,7 +16,7 @@ impl Connection {
     /// Asks the ESME to bind on this connection (§2.2.1), once it is served.
     pub(super) fn outbind(&mut self) {
         let outbind =
-            Outbind { system_id: self.config.system_id.as_str().try_into().unwrap_or_default(), ..Outbind::default() };
+            Outbind { system_id: self.base.system_id.as_str().try_into().unwrap_or_default(), ..Outbind::default() };
         let attempt = Attempt::first(Delivery { pdu: outbind.into(), receipt_for: None });
         let now = self.driver.now();
         // A session that has just begun takes it.
@@ -38,7 +38,7 @@ impl Connection {
                 self.dial(&mailbox);
             }
             self.mailbox = Some(mailbox);
-            response.system_id = self.config.system_id.as_str().try_into().unwrap_or_default();
+            response.system_id = self.base.system_id.as_str().try_into().unwrap_or_default();
             let version = self.config.session.interface_version;
             if version.has_tlvs() {
                 response.tlvs.push_integer(Tag::SC_INTERFACE_VERSION, u32::from(version.octet()));

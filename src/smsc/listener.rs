@@ -23,7 +23,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 pub(super) async fn invite(shared: Arc<Shared>, esme: SocketAddr) {
     loop {
         let connected = tokio::select! {
-            connected = TcpStream::connect(esme) => connected,
+            connected = TcpStream::connect(esme) => connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream)),
             () = shared.stop.cancelled() => return,
         };
         match connected {

@@ -23,6 +23,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 pub(crate) struct Esme {
     pub(crate) driver: Driver<Box<dyn Wire>, u32, Tap>,
+    /// What the SMSC calls itself.
+    pub(crate) smsc: String,
     /// How long an event may take.
     patience: Duration,
 }
@@ -38,7 +40,11 @@ impl Esme {
         let window = std::num::NonZeroUsize::new(1000).unwrap();
         let config = SessionConfig { window, ..SessionConfig::default() };
         let session = Session::new(config, tokio::time::Instant::now().into_std());
-        Self { driver: Driver::new(Box::new(stream), session, 70_000, |_, _| {}), patience: PATIENCE }
+        Self {
+            driver: Driver::new(Box::new(stream), session, 70_000, |_, _| {}),
+            smsc: String::new(),
+            patience: PATIENCE,
+        }
     }
 
     /// In the simulator's process, as transceiver, and as patient as virtual time allows.
@@ -77,7 +83,10 @@ impl Esme {
         let now = self.driver.now();
         self.driver.session.bind(now, mode, bind).unwrap();
         match self.event().await {
-            Event::Bound { tlvs, .. } => Ok(tlvs),
+            Event::Bound { tlvs, system_id, .. } => {
+                self.smsc = system_id;
+                Ok(tlvs)
+            }
             Event::Closed { why: CloseReason::BindRefused(status), .. } => Err(status),
             other => panic!("{other:?}"),
         }

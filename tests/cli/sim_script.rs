@@ -58,6 +58,7 @@ impl Drop for Sim {
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_are_treated_as_everybody_but_for_their_own_keys() {
     let script = "
+        system_id: operator
         id_format: decimal
         states: [undeliv]
         error: ['0:ESME_RSYSERR']
@@ -78,6 +79,7 @@ async fn accounts_are_treated_as_everybody_but_for_their_own_keys() {
     assert_eq!(sim.bind("else", "").await.err(), Some(CommandStatus::ESME_RINVSYSID));
     let transmitter = Esme::bind(sim.address, BindMode::Transmitter, "down", "").await;
     assert_eq!(transmitter.err(), Some(CommandStatus::ESME_RBINDFAIL));
+    assert_eq!((plain.smsc.as_str(), odd.smsc.as_str()), ("operator", "operator"));
     let (_, id) = plain.submit(message("x")).await;
     assert!(id.len() == 10 && id.parse::<u64>().is_ok(), "{id}");
     // The command line comes after the file, and an account's own keys after both.
