@@ -293,6 +293,9 @@ mod tests {
         let mut rng = Rng::with_seed(7);
         let undelivered = (0..1000).filter(|_| draw_state(&states, &mut rng) == MessageState::UNDELIVERABLE).count();
         assert!((60..140).contains(&undelivered), "{undelivered}");
+        assert_eq!("3:27".parse(), Ok(NetworkErrorCode([3, 0, 27])));
+        assert_eq!("027".parse::<NetworkErrorCode>().map(NetworkErrorCode::number), Ok(27));
+        assert!(["27", "3:x", "999:1", ""].iter().all(|text| text.parse::<NetworkErrorCode>().is_err()));
         assert!(weighted_state("gone").is_err() && weighted_state("delivrd:0").is_err());
     }
 
