@@ -166,7 +166,10 @@ pub fn unpack(octets: &[u8], fill: u32, count: usize) -> Vec<u8> {
             width -= skip;
             skip = 0;
         }
-        while width >= 7 && septets.len() < count {
+        while width >= 7 {
+            if septets.len() >= count {
+                return septets;
+            }
             septets.push(held.to_le_bytes()[0] & 0x7f);
             held >>= 7;
             width -= 7;
@@ -193,6 +196,14 @@ mod tests {
     fn hello_packs_as_the_standard_does() {
         let packed = pack(&encode("hellohello").unwrap(), 0);
         assert_eq!(packed, [0xe8, 0x32, 0x9b, 0xfd, 0x46, 0x97, 0xd9, 0xec, 0x37]);
+    }
+
+    #[test]
+    fn fewer_septets_may_be_taken_than_there_are() {
+        let packed = pack(&[b'x'; 153], 1);
+        assert_eq!(unpack(&packed, 1, 152), [b'x'; 152]);
+        assert_eq!(unpack(&packed, 1, 3), [b'x'; 3]);
+        assert!(unpack(&packed, 1, 0).is_empty());
     }
 
     proptest! {

@@ -207,6 +207,9 @@ type Table = [char; 128];
 const NONE: char = '\u{ffff}';
 
 fn find(table: &Table, character: char) -> Option<u8> {
+    if character == NONE {
+        return None;
+    }
     let place = table.iter().position(|other| *other == character)?;
     u8::try_from(place).ok()
 }
@@ -926,6 +929,15 @@ mod tests {
         assert_eq!(text(Language::Urdu, "سلام"), 4);
         let lacks = Tables { locking: Some(Language::Tamil), single: None }.encode("\u{b96}").unwrap_err();
         assert!(matches!(lacks, CharsetError::Unencodable { character: '\u{b96}', .. }));
+    }
+
+    #[test]
+    fn the_mark_of_an_empty_place_is_no_character() {
+        for (_, language) in Language::ALL {
+            let tables = Tables { locking: Some(language).filter(|language| language.locks()), single: Some(language) };
+            assert!(tables.encode("\u{ffff}").is_err(), "{language:?}");
+        }
+        assert_eq!(crate::text::encode_national("\u{ffff}", &[Language::Hindi]).charset, crate::text::Charset::Ucs2);
     }
 
     #[test]
