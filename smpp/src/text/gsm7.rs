@@ -178,6 +178,31 @@ pub fn unpack(octets: &[u8], fill: u32, count: usize) -> Vec<u8> {
     septets
 }
 
+/// Bits between a header of so many octets, its length octet included, and packed text, so that the text begins at a
+/// septet's boundary (3GPP TS 23.040 §9.2.3.24).
+#[must_use]
+pub fn fill(header: usize) -> u32 {
+    u32::try_from((7 - header * 8 % 7) % 7).unwrap_or_default()
+}
+
+/// All septets of packed text behind `fill` bits, without the carriage return that fills seven spare bits (3GPP TS 23.038
+/// §6.1.2.3.1).
+#[must_use]
+pub fn unpack_text(octets: &[u8], fill: u32) -> Vec<u8> {
+    let bits = (octets.len() * 8).saturating_sub(usize::try_from(fill).unwrap_or_default());
+    let mut septets = unpack(octets, fill, bits / 7);
+    if bits.is_multiple_of(7) && septets.last() == Some(&b'\r') {
+        septets.pop();
+    }
+    septets
+}
+
+/// Packed text that is aligned behind another number of fill bits.
+#[must_use]
+pub fn realign(octets: &[u8], from: u32, to: u32) -> Vec<u8> {
+    pack(&unpack_text(octets, from), to)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -44,6 +44,19 @@ pub const fn single_capacity(charset: Charset) -> usize {
     capacity(charset, 0)
 }
 
+/// Octets, or septets in octets of their own, of the longest character of a character set, shifts included: a segment
+/// with less room than that cannot hold text.
+#[must_use]
+pub const fn longest_character(charset: Charset) -> usize {
+    match charset {
+        Charset::Ascii | Charset::Latin1 | Charset::Cp1252 | Charset::Iso8859_5 | Charset::Iso8859_8 => 1,
+        Charset::Gsm7 | Charset::Gsm7Packed | Charset::ShiftJis | Charset::EucKr | Charset::Big5 => 2,
+        Charset::Utf8 | Charset::Ucs2 => 4,
+        // Two octets between two shifts of three.
+        Charset::Iso2022Jp => 8,
+    }
+}
+
 /// Octets that concatenation takes of each segment, beside the length octet of the header.
 #[must_use]
 pub const fn concat_len(split: Split) -> usize {
