@@ -282,6 +282,11 @@ mod tests {
              permanent, retry, retry_elsewhere, slow_down, stop_bind"
         );
         assert!(message(json!({"msg_id_type": 4})).contains("auto, string, 0, 1, 2, 3"));
+        assert_eq!(
+            message(json!({"submit_sm_encoding": "auto", "submit_sm_data_coding": 1})),
+            "Field 'submit_sm_data_coding' cannot stand beside submit_sm_encoding auto, which announces the alphabet that \
+             it picks for each message: name an encoding, or leave the octet out"
+        );
     }
 
     #[test]
