@@ -109,6 +109,7 @@ pub(super) const KEYS: &[&str] = &[
     "data_coding_overrides",
     "allow_empty_messages",
     "binary",
+    "udh_without_flag",
     "max_session_length",
     "ussd_code_pdu_field",
     "submit_sm_encoding",
