@@ -108,6 +108,9 @@ pub fn parts(text: &Encoded, layout: &Layout, reference: u16) -> Result<Vec<Part
     if fits < segment::longest_character(text.charset) {
         return Err(no_room);
     }
+    if let Some(segments) = segment::far_too_many(text, fits) {
+        return Err(TooLong { segments }.into());
+    }
     let pieces = segment::cut(text, fits);
     let count = pieces.len();
     let total = u8::try_from(count).map_err(|_| TooLong { segments: count })?;
