@@ -5,7 +5,7 @@
 //! | `config/`, `aliases` | every key, and the names that Kannel and Jasmin have for them |
 //! | `bind` | the life of a bind: connecting, fail-over, back-off |
 //! | `link` | one connection: what it sends, what it answers |
-//! | `outgoing`, `submit`, `overrides` | MTs under way, and their PDUs; `preview` asks beforehand |
+//! | `outgoing`, `submit`, `alphabet`, `overrides` | MTs under way, and their PDUs; `preview` asks beforehand |
 //! | `incoming`, `deliver` | what PDUs of the SMSC's are, segments until they are complete |
 //! | `receipts`, `ids` | receipts and the messages they belong to; how the SMSC writes its ids |
 //! | `ussd` | sessions of phones |
@@ -16,6 +16,7 @@
 //! outlive links; only `link` knows a connection.
 
 pub mod aliases;
+mod alphabet;
 mod bind;
 mod config;
 mod deliver;
