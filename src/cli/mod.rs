@@ -33,7 +33,7 @@ pub fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
     let args = Args::try_parse_from(words)?;
     match &args.command {
         Command::Sim(sim) => match &sim.script {
-            Some(file) => Args::try_parse_from(script::expand(words, file)?),
+            Some(file) => script::parse(words, file),
             None => Ok(args),
         },
         _ => Ok(args),
