@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::peer::ScriptedSmsc;
 use crate::support::{Maybug, Receiver, Smsc, soon, types};
 
 #[tokio::test]
@@ -71,5 +72,28 @@ async fn a_channel_that_takes_long_to_end_holds_up_no_other() {
     tokio::select! {
         _ = &mut ending => panic!("the others had to wait for it"),
         () = soon("the others", others) => {}
+    }
+}
+
+/// What was answered before the restart began is decided, though it may not be on disk yet when the channel has ended.
+#[tokio::test]
+async fn a_restart_sends_nothing_again_that_the_smsc_has_taken() {
+    let smsc = ScriptedSmsc::listen().await;
+    let maybug = Maybug::start().await;
+    let id = maybug.smpp_channel(smsc.address(), json!({"window_size": 20}), json!({})).await;
+    let path = format!("/channels/{id}/restart");
+    let mut peer = smsc.bound().await;
+    for round in 0..10 {
+        for n in 0..20 {
+            maybug.send(&id, json!({"to": "+27820001001", "content": format!("{round}.{n}")})).await;
+        }
+        for n in 0..20 {
+            let (raw, submit) = peer.submit().await;
+            assert_eq!(submit.short_message.octets(), format!("{round}.{n}").as_bytes());
+            peer.take(&raw, "").await;
+        }
+        let (_, (status, _)) = tokio::join!(peer.unbound(), maybug.post(&path, json!({})));
+        assert_eq!(status, 200);
+        peer = smsc.bound().await;
     }
 }
