@@ -46,6 +46,42 @@ async fn pain_1_and_2_ids_that_look_different_in_receipts_are_found_and_the_habi
     }
 }
 
+/// The receipt `11` in decimal is of the message `b`, though a message `11` exists: the phone tells them apart. After a
+/// restart what was learned holds at once, and an SMSC that changes its habit is followed.
+#[tokio::test]
+async fn what_was_learned_of_ids_outlives_a_restart_but_not_the_habit() {
+    let smsc = ScriptedSmsc::listen().await;
+    let maybug = Maybug::start().await;
+    let channel = maybug.smpp_channel(smsc.address(), json!({}), json!({})).await;
+    let mut peer = smsc.bound().await;
+    let other = maybug.send(&channel, json!({"to": "27820009999", "content": "x"})).await;
+    let (raw, _) = peer.submit().await;
+    peer.take(&raw, "11").await;
+    maybug.events(&channel, &other, 1).await;
+    for n in 11..17 {
+        let message = submitted(&maybug, &mut peer, &channel, &format!("{n:x}")).await;
+        assert_eq!(peer.deliver(receipt(PHONE, &n.to_string(), "DELIVRD")).await, CommandStatus::ESME_ROK);
+        assert_eq!(types(&maybug.events(&channel, &message, 2).await), ["submitted", "delivery_succeeded"], "{n}");
+    }
+    let (path, nothing) = (format!("/channels/{channel}/restart"), json!({}));
+    let (_, (status, _)) = tokio::join!(peer.unbound(), maybug.post(&path, nothing));
+    assert_eq!(status, 200);
+    let mut peer = smsc.bound().await;
+    // 0x26 is 38. Read as it is written, the id names the first; as learned, the second.
+    let first = submitted(&maybug, &mut peer, &channel, "38").await;
+    let second = submitted(&maybug, &mut peer, &channel, "26").await;
+    assert_eq!(peer.deliver(receipt(PHONE, "38", "DELIVRD")).await, CommandStatus::ESME_ROK);
+    assert_eq!(types(&maybug.events(&channel, &second, 2).await), ["submitted", "delivery_succeeded"]);
+    assert_eq!(types(&maybug.events(&channel, &first, 1).await), ["submitted"]);
+    // Now it writes ids as they are.
+    let changed = submitted(&maybug, &mut peer, &channel, "fee").await;
+    assert_eq!(peer.deliver(receipt(PHONE, "fee", "DELIVRD")).await, CommandStatus::ESME_ROK);
+    assert_eq!(types(&maybug.events(&channel, &changed, 2).await), ["submitted", "delivery_succeeded"]);
+    let changed = submitted(&maybug, &mut peer, &channel, "10000").await;
+    assert_eq!(peer.deliver(receipt(PHONE, "10000", "DELIVRD")).await, CommandStatus::ESME_ROK);
+    assert_eq!(types(&maybug.events(&channel, &changed, 2).await), ["submitted", "delivery_succeeded"]);
+}
+
 /// Pain 3, and field guide 8.6 #93.
 #[tokio::test]
 async fn pain_3_a_receipt_that_overtakes_its_response_is_matched() {

@@ -38,7 +38,7 @@ pub enum IdRule {
 impl Base {
     /// Reads a canonical id. Letters make it hexadecimal whatever was configured, as Kannel has it.
     fn read(self, canonical: &str) -> Option<u128> {
-        let decimal = self == Self::Decimal && canonical.bytes().all(|octet| octet.is_ascii_digit());
+        let decimal = self == Self::Decimal && is_digits(canonical);
         u128::from_str_radix(canonical, if decimal { 10 } else { 16 }).ok()
     }
 
@@ -83,7 +83,7 @@ impl IdRule {
                 }
             }
             Self::Any => {
-                let digits = canonical.bytes().all(|octet| octet.is_ascii_digit());
+                let digits = is_digits(&canonical);
                 let as_hex =
                     Base::Decimal.read(&canonical).filter(|_| digits).map(|value| Base::Hexadecimal.write(value));
                 let as_decimal = Base::Hexadecimal.read(&canonical).map(|value| Base::Decimal.write(value));
@@ -110,6 +110,29 @@ pub enum Relation {
     HexToDecimal,
     /// Decimal in responses, hexadecimal in receipts.
     DecimalToHex,
+}
+
+impl Relation {
+    /// How the canonical id of a receipt comes from that of a response, if it does at all. One that reads the same is
+    /// the same: ids without a letter are that only if nobody converted them.
+    #[must_use]
+    pub fn between(response: &str, receipt: &str) -> Option<Self> {
+        let reads = |base: Base, id: &str| base.read(id).filter(|_| base == Base::Hexadecimal || is_digits(id));
+        let same = |response: Option<u128>, receipt: Option<u128>| response.is_some() && response == receipt;
+        if response == receipt {
+            Some(Self::Same)
+        } else if same(reads(Base::Hexadecimal, response), reads(Base::Decimal, receipt)) {
+            Some(Self::HexToDecimal)
+        } else if same(reads(Base::Decimal, response), reads(Base::Hexadecimal, receipt)) {
+            Some(Self::DecimalToHex)
+        } else {
+            None
+        }
+    }
+}
+
+fn is_digits(id: &str) -> bool {
+    id.bytes().all(|octet| octet.is_ascii_digit())
 }
 
 /// What the pairs of an SMSC have told.
@@ -166,20 +189,33 @@ impl fmt::Display for IdFinding {
 pub struct IdLearner {
     /// Ids of responses as they came, newest last, beside their canonical forms.
     responses: VecDeque<(String, String)>,
-    /// Pairs by relation: same, hexadecimal to decimal, decimal to hexadecimal.
+    /// Pairs by relation, in the order of [`RELATIONS`].
     pairs: [u32; 3],
     padding: bool,
     case: bool,
 }
 
+const RELATIONS: [Relation; 3] = [Relation::Same, Relation::HexToDecimal, Relation::DecimalToHex];
 /// Responses remembered while there is something to learn.
 const RESPONSES: usize = 1_000;
 /// Pairs after which a relation is known.
 const ENOUGH: u32 = 5;
-/// Pairs after which nothing more is learned.
+/// Pairs after which only what contradicts them is counted.
 const PLENTY: u32 = 50;
 
 impl IdLearner {
+    /// Goes on from what an earlier learner found.
+    #[must_use]
+    pub fn resumed(finding: &IdFinding) -> Self {
+        let IdFinding { relation, padding, case, pairs, contradictions } = *finding;
+        let mut learner = Self { padding, case, ..Self::default() };
+        *learner.count(relation) = pairs;
+        // Which of the others it was has no consequence.
+        let other = if relation == Relation::Same { Relation::HexToDecimal } else { Relation::Same };
+        *learner.count(other) = contradictions;
+        learner
+    }
+
     /// A response brought an id.
     pub fn response(&mut self, id: &str) {
         if self.total() >= PLENTY {
@@ -192,42 +228,51 @@ impl IdLearner {
         self.responses.push_back((canonical_id(id), trim(id).to_owned()));
     }
 
-    /// A receipt with `id` was found to belong to the message that is kept under `kept`. Whether that settled what was
-    /// open before.
+    /// A receipt with `id` was found to belong to the message that is kept under `kept`. Whether that changed the rule,
+    /// or was the first that speaks against it.
     pub fn pair(&mut self, kept: &str, id: &str) -> bool {
-        if self.total() >= PLENTY {
-            return false;
-        }
-        let Some((_, response)) = self.responses.iter().rev().find(|(canonical, _)| canonical == kept) else {
-            return false;
-        };
         let receipt = trim(id);
         let canonical = canonical_id(receipt);
-        let known = self.finding().is_some();
-        if canonical == kept {
-            // Ids without a letter read the same in both bases only if they were never converted: nothing to doubt.
-            self.pairs[0] += 1;
-            self.case |= !response.eq(receipt) && response.eq_ignore_ascii_case(receipt);
-            self.padding |= response.len() != receipt.len();
-        } else if Base::Decimal.read(&canonical) == Base::Hexadecimal.read(kept) {
-            self.pairs[1] += 1;
-            self.padding |= receipt.starts_with('0') || response.starts_with('0');
-        } else {
-            self.pairs[2] += 1;
-            self.padding |= receipt.starts_with('0') || response.starts_with('0');
+        let Some(relation) = Relation::between(kept, &canonical) else { return false };
+        let before = self.finding();
+        if self.total() >= PLENTY && before.as_ref().is_some_and(|finding| finding.relation == relation) {
+            return false;
         }
-        !known && self.finding().is_some()
+        let response = self.responses.iter().rev().find(|(canonical, _)| canonical == kept).map(|(_, id)| id.as_str());
+        match (relation, response) {
+            (Relation::Same, Some(response)) => {
+                self.case |= !response.eq(receipt) && response.eq_ignore_ascii_case(receipt);
+                self.padding |= response.len() != receipt.len();
+            }
+            // The response is longer ago than what is remembered.
+            (Relation::Same, None) => {}
+            (Relation::HexToDecimal | Relation::DecimalToHex, response) => {
+                self.padding |= receipt.starts_with('0') || response.is_some_and(|id| id.starts_with('0'));
+            }
+        }
+        let count = self.count(relation);
+        *count = count.saturating_add(1);
+        let kind = |finding: Option<IdFinding>| finding.map(|finding| (finding.relation, finding.contradictions > 0));
+        kind(before) != kind(self.finding())
+    }
+
+    fn count(&mut self, relation: Relation) -> &mut u32 {
+        let [same, hex_to_decimal, decimal_to_hex] = &mut self.pairs;
+        match relation {
+            Relation::Same => same,
+            Relation::HexToDecimal => hex_to_decimal,
+            Relation::DecimalToHex => decimal_to_hex,
+        }
     }
 
     fn total(&self) -> u32 {
-        self.pairs.iter().sum()
+        self.pairs.iter().fold(0, |total, pairs| total.saturating_add(*pairs))
     }
 
     /// What is known, once enough pairs agree.
     #[must_use]
     pub fn finding(&self) -> Option<IdFinding> {
-        let relations = [Relation::Same, Relation::HexToDecimal, Relation::DecimalToHex];
-        let (relation, pairs) = relations.into_iter().zip(self.pairs).max_by_key(|(_, pairs)| *pairs)?;
+        let (relation, pairs) = RELATIONS.into_iter().zip(self.pairs).max_by_key(|(_, pairs)| *pairs)?;
         let contradictions = self.total() - pairs;
         (pairs >= ENOUGH).then_some(IdFinding {
             relation,
@@ -315,5 +360,28 @@ mod tests {
         learner.pair("ff", "255");
         assert_eq!(learner.finding().unwrap().contradictions, 1);
         assert_eq!(learner.rule(), IdRule::Any);
+    }
+
+    #[test]
+    fn what_was_learned_holds_in_the_next_run_and_a_new_habit_opens_every_reading_again() {
+        let pairs: Vec<(String, String)> = (0x1000..0x1040).map(|id| (format!("{id:x}"), id.to_string())).collect();
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        let finding = learn(&pairs).finding().unwrap();
+        let mut learner = IdLearner::resumed(&finding);
+        assert_eq!((learner.finding(), learner.rule()), (Some(finding.clone()), finding.rule()));
+        assert!(!learner.pair("1041", "4161"), "nothing new");
+        assert!(learner.pair("1042", "1042"), "the first that contradicts is news");
+        assert!(!learner.pair("1043", "1043"));
+        assert_eq!(learner.rule(), IdRule::Any);
+        assert_eq!(IdLearner::resumed(&learner.finding().unwrap()).rule(), IdRule::Any);
+    }
+
+    #[test]
+    fn ids_that_do_not_come_of_each_other_teach_nothing() {
+        assert_eq!(Relation::between("1a", "26"), Some(Relation::HexToDecimal));
+        assert_eq!(Relation::between("26", "1a"), Some(Relation::DecimalToHex));
+        assert_eq!(Relation::between("26", "26"), Some(Relation::Same));
+        assert_eq!(Relation::between("c87c2273-7edb", "another"), None);
+        assert_eq!(Relation::between("26", "27"), None);
     }
 }

@@ -81,7 +81,8 @@ pub(super) fn mode_name(mode: BindMode) -> &'static str {
     }
 }
 
-fn peer_name(peer: &Peer) -> String {
+/// Where a bind's SMSC is, the primary one.
+pub(super) fn peer_name(peer: &Peer) -> String {
     match peer {
         Peer::Connect(hosts) => hosts.first().map(ToString::to_string).unwrap_or_default(),
         Peer::Outbind { listen, .. } => format!("outbind on {listen}"),

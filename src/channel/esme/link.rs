@@ -353,7 +353,8 @@ impl<'a, I: Intake> Link<'a, I> {
             Ok(Some(matched)) => {
                 self.arrivals.push(matched.arrival);
                 self.replies.push(reply);
-                if matched.settled {
+                if let Some(learned) = matched.learned {
+                    self.arrivals.push(learned);
                     self.shared.tell_ids().await;
                 }
             }

@@ -7,7 +7,7 @@
 //! | `link` | one connection: what it sends, what it answers |
 //! | `outgoing`, `submit`, `overrides` | MTs under way, and their PDUs; `preview` asks beforehand |
 //! | `incoming`, `deliver` | what PDUs of the SMSC's are, segments until they are complete |
-//! | `receipts` | receipts and the messages they belong to |
+//! | `receipts`, `ids` | receipts and the messages they belong to; how the SMSC writes its ids |
 //! | `ussd` | sessions of phones |
 //! | `shared`, `pace`, `health` | what the binds of a channel have in common |
 //!
@@ -20,6 +20,7 @@ mod config;
 mod deliver;
 mod health;
 mod hex;
+mod ids;
 mod incoming;
 mod link;
 mod outgoing;

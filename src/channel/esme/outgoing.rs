@@ -89,7 +89,7 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(config: &EsmeConfig) -> Self {
+    pub(super) fn new(config: &EsmeConfig, learner: IdLearner) -> Self {
         Self {
             messages: Slab::new(),
             fresh: VecDeque::new(),
@@ -99,7 +99,7 @@ impl Outgoing {
             // Random, so that a restart does not repeat the references of segments still on their way.
             reference: fastrand::u16(..),
             announce: !config.disable_ack,
-            learner: IdLearner::default(),
+            learner,
             recent: VecDeque::new(),
             outcomes: Vec::new(),
         }

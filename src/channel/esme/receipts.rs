@@ -17,7 +17,7 @@ use super::outgoing::Recent;
 use super::shared::Shared;
 use crate::channel::{Arrival, Intake, IntakeError, Setup};
 use crate::model::{
-    Candidate, ChannelId, DeliveryStatus, EventKind, JsonObject, Level, MessageId, Outbound, SmscMessageId, Timestamp,
+    Candidate, ChannelId, DeliveryStatus, EventKind, JsonObject, MessageId, Outbound, SmscMessageId, Timestamp,
     UnmatchedReceipt,
 };
 use crate::store::{ReadError, Store, StoredMessage};
@@ -168,30 +168,44 @@ fn known_segments(store: &Store, found: &StoredMessage) -> Result<Segments, Read
     })
 }
 
-/// The message that a receipt is about, and the form of the id that it was found under.
+/// A message that a receipt is about.
+struct Found<'a> {
+    stored: StoredMessage,
+    /// The form of the id that it is kept under.
+    kept: String,
+    /// The receipt's id that led there.
+    named: &'a str,
+}
+
+/// The message that a receipt is about.
 ///
-/// A form other than the id itself must also fit the destination, unless the form is the only one that can be meant.
-fn find(
+/// Ids that mean one message in hexadecimal and another in decimal are common, so the phone has to fit. Only a message
+/// that is kept under the receipt's id exactly as the rule reads it needs no more: some SMSCs name the phone otherwise.
+fn find<'a>(
     store: &Store,
     channel: &ChannelId,
     rule: IdRule,
-    receipt: &Receipt,
+    receipt: &'a Receipt,
     phone: &str,
-) -> Result<Option<(StoredMessage, String)>, ReadError> {
-    let mut forms = rule.forms(&receipt.smsc_message_id);
-    for form in receipt.text_message_id.iter().flat_map(|id| rule.forms(id)) {
-        if !forms.contains(&form) {
-            forms.push(form);
+) -> Result<Option<Found<'a>>, ReadError> {
+    let mut exact = None;
+    let names = [Some(&receipt.smsc_message_id), receipt.text_message_id.as_ref()];
+    let forms =
+        names.into_iter().flatten().flat_map(|named| rule.forms(named).into_iter().map(move |form| (named, form)));
+    for (at, (named, form)) in forms.enumerate() {
+        let id = [SmscMessageId(form)];
+        let Some(stored) = store.correlate(channel, &id)? else { continue };
+        let [SmscMessageId(kept)] = id;
+        let fits = same_number(&stored.message.to, phone);
+        let found = Found { stored, kept, named };
+        if fits {
+            return Ok(Some(found));
+        }
+        if at == 0 {
+            exact = Some(found);
         }
     }
-    for (at, form) in forms.into_iter().enumerate() {
-        if let Some(found) = store.correlate(channel, &[SmscMessageId(form.clone())])?
-            && (at == 0 || same_number(&found.message.to, phone))
-        {
-            return Ok(Some((found, form)));
-        }
-    }
-    Ok(None)
+    Ok(exact)
 }
 
 /// Whether two spellings may be one number: the shorter one's digits end the longer one's.
@@ -203,27 +217,38 @@ fn same_number(a: &str, b: &str) -> bool {
 }
 
 impl<I: Intake> Shared<I> {
-    /// The rule in force: configured, or learned so far.
-    fn id_rule(&self) -> IdRule {
-        self.config.deliver.id_rule.unwrap_or_else(|| self.outgoing().learner.rule())
+    /// The message of a receipt, by the rule that is configured, or else by what was learned. Should the SMSC have
+    /// changed its habit, every reading is open, if only the phone fits.
+    fn find<'a>(&self, receipt: &'a Receipt, phone: &str) -> Result<Option<Found<'a>>, ReadError> {
+        let (store, channel) = (&self.setup.store, &self.setup.id);
+        if let Some(rule) = self.config.deliver.id_rule {
+            return find(store, channel, rule, receipt, phone);
+        }
+        let rule = self.outgoing().learner.rule();
+        let found = find(store, channel, rule, receipt, phone)?;
+        let fits = |found: &Found<'_>| same_number(&found.stored.message.to, phone);
+        if rule == IdRule::Any || found.as_ref().is_some_and(fits) {
+            return Ok(found);
+        }
+        Ok(find(store, channel, IdRule::Any, receipt, phone)?.filter(fits).or(found))
     }
 
     /// What a receipt makes us store, if its message is known.
     pub(super) fn match_receipt(&self, incident: &Incident) -> Result<Option<Matched>, ReadError> {
-        let (store, channel) = (&self.setup.store, &self.setup.id);
-        let Some((found, kept)) = find(store, channel, self.id_rule(), &incident.receipt, &incident.phone)? else {
-            return Ok(None);
-        };
-        let settled = self.outgoing().learner.pair(&kept, &incident.receipt.smsc_message_id);
+        let Some(found) = self.find(&incident.receipt, &incident.phone)? else { return Ok(None) };
+        let Found { stored: found, kept, named } = found;
+        let learned = self.outgoing().learner.pair(&kept, named);
         let mut details = incident.details.clone();
         let (mut status, mut announce) = (incident.status, true);
         if found.segments > 1 && self.config.deliver.combine {
-            let (whole, news, said) = self.receipts().combine(store, &found, &kept, status)?;
+            let (whole, news, said) = self.receipts().combine(&self.setup.store, &found, &kept, status)?;
             (status, announce) = (whole, news);
             details.insert("segments".to_owned(), said);
         }
         let StoredMessage { origin, message, .. } = found;
-        Ok(Some(Matched { arrival: Arrival::Report { origin, message, status, announce, details }, settled }))
+        let arrival = Arrival::Report { origin, message, status, announce, details };
+        let learned = if learned { self.ids_note() } else { None };
+        Ok(Some(Matched { arrival, learned }))
     }
 
     /// Looks for a receipt's message until everything that was sent before the receipt came has been answered and
@@ -258,10 +283,12 @@ impl<I: Intake> Shared<I> {
         let Moment { answered, sent } = came;
         match self.await_message(&incident, answered, sent).await {
             Ok(Some(matched)) => {
-                if matched.settled {
+                let mut arrivals = vec![matched.arrival];
+                if let Some(learned) = matched.learned {
+                    arrivals.push(learned);
                     self.tell_ids().await;
                 }
-                self.setup.intake.arrived(&self.setup.id, vec![matched.arrival]).await
+                self.setup.intake.arrived(&self.setup.id, arrivals).await
             }
             Ok(None) => {
                 let receipt = self.aside(incident);
@@ -325,6 +352,7 @@ impl<I: Intake> Shared<I> {
                 Ok(Some(matched)) => {
                     self.setup.log.info(format!("the receipt {} was matched after all", kept.id));
                     arrivals.extend([matched.arrival, Arrival::Note { name: name.clone(), record: None }]);
+                    arrivals.extend(matched.learned);
                     self.receipts().unmatched.retain(|other| *other != name);
                 }
                 Ok(None) => {}
@@ -333,20 +361,6 @@ impl<I: Intake> Shared<I> {
         }
         // What cannot be stored now is looked at again in the next round.
         let _ = self.keep(arrivals).await;
-    }
-
-    /// Says what has been learned of the SMSC's ids.
-    pub(super) async fn tell_ids(&self) {
-        let finding = self.outgoing().learner.finding();
-        let Some(finding) = finding else { return };
-        let advice = match finding.rule() {
-            IdRule::Number { .. } if finding.contradictions == 0 => ": msg_id_type says so for good",
-            _ if finding.contradictions > 0 => ": both readings stay open; set msg_id_type to what the operator says",
-            _ => "",
-        };
-        let level = if finding.contradictions == 0 { Level::Ok } else { Level::Degraded };
-        self.setup.log.info(format!("message ids: {finding}{advice}"));
-        self.report_ids(format!("Message ids: {finding}{advice}"), level).await;
     }
 }
 
@@ -359,8 +373,8 @@ pub(super) struct Moment {
 /// A receipt whose message is known.
 pub(super) struct Matched {
     pub(super) arrival: Arrival,
-    /// It settled how the SMSC writes its ids.
-    pub(super) settled: bool,
+    /// What is to be kept of the SMSC's ids, if this told something new of them.
+    pub(super) learned: Option<Arrival>,
 }
 
 /// Recent messages that a receipt may belong to: to the same phone first, then those with the most similar ids.

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::config::EsmeConfig;
 use super::health::Health;
+use super::ids;
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use super::pace::SharedPace;
@@ -49,7 +50,7 @@ impl<I: Intake> Shared<I> {
         let now = tokio::time::Instant::now().into_std();
         let rate = [config.session.rate, setup.rate_limit].into_iter().flatten().reduce(f64::min);
         Self {
-            outgoing: Mutex::new(Outgoing::new(&config)),
+            outgoing: Mutex::new(Outgoing::new(&config, ids::recall(&setup, &config))),
             incoming: Mutex::new(Incoming::new(&setup, &config)),
             receipts: Mutex::new(Receipts::new(&setup, &config)),
             sessions: Mutex::new(Sessions::new(&setup, config.ussd)),
