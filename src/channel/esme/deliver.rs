@@ -31,6 +31,13 @@ pub(super) struct Delivered {
     tlvs: Tlvs,
 }
 
+/// A segment's id where it is stored, and the vendors' parameters that came with it.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) id: MessageId,
+    tlvs: Option<Value>,
+}
+
 /// A text in pieces: which piece, its octets, the tables that its header announces.
 struct Read {
     concat: Option<Concat>,
@@ -47,7 +54,7 @@ pub(super) enum Kind {
     /// Marked as a receipt but not readable as one: acknowledged, logged, nothing else.
     Unreadable,
     /// A segment of a long MO.
-    Segment(Box<Segment<MessageId>>),
+    Segment(Box<Segment<Piece>>),
     /// A whole MO, and its optional parameters.
     Message(Box<Inbound>, Tlvs),
     /// Not to be taken; answered with this.
@@ -104,7 +111,7 @@ impl Delivered {
                 data_coding: self.data_coding,
                 text,
                 tables,
-                token: MessageId::mint(),
+                token: Piece { id: MessageId::mint(), tlvs: vendors(config, &self.tlvs) },
             }));
         }
         match self.decode(config, &text, tables) {
@@ -304,11 +311,14 @@ pub(super) struct StoredSegment {
     /// Identifiers of its locking and single tables; zero is the default.
     #[serde(default)]
     tables: (u8, u8),
+    /// Vendors' parameters, as the message will show them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    vendors: Option<Value>,
 }
 
 impl StoredSegment {
     /// The record of a segment.
-    pub(super) fn record(segment: &Segment<MessageId>) -> Vec<u8> {
+    pub(super) fn record(segment: &Segment<Piece>) -> Vec<u8> {
         let address = |address: &Address| (address.ton.0, address.npi.0, address.digits.to_text());
         let stored = Self {
             source: address(&segment.source),
@@ -320,12 +330,13 @@ impl StoredSegment {
                 segment.tables.locking.map_or(0, |language| language as u8),
                 segment.tables.single.map_or(0, |language| language as u8),
             ),
+            vendors: segment.token.tlvs.clone(),
         };
         serde_json::to_vec(&stored).expect("numbers and strings are JSON")
     }
 
     /// The segment of a record; `None` for a record of another making.
-    pub(super) fn restore(id: MessageId, record: &[u8]) -> Option<Segment<MessageId>> {
+    pub(super) fn restore(id: MessageId, record: &[u8]) -> Option<Segment<Piece>> {
         let stored: Self = serde_json::from_slice(record).ok()?;
         let address = |(ton, npi, digits): (u8, u8, String)| {
             let digits =
@@ -343,17 +354,17 @@ impl StoredSegment {
                 locking: Language::identified(stored.tables.0),
                 single: Language::identified(stored.tables.1),
             },
-            token: id,
+            token: Piece { id, tlvs: stored.vendors },
         })
     }
 }
 
 /// Segments, in order, as one MO. They have been acknowledged, so what cannot be read is marked, not refused.
-pub(super) fn join(config: &DeliverConfig, channel: &ChannelId, segments: &[Segment<MessageId>]) -> Option<Inbound> {
+pub(super) fn join(config: &DeliverConfig, channel: &ChannelId, segments: &[Segment<Piece>]) -> Option<Inbound> {
     let first = segments.first()?;
-    let plain = |segment: &Segment<MessageId>| segment.tables.is_default();
+    let plain = |segment: &Segment<Piece>| segment.tables.is_default();
     let uniform = segments.iter().all(|segment| segment.data_coding == first.data_coding && plain(segment));
-    let lossy = |segment: &Segment<MessageId>| match charset(config, segment.data_coding) {
+    let lossy = |segment: &Segment<Piece>| match charset(config, segment.data_coding) {
         Some(Charset::Gsm7) if !plain(segment) => segment.tables.decode(&segment.text),
         charset => charset.unwrap_or(Charset::Latin1).decode_lossy(&segment.text),
     };
@@ -363,6 +374,13 @@ pub(super) fn join(config: &DeliverConfig, channel: &ChannelId, segments: &[Segm
     let content = whole.unwrap_or_else(|| segments.iter().map(lossy).collect());
     let total = usize::from(first.concat.total);
     let mut message = inbound(channel, &first.source, &first.destination, Some(content), first.data_coding);
+    let mut vendors = JsonObject::new();
+    for (name, value) in segments.iter().filter_map(|segment| segment.token.tlvs.as_ref()?.as_object()).flatten() {
+        vendors.entry(name).or_insert_with(|| value.clone());
+    }
+    if !vendors.is_empty() {
+        message.channel_data.insert("tlvs".to_owned(), Value::Object(vendors));
+    }
     if segments.len() < total {
         message.transport_metadata.insert("incomplete".to_owned(), json!(true));
         message.channel_data.insert("missing_segments".to_owned(), json!(total - segments.len()));
