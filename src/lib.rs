@@ -20,6 +20,7 @@
 //! | 4 | [`gateway`] | the rules of the product; names no engine and no wire format |
 //! | 5 | [`api`], [`smsc`] | wire formats to `model` and back; the simulated SMSC |
 //! | 5 | [`migrate`] | other connectors' configurations to channels |
+//! | 5 | [`doctor`] | SMSCs, examined; refusals, explained; channels, written |
 //! | 5 | [`replay`] | recorded conversations, said again |
 //! | 6 | [`server`], then [`cli`] | assembly |
 //!

@@ -234,13 +234,14 @@ pub struct DoctorArgs {
     /// As the operator wants it
     #[arg(long, value_name = "TYPE", default_value = "", hide_default_value = true)]
     pub system_type: String,
-    /// Send one message to this phone, and look at ids, receipt and alphabet; it may cost money
+    /// Send one message to this phone, and look at ids, receipt and alphabet; a second one where an address is refused for
+    /// its TON or NPI. It may cost money
     #[arg(long, value_name = "NUMBER")]
     pub to: Option<String>,
     /// From whom
     #[arg(long, value_name = "ADDRESS", requires = "to")]
     pub from: Option<String>,
-    /// How long any answer may take
+    /// How long any step may take; all of them together take at most thirty times that
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub timeout: Duration,
     /// Write the channel's configuration here

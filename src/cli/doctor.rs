@@ -6,13 +6,22 @@ use anyhow::{Context, bail};
 use serde_json::json;
 
 use super::args::DoctorArgs;
-use crate::doctor::{Finding, Question, Verdict, examine};
+use crate::doctor::{Finding, MOST_PATIENCE, Question, Verdict, examine};
 use crate::endpoint::EndpointText;
 
 pub(super) async fn run(args: &DoctorArgs) -> anyhow::Result<()> {
     let endpoint = endpoint(&args.smsc)?;
-    if args.system_id.len() > 15 {
-        bail!("--system-id has more than the 15 characters that a bind has room for");
+    for (flag, value, most) in [
+        ("--system-id", &args.system_id, 15),
+        ("--password", &args.password, 255),
+        ("--system-type", &args.system_type, 12),
+    ] {
+        if value.len() > most {
+            bail!("{flag} has more than the {most} characters that a bind has room for");
+        }
+    }
+    if args.timeout > MOST_PATIENCE {
+        bail!("--timeout is more than {} s", MOST_PATIENCE.as_secs());
     }
     let question = Question {
         endpoint,

@@ -1,16 +1,16 @@
 //! One connection to an SMSC that is being examined: one request at a time, each with its answer, nothing hidden.
 //!
-//! Not a session: a session keeps the rules, and what is to be found out here is what the SMSC does with them.
+//! Not a session: a session keeps the rules, and what is to be found out here is what the SMSC does with them. Every
+//! wait ends at its time, however much an SMSC says meanwhile.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use smpp::pdu::{DataSmResp, DeliverSmResp, EnquireLinkResp};
 use smpp::session::answer_to;
 use smpp::{CommandId, CommandStatus, Pdu, RawPdu, SequenceNumber};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::endpoint::Stream;
 
@@ -19,8 +19,10 @@ pub(super) struct Connection {
     stream: Stream,
     received: BytesMut,
     sequence: u32,
-    /// Messages and receipts that came meanwhile; they have been acknowledged.
-    pub(super) delivered: VecDeque<Pdu>,
+    /// Deliveries since it was asked to keep them.
+    kept: Option<VecDeque<Pdu>>,
+    /// Deliveries that were refused for now.
+    pub(super) refused: u64,
 }
 
 /// Why there is no answer.
@@ -32,128 +34,193 @@ pub(super) enum Silence {
     /// The SMSC closed.
     #[error("the SMSC closed the connection")]
     Closed,
+    /// The connection broke, or TLS did.
+    #[error("the connection was lost: {0}")]
+    Lost(std::io::Error),
     /// What came is no SMPP.
     #[error("what the SMSC sent is no SMPP: {0}")]
     Foreign(smpp::FrameError),
 }
 
+/// An answer, and how long it took.
+pub(super) type Answer = Result<(RawPdu, Duration), Silence>;
+
+/// The end of a wait, and how long the wait is.
+#[derive(Clone, Copy)]
+struct Limit {
+    at: Instant,
+    wait: Duration,
+}
+
+impl Limit {
+    fn after(wait: Duration) -> Self {
+        Self { at: Instant::now() + wait, wait }
+    }
+
+    async fn bound<T>(self, work: impl Future<Output = std::io::Result<T>>) -> Result<T, Silence> {
+        match timeout_at(self.at, work).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(Silence::Lost(error)),
+            Err(_) => Err(Silence::Timeout(self.wait)),
+        }
+    }
+}
+
 /// Longest PDU that is read, in octets.
-const MOST: usize = smpp::raw::DEFAULT_MAX_PDU_LEN;
-/// Deliveries that are looked at; of more, the first are forgotten.
-const MOST_DELIVERED: usize = 1_000;
+pub(super) const MOST: usize = smpp::raw::DEFAULT_MAX_PDU_LEN;
+/// Deliveries that are kept; of more, the first are forgotten.
+const MOST_KEPT: usize = 200;
 
 impl Connection {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, received: BytesMut::new(), sequence: 0, delivered: VecDeque::new() }
+        Self { stream, received: BytesMut::new(), sequence: 0, kept: None, refused: 0 }
     }
 
-    /// What the SMSC says unasked within a short time, in octets.
-    pub(super) async fn greeting(&mut self, wait: Duration) -> Vec<u8> {
-        // Silence is what is hoped for; an end of the stream shows with the next request.
-        let _ = tokio::time::timeout(wait, self.stream.read_buf(&mut self.received)).await;
-        self.received.to_vec()
+    /// What the SMSC says unasked within a short time, in octets; mostly nothing.
+    pub(super) async fn greeting(&mut self, wait: Duration) -> Result<Vec<u8>, Silence> {
+        match Limit::after(wait).bound(self.stream.read_buf(&mut self.received)).await {
+            Ok(0) => Err(Silence::Closed),
+            Ok(_) | Err(Silence::Timeout(_)) => Ok(self.received.to_vec()),
+            Err(silence) => Err(silence),
+        }
     }
 
     /// Sends a request, and waits for its answer or a generic_nack of it.
-    pub(super) async fn ask(&mut self, pdu: &Pdu, wait: Duration) -> Result<(RawPdu, Duration), Silence> {
-        let sequence = self.send(pdu).await?;
-        self.answer(sequence, wait).await
+    pub(super) async fn ask(&mut self, pdu: &Pdu, wait: Duration) -> Answer {
+        let limit = Limit::after(wait);
+        let begun = Instant::now();
+        let sequence = self.send(pdu, limit).await?;
+        loop {
+            let raw = self.response(limit).await?;
+            // An SMSC that could not read the request may not know its number.
+            let nameless = raw.id == CommandId::GENERIC_NACK && raw.sequence == SequenceNumber(0);
+            if raw.sequence == sequence || nameless {
+                return Ok((raw, begun.elapsed()));
+            }
+        }
     }
 
-    /// Sends a request without waiting; its number.
-    pub(super) async fn send(&mut self, pdu: &Pdu) -> Result<SequenceNumber, Silence> {
+    /// Sends a request several times without waiting, then collects what is answered: positions in the order of the
+    /// answers, and why no more came.
+    pub(super) async fn ask_at_once(
+        &mut self,
+        pdu: &Pdu,
+        times: usize,
+        wait: Duration,
+    ) -> (Vec<usize>, Option<Silence>) {
+        let limit = Limit::after(wait);
+        let (mut numbers, mut answered) = (Vec::new(), Vec::new());
+        while numbers.len() < times {
+            match self.send(pdu, limit).await {
+                Ok(number) => numbers.push(number),
+                Err(silence) => return (answered, Some(silence)),
+            }
+        }
+        while answered.len() < times {
+            let raw = match self.response(limit).await {
+                Ok(raw) => raw,
+                Err(silence) => return (answered, Some(silence)),
+            };
+            if let Some(position) = numbers.iter().position(|number| *number == raw.sequence)
+                && !answered.contains(&position)
+            {
+                answered.push(position);
+            }
+        }
+        (answered, None)
+    }
+
+    async fn send(&mut self, pdu: &Pdu, limit: Limit) -> Result<SequenceNumber, Silence> {
         self.sequence += 1;
         let sequence = SequenceNumber(self.sequence);
-        let mut octets = BytesMut::new();
-        pdu.encode(CommandStatus::ESME_ROK, sequence, &mut octets);
-        self.write(&octets).await?;
+        self.write(pdu, CommandStatus::ESME_ROK, sequence, limit).await?;
         Ok(sequence)
     }
 
-    /// Sends octets as they are.
-    pub(super) async fn write(&mut self, octets: &[u8]) -> Result<(), Silence> {
+    async fn write(
+        &mut self,
+        pdu: &Pdu,
+        status: CommandStatus,
+        sequence: SequenceNumber,
+        limit: Limit,
+    ) -> Result<(), Silence> {
+        let mut octets = BytesMut::new();
+        pdu.encode(status, sequence, &mut octets);
         let written = async {
-            self.stream.write_all(octets).await?;
+            self.stream.write_all(&octets).await?;
             self.stream.flush().await
         };
-        written.await.map_err(|_| Silence::Closed)
+        limit.bound(written).await
     }
 
-    /// Waits for the answer to a request.
-    pub(super) async fn answer(
-        &mut self,
-        sequence: SequenceNumber,
-        wait: Duration,
-    ) -> Result<(RawPdu, Duration), Silence> {
-        let begun = Instant::now();
+    /// Keeps what is delivered from now on, for [`Self::delivery`].
+    pub(super) fn keep_deliveries(&mut self) {
+        self.kept = Some(VecDeque::new());
+    }
+
+    /// The next message or receipt of those that are kept; `None` when none comes until then, or none can come any more.
+    pub(super) async fn delivery(&mut self, until: Instant) -> Option<Pdu> {
+        let limit = Limit { at: until, wait: until.saturating_duration_since(Instant::now()) };
         loop {
-            let raw = self.read(wait.saturating_sub(begun.elapsed())).await.map_err(|silence| match silence {
-                Silence::Timeout(_) => Silence::Timeout(wait),
-                other => other,
-            })?;
-            if raw.id.is_response() {
-                if raw.sequence == sequence {
-                    return Ok((raw, begun.elapsed()));
-                }
-                continue;
+            if let Some(delivered) = self.kept.as_mut()?.pop_front() {
+                return Some(delivered);
             }
-            self.take(raw).await?;
-        }
-    }
-
-    /// Waits for a message or a receipt.
-    pub(super) async fn delivery(&mut self, wait: Duration) -> Option<Pdu> {
-        let begun = Instant::now();
-        while self.delivered.is_empty() {
-            let raw = self.read(wait.saturating_sub(begun.elapsed())).await.ok()?;
+            let raw = self.read(limit).await.ok()?;
             if !raw.id.is_response() {
-                self.take(raw).await.ok()?;
+                self.take(&raw, limit).await.ok()?;
             }
         }
-        self.delivered.pop_front()
     }
 
-    /// Answers a request of the SMSC's, and looks at what it delivers. That may be anybody's message, and nothing here
-    /// keeps it: a temporary error asks the SMSC to deliver it again.
-    async fn take(&mut self, raw: RawPdu) -> Result<(), Silence> {
+    /// The next response; what the SMSC asks meanwhile is answered.
+    async fn response(&mut self, limit: Limit) -> Result<RawPdu, Silence> {
+        loop {
+            let raw = self.read(limit).await?;
+            if raw.id.is_response() {
+                return Ok(raw);
+            }
+            self.take(&raw, limit).await?;
+        }
+    }
+
+    /// Answers a request of the SMSC's, and keeps what it delivers. That may be anybody's message, and nothing here
+    /// stores it: a temporary error asks the SMSC to deliver it again.
+    async fn take(&mut self, raw: &RawPdu, limit: Limit) -> Result<(), Silence> {
+        let delivery = matches!(raw.id, CommandId::DELIVER_SM | CommandId::DATA_SM);
         let status = match raw.id {
-            CommandId::DELIVER_SM | CommandId::DATA_SM => CommandStatus::ESME_RX_T_APPN,
-            _ => CommandStatus::ESME_ROK,
+            CommandId::ENQUIRE_LINK | CommandId::UNBIND => CommandStatus::ESME_ROK,
+            _ if delivery => CommandStatus::ESME_RX_T_APPN,
+            _ => CommandStatus::ESME_RINVCMDID,
         };
-        let answer = match raw.id {
-            CommandId::ENQUIRE_LINK => Some(EnquireLinkResp::default().into()),
-            CommandId::DELIVER_SM => Some(DeliverSmResp::default().into()),
-            CommandId::DATA_SM => Some(DataSmResp::default().into()),
-            other => answer_to(other),
-        };
-        if let Some(answer) = answer {
-            let mut octets = BytesMut::new();
-            answer.encode(status, raw.sequence, &mut octets);
-            self.write(&octets).await?;
+        if let Some(answer) = answer_to(raw.id) {
+            self.write(&answer, status, raw.sequence, limit).await?;
         }
-        if self.delivered.len() >= MOST_DELIVERED {
-            self.delivered.pop_front();
+        if !delivery {
+            return Ok(());
         }
-        if let Ok(pdu @ (Pdu::DeliverSm(_) | Pdu::DataSm(_))) = Pdu::decode(&raw) {
-            self.delivered.push_back(pdu);
+        self.refused += 1;
+        let Some(kept) = &mut self.kept else { return Ok(()) };
+        if kept.len() >= MOST_KEPT {
+            kept.pop_front();
         }
+        kept.extend(Pdu::decode(raw));
         Ok(())
     }
 
-    async fn read(&mut self, wait: Duration) -> Result<RawPdu, Silence> {
-        let read = async {
-            loop {
-                match RawPdu::split(&mut self.received, MOST) {
-                    Ok(Some(raw)) => return Ok(raw),
-                    Ok(None) => {}
-                    Err(error) => return Err(Silence::Foreign(error)),
-                }
-                match self.stream.read_buf(&mut self.received).await {
-                    Ok(0) | Err(_) => return Err(Silence::Closed),
-                    Ok(_) => {}
-                }
+    async fn read(&mut self, limit: Limit) -> Result<RawPdu, Silence> {
+        loop {
+            // A reader that always has something to read never looks at the time by itself.
+            if Instant::now() >= limit.at {
+                return Err(Silence::Timeout(limit.wait));
             }
-        };
-        tokio::time::timeout(wait, read).await.unwrap_or(Err(Silence::Timeout(wait)))
+            match RawPdu::split(&mut self.received, MOST) {
+                Ok(Some(raw)) => return Ok(raw),
+                Ok(None) => {}
+                Err(error) => return Err(Silence::Foreign(error)),
+            }
+            if limit.bound(self.stream.read_buf(&mut self.received)).await? == 0 {
+                return Err(Silence::Closed);
+            }
+        }
     }
 }

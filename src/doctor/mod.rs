@@ -1,7 +1,8 @@
 //! An examination of an SMSC: reached, encrypted or not, bound in every way, asked what it answers; explained, with a
 //! channel's configuration as the result.
 //!
-//! Each probe has a time limit. Nothing is sent to a phone unless a number is given. A refused identity ends the
+//! Every step ends after the patience that the question grants, and all of them together after [`MOST_STEPS`] times
+//! that. Nothing is sent to a phone unless a number is given, and then two messages at most. A refused identity ends the
 //! examination at once, since SMSCs lock accounts that keep trying.
 
 mod connection;
@@ -20,19 +21,26 @@ use crate::model::JsonObject;
 pub struct Question {
     /// Where.
     pub endpoint: EndpointText,
-    /// As whom.
+    /// As whom: 15 octets at most.
     pub system_id: String,
     /// Proof of it.
     pub password: String,
-    /// As the operator wants it.
+    /// As the operator wants it: 12 octets at most.
     pub system_type: String,
-    /// A phone that may be sent two messages.
+    /// A phone that one message may be sent to, and where the form of an address is refused, a second one with
+    /// another TON and NPI.
     pub to: Option<String>,
     /// From whom.
     pub from: Option<String>,
-    /// How long any answer may take.
+    /// How long any step may take: [`MOST_PATIENCE`] at most.
     pub patience: Duration,
 }
+
+/// The whole examination takes at most this many times the patience of its question.
+pub const MOST_STEPS: u32 = 30;
+
+/// Longest wait for any step.
+pub const MOST_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// How a probe went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -70,39 +78,34 @@ pub struct Diagnosis {
     pub channel: Option<JsonObject>,
 }
 
-impl Diagnosis {
-    /// Whether a channel can be bound.
-    #[must_use]
-    pub fn is_bindable(&self) -> bool {
-        self.channel.is_some()
-    }
-}
-
 /// Examines an SMSC; `tell` hears of each finding as it comes.
 pub async fn examine(question: &Question, mut tell: impl FnMut(&Finding)) -> Diagnosis {
+    let question = &Question { patience: question.patience.min(MOST_PATIENCE), ..question.clone() };
+    let mut examination = probes::Examination::new(question, channel_config(question), &mut tell);
+    let limit = question.patience.saturating_mul(MOST_STEPS);
+    if tokio::time::timeout(limit, examination.run()).await.is_err() {
+        examination.out_of_time(limit);
+    }
+    let (findings, config) = examination.end();
+    let channel = config.map(|config| {
+        let label = format!("{} at {}", question.system_id, question.endpoint.host);
+        let members = [("type", json!("smpp")), ("label", json!(label)), ("config", json!(config))];
+        members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    });
+    Diagnosis { findings, channel }
+}
+
+/// What a channel needs to ask the same of the same.
+fn channel_config(question: &Question) -> JsonObject {
     let mut config = JsonObject::new();
-    let (kind, endpoint) = match &question.endpoint.tls {
-        None => ("tcp", &question.endpoint),
-        Some(_) => ("tls", &question.endpoint),
-    };
-    let host = endpoint.host.replace(':', "\\:");
-    config.insert("twisted_endpoint".to_owned(), json!(format!("{kind}:host={host}:port={}", endpoint.port)));
+    config.insert("twisted_endpoint".to_owned(), json!(question.endpoint.to_string()));
     config.insert("system_id".to_owned(), json!(question.system_id));
     if !question.system_type.is_empty() {
         config.insert("system_type".to_owned(), json!(question.system_type));
     }
+    // What SMPP 3.4 has room for.
     if question.password.len() > 8 {
         config.insert("send_full_password".to_owned(), json!(true));
     }
-    let mut examination = probes::Examination { question, config, findings: Vec::new(), tell: &mut tell };
-    let bindable = examination.run().await;
-    let probes::Examination { config, findings, .. } = examination;
-    let channel = bindable.then(|| {
-        let mut channel = JsonObject::new();
-        channel.insert("type".to_owned(), json!("smpp"));
-        channel.insert("label".to_owned(), json!(format!("{} at {}", question.system_id, question.endpoint.host)));
-        channel.insert("config".to_owned(), json!(config));
-        channel
-    });
-    Diagnosis { findings, channel }
+    config
 }

@@ -4,6 +4,7 @@
 //! `tls:HOST:PORT`, with `timeout=`, `bindAddress=` and, for TLS, `certKey=`, `privateKey=`, `caCertsDir=`.
 
 mod stream;
+mod text;
 mod tls;
 
 use std::net::{IpAddr, SocketAddr};
@@ -13,6 +14,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 pub use stream::Stream;
+pub use text::{DEFAULT_TIMEOUT, EndpointText};
 pub use tls::{TlsClient, TlsError, TlsOptions};
 
 /// A peer's address, and how to connect to it.
@@ -28,21 +30,6 @@ pub struct Endpoint {
     pub timeout: Duration,
     /// Set for TLS.
     pub tls: Option<TlsClient>,
-}
-
-/// An endpoint string as it was written, before certificates are read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndpointText {
-    /// Its name or address.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// Where to connect from.
-    pub local: Option<IpAddr>,
-    /// How long connecting may take.
-    pub timeout: Duration,
-    /// Set for TLS.
-    pub tls: Option<TlsOptions>,
 }
 
 /// Why a connection could not be made.
@@ -71,78 +58,20 @@ pub enum ConnectError {
     Tls(#[source] std::io::Error),
 }
 
-/// Twisted's own.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+impl ConnectError {
+    /// What TLS could not agree on, where it was that and not the connection.
+    #[must_use]
+    pub fn tls(&self) -> Option<&rustls::Error> {
+        match self {
+            Self::Tls(error) => error.get_ref()?.downcast_ref(),
+            _ => None,
+        }
+    }
+}
 
 /// Idle time before a keep-alive probe, and between probes: a firewall that forgets a flow is noticed although SMPP is
 /// silent.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(15));
-
-impl EndpointText {
-    /// A plain address.
-    #[must_use]
-    pub fn tcp(host: impl Into<String>, port: u16) -> Self {
-        Self { host: host.into(), port, local: None, timeout: DEFAULT_TIMEOUT, tls: None }
-    }
-
-    /// Reads an endpoint string; a backslash keeps a colon.
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let mut parts = split(text).into_iter();
-        let secure = match parts.next().as_deref() {
-            Some("tcp") => false,
-            Some("ssl" | "tls") => true,
-            _ => return Err("it must begin with tcp:, ssl: or tls:".to_owned()),
-        };
-        let (mut host, mut port, mut local, mut timeout) = (None, None, None, DEFAULT_TIMEOUT);
-        let mut tls = TlsOptions::default();
-        let mut positional = 0;
-        for part in parts {
-            let (name, value) = match part.split_once('=') {
-                Some((name, value)) => (name.to_owned(), value.to_owned()),
-                None => {
-                    positional += 1;
-                    let name = match positional {
-                        1 => "host",
-                        2 => "port",
-                        _ => return Err(format!("{part:?} is one word too many")),
-                    };
-                    (name.to_owned(), part)
-                }
-            };
-            match name.as_str() {
-                "host" => host = Some(value),
-                "port" => port = Some(value.parse().map_err(|_| format!("{value:?} is not a port number"))?),
-                "timeout" => {
-                    let seconds = value.parse().map_err(|_| format!("{value:?} is not a number of seconds"))?;
-                    timeout = Duration::from_secs(seconds);
-                }
-                "bindAddress" => {
-                    local = Some(value.parse().map_err(|_| format!("{value:?} is not an IP address"))?);
-                }
-                "certKey" | "certificate" if secure => tls.certificate_file = Some(value.into()),
-                "privateKey" if secure => tls.key_file = Some(value.into()),
-                "caCertsDir" | "trustRoots" if secure => tls.ca_file = Some(value.into()),
-                "hostname" if secure => tls.server_name = Some(value),
-                other => return Err(format!("it has no option {other:?}")),
-            }
-        }
-        let host = host.filter(|host| !host.is_empty()).ok_or("it names no host")?;
-        let port = port.filter(|port| *port > 0).ok_or("it names no port")?;
-        Ok(Self { host, port, local, timeout, tls: secure.then_some(tls) })
-    }
-
-    /// Reads the certificates that it names.
-    ///
-    /// # Errors
-    /// [`TlsError`] names the file or value that is of no use.
-    pub fn open(self) -> Result<Endpoint, TlsError> {
-        let tls = self.tls.map(|options| TlsClient::new(&options, &self.host)).transpose()?;
-        Ok(Endpoint { host: self.host, port: self.port, local: self.local, timeout: self.timeout, tls })
-    }
-}
 
 impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -159,25 +88,44 @@ impl Endpoint {
     /// # Errors
     /// [`ConnectError`], of the last address.
     pub async fn connect(&self) -> Result<Stream, ConnectError> {
-        let attempt = async {
-            let tcp = self.connect_tcp().await?;
-            match &self.tls {
-                None => Ok(Stream::Tcp(tcp)),
-                Some(tls) => tls.handshake(tcp).await.map_err(ConnectError::Tls),
-            }
-        };
+        self.in_time(async {
+            let addresses = lookup_host((self.host.as_str(), self.port))
+                .await
+                .map_err(|source| ConnectError::Name { host: self.host.clone(), source })?;
+            let tcp = self.connect_any(&addresses.collect::<Vec<_>>()).await?;
+            self.secure(tcp).await
+        })
+        .await
+    }
+
+    /// Connects to one of the name's addresses.
+    ///
+    /// # Errors
+    /// [`ConnectError`], of that address.
+    pub async fn connect_at(&self, address: SocketAddr) -> Result<Stream, ConnectError> {
+        self.in_time(async { self.secure(self.connect_to(address).await.map_err(ConnectError::Tcp)?).await }).await
+    }
+
+    async fn in_time<T>(&self, attempt: impl Future<Output = Result<T, ConnectError>>) -> Result<T, ConnectError> {
         tokio::time::timeout(self.timeout, attempt).await.unwrap_or(Err(ConnectError::Timeout(self.timeout)))
     }
 
-    async fn connect_tcp(&self) -> Result<TcpStream, ConnectError> {
-        let addresses = lookup_host((self.host.as_str(), self.port))
-            .await
-            .map_err(|source| ConnectError::Name { host: self.host.clone(), source })?;
+    async fn secure(&self, tcp: TcpStream) -> Result<Stream, ConnectError> {
+        match &self.tls {
+            None => Ok(Stream::Tcp(tcp)),
+            Some(tls) => tls.handshake(tcp).await.map_err(ConnectError::Tls),
+        }
+    }
+
+    /// Each address has its share of the time, so that one that swallows packets does not hide the next.
+    async fn connect_any(&self, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
         let mut last = ConnectError::NoAddress(self.host.clone());
         for address in addresses {
-            match self.connect_to(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = ConnectError::Tcp(error),
+            let share = self.timeout / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+            match tokio::time::timeout(share, self.connect_to(*address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = ConnectError::Tcp(error),
+                Err(_) => last = ConnectError::Timeout(share),
             }
         }
         Err(last)
@@ -205,49 +153,26 @@ pub fn tune(stream: &TcpStream) -> std::io::Result<()> {
     SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(interval))
 }
 
-/// At colons that no backslash keeps.
-fn split(text: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            ':' => parts.push(String::new()),
-            _ => {
-                let kept = if character == '\\' { characters.next().unwrap_or('\\') } else { character };
-                if let Some(part) = parts.last_mut() {
-                    part.push(kept);
-                }
-            }
-        }
-    }
-    parts
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_form_is_read() {
-        for text in ["tcp:host=smsc:port=2775", "tcp:smsc:2775", "tcp:smsc:port=2775:timeout=5"] {
-            let endpoint = EndpointText::parse(text).unwrap();
-            assert_eq!((endpoint.host.as_str(), endpoint.port, endpoint.tls), ("smsc", 2775, None), "{text}");
+    /// What an address that swallows packets looks like: a listener whose queue is full.
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_does_not_hide_the_next() {
+        let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        full.listen(0).unwrap();
+        let silent = full.local_addr().unwrap().as_socket().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(stream) = std::net::TcpStream::connect_timeout(&silent, Duration::from_millis(200)) {
+            queued.push(stream);
         }
-        let endpoint = EndpointText::parse(r"tcp:host=\:\:1:port=1:bindAddress=127.0.0.2").unwrap();
-        assert_eq!((endpoint.host.as_str(), endpoint.local), ("::1", "127.0.0.2".parse().ok()));
-        let endpoint = EndpointText::parse("ssl:smsc:3550:certKey=me.pem:privateKey=me.key:caCertsDir=ca.pem").unwrap();
-        let tls = endpoint.tls.unwrap();
-        assert_eq!(tls.certificate_file, Some("me.pem".into()));
-        assert_eq!((tls.key_file, tls.ca_file), (Some("me.key".into()), Some("ca.pem".into())));
-        for (text, why) in [
-            ("tcp:smsc", "it names no port"),
-            ("smsc:2775", "it must begin with tcp:, ssl: or tls:"),
-            ("tcp:smsc:x", "\"x\" is not a port number"),
-            ("tcp:smsc:0", "it names no port"),
-            ("tcp:smsc:1:2", "\"2\" is one word too many"),
-            ("tcp:smsc:1:certKey=x", "it has no option \"certKey\""),
-        ] {
-            assert_eq!(EndpointText::parse(text).unwrap_err(), why);
-        }
+        let well = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let text = EndpointText { timeout: Duration::from_secs(2), ..EndpointText::tcp("smsc", 1) };
+        let endpoint = text.open().unwrap();
+        let addresses = [silent, well.local_addr().unwrap()];
+        let stream = tokio::time::timeout(endpoint.timeout, endpoint.connect_any(&addresses)).await.unwrap().unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), addresses[1]);
     }
 }

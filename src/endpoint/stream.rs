@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustls::CommonState;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
@@ -24,6 +25,15 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// What TLS agreed on, and the peer's certificates; `None` in the clear.
+    #[must_use]
+    pub fn encryption(&self) -> Option<&CommonState> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Tls(stream) => Some(stream.get_ref().1),
         }
     }
 }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::Timestamp;
+
 /// Our id of a message, MT or MO: a UUID (version 7 when we mint it, so that ids sort by time),
 /// written as 32 lower-case hex digits as Junebug writes them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +21,13 @@ impl MessageId {
     #[must_use]
     pub fn mint() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// When it was made, to the millisecond; nothing if it is not one of ours.
+    #[must_use]
+    pub fn minted_at(self) -> Option<Timestamp> {
+        let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
+        i64::try_from(seconds * 1_000_000 + u64::from(nanoseconds / 1_000)).ok().map(Timestamp)
     }
 }
 

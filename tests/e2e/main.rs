@@ -6,6 +6,7 @@ mod bad_pdus;
 mod binds;
 mod callbacks;
 mod crash;
+mod durability;
 mod field_guide;
 mod hundred;
 mod junebug;

@@ -140,3 +140,24 @@ async fn maybug_send_talks_to_the_npm_library() {
         .next("the refusal", |line| line.contains("< submit_sm_resp sequence 2 status ESME_RTHROTTLED").then_some(()));
     throttled.await;
 }
+
+#[tokio::test]
+async fn the_doctor_examines_the_npm_library() {
+    let mut smsc = Process::start(&mut node("smsc.mjs"));
+    let address = format!("127.0.0.1:{}", smsc.object("listening").await["listening"]);
+    let more = ["--password", "secret", "--to", "27820001001", "--timeout", "5s", "--json"];
+    let mut doctor = Process::maybug(&[&["doctor", &address, "--system-id", "maybug"], &more[..]].concat());
+    let diagnosis = doctor.object("findings").await;
+    let findings = diagnosis["findings"].as_array().unwrap();
+    let of = |probe: &str| findings.iter().filter(|finding| finding["probe"] == probe).collect::<Vec<_>>();
+    assert_eq!(of("bind").len(), 6, "{diagnosis}");
+    for finding in [of("bind"), of("keep-alive"), of("window"), of("several binds")].concat() {
+        assert_eq!(finding["verdict"], "good", "{diagnosis}");
+    }
+    assert!(of("message")[0]["said"].as_str().unwrap().contains("refused with ESME_RTHROTTLED"), "{diagnosis}");
+    assert_eq!(diagnosis["channel"]["config"]["window_size"], 10);
+    doctor.succeed("the examination").await;
+    for _ in 0..6 {
+        smsc.object("unbind").await;
+    }
+}

@@ -85,6 +85,8 @@ enum Ending {
     Draining,
     /// Our unbind is on the wire.
     AwaitingResponse,
+    /// The peer unbinds, and is still owed answers.
+    PeerUnbinds(SequenceNumber),
     /// The peer has unbound; answers to what is outstanding may still come.
     PeerUnbound,
 }
@@ -245,7 +247,7 @@ impl<T> Session<T> {
     /// The stream ended.
     pub fn handle_close(&mut self) {
         self.close(match self.ending {
-            Some(Ending::PeerUnbound) => CloseReason::PeerUnbound,
+            Some(Ending::PeerUnbinds(_) | Ending::PeerUnbound) => CloseReason::PeerUnbound,
             // The peer closed instead of answering our unbind: as good an answer (field guide §8.5).
             Some(Ending::AwaitingResponse) => CloseReason::Unbound,
             _ => CloseReason::ConnectionLost,
@@ -318,6 +320,7 @@ impl<T> Session<T> {
             self.bind_answered(now, status);
         } else {
             self.unanswered = self.unanswered.saturating_sub(1);
+            self.drained(now);
         }
         Ok(())
     }
@@ -504,23 +507,30 @@ impl<T> Session<T> {
     }
 
     fn peer_unbinds(&mut self, now: Instant, sequence: SequenceNumber) {
-        self.send(CommandStatus::ESME_ROK, sequence, &UnbindResp::default().into());
         self.state = State::Unbinding;
-        self.ending = Some(Ending::PeerUnbound);
+        self.ending = Some(Ending::PeerUnbinds(sequence));
         self.timers.deadline = Some(now + self.config.unbind_timeout);
         self.events.push_back(Event::PeerUnbinding);
         self.drained(now);
     }
 
-    /// Goes on with an orderly end once nothing of the caller's is outstanding.
+    /// Goes on with an orderly end once nothing of the caller's is outstanding, and nothing of the peer's. A peer that
+    /// unbinds is answered last: it may hear nothing after that.
     fn drained(&mut self, now: Instant) {
+        if self.unanswered > 0 {
+            return;
+        }
+        if let Some(Ending::PeerUnbinds(sequence)) = self.ending {
+            self.send(CommandStatus::ESME_ROK, sequence, &UnbindResp::default().into());
+            self.ending = Some(Ending::PeerUnbound);
+        }
         if self.window.requests() > 0 {
             return;
         }
         match self.ending {
             Some(Ending::Draining) => self.send_unbind(now),
             Some(Ending::PeerUnbound) => self.close(CloseReason::PeerUnbound),
-            Some(Ending::AwaitingResponse) | None => {}
+            Some(Ending::AwaitingResponse | Ending::PeerUnbinds(_)) | None => {}
         }
     }
 
@@ -545,6 +555,10 @@ impl<T> Session<T> {
             // What was not answered by now is handed back when the unbind has been.
             (Timer::Deadline, Some(Ending::Draining)) => self.send_unbind(now),
             (Timer::Deadline, Some(Ending::AwaitingResponse)) => self.close(CloseReason::UnbindTimeout),
+            (Timer::Deadline, Some(Ending::PeerUnbinds(sequence))) => {
+                self.send(CommandStatus::ESME_ROK, sequence, &UnbindResp::default().into());
+                self.close(CloseReason::PeerUnbound);
+            }
             (Timer::Deadline, Some(Ending::PeerUnbound)) => self.close(CloseReason::PeerUnbound),
         }
     }

@@ -12,7 +12,7 @@ use super::config::{DeliverConfig, EsmeConfig};
 use super::deliver::{Delivered, Kind, Piece, StoredSegment, join};
 use super::ussd::Sessions;
 use crate::channel::{Arrival, Setup};
-use crate::model::{ChannelId, MessageId};
+use crate::model::{ChannelId, MessageId, Timestamp};
 use crate::telemetry::ChannelLog;
 
 /// Most long MOs that may be incomplete; the oldest is then passed on as it is.
@@ -26,6 +26,8 @@ pub(super) struct Incoming {
     reassembler: Reassembler<Piece>,
     /// Long MOs that turned out to be complete when they were read back.
     complete: Vec<Vec<Segment<Piece>>>,
+    /// When that was.
+    read_at: Instant,
 }
 
 /// What is to be done with a PDU from the SMSC.
@@ -35,20 +37,23 @@ pub(super) enum Step {
     Store(Vec<Arrival>),
     /// Find its message, store the event, then acknowledge.
     Report(Box<Receipt>, String),
+    /// It has been taken already: acknowledge it once that is stored.
+    Again,
     /// Answer at once.
     Answer(CommandStatus),
 }
 
 impl Incoming {
     pub(super) fn new<I>(setup: &Setup<I>, config: &EsmeConfig) -> Self {
+        let now = tokio::time::Instant::now().into_std();
         let mut incoming = Self {
             channel: setup.id.clone(),
             log: setup.log.clone(),
             config: config.deliver.clone(),
             reassembler: Reassembler::new(config.deliver.multipart_timeout, MAX_INCOMPLETE),
             complete: Vec::new(),
+            read_at: now,
         };
-        let now = tokio::time::Instant::now().into_std();
         match setup.store.parts(&setup.id) {
             Ok(parts) => parts.iter().for_each(|(id, record)| incoming.restore(now, *id, record)),
             Err(error) => setup.log.error(format!("stored segments could not be read: {error}")),
@@ -56,9 +61,12 @@ impl Incoming {
         incoming
     }
 
+    /// Takes a segment back, as old as it is: being read often must not make it wait longer.
     fn restore(&mut self, now: Instant, id: MessageId, record: &[u8]) {
+        let age = id.minted_at().map(|at| at.until(Timestamp::now())).unwrap_or_default();
+        let came = now.checked_sub(age).unwrap_or(now);
         if let Some(segment) = StoredSegment::restore(id, record)
-            && let Outcome::Complete(segments) = self.reassembler.push(now, segment)
+            && let Outcome::Complete(segments) = self.reassembler.push(came, segment)
         {
             self.complete.push(segments);
         }
@@ -95,8 +103,8 @@ impl Incoming {
         match self.reassembler.push(now, segment) {
             Outcome::Waiting => Step::Store(vec![Arrival::Part { id, record }]),
             Outcome::Duplicate(_) => {
-                self.log.info(format!("segment {part} of {total} came again; it was acknowledged and dropped"));
-                Step::Answer(CommandStatus::ESME_ROK)
+                self.log.info(format!("segment {part} of {total} came again; it was dropped"));
+                Step::Again
             }
             Outcome::Complete(segments) => Step::Store(self.joined(&segments)),
         }
@@ -121,6 +129,7 @@ impl Incoming {
 
     /// When the next one will be overdue.
     pub(super) fn next_overdue(&self) -> Option<Instant> {
-        self.reassembler.poll_timeout()
+        let complete = (!self.complete.is_empty()).then_some(self.read_at);
+        complete.into_iter().chain(self.reassembler.poll_timeout()).min()
     }
 }

@@ -18,13 +18,15 @@ use tokio_util::sync::CancellationToken;
 use super::config::{OnTimeout, SessionPlan};
 use super::deliver::Delivered;
 use super::health::mode_name;
-use super::incoming::{Incoming, Step};
+use super::incoming::Step;
+use super::ledger::Batch;
 use super::outgoing::{Effect, Part};
 use super::receipts::Incident;
 use super::shared::Shared;
 use crate::channel::{Arrival, Intake, IntakeError};
 use crate::endpoint::Stream;
 use crate::model::{JsonObject, Level};
+use crate::store::Delivery;
 
 type Tap = Box<dyn FnMut(Direction, &[u8]) + Send>;
 
@@ -56,14 +58,16 @@ pub(super) struct Link<'a, I> {
     /// The SMSC's address, for people.
     peer: String,
     driver: Driver<Stream, Part, Tap>,
+    /// Batches that are being stored.
+    commits: FuturesUnordered<Pending<'a>>,
+    /// What waits for more than that: receipts for their message, repetitions for what they repeat.
     pending: FuturesUnordered<Pending<'a>>,
     /// What the present batch brought, and what to answer once it is stored.
     arrivals: Vec<Arrival>,
     replies: Vec<Reply>,
+    batch: Option<Batch<'a>>,
     awaits_outbind: bool,
     throttled: bool,
-    /// Something that `incoming` had counted on was not stored; it is read back once nothing is under way.
-    stale: bool,
     closed: Option<CloseReason>,
 }
 
@@ -82,12 +86,13 @@ impl<'a, I: Intake> Link<'a, I> {
             mode,
             peer,
             driver: Driver::new(stream, session, plan.max_pdu_len, tap),
+            commits: FuturesUnordered::new(),
             pending: FuturesUnordered::new(),
             arrivals: Vec::new(),
             replies: Vec::new(),
+            batch: None,
             awaits_outbind: false,
             throttled: false,
-            stale: false,
             closed: None,
         }
     }
@@ -103,7 +108,8 @@ impl<'a, I: Intake> Link<'a, I> {
         }
         let late = tokio::time::sleep(self.shared.config.session.config.bind_timeout * 2);
         tokio::pin!(late);
-        while self.driver.session.state().bound().is_none() {
+        // An SMSC may unbind with the very answer to the bind; what came between is served all the same.
+        while !matches!(self.driver.session.state(), State::Bound(_) | State::Unbinding) {
             tokio::select! {
                 event = self.driver.event() => self.handle(event).await,
                 () = self.shared.setup.stop.cancelled() => {
@@ -134,20 +140,17 @@ impl<'a, I: Intake> Link<'a, I> {
     pub(super) async fn serve(mut self, retire: &CancellationToken) -> CloseReason {
         let sends = self.mode != BindMode::Receiver;
         self.shared.set_sending(self.bind, sends);
-        let now = self.driver.now();
-        self.arrivals.extend(self.shared.incoming().overdue(now));
+        self.overdue();
         // What came in the same segment as the answer to the bind.
         while let Some(event) = self.driver.session.poll_event() {
             self.handle(event).await;
         }
         loop {
             self.settle().await;
-            if self.stale && self.pending.is_empty() {
-                self.stale = false;
-                *self.shared.incoming() = Incoming::new(&self.shared.setup, &self.shared.config);
-            }
             if let Some(why) = self.closed {
                 self.shared.set_sending(self.bind, false);
+                // What is being stored without anybody to be answered must not be taken for lost.
+                while self.commits.next().await.is_some() {}
                 self.driver.finish().await;
                 return why;
             }
@@ -158,7 +161,7 @@ impl<'a, I: Intake> Link<'a, I> {
 
     /// Waits for whatever comes first, and handles it.
     async fn step(&mut self, wait: Wait, retire: &CancellationToken) {
-        let overdue = self.shared.incoming().next_overdue();
+        let overdue = self.shared.next_overdue();
         let stopping = retire.is_cancelled();
         tokio::select! {
             event = self.driver.event() => {
@@ -168,20 +171,15 @@ impl<'a, I: Intake> Link<'a, I> {
                     self.handle(event).await;
                 }
             }
-            Some(replies) = self.pending.next(), if !self.pending.is_empty() => {
-                self.stale |= replies.iter().any(|reply| !reply.status.is_ok());
-                self.reply(replies);
-            }
+            Some(replies) = self.commits.next(), if !self.commits.is_empty() => self.reply(replies),
+            Some(replies) = self.pending.next(), if !self.pending.is_empty() => self.reply(replies),
             pulled = self.shared.pull(wait.pull.min(PULL)), if wait.pull > 0 => match pulled {
-                Ok(deliveries) => self.arrivals.extend(self.shared.accept(deliveries)),
+                Ok(deliveries) => self.accept(deliveries),
                 Err(error) => self.shared.unreadable(&error),
             },
             () = self.shared.work.notified(), if wait.pull > 0 => {}
             () = sleep_until(wait.until), if wait.until.is_some() => {}
-            () = sleep_until(overdue), if overdue.is_some() => {
-                let now = self.driver.now();
-                self.arrivals.extend(self.shared.incoming().overdue(now));
-            }
+            () = sleep_until(overdue), if overdue.is_some() => self.overdue(),
             () = retire.cancelled(), if !stopping => {
                 let now = self.driver.now();
                 self.shared.set_sending(self.bind, false);
@@ -218,7 +216,7 @@ impl<'a, I: Intake> Link<'a, I> {
                     self.shared.pace().sated(self.bind);
                     return Wait { pull: room - sent, until: self.shared.outgoing().next_due() };
                 }
-                Ok(pulled) => self.arrivals.extend(self.shared.accept(pulled)),
+                Ok(pulled) => self.accept(pulled),
                 Err(error) => {
                     self.shared.unreadable(&error);
                     return nothing;
@@ -321,6 +319,10 @@ impl<'a, I: Intake> Link<'a, I> {
                 return;
             }
         };
+        if self.shared.sound().is_err() {
+            // What was noted of it in memory cannot be relied on.
+            return self.reply(vec![Reply { sequence, status: CommandStatus::ESME_RX_T_APPN, pdu: response }]);
+        }
         let now = self.driver.now();
         let (phone, sender) = (delivered.source.digits.to_text(), delivered.destination.digits.to_text());
         let vendors = delivered.vendors(&self.shared.config.deliver);
@@ -328,8 +330,17 @@ impl<'a, I: Intake> Link<'a, I> {
         let step = self.shared.incoming().take(now, delivered, &mut self.shared.sessions());
         match step {
             Step::Store(arrivals) => {
-                self.arrivals.extend(arrivals);
+                self.gather(arrivals);
                 self.replies.push(reply(CommandStatus::ESME_ROK));
+            }
+            Step::Again => {
+                let (shared, reply) = (self.shared, reply(CommandStatus::ESME_ROK));
+                self.pending.push(Box::pin(async move {
+                    match shared.ledger.earlier_stored().await {
+                        true => vec![reply],
+                        false => vec![Reply { status: CommandStatus::ESME_RX_T_APPN, ..reply }],
+                    }
+                }));
             }
             Step::Answer(status) => self.reply(vec![reply(status)]),
             Step::Report(..) if self.shared.config.disable_delivery_report => {
@@ -344,17 +355,42 @@ impl<'a, I: Intake> Link<'a, I> {
                 self.receipt(incident, reply(CommandStatus::ESME_ROK)).await;
             }
         }
-        self.arrivals.extend(self.shared.incoming().overdue(now));
+        self.overdue();
+    }
+
+    /// What the present batch is to store, too.
+    fn gather(&mut self, arrivals: impl IntoIterator<Item = Arrival>) {
+        self.arrivals.extend(arrivals);
+        self.batch.get_or_insert_with(|| self.shared.ledger.begin());
+    }
+
+    /// Takes MTs in hand.
+    fn accept(&mut self, deliveries: Vec<Delivery>) {
+        let arrivals = self.shared.accept(deliveries);
+        if !arrivals.is_empty() {
+            self.gather(arrivals);
+        }
+    }
+
+    /// Passes on long MOs that have waited long enough for their segments.
+    fn overdue(&mut self) {
+        if self.shared.sound().is_ok() {
+            let now = self.driver.now();
+            let arrivals = self.shared.incoming().overdue(now);
+            if !arrivals.is_empty() {
+                self.gather(arrivals);
+            }
+        }
     }
 
     /// A receipt joins the batch if its message is known, and else waits by itself until it is or cannot be.
     async fn receipt(&mut self, incident: Incident, reply: Reply) {
         match self.shared.match_receipt(&incident) {
             Ok(Some(matched)) => {
-                self.arrivals.push(matched.arrival);
+                self.gather([matched.arrival]);
                 self.replies.push(reply);
                 if let Some(learned) = matched.learned {
-                    self.arrivals.push(learned);
+                    self.gather([learned]);
                     self.shared.tell_ids().await;
                 }
             }
@@ -415,14 +451,14 @@ impl<'a, I: Intake> Link<'a, I> {
     /// Hands on what the batch decided and brought.
     async fn settle(&mut self) {
         self.shared.settle().await;
-        if self.arrivals.is_empty() {
+        let Some(batch) = self.batch.take() else {
             debug_assert!(self.replies.is_empty(), "every answer that waits has something to wait for");
             return;
-        }
+        };
         let shared = self.shared;
         let (arrivals, replies) = (std::mem::take(&mut self.arrivals), std::mem::take(&mut self.replies));
-        self.pending.push(Box::pin(async move {
-            let status = answer(shared.setup.intake.arrived(&shared.setup.id, arrivals).await);
+        self.commits.push(Box::pin(async move {
+            let status = answer(shared.store(batch, arrivals).await);
             replies.into_iter().map(|reply| Reply { status, ..reply }).collect()
         }));
     }

@@ -10,6 +10,7 @@
 //! | `receipts`, `ids` | receipts and the messages they belong to; how the SMSC writes its ids |
 //! | `ussd` | sessions of phones |
 //! | `shared`, `pace`, `health` | what the binds of a channel have in common |
+//! | `ledger` | what memory knows and the store perhaps not yet |
 //!
 //! All of it runs in the channel's one task. What is under way towards the SMSC, segments of long MOs and sessions
 //! outlive links; only `link` knows a connection.
@@ -22,6 +23,7 @@ mod health;
 mod hex;
 mod ids;
 mod incoming;
+mod ledger;
 mod link;
 mod outgoing;
 mod overrides;

@@ -3,7 +3,9 @@
 //! A receipt is acknowledged once what it said is durable: as an event of its message, or in the inbox of receipts that
 //! no message is known for (field guide §3.2, §3.6).
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +28,11 @@ use crate::store::{ReadError, Store, StoredMessage};
 const MAX_UNMATCHED: usize = 1_000;
 /// Most candidates that are shown for one.
 const MAX_CANDIDATES: usize = 5;
-/// Messages of several segments whose receipts are remembered; older ones are read from the store again.
-const MAX_COMBINED: usize = 10_000;
+/// Messages whose receipts are remembered: of several segments, whose older ones are read from the store again, and of
+/// one, whose older ones' repetitions are told again.
+const MAX_RECENT: usize = 10_000;
+/// Longest id, in octets, that others are compared with (SMPP v3.4 §5.2.23 allows 64).
+const MAX_ID: usize = 64;
 /// How often receipts that were kept aside are looked at again.
 pub(super) const REMATCH: Duration = Duration::from_secs(60);
 
@@ -70,9 +75,42 @@ impl Incident {
 pub(super) struct Receipts {
     /// The notes that hold what is kept aside, the oldest first.
     unmatched: VecDeque<String>,
-    combined: HashMap<MessageId, Segments>,
-    /// Messages in `combined`, the oldest first.
+    combined: Recently<Segments>,
+    /// The last word of messages of one segment.
+    told: Recently<Option<DeliveryStatus>>,
+}
+
+/// What is known of the messages that receipts came for last.
+struct Recently<T> {
+    known: HashMap<MessageId, T>,
+    /// The oldest first.
     order: VecDeque<MessageId>,
+}
+
+impl<T> Default for Recently<T> {
+    fn default() -> Self {
+        Self { known: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<T> Recently<T> {
+    /// What is known of a message; `first` if that is nothing.
+    fn of<E>(&mut self, id: MessageId, first: impl FnOnce() -> Result<T, E>) -> Result<&mut T, E> {
+        if self.order.len() >= MAX_RECENT
+            && !self.known.contains_key(&id)
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        Ok(match self.known.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let first = first()?;
+                self.order.push_back(id);
+                place.insert(first)
+            }
+        })
+    }
 }
 
 /// What the receipts of one message's segments have said.
@@ -90,8 +128,8 @@ impl Receipts {
         });
         Self {
             unmatched: notes.into_iter().map(|(name, _)| name).collect(),
-            combined: HashMap::new(),
-            order: VecDeque::new(),
+            combined: Recently::default(),
+            told: Recently::default(),
         }
     }
 
@@ -114,6 +152,17 @@ impl Receipts {
         notes
     }
 
+    /// What a receipt means for a message of one segment, and whether that is news: a word on its way says nothing of a
+    /// message that has arrived, and a repetition says nothing at all (field guide §3.6).
+    fn say(&mut self, message: MessageId, status: DeliveryStatus) -> (DeliveryStatus, bool) {
+        let told = self.told.of(message, || Ok::<_, Infallible>(None));
+        let Ok(told) = told;
+        let before = *told;
+        let now = before.filter(|_| status == DeliveryStatus::Pending).unwrap_or(status);
+        *told = Some(now);
+        (now, before != Some(now))
+    }
+
     /// What a receipt of one segment means for its message: failed if any segment failed, delivered once all are. Says
     /// too whether that is news.
     fn combine(
@@ -123,18 +172,7 @@ impl Receipts {
         kept: &str,
         status: DeliveryStatus,
     ) -> Result<(DeliveryStatus, bool, Value), ReadError> {
-        let id = found.message.id;
-        if !self.combined.contains_key(&id) {
-            let known = known_segments(store, found)?;
-            if self.order.len() >= MAX_COMBINED
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.combined.remove(&oldest);
-            }
-            self.order.push_back(id);
-            self.combined.insert(id, known);
-        }
-        let segments = self.combined.entry(id).or_default();
+        let segments = self.combined.of(found.message.id, || known_segments(store, found))?;
         // A late word on its way says nothing new of a segment that has arrived.
         let final_already = segments.said.get(kept).is_some_and(|said| *said != DeliveryStatus::Pending);
         if !(final_already && status == DeliveryStatus::Pending) {
@@ -213,7 +251,7 @@ fn same_number(a: &str, b: &str) -> bool {
     let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
     let (a, b) = (digits(a), digits(b));
     let (a, b) = (a.trim_start_matches('0'), b.trim_start_matches('0'));
-    a.ends_with(b) || b.ends_with(a)
+    !a.is_empty() && !b.is_empty() && (a.ends_with(b) || b.ends_with(a))
 }
 
 impl<I: Intake> Shared<I> {
@@ -244,6 +282,8 @@ impl<I: Intake> Shared<I> {
             let (whole, news, said) = self.receipts().combine(&self.setup.store, &found, &kept, status)?;
             (status, announce) = (whole, news);
             details.insert("segments".to_owned(), said);
+        } else if found.segments <= 1 {
+            (status, announce) = self.receipts().say(found.message.id, status);
         }
         let StoredMessage { origin, message, .. } = found;
         let arrival = Arrival::Report { origin, message, status, announce, details };
@@ -258,14 +298,21 @@ impl<I: Intake> Shared<I> {
         incident: &Incident,
         mut answered: watch::Receiver<u64>,
         sent: u64,
-    ) -> Result<Option<Matched>, ReadError> {
+    ) -> Result<Option<Matched>, IntakeError> {
         let deadline = tokio::time::Instant::now() + self.config.deliver.receipt_wait;
         loop {
             let settled = *answered.borrow_and_update() >= sent;
             // Whatever was decided before has been written once this returns; an engine that fails answers the look-up.
             let _ = self.setup.store.commit(Vec::new()).await;
-            if let Some(matched) = self.match_receipt(incident)? {
-                return Ok(Some(matched));
+            // The SMSC will say it again.
+            self.sound().map_err(|_| IntakeError::Unavailable)?;
+            match self.match_receipt(incident) {
+                Ok(None) => {}
+                Ok(Some(matched)) => return Ok(Some(matched)),
+                Err(error) => {
+                    self.unreadable(&error);
+                    return Err(IntakeError::Unavailable);
+                }
             }
             if settled || tokio::time::timeout_at(deadline, answered.changed()).await.is_err() {
                 return Ok(None);
@@ -281,29 +328,24 @@ impl<I: Intake> Shared<I> {
     /// Takes a receipt whose message is not known yet; resolves when it is durable, one way or the other.
     pub(super) async fn take_stray(&self, incident: Incident, came: Moment) -> Result<(), IntakeError> {
         let Moment { answered, sent } = came;
-        match self.await_message(&incident, answered, sent).await {
-            Ok(Some(matched)) => {
-                let mut arrivals = vec![matched.arrival];
-                if let Some(learned) = matched.learned {
-                    arrivals.push(learned);
-                    self.tell_ids().await;
-                }
-                self.setup.intake.arrived(&self.setup.id, arrivals).await
+        let matched = self.await_message(&incident, answered, sent).await?;
+        let batch = self.ledger.begin();
+        let arrivals = match matched {
+            Some(Matched { arrival, learned: None }) => vec![arrival],
+            Some(Matched { arrival, learned: Some(learned) }) => {
+                self.tell_ids().await;
+                vec![arrival, learned]
             }
-            Ok(None) => {
+            None => {
                 let receipt = self.aside(incident);
                 self.setup.log.warn(format!(
-                    "a receipt for {:?} matches no message of the last days; it was acknowledged and kept aside as {}",
+                    "a receipt for {:?} matches no message of the last days; it is kept aside as {}",
                     receipt.smsc_message_id, receipt.id
                 ));
-                let notes = self.receipts().keep(&receipt);
-                self.setup.intake.arrived(&self.setup.id, notes).await
+                self.receipts().keep(&receipt)
             }
-            Err(error) => {
-                self.unreadable(&error);
-                Err(IntakeError::Unavailable)
-            }
-        }
+        };
+        self.store(batch, arrivals).await
     }
 
     fn aside(&self, incident: Incident) -> UnmatchedReceipt {
@@ -324,13 +366,14 @@ impl<I: Intake> Shared<I> {
 
     /// Looks again at what was kept aside: a message's id may have come late, or the rule may be another one by now.
     pub(super) async fn rematch(&self) {
-        if !self.receipts().has_unmatched() {
+        if !self.receipts().has_unmatched() || self.sound().is_err() {
             return;
         }
         let notes = match self.setup.store.notes(&self.setup.id, UnmatchedReceipt::NOTES) {
             Ok(notes) => notes,
             Err(error) => return self.unreadable(&error),
         };
+        let batch = self.ledger.begin();
         self.receipts().unmatched = notes.iter().map(|(name, _)| name.clone()).collect();
         let mut arrivals = Vec::new();
         for (name, record) in notes {
@@ -359,8 +402,13 @@ impl<I: Intake> Shared<I> {
                 Err(error) => return self.unreadable(&error),
             }
         }
+        if arrivals.is_empty() {
+            return batch.stored();
+        }
         // What cannot be stored now is looked at again in the next round.
-        let _ = self.keep(arrivals).await;
+        if let Err(error) = self.store(batch, arrivals).await {
+            self.setup.log.error(format!("receipts that were matched after all could not be stored: {error}"));
+        }
     }
 }
 
@@ -382,10 +430,7 @@ fn candidates<'a>(recent: impl DoubleEndedIterator<Item = &'a Recent>, incident:
     let asked = canonical_id(&incident.receipt.smsc_message_id);
     let mut found: Vec<(f64, Candidate)> = Vec::new();
     for Recent { message, smsc_message_ids } in recent.rev() {
-        let similar = smsc_message_ids
-            .iter()
-            .map(|id| strsim::normalized_damerau_levenshtein(&canonical_id(id), &asked))
-            .fold(0.0, f64::max);
+        let similar = smsc_message_ids.iter().map(|id| similarity(&canonical_id(id), &asked)).fold(0.0, f64::max);
         let same = !incident.phone.is_empty() && same_number(&message.to, &incident.phone);
         let why = match (same, similar > 0.7) {
             (true, true) => "the same phone and a similar id",
@@ -397,6 +442,11 @@ fn candidates<'a>(recent: impl DoubleEndedIterator<Item = &'a Recent>, incident:
     }
     found.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     found.into_iter().take(MAX_CANDIDATES).map(|(_, candidate)| candidate).collect()
+}
+
+/// How alike two ids are, from 0 to 1; nothing beyond the length that ids have.
+fn similarity(a: &str, b: &str) -> f64 {
+    if a.len().max(b.len()) > MAX_ID { 0.0 } else { strsim::normalized_levenshtein(a, b) }
 }
 
 fn candidate(message: &Arc<Outbound>, smsc_message_ids: &[String], why: &str) -> Candidate {
@@ -418,5 +468,6 @@ mod tests {
         assert!(same_number("+27820001001", "27820001001"));
         assert!(same_number("0820001001", "27820001001"));
         assert!(!same_number("27820001002", "27820001001"));
+        assert!(!same_number("27820001002", "") && !same_number("27820001002", "INFO"), "nothing is not a number");
     }
 }

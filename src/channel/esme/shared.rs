@@ -13,6 +13,7 @@ use super::config::EsmeConfig;
 use super::health::Health;
 use super::ids;
 use super::incoming::Incoming;
+use super::ledger::{Batch, Ledger, Memory};
 use super::outgoing::Outgoing;
 use super::pace::SharedPace;
 use super::receipts::Receipts;
@@ -34,6 +35,7 @@ pub(super) struct Shared<I> {
     /// Binds that may send at present.
     senders: Mutex<BTreeSet<usize>>,
     queue: tokio::sync::Mutex<OutboundQueue>,
+    pub(super) ledger: Ledger,
     /// Order of the oldest PDU that may still be answered; receipts that nothing matches wait for it.
     pub(super) answered: watch::Sender<u64>,
     /// Told when there is something to send that no bind has been waiting for.
@@ -58,6 +60,7 @@ impl<I: Intake> Shared<I> {
             health: Mutex::new(Health::new(&config.session.binds)),
             senders: Mutex::default(),
             queue: tokio::sync::Mutex::new(setup.store.outbound(&setup.id)),
+            ledger: Ledger::default(),
             answered: watch::Sender::new(0),
             work: Notify::new(),
             setup,
@@ -136,16 +139,37 @@ impl<I: Intake> Shared<I> {
         }
     }
 
-    /// Stores what did not come with a PDU that waits for it: reported if it fails, tried again by whoever made it.
-    pub(super) async fn keep(&self, arrivals: Vec<Arrival>) -> Result<(), IntakeError> {
-        if arrivals.is_empty() {
-            return Ok(());
+    /// Stores a batch; when this returns `Ok` it is durable.
+    pub(super) async fn store(&self, batch: Batch<'_>, arrivals: Vec<Arrival>) -> Result<(), IntakeError> {
+        self.setup.intake.arrived(&self.setup.id, arrivals).await?;
+        batch.stored();
+        Ok(())
+    }
+
+    /// Makes sure that what is in memory is what is stored or about to be; reads it back if need be.
+    ///
+    /// # Errors
+    /// When to ask again: what comes until then must come again, too.
+    pub(super) fn sound(&self) -> Result<(), Instant> {
+        match self.ledger.memory(self.now()) {
+            Memory::Sound => {}
+            Memory::Stale(until) => return Err(until),
+            Memory::Reread => {
+                self.setup.log.warn("something could not be stored; segments, sessions and receipts are read back");
+                *self.incoming() = Incoming::new(&self.setup, &self.config);
+                *self.receipts() = Receipts::new(&self.setup, &self.config);
+                *self.sessions() = Sessions::new(&self.setup, self.config.ussd);
+            }
         }
-        let kept = self.setup.intake.arrived(&self.setup.id, arrivals).await;
-        if let Err(error) = kept {
-            self.setup.log.error(format!("what the channel keeps could not be stored: {error}"));
+        Ok(())
+    }
+
+    /// When a long MO is to be passed on that has waited long enough for its segments.
+    pub(super) fn next_overdue(&self) -> Option<Instant> {
+        match self.sound() {
+            Ok(()) => self.incoming().next_overdue(),
+            Err(until) => Some(until),
         }
-        kept
     }
 
     /// Says something of one bind; the channel's status is made of all.
