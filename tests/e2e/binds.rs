@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use maybug::smsc::{SessionHabits, SimulatorConfig};
 use serde_json::json;
 use smpp::pdu::{BindMode, Outbind};
 use smpp::{CommandId, CommandStatus, Tag, Tlvs};
@@ -14,7 +15,7 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use crate::peer::{Peer, ScriptedSmsc, mo};
-use crate::support::{Maybug, Receiver, soon, types};
+use crate::support::{Maybug, Receiver, Smsc, soon, types};
 
 #[tokio::test]
 async fn a_transmitter_and_a_receiver_are_one_channel() {
@@ -145,6 +146,20 @@ async fn outbind_makes_us_bind_on_the_smscs_connection() {
     let mut peer = Peer::new(TcpStream::connect(free).await.unwrap());
     peer.request(Outbind::default()).await;
     peer.accept_bind(Tlvs::default()).await;
+}
+
+#[tokio::test]
+async fn a_simulated_smsc_asks_us_to_bind_until_we_listen() {
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let session = SessionHabits { outbind: Some(free), ..SessionHabits::default() };
+    let mut smsc = Smsc::start(SimulatorConfig { session, ..SimulatorConfig::default() }).await;
+    let maybug = Maybug::start().await;
+    let config = json!({
+        "outbind_listen": free.to_string(), "outbind_from": ["127.0.0.1"], "system_id": "esme", "password": "secret",
+    });
+    let id = maybug.channel(json!({"type": "smpp", "config": config, "mo_url": null})).await;
+    maybug.send(&id, json!({"to": "+27820001001", "content": "hello"})).await;
+    assert_eq!(smsc.message().await.2, "hello");
 }
 
 /// Field guide 8.5 #86.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use maybug::smsc::{IdFormat, PhoneMessage, ReceiptForm, SimEvent, SimulatorConfig};
+use maybug::smsc::{IdFormat, PhoneMessage, ReceiptForm, SessionHabits, SimEvent, SimulatorConfig};
 use serde_json::json;
 use smpp::CommandStatus;
 use smpp::field::MessageState;
@@ -137,7 +137,8 @@ async fn throttled_messages_are_sent_again_and_all_arrive_once() {
 
 #[tokio::test]
 async fn a_cut_connection_loses_nothing_and_repeats_at_most_a_window() {
-    let mut smsc = Smsc::start(SimulatorConfig { cut_after: Some(37), ..Default::default() }).await;
+    let session = SessionHabits { cut_after: Some(37), ..SessionHabits::default() };
+    let mut smsc = Smsc::start(SimulatorConfig { session, ..Default::default() }).await;
     let maybug = Maybug::start().await;
     let id = maybug.smpp_channel(smsc.simulator.address(), json!({"window_size": 10}), json!({})).await;
     for n in 0..200 {

@@ -1,7 +1,7 @@
 //! A server, an SMSC and a receiver of callbacks, each real and on a port of its own. Tests wait for events, never for
 //! time to pass; a deadline only turns a hang into a failure.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
+use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -177,6 +178,21 @@ impl Smsc {
 
     pub(crate) async fn bound(&mut self) {
         self.next("a bind", |event| matches!(event, SimEvent::Bound { .. }).then_some(())).await;
+    }
+
+    /// The ids that it has given so far, by the digits of the phone.
+    pub(crate) fn ids(&mut self) -> BTreeMap<String, Vec<String>> {
+        let mut ids = BTreeMap::<_, Vec<_>>::new();
+        loop {
+            match self.events.try_recv() {
+                Ok(SimEvent::Message { id: Some(id), to, .. }) => {
+                    ids.entry(to.trim_start_matches('+').to_owned()).or_default().push(id);
+                }
+                Ok(_) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return ids,
+                Err(TryRecvError::Lagged(missed)) => panic!("{missed} events were missed"),
+            }
+        }
     }
 
     /// The next message that was taken: from, to, text.

@@ -96,18 +96,23 @@ async fn before_the_bind_is_answered_the_link_is_alive_and_takes_no_messages() {
 /// Field guide 8.5 #71: half open.
 #[tokio::test]
 async fn a_peer_that_says_nothing_is_left() {
-    let mut receiver = Receiver::start().await;
-    let maybug = Maybug::start().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let config = json!({"smpp_enquire_link_interval": 0.05, "response_timeout": 0.1});
-    let properties = json!({"status_url": receiver.url("/s")});
-    maybug.smpp_channel(listener.local_addr().unwrap(), config, properties).await;
-    let (stream, _) = soon("a connection", listener.accept()).await.unwrap();
-    let mut peer = crate::peer::Peer::new(stream);
-    peer.accept_bind(Tlvs::default()).await;
-    // Nobody reads or answers from here on.
-    let lost = receiver.told("connection_lost").await;
-    assert_eq!(lost["message"], "The SMSC stopped answering enquire_link.");
+    // Whoever waits for answers for ever does not wait for a dead link.
+    for on_response_timeout in ["resend", "wait"] {
+        let mut receiver = Receiver::start().await;
+        let maybug = Maybug::start().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = json!({
+            "smpp_enquire_link_interval": 0.05, "response_timeout": 0.1, "on_response_timeout": on_response_timeout,
+        });
+        let properties = json!({"status_url": receiver.url("/s")});
+        maybug.smpp_channel(listener.local_addr().unwrap(), config, properties).await;
+        let (stream, _) = soon("a connection", listener.accept()).await.unwrap();
+        let mut peer = crate::peer::Peer::new(stream);
+        peer.accept_bind(Tlvs::default()).await;
+        // Nobody reads or answers from here on.
+        let lost = receiver.told("connection_lost").await;
+        assert_eq!(lost["message"], "The SMSC stopped answering enquire_link.");
+    }
 }
 
 /// Field guide 8.5 #72: the SMSC unbinds, with our window full.

@@ -110,10 +110,11 @@ fn rate(fields: &Fields, key: &str) -> Result<Option<f64>, ConfigError> {
 }
 
 fn session(fields: &Fields) -> Result<SessionConfig, ConfigError> {
+    let patience = fields.seconds("response_timeout", 60.0)?;
     let response_timeout = match OnTimeout::read(fields)? {
-        // An answer may then come as late as it likes.
+        // An answer may then come as late as it likes, on a link that lives.
         OnTimeout::Wait => FOR_EVER,
-        _ => fields.seconds("response_timeout", 60.0)?,
+        _ => patience,
     };
     Ok(SessionConfig {
         role: Role::Esme,
@@ -121,6 +122,7 @@ fn session(fields: &Fields) -> Result<SessionConfig, ConfigError> {
         response_timeout,
         bind_timeout: fields.seconds("smpp_bind_timeout", 30.0)?,
         enquire_link_interval: Some(fields.seconds("smpp_enquire_link_interval", 55.0)?),
+        enquire_link_timeout: Some(patience),
         inactivity_timeout: fields.optional_seconds("idle_timeout")?,
         pdu_read_timeout: fields.seconds("pdu_read_timeout", 10.0)?,
         pace: PaceConfig {
