@@ -7,7 +7,7 @@ use serde_json::json;
 use smpp::CommandStatus;
 use smpp::field::MessageState;
 
-use crate::support::{Maybug, Receiver, Smsc, soon, types};
+use crate::support::{Maybug, Receiver, Smsc, types};
 
 #[tokio::test]
 async fn a_message_reaches_the_smsc_and_its_receipt_the_webhook() {
@@ -162,15 +162,7 @@ async fn a_refused_bind_says_why_and_is_tried_again() {
     let maybug = Maybug::start().await;
     let properties = json!({"status_url": receiver.url("/status")});
     let id = maybug.smpp_channel(smsc.simulator.address(), json!({}), properties).await;
-    let failed = soon("the refusal", async {
-        loop {
-            let body = receiver.next().await.body;
-            if body["type"] == "bind_failed" {
-                return body;
-            }
-        }
-    })
-    .await;
+    let failed = receiver.told("bind_failed").await;
     assert_eq!(failed["message"], "Bind failed: ESME_RINVSYSID (0x0000000f)");
     assert_eq!((&failed["status"], &failed["details"]["meaning"]), (&json!("down"), &json!("Invalid system id")));
     let (_, shown) = maybug.get(&format!("/channels/{id}")).await;

@@ -338,6 +338,29 @@ impl Receiver {
         soon("a callback", self.posted.recv()).await.unwrap()
     }
 
+    /// The body of the next request that is wanted; others are passed over.
+    pub(crate) async fn until(&mut self, what: &str, wanted: impl Fn(&Posted) -> bool) -> Value {
+        soon(what, async {
+            loop {
+                let posted = self.next().await;
+                if wanted(&posted) {
+                    return posted.body;
+                }
+            }
+        })
+        .await
+    }
+
+    /// The next status of this type.
+    pub(crate) async fn told(&mut self, kind: &str) -> Value {
+        self.until(kind, |posted| posted.body["type"] == kind).await
+    }
+
+    /// The next MO, which channels post to `/mo`.
+    pub(crate) async fn mo(&mut self) -> Value {
+        self.until("an MO", |posted| posted.path == "/mo").await
+    }
+
     /// How many requests have come that `next` has not returned yet.
     pub(crate) fn posted(&self) -> usize {
         self.posted.len()

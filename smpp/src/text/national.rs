@@ -2,7 +2,8 @@
 //! header elements 0x24 and 0x25 (3GPP TS 23.040 §9.2.3.24.15 and 16).
 //!
 //! A locking table takes the place of the default alphabet, a single table that of the extension table. The tables of
-//! Indic scripts follow one plan, so they are written as what a script has of its Unicode block.
+//! Indic scripts follow one plan, so they are written as what a script has of its Unicode block. The standard prints the
+//! code of PA twice in Kannada's locking table (§A.3.7) and that of DDA nowhere: 0x24 is DDA here as it is on phones.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -935,6 +936,7 @@ mod tests {
             assert!(text(language, words) <= 2 * words.chars().count(), "{words}");
         }
         assert_eq!(text(Language::Hindi, "नमस्ते"), 6);
+        assert_eq!(text(Language::Kannada, "ಕನ್ನಡ"), 5);
         assert_eq!(text(Language::Urdu, "سلام"), 4);
         let lacks = Tables { locking: Some(Language::Tamil), single: None }.encode("\u{b96}").unwrap_err();
         assert!(matches!(lacks, CharsetError::Unencodable { character: '\u{b96}', .. }));
