@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use fastrand::Rng;
-use maybug::smsc::{SimEvent, Simulator, SimulatorConfig};
+use maybug::smsc::{SessionHabits, SimEvent, Simulator, SimulatorConfig};
 use smpp::net::Driver;
 use smpp::pdu::{Bind, BindMode, DeliverSmResp, SubmitSm};
 use smpp::session::{Event, Ready, Session, SessionConfig};
@@ -167,13 +167,18 @@ fn weather(rng: &mut Rng, seed: u64) -> SimulatorConfig {
     let delay = Duration::from_millis(rng.u64(0..3_000));
     SimulatorConfig {
         seed: Some(seed),
-        cut_rate,
         no_response,
         response_delay: maybug::smsc::Span { min: Duration::ZERO, max: delay },
         receipt_delay: maybug::smsc::Span { min: Duration::ZERO, max: Duration::from_secs(rng.u64(0..300)) },
         throttle: (rng.f64() < 0.4).then(|| rng.u32(1..20)),
-        cut_every: (rng.f64() < 0.3).then(|| Duration::from_secs(rng.u64(30..600))),
-        ignore_enquire_link: rng.f64() < 0.1,
+        session: SessionHabits {
+            cut_rate,
+            cut_every: (rng.f64() < 0.3).then(|| Duration::from_secs(rng.u64(30..600))),
+            ignore_enquire_link: rng.f64() < 0.1,
+            cut_mid_pdu: rng.bool(),
+            unbind_every: (rng.f64() < 0.2).then(|| Duration::from_secs(rng.u64(60..900))),
+            ..SessionHabits::default()
+        },
         ..SimulatorConfig::default()
     }
 }

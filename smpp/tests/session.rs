@@ -218,6 +218,20 @@ fn the_link_is_asked_after_silence_and_given_up_when_it_stays_silent() {
     assert!(matches!(session.poll_event(), Some(Event::Closed { why: CloseReason::Silent, .. })));
 }
 
+#[test]
+fn a_silent_link_is_given_up_however_late_a_response_may_come() {
+    let config = SessionConfig {
+        response_timeout: Duration::from_secs(1_000_000),
+        enquire_link_timeout: Some(Duration::from_secs(10)),
+        ..SessionConfig::default()
+    };
+    let (mut session, now) = bound(config);
+    session.handle_timeout(now + Duration::from_secs(55));
+    assert_eq!(session.poll_timeout(), Some(now + Duration::from_secs(65)));
+    session.handle_timeout(now + Duration::from_secs(65));
+    assert!(matches!(session.poll_event(), Some(Event::Closed { why: CloseReason::Silent, .. })));
+}
+
 /// Field guide 8.5 #70.
 #[test]
 fn a_peer_that_sends_but_never_answers_enquire_link_stays_up() {

@@ -14,6 +14,26 @@ pub enum Sender {
     Smsc,
 }
 
+impl Sender {
+    /// The one that it talks to.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Esme => Self::Smsc,
+            Self::Smsc => Self::Esme,
+        }
+    }
+
+    /// `esme` or `smsc`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Esme => "esme",
+            Self::Smsc => "smsc",
+        }
+    }
+}
+
 /// A PDU as it was seen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CapturedPdu {

@@ -1,6 +1,6 @@
 //! Packets out of a pcap or pcapng file, with their time and their link type.
 
-use std::io::Read;
+use std::io::{self, Cursor, Read};
 use std::time::Duration;
 
 use pcap_parser::pcapng::Block;
@@ -34,18 +34,20 @@ pub(super) struct Packet<'a> {
     pub(super) data: &'a [u8],
 }
 
-/// Shows each packet of a capture to `visit`; how many there were.
+/// Shows each packet of a capture to `visit` as it comes, until that fails.
 ///
 /// # Errors
 /// [`CaptureError`] when it cannot be read any further, with the number of the packet after the last good one.
-pub(super) fn packets(
-    file: impl Read + Send + 'static,
-    mut visit: impl FnMut(Packet<'_>),
-) -> Result<u64, CaptureError> {
-    let mut reader = match create_reader(BUFFER, file) {
+pub(super) fn packets<E: From<CaptureError>>(
+    mut file: impl Read + Send + 'static,
+    mut visit: impl FnMut(Packet<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let unreadable = |packet| E::from(CaptureError::Unreadable { packet });
+    let front = front(&mut file).map_err(|_| unreadable(1))?;
+    let mut reader = match create_reader(BUFFER, Cursor::new(front).chain(file)) {
         Ok(reader) => reader,
-        Err(PcapError::ReadError) => return Err(CaptureError::Unreadable { packet: 1 }),
-        Err(_) => return Err(CaptureError::NotACapture),
+        Err(PcapError::ReadError) => return Err(unreadable(1)),
+        Err(_) => return Err(CaptureError::NotACapture.into()),
     };
     let mut number = 0;
     let mut size = BUFFER;
@@ -55,27 +57,58 @@ pub(super) fn packets(
             Ok((length, block)) => {
                 if let Some((at, link, data)) = packet(&mut interfaces, &block) {
                     number += 1;
-                    visit(Packet { number, at, link, data });
+                    visit(Packet { number, at, link, data })?;
                 }
                 reader.consume(length);
             }
-            Err(PcapError::Eof) => return Ok(number),
+            Err(PcapError::Eof) => return Ok(()),
             Err(PcapError::Incomplete(_)) => {
                 if reader.refill().is_err() {
-                    return Err(CaptureError::Unreadable { packet: number + 1 });
+                    return Err(unreadable(number + 1));
                 }
             }
             Err(PcapError::BufferTooSmall) if size < MOST => {
                 size *= 2;
                 if !reader.grow(size) || reader.refill().is_err() {
-                    return Err(CaptureError::Damaged { packet: number + 1 });
+                    return Err(CaptureError::Damaged { packet: number + 1 }.into());
                 }
             }
-            Err(PcapError::UnexpectedEof) => return Err(CaptureError::CutOff { packet: number + 1 }),
-            Err(PcapError::ReadError) => return Err(CaptureError::Unreadable { packet: number + 1 }),
-            Err(_) => return Err(CaptureError::Damaged { packet: number + 1 }),
+            Err(PcapError::UnexpectedEof) => return Err(CaptureError::CutOff { packet: number + 1 }.into()),
+            Err(PcapError::ReadError) => return Err(unreadable(number + 1)),
+            Err(_) => return Err(CaptureError::Damaged { packet: number + 1 }.into()),
         }
     }
+}
+
+/// The first octets of pcapng's section header, and of both magic numbers of pcap in either order of octets.
+const MAGICS: [[u8; 4]; 5] = [
+    [0x0a, 0x0d, 0x0d, 0x0a],
+    [0xa1, 0xb2, 0xc3, 0xd4],
+    [0xd4, 0xc3, 0xb2, 0xa1],
+    [0xa1, 0xb2, 0x3c, 0x4d],
+    [0x4d, 0x3c, 0xb2, 0xa1],
+];
+/// Octets of pcap's header.
+const HEADER: usize = 24;
+
+/// Whether octets are the beginning of a capture.
+#[must_use]
+pub fn is_capture(octets: &[u8]) -> bool {
+    octets.first_chunk().is_some_and(|magic| MAGICS.contains(magic))
+}
+
+/// The file's header: the reader wants all of it at once, and a pipe may bring it in pieces.
+fn front(file: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut front = Vec::new();
+    file.by_ref().take(HEADER as u64).read_to_end(&mut front)?;
+    let word = |at: usize| front.get(at..).and_then(<[u8]>::first_chunk::<4>).copied();
+    if word(0) == Some(MAGICS[0]) {
+        let big = word(8) == Some([0x1a, 0x2b, 0x3c, 0x4d]);
+        let length = word(4).map_or(0, if big { u32::from_be_bytes } else { u32::from_le_bytes });
+        let rest = usize::try_from(length).unwrap_or(BUFFER).min(BUFFER).saturating_sub(HEADER);
+        file.by_ref().take(rest as u64).read_to_end(&mut front)?;
+    }
+    Ok(front)
 }
 
 fn packet<'a>(

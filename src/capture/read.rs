@@ -1,4 +1,4 @@
-//! Conversations out of a capture file: packets to TCP streams, both streams of a connection to a conversation.
+//! Conversations out of a capture: all of them at once, or PDU by PDU as they come.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -7,12 +7,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use smpp::{BindMode, CommandId, RawPdu};
-
-use super::conversation::{CapturedPdu, Conversation, Sender};
+use super::connections::{Connections, Patience, Seen};
+use super::conversation::{CapturedPdu, Conversation};
 use super::file::{self, Packet};
-use super::link::{self, Content, Segment};
-use super::stream::{Moment, Stream};
+use super::fragments::Fragments;
+use super::link::{self, Content};
 
 /// What a capture has of SMPP.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,6 +20,29 @@ pub struct Capture {
     pub conversations: Vec<Conversation>,
     /// What could not be read, and was passed over.
     pub notes: Vec<String>,
+}
+
+/// What becomes known of a capture while it is read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Followed {
+    /// A PDU.
+    Pdu {
+        /// Its conversation, counted from 1 in the order of their first PDUs.
+        conversation: u64,
+        /// The side that binds.
+        esme: SocketAddr,
+        /// The side that is bound to.
+        smsc: SocketAddr,
+        /// It.
+        pdu: CapturedPdu,
+    },
+    /// No more will come of a conversation.
+    Ended {
+        /// Its number.
+        conversation: u64,
+    },
+    /// Something could not be read, and was passed over.
+    Note(String),
 }
 
 /// Why a capture could not be read to its end.
@@ -53,8 +75,13 @@ pub enum CaptureError {
     },
 }
 
-/// Most connections that are followed at once; the tenth of them that began first is then taken to have ended.
-const MOST_CONNECTIONS: usize = 10_000;
+impl CaptureError {
+    /// Whether what came before can be believed.
+    fn is_late(&self) -> bool {
+        matches!(self, Self::CutOff { .. } | Self::Damaged { .. })
+    }
+}
+
 /// Most notes that are kept.
 const MOST_NOTES: usize = 1_000;
 
@@ -71,181 +98,174 @@ pub fn read(path: &Path) -> Result<Capture, CaptureError> {
 /// # Errors
 /// As [`read`].
 pub fn read_from(file: impl Read + Send + 'static) -> Result<Capture, CaptureError> {
-    let mut reader = Reader::default();
-    let ended = file::packets(file, |packet| reader.packet(&packet));
-    let mut capture = reader.finish();
+    let mut reader = Reader::new(Patience::Whole);
+    let mut found = Found::default();
+    let ended: Result<(), CaptureError> = file::packets(file, |packet| {
+        reader.packet(&packet);
+        found.take(&mut reader);
+        Ok(())
+    });
+    reader.finish();
+    found.take(&mut reader);
+    let mut capture = found.capture();
     match ended {
-        Ok(_) => {}
-        Err(error @ (CaptureError::CutOff { .. } | CaptureError::Damaged { .. }))
-            if !capture.conversations.is_empty() =>
-        {
-            capture.notes.push(error.to_string());
-        }
+        Ok(()) => {}
+        Err(error) if error.is_late() && !capture.conversations.is_empty() => capture.notes.push(error.to_string()),
         Err(error) => return Err(error),
     }
     Ok(capture)
 }
 
-/// Two ends of a connection, the smaller address first.
-type Ends = (SocketAddr, SocketAddr);
-
-/// A connection as far as it has been read.
-struct Connection {
-    ends: Ends,
-    /// When it began, for the order of conversations.
-    order: u64,
-    /// From the first end, and from the second.
-    streams: [Stream; 2],
-    last: Moment,
-    /// The end that sent the first SYN, if that was seen.
-    opener: Option<usize>,
+/// Shows what is in a capture while it comes, until `show` fails. Nothing is kept of what was shown.
+///
+/// # Errors
+/// What `show` says, and [`CaptureError`] as [`read`].
+pub fn follow<E: From<CaptureError>>(
+    file: impl Read + Send + 'static,
+    mut show: impl FnMut(Followed) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut reader = Reader::new(Patience::Live);
+    let mut numbers = Numbers::default();
+    let mut failed = None;
+    let ended = file::packets(file, |packet| {
+        reader.packet(&packet);
+        let shown = numbers.show(&mut reader, &mut show);
+        shown.map_err(|error| {
+            failed = Some(error);
+            CaptureError::Unreadable { packet: packet.number }
+        })
+    });
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    reader.finish();
+    numbers.show(&mut reader, &mut show)?;
+    match ended {
+        Ok(()) => Ok(()),
+        Err(error) if error.is_late() && numbers.last > 0 => show(Followed::Note(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
 }
 
-#[derive(Default)]
+/// From packets to what becomes known.
 struct Reader {
-    open: HashMap<Ends, Connection>,
-    finished: Vec<(u64, Conversation)>,
-    began: u64,
+    connections: Connections,
+    fragments: Fragments,
     /// The first packet's time.
     start: Option<Duration>,
-    fragments: u64,
     unknown_links: u64,
-    notes: Vec<String>,
 }
 
 impl Reader {
+    fn new(patience: Patience) -> Self {
+        let connections = Connections::new(patience);
+        Self { connections, fragments: Fragments::default(), start: None, unknown_links: 0 }
+    }
+
     fn packet(&mut self, packet: &Packet<'_>) {
         let start = *self.start.get_or_insert(packet.at);
-        let at = packet.at.saturating_sub(start);
+        let moment = (packet.number, packet.at.saturating_sub(start));
         match link::read(packet.link, packet.data) {
-            Content::Tcp(segment) => self.segment(packet.number, at, segment),
-            Content::Fragment => self.fragments += 1,
+            Content::Tcp(segment) => self.connections.segment(moment, segment),
+            Content::Fragment(fragment) => {
+                let whole = self.fragments.push(moment.1, &fragment);
+                if let Some(segment) = whole.as_ref().and_then(|whole| link::joined(&fragment.packet, whole)) {
+                    self.connections.segment(moment, segment);
+                }
+            }
             Content::UnknownLink => self.unknown_links += 1,
             Content::Other => {}
         }
     }
 
-    fn segment(&mut self, number: u64, at: Duration, segment: Segment<'_>) {
-        let forward = segment.from <= segment.to;
-        let ends = if forward { (segment.from, segment.to) } else { (segment.to, segment.from) };
-        let side = usize::from(!forward);
-        if segment.syn && self.open.get(&ends).is_some_and(|open| open.streams[side].is_other(segment.sequence)) {
-            self.close(ends);
-        }
-        if !self.open.contains_key(&ends) {
-            if segment.payload.is_empty() && !segment.syn {
-                return;
+    fn finish(&mut self) {
+        self.connections.finish();
+        self.fragments.finish();
+        let mut note = |count: u64, what: &str| {
+            if count > 0 {
+                self.connections.seen.push(Seen::Note(format!("{count} {what} were passed over")));
             }
-            if self.open.len() >= MOST_CONNECTIONS {
-                self.close_oldest();
-            }
-            self.began += 1;
-        }
-        let order = self.began;
-        let connection = self.open.entry(ends).or_insert_with(|| Connection {
-            ends,
-            order,
-            streams: Default::default(),
-            last: (number, at),
-            opener: None,
-        });
-        connection.last = (number, connection.last.1.max(at));
-        let mut sequence = segment.sequence;
-        if segment.syn {
-            connection.opener.get_or_insert(side);
-            connection.streams[side].begin(sequence);
-            sequence = sequence.wrapping_add(1);
-        }
-        connection.streams[side].push((number, at), sequence, segment.payload);
-        let notes = std::mem::take(&mut connection.streams[side].notes);
-        self.note(number, ends, side, notes);
-    }
-
-    fn note(&mut self, number: u64, ends: Ends, side: usize, notes: Vec<String>) {
-        for note in notes {
-            if self.notes.len() < MOST_NOTES {
-                let (from, to) = if side == 0 { ends } else { (ends.1, ends.0) };
-                self.notes.push(format!("packet {number}, {from} to {to}: {note}"));
-            }
-        }
-    }
-
-    /// Many at once, for each look at all of them has its cost.
-    fn close_oldest(&mut self) {
-        let mut open: Vec<(u64, Ends)> = self.open.values().map(|open| (open.order, open.ends)).collect();
-        open.sort_unstable_by_key(|(order, _)| *order);
-        open.truncate(MOST_CONNECTIONS / 10);
-        open.into_iter().for_each(|(_, ends)| self.close(ends));
-    }
-
-    fn close(&mut self, ends: Ends) {
-        let Some(mut connection) = self.open.remove(&ends) else { return };
-        for side in 0..2 {
-            connection.streams[side].finish(connection.last);
-            let notes = std::mem::take(&mut connection.streams[side].notes);
-            let speaks = !connection.streams[side].pdus.is_empty();
-            for note in notes.into_iter().filter(|_| speaks) {
-                if self.notes.len() < MOST_NOTES {
-                    let (from, to) = if side == 0 { ends } else { (ends.1, ends.0) };
-                    self.notes.push(format!("{from} to {to}: {note}"));
-                }
-            }
-        }
-        let order = connection.order;
-        self.finished.extend(conversation(connection).map(|conversation| (order, conversation)));
-    }
-
-    fn finish(mut self) -> Capture {
-        let open: Vec<Ends> = self.open.keys().copied().collect();
-        open.into_iter().for_each(|ends| self.close(ends));
-        self.finished.sort_by_key(|(order, _)| *order);
-        if self.fragments > 0 {
-            self.notes.push(format!("{} fragments of IP packets were passed over", self.fragments));
-        }
-        if self.unknown_links > 0 {
-            self.notes.push(format!("{} packets of an unknown link type were passed over", self.unknown_links));
-        }
-        let conversations = self.finished.into_iter().map(|(_, conversation)| conversation).collect();
-        Capture { conversations, notes: self.notes }
-    }
-}
-
-/// Joins both streams; `None` when they are not SMPP.
-fn conversation(connection: Connection) -> Option<Conversation> {
-    let Connection { ends, streams: [first, second], opener, .. } = connection;
-    if first.pdus.is_empty() && second.pdus.is_empty() {
-        return None;
-    }
-    let esme = esme(&first.pdus, &second.pdus).or(opener).unwrap_or_else(|| usize::from(ends.0.port() < ends.1.port()));
-    let sender = |side: usize| if side == esme { Sender::Esme } else { Sender::Smsc };
-    let of = |side: usize, pdus: Vec<(Moment, RawPdu)>| {
-        pdus.into_iter().map(move |((packet, at), raw)| (packet, CapturedPdu { at, sender: sender(side), raw }))
-    };
-    let mut pdus: Vec<(u64, CapturedPdu)> = of(0, first.pdus).chain(of(1, second.pdus)).collect();
-    pdus.sort_by_key(|(packet, _)| *packet);
-    let pdus = pdus.into_iter().map(|(_, pdu)| pdu).collect();
-    let (esme, smsc) = if esme == 0 { ends } else { (ends.1, ends.0) };
-    Some(Conversation { esme, smsc, pdus })
-}
-
-/// Which side is the ESME, by what it says.
-fn esme(first: &[(Moment, RawPdu)], second: &[(Moment, RawPdu)]) -> Option<usize> {
-    let told = |side: usize, raw: &RawPdu| {
-        let request = CommandId(raw.id.0 & 0x7fff_ffff);
-        let answers = raw.id.is_response();
-        let by_esme = match request {
-            CommandId::SUBMIT_SM
-            | CommandId::SUBMIT_MULTI
-            | CommandId::QUERY_SM
-            | CommandId::CANCEL_SM
-            | CommandId::REPLACE_SM
-            | CommandId::BROADCAST_SM => true,
-            CommandId::DELIVER_SM | CommandId::ALERT_NOTIFICATION | CommandId::OUTBIND => false,
-            id if BindMode::of(id).is_some() => true,
-            _ => return None,
         };
-        Some(if by_esme != answers { side } else { 1 - side })
-    };
-    let sides = first.iter().map(|(_, raw)| told(0, raw)).chain(second.iter().map(|(_, raw)| told(1, raw)));
-    sides.flatten().next()
+        note(self.fragments.given_up, "IP packets of which not all fragments came");
+        note(self.unknown_links, "packets of an unknown link type");
+    }
+}
+
+/// A conversation whose PDUs are not in order yet.
+struct Unsorted {
+    esme: SocketAddr,
+    smsc: SocketAddr,
+    /// Each with its packet's number.
+    pdus: Vec<(u64, CapturedPdu)>,
+}
+
+/// Conversations as far as they were read.
+#[derive(Default)]
+struct Found {
+    /// By the connection's number.
+    conversations: HashMap<u64, Unsorted>,
+    notes: Vec<String>,
+    /// Notes beyond those that are kept.
+    more: usize,
+}
+
+impl Found {
+    fn take(&mut self, reader: &mut Reader) {
+        for seen in reader.connections.seen.drain(..) {
+            match seen {
+                Seen::Pdu { connection, esme, smsc, packet, pdu } => {
+                    let begun = || Unsorted { esme, smsc, pdus: Vec::new() };
+                    self.conversations.entry(connection).or_insert_with(begun).pdus.push((packet, pdu));
+                }
+                Seen::Ended { .. } => {}
+                Seen::Note(note) if self.notes.len() < MOST_NOTES => self.notes.push(note),
+                Seen::Note(_) => self.more += 1,
+            }
+        }
+    }
+
+    fn capture(self) -> Capture {
+        let mut found: Vec<_> = self.conversations.into_iter().collect();
+        found.sort_unstable_by_key(|(connection, _)| *connection);
+        let conversations = found.into_iter().map(|(_, Unsorted { esme, smsc, mut pdus })| {
+            pdus.sort_by_key(|(packet, _)| *packet);
+            Conversation { esme, smsc, pdus: pdus.into_iter().map(|(_, pdu)| pdu).collect() }
+        });
+        let mut notes = self.notes;
+        if self.more > 0 {
+            notes.push(format!("and {} more of that kind", self.more));
+        }
+        Capture { conversations: conversations.collect(), notes }
+    }
+}
+
+/// Numbers for conversations that are shown while they come.
+#[derive(Default)]
+struct Numbers {
+    /// By the connection's number.
+    given: HashMap<u64, u64>,
+    last: u64,
+}
+
+impl Numbers {
+    fn show<E>(&mut self, reader: &mut Reader, show: &mut impl FnMut(Followed) -> Result<(), E>) -> Result<(), E> {
+        for seen in reader.connections.seen.drain(..) {
+            let followed = match seen {
+                Seen::Pdu { connection, esme, smsc, pdu, .. } => {
+                    let conversation = *self.given.entry(connection).or_insert_with(|| {
+                        self.last += 1;
+                        self.last
+                    });
+                    Followed::Pdu { conversation, esme, smsc, pdu }
+                }
+                Seen::Ended { connection } => match self.given.remove(&connection) {
+                    Some(conversation) => Followed::Ended { conversation },
+                    None => continue,
+                },
+                Seen::Note(note) => Followed::Note(note),
+            };
+            show(followed)?;
+        }
+        Ok(())
+    }
 }

@@ -69,6 +69,19 @@ pub(super) fn rewrite(raw: &RawPdu, by: &mut impl Rewrite) -> RawPdu {
 
 struct Walk<'a, R>(&'a mut R);
 
+/// What the PDUs have in common that carry a message and say when: these addresses, times, text, parameters.
+macro_rules! message {
+    ($walk:ident, $body:ident, $setting:expr, $($address:ident),+) => {{
+        let (mut body, setting) = ($body, $setting);
+        $($walk.address(&mut body.$address);)+
+        $walk.date(&mut body.schedule_delivery_time);
+        $walk.date(&mut body.validity_period);
+        $walk.short_message(&mut body.short_message, setting);
+        $walk.tlvs(&mut body.tlvs, Some(setting));
+        body.into()
+    }};
+}
+
 impl<R: Rewrite> Walk<'_, R> {
     fn decoded(&mut self, pdu: Pdu) -> Pdu {
         let receipt = receipt_of(&pdu).is_some();
@@ -95,40 +108,23 @@ impl<R: Rewrite> Walk<'_, R> {
                 self.tlvs(&mut body.tlvs, None);
                 body.into()
             }
-            Pdu::SubmitSm(mut body) => {
+            Pdu::SubmitSm(body) => {
                 let setting = set(body.esm_class, body.data_coding);
-                self.address(&mut body.source);
-                self.address(&mut body.destination);
-                self.date(&mut body.schedule_delivery_time);
-                self.date(&mut body.validity_period);
-                self.short_message(&mut body.short_message, setting);
-                self.tlvs(&mut body.tlvs, Some(setting));
-                body.into()
+                message!(self, body, setting, source, destination)
             }
-            Pdu::DeliverSm(mut body) => {
+            Pdu::DeliverSm(body) => {
                 let setting = set(body.esm_class, body.data_coding);
-                self.address(&mut body.source);
-                self.address(&mut body.destination);
-                self.date(&mut body.schedule_delivery_time);
-                self.date(&mut body.validity_period);
-                self.short_message(&mut body.short_message, setting);
-                self.tlvs(&mut body.tlvs, Some(setting));
-                body.into()
+                message!(self, body, setting, source, destination)
             }
             Pdu::SubmitMulti(mut body) => {
-                let setting = set(body.esm_class, body.data_coding);
-                self.address(&mut body.source);
                 for destination in &mut body.destinations.0 {
                     match destination {
                         Destination::Address(address) => self.address(address),
                         Destination::List(name) => self.credential(name),
                     }
                 }
-                self.date(&mut body.schedule_delivery_time);
-                self.date(&mut body.validity_period);
-                self.short_message(&mut body.short_message, setting);
-                self.tlvs(&mut body.tlvs, Some(setting));
-                body.into()
+                let setting = set(body.esm_class, body.data_coding);
+                message!(self, body, setting, source)
             }
             Pdu::DataSm(mut body) => {
                 let setting = set(body.esm_class, body.data_coding);
@@ -138,14 +134,8 @@ impl<R: Rewrite> Walk<'_, R> {
                 body.into()
             }
             Pdu::ReplaceSm(mut body) => {
-                let setting = set(EsmClass::default(), DataCoding::DEFAULT);
                 self.message_id(&mut body.message_id);
-                self.address(&mut body.source);
-                self.date(&mut body.schedule_delivery_time);
-                self.date(&mut body.validity_period);
-                self.short_message(&mut body.short_message, setting);
-                self.tlvs(&mut body.tlvs, Some(setting));
-                body.into()
+                message!(self, body, set(EsmClass::default(), DataCoding::DEFAULT), source)
             }
             Pdu::BroadcastSm(mut body) => {
                 let setting = set(EsmClass::default(), body.data_coding);

@@ -1,23 +1,22 @@
-//! One direction of a TCP connection: segments put in order, and the PDUs in them.
+//! One direction of a TCP connection: its segments put in order.
 //!
-//! What was sent twice counts once. Where octets are missing for good, and where the capture begins in the middle, the
-//! next PDU is looked for: a header whose length and command can be, followed by another such header or by the end.
+//! What was sent twice counts once. What is missing is waited for until it is clear that it will not come: the other end
+//! has acknowledged it, or too much time has passed, or too many octets wait behind it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
-use smpp::raw::HEADER_LEN;
-use smpp::{CommandId, RawPdu};
+use super::framing::Framing;
 
 /// Octets of one direction that may wait for a packet before them, with what each segment costs besides.
 const MOST_WAITING: usize = 4 * 1024 * 1024;
 /// About what a segment that waits costs besides its octets.
 const SEGMENT_COST: usize = 96;
-/// Octets that are looked through for a PDU before a direction is taken not to be SMPP.
-const MOST_SEARCHED: usize = 256 * 1024;
-/// Longest PDU that is believed in.
-const MOST_PDU: usize = 70_000;
+/// How long a packet may come late after what it brings was acknowledged: captures of several queues reorder.
+const LATE: Duration = Duration::from_secs(1);
+/// How long is waited for what nobody has acknowledged, as where only one direction was captured. TCP would have sent it
+/// again several times (RFC 6298 §2).
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A packet's number and time.
 pub(super) type Moment = (u64, Duration);
@@ -25,53 +24,59 @@ pub(super) type Moment = (u64, Duration);
 /// See the file's head.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
+    /// The number of the first octet: from the SYN, or that of the first segment seen.
+    first: Option<(u32, Start)>,
     /// The number of the next octet, once known.
     next: Option<u32>,
     /// What came too early and when, by its distance from the first octet seen.
     waiting: BTreeMap<u64, (Moment, Vec<u8>)>,
     held: usize,
+    /// Since when what is missing is known to have arrived at the other end.
+    missed_since: Option<Duration>,
     /// Octets put in order so far.
     position: u64,
-    buffer: BytesMut,
-    framing: Framing,
-    searched: usize,
-    /// Whether a PDU was ever found here.
-    speaks: bool,
-    pub(super) pdus: Vec<(Moment, RawPdu)>,
-    /// What could not be read, in words.
-    pub(super) notes: Vec<String>,
+    pub(super) framing: Framing,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
-enum Framing {
-    /// Nothing has been seen yet: the first octets may be anywhere in a PDU.
-    #[default]
-    Unknown,
-    /// The next octet begins a PDU.
-    Sound,
-    /// The next PDU is looked for.
-    Lost,
-    /// This is not SMPP.
-    Foreign,
+/// How the number of the first octet is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    Syn,
+    Segment,
 }
 
 impl Stream {
     /// The stream begins: the first octet has the number after this one.
     pub(super) fn begin(&mut self, sequence: u32) {
-        self.next = Some(sequence.wrapping_add(1));
-        self.framing = Framing::Sound;
+        let first = sequence.wrapping_add(1);
+        self.first = Some((first, Start::Syn));
+        if self.next.is_none() {
+            self.next = Some(first);
+            self.framing.begin();
+        }
     }
 
-    /// Whether a SYN with this number would begin another connection than this one.
-    pub(super) fn is_other(&self, sequence: u32) -> bool {
-        self.next.is_some_and(|next| self.position > 0 || next != sequence.wrapping_add(1))
+    /// The number of the first octet, when the stream's beginning or anything else of it was seen.
+    pub(super) fn first(&self) -> Option<u32> {
+        self.first.map(|(first, _)| first)
+    }
+
+    /// Whether its SYN was seen.
+    pub(super) fn began(&self) -> bool {
+        self.first.is_some_and(|(_, start)| start == Start::Syn)
+    }
+
+    /// Whether any octet came.
+    pub(super) fn spoke(&self) -> bool {
+        self.position > 0 || !self.waiting.is_empty()
     }
 
     /// A segment came.
     pub(super) fn push(&mut self, at: Moment, sequence: u32, payload: &[u8]) {
-        if payload.is_empty() || self.framing == Framing::Foreign {
+        if payload.is_empty() || self.framing.is_foreign() {
             return;
         }
+        self.first.get_or_insert((sequence, Start::Segment));
         let next = *self.next.get_or_insert(sequence);
         // Half of the numbers lie ahead, half behind (RFC 9293 §3.4).
         let distance = i64::from(sequence.wrapping_sub(next).cast_signed());
@@ -84,6 +89,47 @@ impl Stream {
             self.append(at, fresh);
             self.catch_up(Some(at));
         }
+    }
+
+    /// The other end waits for the octet with this number.
+    pub(super) fn acknowledged(&mut self, at: Duration, number: u32) {
+        let missed = self.next.is_some_and(|next| number.wrapping_sub(next).cast_signed() > 0);
+        if missed && !self.waiting.is_empty() {
+            self.missed_since.get_or_insert(at);
+        }
+    }
+
+    /// Gives up what will not come any more.
+    pub(super) fn pass(&mut self, now: Duration) {
+        let late = |since: Duration, patience| now.saturating_sub(since) > patience;
+        while let Some((_, ((_, came), _))) = self.waiting.first_key_value() {
+            if !late(*came, PATIENCE) && !self.missed_since.is_some_and(|since| late(since, LATE)) {
+                return;
+            }
+            self.skip_gap();
+        }
+    }
+
+    /// Octets that are held, with what holding them costs.
+    pub(super) fn held(&self) -> usize {
+        self.held + self.framing.held()
+    }
+
+    /// Holds as little as it can.
+    pub(super) fn relieve(&mut self) {
+        while !self.waiting.is_empty() {
+            self.skip_gap();
+        }
+        if self.framing.held() > 0 {
+            self.framing.gap();
+        }
+    }
+
+    /// The connection is known not to be SMPP.
+    pub(super) fn give_up(&mut self) {
+        self.waiting = BTreeMap::new();
+        self.held = 0;
+        self.framing.give_up();
     }
 
     fn wait(&mut self, position: u64, at: Moment, payload: &[u8]) {
@@ -109,6 +155,7 @@ impl Stream {
             if let Some(fresh) = payload.get(known..).filter(|fresh| !fresh.is_empty()) {
                 self.append(due.unwrap_or(came), fresh);
             }
+            self.missed_since = None;
         }
     }
 
@@ -116,11 +163,10 @@ impl Stream {
     fn skip_gap(&mut self) {
         let Some((&position, _)) = self.waiting.first_key_value() else { return };
         let missing = position.saturating_sub(self.position);
-        self.notes.push(format!("{missing} octets are missing"));
+        self.framing.notes.push(format!("{missing} octets are missing"));
         self.advance(missing);
-        self.buffer.clear();
-        self.framing = Framing::Lost;
-        self.searched = 0;
+        self.framing.gap();
+        self.missed_since = None;
         self.catch_up(None);
     }
 
@@ -132,8 +178,7 @@ impl Stream {
 
     fn append(&mut self, at: Moment, octets: &[u8]) {
         self.advance(octets.len() as u64);
-        self.buffer.extend_from_slice(octets);
-        self.cut(at, false);
+        self.framing.push(at, octets);
     }
 
     /// The capture or the connection has ended: whatever still waits is all that will come.
@@ -141,94 +186,6 @@ impl Stream {
         while !self.waiting.is_empty() {
             self.skip_gap();
         }
-        self.cut(at, true);
-        if self.framing == Framing::Sound && self.speaks && !self.buffer.is_empty() {
-            self.notes.push(format!("the last {} octets are no whole PDU", self.buffer.len()));
-        }
+        self.framing.finish(at);
     }
-
-    /// Cuts off the PDUs that are complete.
-    fn cut(&mut self, at: Moment, ended: bool) {
-        loop {
-            match self.framing {
-                Framing::Foreign => return self.buffer.clear(),
-                Framing::Sound => match plausible(&self.buffer) {
-                    Header::Incomplete => return,
-                    Header::Impossible if self.speaks => {
-                        self.notes.push("octets that begin no PDU were passed over".to_owned());
-                        self.framing = Framing::Lost;
-                        self.searched = 0;
-                    }
-                    Header::Impossible => self.framing = Framing::Foreign,
-                    Header::Pdu(_) => match RawPdu::split(&mut self.buffer, MOST_PDU) {
-                        Ok(Some(raw)) => {
-                            self.speaks = true;
-                            self.pdus.push((at, raw));
-                        }
-                        Ok(None) | Err(_) => return,
-                    },
-                },
-                Framing::Unknown | Framing::Lost => {
-                    if !self.search(ended) {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Looks for the next PDU; whether it was found.
-    fn search(&mut self, ended: bool) -> bool {
-        while self.buffer.len() >= HEADER_LEN {
-            if let Header::Pdu(length) = plausible(&self.buffer) {
-                let sure = match self.buffer.get(length..) {
-                    // What follows must begin like a PDU, or not be there.
-                    Some(rest) => !matches!(plausible(rest), Header::Impossible),
-                    None => ended,
-                };
-                if sure {
-                    self.framing = Framing::Sound;
-                    return true;
-                }
-                if self.buffer.get(length..).is_none() {
-                    // Its end has not come yet; it may tell.
-                    return false;
-                }
-            }
-            self.buffer.advance(1);
-            self.searched += 1;
-            if self.searched > MOST_SEARCHED && !self.speaks {
-                self.framing = Framing::Foreign;
-                return true;
-            }
-        }
-        false
-    }
-}
-
-enum Header {
-    /// A PDU of this length may begin here.
-    Pdu(usize),
-    Incomplete,
-    Impossible,
-}
-
-/// Whether a PDU may begin at the front: a length that can be, a command that exists or is a vendor's.
-fn plausible(octets: &[u8]) -> Header {
-    let word = |at: usize| octets.get(at..).and_then(<[u8]>::first_chunk).copied().map(u32::from_be_bytes);
-    let Some(length) = word(0) else { return Header::Incomplete };
-    let length = usize::try_from(length).unwrap_or(usize::MAX);
-    if !(HEADER_LEN..=MOST_PDU).contains(&length) {
-        return Header::Impossible;
-    }
-    match word(4).map(CommandId) {
-        None => Header::Incomplete,
-        Some(id) if known(id) => Header::Pdu(length),
-        Some(_) => Header::Impossible,
-    }
-}
-
-/// Commands of the standard, and the range that it leaves to vendors (§5.1.2.1).
-fn known(id: CommandId) -> bool {
-    id.name().is_some() || (0x0001_0200..=0x0001_02ff).contains(&(id.0 & 0x7fff_ffff)) || (id.0 & 0x7fff_ffff) <= 0x1ff
 }

@@ -97,10 +97,7 @@ impl Stream {
     }
 
     fn close(&mut self, at: Duration, last: Sender, packet: &mut Vec<u8>, out: &mut impl Write) -> io::Result<()> {
-        let other = match last {
-            Sender::Esme => Sender::Smsc,
-            Sender::Smsc => Sender::Esme,
-        };
+        let other = last.other();
         self.packet(at, last, Flags::Fin, &[], packet, out)?;
         self.packet(at, other, Flags::Fin, &[], packet, out)?;
         self.packet(at, last, Flags::Ack, &[], packet, out)

@@ -1,6 +1,6 @@
 //! Typed access to a channel's `config`: each reader names the key and what it should have been.
 //!
-//! Numbers may be strings, as Vumi took them. `null` is the same as absent.
+//! Numbers may be strings and booleans 0 or 1, as Vumi took them. `null` is the same as absent.
 
 use std::time::Duration;
 
@@ -39,12 +39,22 @@ impl Fields {
         Ok(text)
     }
 
+    /// Also 0 and 1, and the words as text in any case; empty text is false. To Vumi every other text is true, `no` and
+    /// `off` too, which nobody means: it is an error.
     pub(super) fn boolean(&self, key: &str) -> Result<Option<bool>, ConfigError> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(Value::Bool(value)) => Ok(Some(*value)),
-            Some(_) => Err(wrong(key, "is not true or false")),
-        }
+        let value = match self.get(key) {
+            None => return Ok(None),
+            Some(Value::Bool(value)) => Some(*value),
+            Some(Value::Number(number)) if number.as_f64() == Some(0.0) => Some(false),
+            Some(Value::Number(number)) if number.as_f64() == Some(1.0) => Some(true),
+            Some(Value::String(text)) => match text.trim().to_ascii_lowercase().as_str() {
+                "true" | "1" => Some(true),
+                "false" | "0" | "" => Some(false),
+                _ => None,
+            },
+            Some(_) => None,
+        };
+        value.map(Some).ok_or_else(|| wrong(key, "is not true or false"))
     }
 
     pub(super) fn number(&self, key: &str) -> Result<Option<f64>, ConfigError> {
@@ -119,4 +129,36 @@ impl Fields {
 /// A sentence about a key.
 pub(super) fn wrong(key: &str, how: &str) -> ConfigError {
     ConfigError::new(key, format!("Field '{key}' {how}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Vumi's ConfigBool: numbers, and text of which only `false`, `0` and nothing are no.
+    #[test]
+    fn a_boolean_may_be_a_number_or_a_word_and_anything_else_is_named() {
+        for (value, expected) in [
+            (json!(true), true),
+            (json!(1), true),
+            (json!("1"), true),
+            (json!(" True "), true),
+            (json!("true"), true),
+            (json!(false), false),
+            (json!(0), false),
+            (json!("0"), false),
+            (json!("False"), false),
+            (json!(""), false),
+        ] {
+            let fields = Fields(JsonObject::from_iter([("disable_ack".to_owned(), value.clone())]));
+            assert_eq!(fields.boolean("disable_ack"), Ok(Some(expected)), "{value}");
+        }
+        for value in [json!(2), json!(0.5), json!("no"), json!("maybe"), json!([]), json!({})] {
+            let fields = Fields(JsonObject::from_iter([("disable_ack".to_owned(), value.clone())]));
+            let error = fields.boolean("disable_ack").unwrap_err();
+            assert_eq!(error.message, "Field 'disable_ack' is not true or false", "{value}");
+        }
+    }
 }

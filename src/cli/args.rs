@@ -114,12 +114,9 @@ pub struct SimArgs {
     /// Where to listen; port 0 takes a free one
     #[arg(short, long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:2775")]
     pub listen: SocketAddr,
-    /// YAML file with these flags as keys; flags on the command line come after those in the file
+    /// YAML file with these flags as keys, and accounts, tls and ussd; flags on the command line come after those in it
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
-    /// How it behaves.
-    #[command(flatten)]
-    pub behaviour: SimulatorConfig,
     /// Send a message from a phone every so often
     #[arg(long, value_name = "SPAN")]
     pub mo_every: Option<Span>,
@@ -132,7 +129,7 @@ pub struct SimArgs {
     /// And what it says
     #[arg(long, value_name = "TEXT", default_value = "Hello from a phone")]
     pub mo_text: String,
-    /// Dial this USSD code from a phone once somebody can hear it; --ussd-answer says how it goes on
+    /// Dial this USSD code from a phone of each account that can hear it; --ussd-answer says how it goes on
     #[arg(long, value_name = "CODE")]
     pub ussd_dial: Option<String>,
     /// Counters once a second instead of a line for each message
@@ -141,6 +138,9 @@ pub struct SimArgs {
     /// Lines as JSON
     #[arg(long)]
     pub json: bool,
+    /// How it behaves.
+    #[command(flatten)]
+    pub behaviour: SimulatorConfig,
 }
 
 /// Flags of `send`.
@@ -256,11 +256,13 @@ pub struct DoctorArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  maybug decode 00000010000000150000000000000001\n  xxd capture.bin | maybug decode --json\n  \
+                  tcpdump -U -w - port 2775 | maybug decode --oneline -\n  \
                   maybug decode capture.pcapng --make-fixture fixture.pcap --seed 'a secret'"
 )]
 pub struct DecodeArgs {
-    /// Capture files (pcap, pcapng); or hexadecimal digits of one PDU or several in a row, from standard input when absent.
-    /// Spaces, colons, 0x and the offsets of xxd, hexdump and tshark do not matter
+    /// Capture files (pcap, pcapng); or hexadecimal digits of one PDU or several in a row. Either from standard input when
+    /// absent or -, and the PDUs of a capture are then shown as they come. Spaces, colons, 0x and the offsets of xxd,
+    /// hexdump and tshark do not matter
     #[arg(value_name = "FILE|HEX")]
     pub hex: Vec<String>,
     /// JSON instead of trees, one object a line
@@ -269,7 +271,7 @@ pub struct DecodeArgs {
     /// One line for each PDU of a capture
     #[arg(long, conflicts_with = "json")]
     pub oneline: bool,
-    /// Count instead: commands, statuses, response times, unanswered requests of a capture
+    /// Count instead: commands, statuses, optional parameters, response times, unanswered requests of a capture
     #[arg(long, conflicts_with = "oneline")]
     pub stats: bool,
     /// Show passwords

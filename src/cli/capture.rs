@@ -1,205 +1,139 @@
-//! `maybug decode FILE`: the SMPP conversations of a capture as trees, lines, JSON, or counted.
+//! `maybug decode FILE`: the SMPP conversations of a capture, from a file or while it is being written.
 
-use std::fmt::Write;
-use std::io::{BufWriter, Write as _};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
-use serde_json::{Value, json};
-use smpp::pdu::{DataSm, DeliverSm, SubmitSm};
-use smpp::{Address, Description, Pdu};
 
 use super::args::DecodeArgs;
-use super::{decode, pdu_content};
-use crate::capture::{self, Capture, CapturedPdu, Conversation, Sender, Statistics};
-use crate::model::JsonObject;
+use super::captured::{Ends, show};
+use super::counts;
+use crate::capture::{self, Capture, CaptureError, Conversation, Counting, Followed, Pairing, Statistics};
+
+/// What standard input is called on the command line.
+pub(super) const STDIN: &str = "-";
+
+/// What is told of standard input.
+const STDIN_NAME: &str = "standard input";
 
 pub(super) fn run(args: &DecodeArgs) -> anyhow::Result<()> {
-    let mut out = BufWriter::new(std::io::stdout().lock());
     let mut malformed = 0;
     for file in &args.hex {
-        let capture = capture::read(Path::new(file)).with_context(|| file.clone())?;
-        malformed += show(args, file, &capture, &mut out)?;
-        out.flush()?;
-        for note in &capture.notes {
-            eprintln!("maybug: {file}: {note}");
-        }
-        if capture.conversations.is_empty() {
-            bail!("{file} has no SMPP conversation in it");
-        }
+        let shown = if Path::new(file).is_file() { whole(args, file) } else { live(args, file, open(file)?) };
+        malformed += quietly(shown)?;
     }
+    judged(malformed)
+}
+
+/// Shows a capture that comes through standard input.
+pub(super) fn from_stdin(args: &DecodeArgs, file: impl Read + Send + 'static) -> anyhow::Result<()> {
+    judged(quietly(live(args, STDIN_NAME, file))?)
+}
+
+fn judged(malformed: u64) -> anyhow::Result<()> {
     if malformed > 0 { bail!("{malformed} PDUs are malformed") } else { Ok(()) }
+}
+
+/// Nobody reads any more, as behind `| head`: that is no failure.
+fn quietly(shown: anyhow::Result<u64>) -> anyhow::Result<u64> {
+    shown.or_else(|error| match error.downcast_ref::<io::Error>() {
+        Some(closed) if closed.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        _ => Err(error),
+    })
+}
+
+fn open(file: &str) -> anyhow::Result<File> {
+    File::open(file).map_err(CaptureError::from).with_context(|| file.to_owned())
 }
 
 /// A capture's conversations; what could not be read is told on standard error.
 pub(super) fn conversations(file: &Path) -> anyhow::Result<Vec<Conversation>> {
-    let shown = file.display();
-    let capture = capture::read(file).with_context(|| shown.to_string())?;
-    for note in &capture.notes {
-        eprintln!("maybug: {shown}: {note}");
-    }
-    if capture.conversations.is_empty() {
-        bail!("{shown} has no SMPP conversation in it");
-    }
+    let stdin = file == Path::new(STDIN);
+    let shown = if stdin { STDIN_NAME.into() } else { file.to_string_lossy() };
+    let read = if stdin { capture::read_from(io::stdin()) } else { capture::read(file) };
+    let capture = read.with_context(|| shown.to_string())?;
+    told(&shown, &capture)?;
     Ok(capture.conversations)
 }
 
-/// How many PDUs were malformed.
-fn show(args: &DecodeArgs, file: &str, capture: &Capture, out: &mut impl std::io::Write) -> std::io::Result<usize> {
+fn told(file: &str, capture: &Capture) -> anyhow::Result<()> {
+    capture.notes.iter().for_each(|note| eprintln!("maybug: {file}: {note}"));
+    if capture.conversations.is_empty() {
+        bail!("{file} has no SMPP conversation in it");
+    }
+    Ok(())
+}
+
+/// Shows a file conversation by conversation; how many PDUs were malformed.
+fn whole(args: &DecodeArgs, file: &str) -> anyhow::Result<u64> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let capture = capture::read(Path::new(file)).with_context(|| file.to_owned())?;
     let mut malformed = 0;
     for (number, conversation) in (1..).zip(&capture.conversations) {
+        let ends = Ends { number, esme: conversation.esme, smsc: conversation.smsc };
         if args.stats {
-            let statistics = Statistics::of(conversation);
-            match args.json {
-                true => writeln!(out, "{}", statistics_object(file, number, conversation, &statistics))?,
-                false => write!(out, "{}", statistics_text(number, conversation, &statistics))?,
-            }
+            count(args, file, &ends, &Statistics::of(conversation), &mut out)?;
             continue;
         }
         if !args.json {
-            let (esme, smsc, count) = (conversation.esme, conversation.smsc, conversation.pdus.len());
-            writeln!(out, "# conversation {number}: ESME {esme}, SMSC {smsc}, {count} PDUs")?;
+            writeln!(out, "{ends}, {} PDUs", conversation.pdus.len())?;
         }
+        let mut pairing = Pairing::default();
         for captured in &conversation.pdus {
-            let description = Description::of(&captured.raw);
-            malformed += usize::from(description.error.is_some());
-            if args.json {
-                let mut object = JsonObject::new();
-                object.insert("conversation".to_owned(), json!(number));
-                object.insert("at".to_owned(), json!(captured.at.as_secs_f64()));
-                object.insert("sender".to_owned(), json!(word(captured.sender)));
-                object.extend(decode::object(args, &captured.raw, &description));
-                writeln!(out, "{}", Value::Object(object))?;
-            } else if args.oneline {
-                writeln!(out, "{}", line(captured))?;
-            } else {
-                writeln!(out, "{} {}", time(captured.at), arrow(captured.sender))?;
-                write!(out, "{}", decode::tree(args, &captured.raw, &description))?;
-            }
+            malformed += u64::from(show(args, number, captured, &pairing.take(captured), &mut out)?);
         }
     }
+    out.flush()?;
+    told(file, &capture)?;
     Ok(malformed)
 }
 
-fn word(sender: Sender) -> &'static str {
-    match sender {
-        Sender::Esme => "esme",
-        Sender::Smsc => "smsc",
+fn count(args: &DecodeArgs, file: &str, ends: &Ends, counted: &Statistics, out: &mut impl Write) -> io::Result<()> {
+    match args.json {
+        true => writeln!(out, "{}", counts::object(file, ends, counted)),
+        false => write!(out, "{}", counts::text(ends, counted)),
     }
 }
 
-fn arrow(sender: Sender) -> &'static str {
-    match sender {
-        Sender::Esme => "ESME -> SMSC",
-        Sender::Smsc => "ESME <- SMSC",
-    }
-}
-
-fn time(at: Duration) -> String {
-    format!("{:>12.6}", at.as_secs_f64())
-}
-
-/// Time, direction, command, number, status, and for messages who, to whom and what.
-fn line(captured: &CapturedPdu) -> String {
-    let CapturedPdu { at, sender, raw } = captured;
-    let arrow = if *sender == Sender::Esme { "->" } else { "<-" };
-    let mut line = format!("{} {arrow} {:<24} {:>10}", time(*at), raw.id.to_string(), raw.sequence.0);
-    if raw.id.is_response() {
-        // Writing to a String cannot fail.
-        let _ = write!(line, " {}", raw.status);
-    }
-    let pdu = match Pdu::decode(raw) {
-        Ok(pdu) => pdu,
-        Err(error) => {
-            let _ = write!(line, " malformed: {error}");
-            return line;
-        }
-    };
-    match &pdu {
-        Pdu::SubmitSm(SubmitSm { source, destination, .. })
-        | Pdu::DeliverSm(DeliverSm { source, destination, .. })
-        | Pdu::DataSm(DataSm { source, destination, .. }) => {
-            let _ = write!(line, " {} > {}", address(source), address(destination));
-            for meaning in pdu_content::lines(&pdu) {
-                let _ = write!(line, "; {meaning}");
+/// Shows each PDU as it comes, or each conversation's statistics when it ends; how many PDUs were malformed.
+fn live(args: &DecodeArgs, file: &str, capture: impl Read + Send + 'static) -> anyhow::Result<u64> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut pairings: HashMap<u64, Pairing> = HashMap::new();
+    let mut countings: HashMap<u64, (Ends, Counting)> = HashMap::new();
+    let (mut malformed, mut found, mut last) = (0, false, None);
+    let followed = capture::follow(capture, |followed| -> anyhow::Result<()> {
+        match followed {
+            Followed::Pdu { conversation, esme, smsc, pdu } => {
+                found = true;
+                let ends = Ends { number: conversation, esme, smsc };
+                if args.stats {
+                    countings.entry(conversation).or_insert_with(|| (ends, Counting::default())).1.add(&pdu);
+                    return Ok(());
+                }
+                // PDUs of several conversations come in any order.
+                if !args.json && last.replace(conversation) != Some(conversation) {
+                    writeln!(out, "{ends}")?;
+                }
+                let paired = pairings.entry(conversation).or_default().take(&pdu);
+                malformed += u64::from(show(args, conversation, &pdu, &paired, &mut out)?);
             }
+            Followed::Ended { conversation } => {
+                pairings.remove(&conversation);
+                if let Some((ends, counting)) = countings.remove(&conversation) {
+                    count(args, file, &ends, &counting.finish(), &mut out)?;
+                }
+            }
+            Followed::Note(note) => eprintln!("maybug: {file}: {note}"),
         }
-        Pdu::Bind(_, bind) => {
-            let _ = write!(line, " {} version {:#04x}", bind.system_id.to_text(), bind.interface_version);
-        }
-        Pdu::SubmitSmResp(response) if !response.message_id.octets().is_empty() => {
-            let _ = write!(line, " id {}", response.message_id.to_text());
-        }
-        _ => {}
+        Ok(out.flush()?)
+    });
+    match followed {
+        Ok(()) if !found => bail!("{file} has no SMPP conversation in it"),
+        Ok(()) => Ok(malformed),
+        // With the file's name only what is wrong with the file.
+        Err(error) if error.is::<CaptureError>() => Err(error.context(file.to_owned())),
+        Err(error) => Err(error),
     }
-    line
-}
-
-fn address(address: &Address) -> String {
-    format!("{}/{}:{}", address.ton.0, address.npi.0, address.digits.to_text())
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e3
-}
-
-fn statistics_text(number: usize, conversation: &Conversation, statistics: &Statistics) -> String {
-    let mut text = String::new();
-    // Writing to a String cannot fail, here and below.
-    let _ = writeln!(
-        text,
-        "# conversation {number}: ESME {}, SMSC {}, {} PDUs in {:.3} s",
-        conversation.esme,
-        conversation.smsc,
-        conversation.pdus.len(),
-        statistics.duration.as_secs_f64()
-    );
-    let mut section = |title: &str, rows: Vec<String>| {
-        if !rows.is_empty() {
-            let _ = writeln!(text, "{title}");
-        }
-        for row in rows {
-            let _ = writeln!(text, "  {row}");
-        }
-    };
-    let row = |name: &str, count: &u64| format!("{name:<50} {count:>9}");
-    let commands = statistics.commands.iter();
-    section("commands", commands.map(|((sender, id), n)| row(&format!("{sender} {id}"), n)).collect());
-    let statuses = statistics.statuses.iter();
-    section("statuses", statuses.map(|((id, status), n)| row(&format!("{id} {status}"), n)).collect());
-    let latencies = statistics.latencies.iter().map(|(id, times)| {
-        let [min, p50, p99, max] = [times.min, times.p50, times.p99, times.max].map(milliseconds);
-        format!("{id:<30} {:>9} answers  min {min}  p50 {p50}  p99 {p99}  max {max} ms", times.count)
-    });
-    section("response times", latencies.collect());
-    section("unanswered", statistics.unanswered.iter().map(|(id, n)| row(id, n)).collect());
-    section("answers to nothing", statistics.strays.iter().map(|(id, n)| row(id, n)).collect());
-    let (esme, smsc) = statistics.window;
-    section("most requests waiting at once", vec![format!("esme {esme}, smsc {smsc}")]);
-    text
-}
-
-fn statistics_object(file: &str, number: usize, conversation: &Conversation, statistics: &Statistics) -> Value {
-    let table = |rows: Vec<(String, Value)>| Value::Object(rows.into_iter().collect());
-    let latencies = statistics.latencies.iter().map(|(id, times)| {
-        let [min, p50, p99, max] = [times.min, times.p50, times.p99, times.max].map(milliseconds);
-        (id.clone(), json!({"count": times.count, "min_ms": min, "p50_ms": p50, "p99_ms": p99, "max_ms": max}))
-    });
-    let commands = statistics.commands.iter().map(|((sender, id), n)| (format!("{sender} {id}"), json!(n)));
-    let statuses = statistics.statuses.iter().map(|((id, status), n)| (format!("{id} {status}"), json!(n)));
-    json!({
-        "file": file,
-        "conversation": number,
-        "esme": conversation.esme.to_string(),
-        "smsc": conversation.smsc.to_string(),
-        "pdus": conversation.pdus.len(),
-        "seconds": statistics.duration.as_secs_f64(),
-        "commands": table(commands.collect()),
-        "statuses": table(statuses.collect()),
-        "response_times": table(latencies.collect()),
-        "unanswered": statistics.unanswered,
-        "strays": statistics.strays,
-        "window": {"esme": statistics.window.0, "smsc": statistics.window.1},
-    })
 }

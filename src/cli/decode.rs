@@ -1,7 +1,7 @@
 //! `maybug decode`: octets in hexadecimal digits to what they say; capture files are in `capture`.
 
 use std::fmt::Write;
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -11,26 +11,38 @@ use smpp::{CommandId, Description, Pdu, RawPdu, Value};
 
 use super::args::DecodeArgs;
 use super::{capture, pdu_content};
+use crate::capture::is_capture;
 use crate::model::JsonObject;
 use crate::telemetry::pdu_json::{self, Secrets, hex};
 
 pub(super) fn run(args: &DecodeArgs) -> anyhow::Result<()> {
-    if !args.hex.is_empty() && args.hex.iter().all(|file| Path::new(file).is_file()) {
+    // A pipe is as good as a file.
+    let is_file = |word: &String| Path::new(word).metadata().is_ok_and(|found| !found.is_dir());
+    if !args.hex.is_empty() && args.hex.iter().all(is_file) {
         return capture::run(args);
     }
-    if args.oneline || args.stats {
-        bail!("--oneline and --stats need a capture file; {:?} is none", args.hex.join(" "));
-    }
-    let text = if args.hex.is_empty() {
-        let mut text = Vec::new();
-        std::io::stdin().read_to_end(&mut text).context("standard input cannot be read")?;
-        String::from_utf8(text).context("standard input is no text; pipe binary octets through xxd first")?
+    let needs_capture = args.oneline || args.stats;
+    let text = if args.hex.is_empty() || args.hex == [capture::STDIN] {
+        let mut front = Vec::new();
+        let read = std::io::stdin().take(4).read_to_end(&mut front);
+        read.context("standard input cannot be read")?;
+        if is_capture(&front) {
+            return capture::from_stdin(args, Cursor::new(front).chain(std::io::stdin()));
+        }
+        if needs_capture {
+            bail!("--oneline and --stats need a capture; standard input is none");
+        }
+        std::io::stdin().read_to_end(&mut front).context("standard input cannot be read")?;
+        String::from_utf8(front).context("standard input is no text; pipe binary octets through xxd first")?
     } else {
+        if needs_capture {
+            bail!("--oneline and --stats need a capture file; {:?} is none", args.hex.join(" "));
+        }
         args.hex.join(" ")
     };
     let octets = octets(&text).with_context(|| match args.hex.iter().find(|word| !Path::new(word).is_file()) {
-        Some(word) => format!("{word:?} is no file, and no PDU in hexadecimal"),
-        None => "standard input is no PDU in hexadecimal".to_owned(),
+        Some(word) if word != capture::STDIN => format!("{word:?} is no file, and no PDU in hexadecimal"),
+        _ => "standard input is no PDU in hexadecimal".to_owned(),
     })?;
     let mut buffer = BytesMut::from(&octets[..]);
     if buffer.is_empty() {

@@ -3,7 +3,9 @@
 mod advice;
 pub mod args;
 mod capture;
+mod captured;
 mod check;
+mod counts;
 mod decode;
 mod doctor;
 mod fixture;
@@ -31,7 +33,7 @@ pub fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
     let args = Args::try_parse_from(words)?;
     match &args.command {
         Command::Sim(sim) => match &sim.script {
-            Some(file) => Args::try_parse_from(script::expand(words, file)?),
+            Some(file) => script::parse(words, file),
             None => Ok(args),
         },
         _ => Ok(args),

@@ -1,6 +1,7 @@
 //! `maybug sim`: the simulated SMSC, a line for each message.
 
 use std::io::{BufWriter, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,16 +10,21 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::mpsc;
 
 use super::args::SimArgs;
-use crate::smsc::{PhoneMessage, SimEvent, Simulator};
+use crate::smsc::{PhoneMessage, SimEvent, Simulator, UssdPhone};
 
 pub(super) async fn run(args: SimArgs) -> anyhow::Result<()> {
-    let simulator = Simulator::start(args.listen, args.behaviour.clone()).await?;
+    let mut behaviour = args.behaviour.clone();
+    if let Some(dial) = args.ussd_dial.clone() {
+        let phone = UssdPhone { phone: args.mo_from.clone(), dial, steps: Vec::new() };
+        for habits in behaviour.accounts.iter_mut().filter_map(|account| account.habits.as_mut()) {
+            Arc::make_mut(habits).ussd.script.phones.push(phone.clone());
+        }
+        behaviour.ussd.script.phones.push(phone);
+    }
+    let simulator = Simulator::start(args.listen, behaviour).await?;
     let mut events = simulator.events();
     let mut out = Output { args: &args, out: BufWriter::new(std::io::stdout()) };
     out.begin(&simulator)?;
-    if let Some(code) = &args.ussd_dial {
-        simulator.dial(&args.mo_from, code, &args.behaviour.ussd_answers);
-    }
     let mut lines = input();
     let mut input = true;
     let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -141,7 +147,7 @@ impl Output<'_> {
             writeln!(
                 self.out,
                 "{} binds; MT: {} taken, {} throttled, {} refused, {} unanswered; receipts: {} taken, {} refused; \
-                 MO: {} taken, {} refused; {} dropped, {} cuts",
+                 MO: {} taken, {} refused; {} dropped, {} cuts; USSD walks: {} done, {} failed",
                 counters.binds,
                 counters.accepted,
                 counters.throttled,
@@ -153,6 +159,8 @@ impl Output<'_> {
                 counters.mos_refused,
                 counters.dropped,
                 counters.cuts,
+                counters.walks,
+                counters.walks_failed,
             )?;
         }
         self.out.flush()
@@ -191,6 +199,10 @@ fn object(event: &SimEvent) -> Value {
         SimEvent::Ussd { connection, phone, text, answer, ended } => json!({
             "event": "ussd", "connection": connection, "phone": phone, "text": text, "answer": answer, "ended": ended,
         }),
+        SimEvent::Walked { phone, outcome } => json!({
+            "event": "walked", "phone": phone, "steps": outcome.as_ref().ok(), "failure": outcome.as_ref().err(),
+        }),
+        SimEvent::UssdTimedOut { phone } => json!({"event": "ussd_timed_out", "phone": phone}),
         SimEvent::Unbound { connection, system_id, why } => {
             json!({"event": "unbound", "connection": connection, "system_id": system_id, "why": why})
         }
@@ -226,6 +238,9 @@ fn line(event: &SimEvent) -> Option<String> {
             let end = if *ended { ", and the session is over" } else { "" };
             format!("USSD {phone} is shown {text:?}{answer}{end}")
         }
+        SimEvent::Walked { phone, outcome: Ok(steps) } => format!("USSD {phone} took its {steps} steps"),
+        SimEvent::Walked { phone, outcome: Err(why) } => format!("USSD {phone} FAILED at {why}"),
+        SimEvent::UssdTimedOut { phone } => format!("USSD {phone} was disconnected: nothing was said for too long"),
         SimEvent::Unbound { system_id, why, .. } => format!("gone {system_id}: {why}"),
     })
 }

@@ -59,14 +59,12 @@ impl Inbox {
 
     /// Hands over what `make` makes, unless there is no room for `count` changes now.
     pub(super) fn offer<E>(&self, count: usize, make: impl FnOnce() -> Result<Vec<Op>, E>) -> Result<(), E> {
-        let ops = self.ops.clone().try_acquire_many_owned(share(count, MOST_OPS));
-        let kib = self.kib.clone().try_acquire_many_owned(share(count / 16, MOST_KIB));
-        let (Ok(ops_room), Ok(kib_room)) = (ops, kib) else { return Ok(()) };
+        let Some(room) = self.room_now(count, count / 16) else { return Ok(()) };
         let ops = make()?;
         if !ops.is_empty() {
             let octets = ops.iter().map(Op::size).sum();
             // Nobody waits for it; a store that has been closed or has failed says so to those who do.
-            let _ = self.send(Job { ops, octets, done: None, room: [ops_room, kib_room] });
+            let _ = self.send(Job { ops, octets, done: None, room });
         }
         Ok(())
     }
@@ -78,10 +76,22 @@ impl Inbox {
 
     /// Waits for room. A job that is larger than the inbox takes all of it.
     pub(super) async fn room(&self, ops: usize, octets: usize) -> Result<Room, CommitError> {
+        // A wait may be told to come back although there is room, when its task has had its turn (tokio's budget): on a
+        // busy machine that may be after the time for which a commit waits.
+        if let Some(room) = self.room_now(ops, octets.div_ceil(1024)) {
+            return Ok(room);
+        }
         let gone = |_| CommitError::Busy;
         let ops = self.ops.clone().acquire_many_owned(share(ops, MOST_OPS)).await.map_err(gone)?;
         let kib = self.kib.clone().acquire_many_owned(share(octets.div_ceil(1024), MOST_KIB)).await.map_err(gone)?;
         Ok([ops, kib])
+    }
+
+    /// Room, if there is any now.
+    fn room_now(&self, ops: usize, kib: usize) -> Option<Room> {
+        let ops = self.ops.clone().try_acquire_many_owned(share(ops, MOST_OPS)).ok()?;
+        let kib = self.kib.clone().try_acquire_many_owned(share(kib, MOST_KIB)).ok()?;
+        Some([ops, kib])
     }
 
     pub(super) fn send(&self, job: Job) -> Result<(), CommitError> {

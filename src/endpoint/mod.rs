@@ -6,6 +6,7 @@
 mod stream;
 mod text;
 mod tls;
+mod tls_server;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 pub use stream::Stream;
 pub use text::{DEFAULT_TIMEOUT, EndpointText};
 pub use tls::{TlsClient, TlsError, TlsOptions};
+pub use tls_server::TlsServer;
 
 /// A peer's address, and how to connect to it.
 #[derive(Clone, Debug)]

@@ -202,7 +202,8 @@ impl Gateway {
         });
     }
 
-    /// Ends what runs in a channel's place, within the drain time.
+    /// Ends what runs in a channel's place, within the drain time. What it decided is written then: its successor must
+    /// not be handed a message that the provider has taken.
     async fn vacate(&self, id: &ChannelId, place: &mut Option<Running>) {
         let Some(mut channel) = place.take() else { return };
         channel.stop.cancel();
@@ -210,6 +211,8 @@ impl Gateway {
             channel.task.abort();
             self.0.logs.channel(id).warn("the channel did not end in time and was cut off");
         }
+        // An engine that fails answers whatever the successor asks of it.
+        let _ = self.0.store.commit(Vec::new()).await;
     }
 
     /// Runs a channel in a task that outlives its panics.

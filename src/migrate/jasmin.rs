@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::draft::Rule::{self, Alias, Differs, Own, Without};
 use super::draft::{Draft, Setting, endpoint};
@@ -38,7 +38,13 @@ const RULES: &[(&str, Rule)] = &[
     ("def_msg_id", Without("canned messages of the SMSC cannot be sent; 0 is sent always")),
     ("ripf", Without("a message never replaces one that waits; 0 is sent always")),
     ("elink_interval", Differs("it counts from the last PDU of the SMSC")),
-    ("trx_to", Alias),
+    (
+        "trx_to",
+        Without(
+            "a silent link is asked after smpp_enquire_link_interval and given up after response_timeout more; \
+             `idle_timeout` is another thing, it counts messages alone",
+        ),
+    ),
     ("bind_to", Alias),
     ("pdu_red_to", Alias),
     ("res_to", Alias),
@@ -85,7 +91,17 @@ const NPIS: [(&str, &str); 10] = [
 const PRIORITIES: [(&str, &str); 4] = [("LEVEL_0", "0"), ("LEVEL_1", "1"), ("LEVEL_2", "2"), ("LEVEL_3", "3")];
 
 /// Encodings of Jasmin's `coding`, which is the data_coding.
-const CODINGS: [(&str, u8, &str); 3] = [("1", 1, "ascii"), ("3", 3, "latin1"), ("8", 8, "ucs2")];
+const CODINGS: [(&str, u8, &str); 9] = [
+    ("1", 1, "ascii"),
+    ("3", 3, "latin1"),
+    ("5", 5, "iso2022-jp"),
+    ("6", 6, "iso8859-5"),
+    ("7", 7, "iso8859-8"),
+    ("8", 8, "ucs2"),
+    ("9", 9, "shift_jis"),
+    ("10", 10, "iso2022-jp"),
+    ("14", 14, "euc-kr"),
+];
 
 pub(super) fn migrate(path: &Path) -> Result<Migration, MigrateError> {
     let mut script = Script::default();
@@ -139,7 +155,9 @@ impl Script {
             "ko" => self.end(false),
             "smppccm" => {
                 self.end(true);
-                let mut options = value.split_whitespace();
+                // `-u CID` is also `--update=CID`.
+                let mut options =
+                    value.split(|sign: char| sign.is_whitespace() || sign == '=').filter(|word| !word.is_empty());
                 let (option, cid) = (options.next().unwrap_or_default(), options.next());
                 match option {
                     "-a" | "--add" | "-s" | "--show" => self.section = Section::Connector,
@@ -178,7 +196,7 @@ impl Script {
             }
             comment if comment.starts_with('#') => {}
             _ if self.section == Section::Connector => {
-                let value = if value == "None" { "" } else { value };
+                let value = if value.eq_ignore_ascii_case("none") { "" } else { value };
                 self.current.retain(|setting| setting.key != key);
                 self.current.push(Setting { place, key: key.to_owned(), value: value.to_owned() });
             }
@@ -219,8 +237,21 @@ fn draft(connector: &[Setting]) -> Draft {
     let mut draft = Draft { label: value_of(connector, "cid").unwrap_or("jasmin").to_owned(), ..Draft::default() };
     for setting in connector {
         let absent = setting.value.is_empty() || setting.value.starts_with("Unknown (");
-        if !absent || !RULES.iter().any(|(key, _)| *key == setting.key) {
-            draft.apply(RULES, &numbered(setting));
+        if absent && RULES.iter().any(|(key, _)| *key == setting.key) {
+            continue;
+        }
+        let setting = numbered(setting);
+        let number = setting.value.parse::<f64>().ok();
+        match (setting.key.as_str(), number) {
+            ("elink_interval", Some(0.0)) => {
+                draft.note(
+                    &setting,
+                    "was left out: Jasmin then never asks; here a silent link is always asked, after 30 s",
+                );
+            }
+            // Less than nothing is no limit either.
+            ("submit_throughput", Some(..0.0)) => draft.apply(RULES, &Setting { value: "0".to_owned(), ..setting }),
+            _ => draft.apply(RULES, &setting),
         }
     }
     let find = |key: &str| connector.iter().find(|setting| setting.key == key && !setting.value.is_empty());
@@ -248,10 +279,13 @@ fn draft(connector: &[Setting]) -> Draft {
         vendor_tlvs::of_jasmin(&mut draft, setting);
     }
     // Jasmin waits as long after a loss as it is told, and again after each failure; both constant.
-    let seconds = |key: &str| find(key).and_then(|setting| setting.value.parse::<u64>().ok()).unwrap_or(10).max(1);
+    let seconds = |key: &str| {
+        let seconds = find(key).and_then(|setting| setting.value.parse::<f64>().ok());
+        seconds.filter(|seconds| seconds.is_finite()).unwrap_or(10.0).max(1.0)
+    };
     let (loss, failure) = (seconds("con_loss_delay"), seconds("con_fail_delay"));
-    draft.set("initial_reconnect_delay", loss.min(failure));
-    draft.set("max_reconnect_delay", loss.max(failure));
+    draft.set("initial_reconnect_delay", whole(loss.min(failure)));
+    draft.set("max_reconnect_delay", whole(loss.max(failure)));
     for (key, ours) in [("con_loss_delay", loss), ("con_fail_delay", failure)] {
         if let Some(setting) = find(key) {
             let which = if ours == loss.min(failure) { "initial_reconnect_delay" } else { "max_reconnect_delay" };
@@ -265,9 +299,10 @@ fn draft(connector: &[Setting]) -> Draft {
         ("dest_addr_ton", json!(1)),
         ("dest_addr_npi", json!(1)),
         ("address_autodetect", json!(false)),
+        // Store and forward.
+        ("esm_class", json!(3)),
         ("smpp_enquire_link_interval", json!(30)),
         ("smpp_bind_timeout", json!(30)),
-        ("idle_timeout", json!(300)),
         ("pdu_read_timeout", json!(10)),
         // Its manual says 60.
         ("response_timeout", json!(120)),
@@ -275,6 +310,9 @@ fn draft(connector: &[Setting]) -> Draft {
         ("mt_tps", json!(1)),
         ("window_size", json!(10)),
         ("msg_id_type", json!("string")),
+        // Whatever has an id and a state is a receipt to it, and octets that are no text are handed on.
+        ("delivery_report_use_esm_class", json!(false)),
+        ("binary", json!("base64")),
         (
             "retry",
             json!({
@@ -290,6 +328,11 @@ fn draft(connector: &[Setting]) -> Draft {
         draft.notes.push(Note { place: first.place.clone(), text: text.to_owned() });
     }
     draft
+}
+
+/// Whole seconds without a fraction.
+fn whole(seconds: f64) -> Value {
+    if seconds.fract() == 0.0 { json!(seconds as u64) } else { json!(seconds) }
 }
 
 /// A setting with numbers for names, and without what jcli adds in brackets.

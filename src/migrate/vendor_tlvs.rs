@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Note;
 use super::draft::{Draft, Setting};
-use super::kannel::Group;
+use super::kannel::{Group, integer};
 use crate::model::JsonObject;
 
 /// One of Kannel's groups.
@@ -74,7 +74,10 @@ const KEYS: [&str; 6] = ["group", "name", "tag", "type", "length", "smsc-id"];
 
 fn parameter(group: &Group) -> Result<Parameter<'_>, String> {
     let text = |key: &str| group.text(key).map(str::trim).ok_or_else(|| format!("it has no {key}"));
-    let number = |key: &str| text(key).and_then(|digits| number(digits).ok_or(format!("its {key} is no number")));
+    let number = |key: &str| {
+        let number = integer(text(key)?).and_then(|number| u64::try_from(number).ok());
+        number.ok_or_else(|| format!("its {key} is no number"))
+    };
     // Kannel's are octets as the application writes them, which is text unless somebody escapes octets.
     let form = match text("type")?.to_ascii_lowercase().as_str() {
         "octetstring" => "string",
@@ -133,8 +136,9 @@ pub(super) fn of_jasmin(draft: &mut Draft, setting: &Setting) {
 fn jasmins(rule: &str) -> Result<(String, Value), String> {
     let fields: Vec<&str> = rule.split(',').map(str::trim).collect();
     let (tag, form, third, fourth) = match fields[..] {
-        [tag, form, third] => (tag, form, third, "optional"),
-        [tag, form, third, fourth] => (tag, form, third, fourth),
+        [tag, form, third] => (tag, form, third, String::new()),
+        // Jasmin does not look at what follows.
+        [tag, form, third, fourth, ..] => (tag, form, third, fourth.to_ascii_lowercase()),
         _ => return Err("it is not tag,type,length[,required|optional]".to_owned()),
     };
     let tag = number(tag).and_then(|tag| u16::try_from(tag).ok()).ok_or("its tag is no number")?;
@@ -157,9 +161,9 @@ fn jasmins(rule: &str) -> Result<(String, Value), String> {
         }
     };
     definition.insert("type".to_owned(), json!(form));
-    match fourth {
+    match fourth.as_str() {
         "required" => drop(definition.insert("required".to_owned(), json!(true))),
-        "optional" => {}
+        "optional" | "" => {}
         other => return Err(format!("'{other}' is neither required nor optional")),
     }
     if fits || third == "-" {
@@ -169,7 +173,7 @@ fn jasmins(rule: &str) -> Result<(String, Value), String> {
         definition.extend(length.filter(|_| integer).map(|length| ("length".to_owned(), json!(length))));
         let value = if integer { json!(number(third).ok_or("its value is no number")?) } else { json!(third) };
         // What was required had to come with the message, whatever stood here.
-        if fourth == "optional" {
+        if fourth != "required" {
             definition.insert("default".to_owned(), value);
         }
     }

@@ -45,14 +45,11 @@ impl Accounts {
         mode: BindMode,
         bind: &Bind,
     ) -> Result<Arc<Mailbox>, CommandStatus> {
-        if let Some(status) = config.refuse_bind {
-            return Err(status);
-        }
         let system_id = bind.system_id.to_text();
-        let mut allowed = config.bind_modes.allow(mode);
+        let habits = config.habits_of(&system_id);
+        let mut allowed = habits.bind_modes.allow(mode);
         if !config.accounts.is_empty() {
-            let account = config.accounts.iter().find(|account| account.system_id == system_id);
-            let account = account.ok_or(CommandStatus::ESME_RINVSYSID)?;
+            let account = config.account(&system_id).ok_or(CommandStatus::ESME_RINVSYSID)?;
             if bind.password.0.octets()[..] != *account.password.as_bytes() {
                 return Err(CommandStatus::ESME_RINVPASWD);
             }
@@ -65,7 +62,17 @@ impl Accounts {
         if all.mailboxes.len() >= MOST_ACCOUNTS && !all.mailboxes.contains_key(&system_id) {
             return Err(CommandStatus::ESME_RBINDFAIL);
         }
-        Ok(all.of(&system_id))
+        let mailbox = all.of(&system_id);
+        let refused = match (habits.session.refuse_bind, habits.session.refuse_binds) {
+            (status, Some(most)) => {
+                // Under the lock, so the count is exact.
+                let refused = mailbox.refused_binds.load(Ordering::Relaxed);
+                mailbox.refused_binds.store(refused.saturating_add(1), Ordering::Relaxed);
+                (refused < most).then(|| status.unwrap_or(CommandStatus::ESME_RBINDFAIL))
+            }
+            (status, None) => status,
+        };
+        refused.map_or(Ok(mailbox), Err)
     }
 
     /// Posts to the account of this name; without a name to the first that has a receiver, and while there is none, to

@@ -1,10 +1,8 @@
-//! One connection of an ESME: binds it, answers it, delivers to it, and fails it as configured.
+//! One connection of an ESME: its loop, its answers, and its end, which may be as bad as configured.
 //!
 //! One task does all of it. What one read brought is answered in one write; delayed answers wait in a queue of the
 //! connection, receipts in the account's mailbox.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,18 +10,18 @@ use std::time::Instant;
 
 use fastrand::Rng;
 use smpp::net::{Direction, Driver};
-use smpp::pdu::{Bind, BindResp};
-use smpp::session::{Event, Ready, Role, Session, SessionConfig, answer_to};
-use smpp::text::content::Content;
-use smpp::{BindMode, CommandStatus, Pdu, SequenceNumber, StatusClass, Tag};
+use smpp::session::{Event, Role, Session, SessionConfig, answer_to};
+use smpp::{CommandStatus, Pdu, SequenceNumber};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-use super::config::SimulatorConfig;
-use super::event::{SimEvent, shown};
-use super::faults::Faults;
+use super::agenda::Agenda;
+use super::binds::habits;
+use super::config::{ErrorBody, SimulatorConfig};
+use super::event::SimEvent;
+use super::faults::{Faults, Upon};
 use super::mailbox::{Attempt, Mailbox};
-use super::paced::Paced;
+use super::paced::{LastWords, Paced, last_pdu};
 use super::shared::Shared;
 
 type Tap = Box<dyn FnMut(Direction, &[u8]) + Send>;
@@ -37,15 +35,18 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 pub(super) struct Connection {
     pub(super) shared: Arc<Shared>,
     pub(super) number: u64,
+    /// How it behaves towards this ESME.
     pub(super) config: Arc<SimulatorConfig>,
+    /// How it behaves towards everybody; `config` follows from it.
+    pub(super) base: Arc<SimulatorConfig>,
+    last_words: LastWords,
     pub(super) driver: Driver<Paced<Box<dyn Wire>>, Attempt, Tap>,
     pub(super) faults: Faults,
     /// The account, once bound.
     pub(super) mailbox: Option<Arc<Mailbox>>,
-    changed: Option<watch::Receiver<()>>,
-    receives: bool,
-    delayed: BinaryHeap<Reverse<Delayed>>,
-    order: u64,
+    pub(super) changed: Option<watch::Receiver<()>>,
+    pub(super) receives: bool,
+    delayed: Agenda<Delayed>,
     cuts: watch::Receiver<()>,
     end: Option<End>,
 }
@@ -56,19 +57,16 @@ enum End {
     Closed(String),
     /// It is dropped without a word.
     Cut,
+    /// It is dropped in the middle of the last word.
+    CutMidPdu,
 }
 
 /// An answer that waits for its time.
 struct Delayed {
-    at: Instant,
-    order: u64,
     sequence: SequenceNumber,
     status: CommandStatus,
     pdu: Pdu,
 }
-
-/// A delivery that was refused for now this often is given up.
-const MOST_TRIES: u32 = 20;
 
 impl Connection {
     pub(super) fn new(shared: Arc<Shared>, number: u64, stream: Box<dyn Wire>) -> Self {
@@ -81,6 +79,8 @@ impl Connection {
         };
         let stream = Paced::new(stream, config.read_rate);
         Self {
+            last_words: stream.last_words(),
+            base: config.clone(),
             driver: Driver::new(stream, session, smpp::raw::DEFAULT_MAX_PDU_LEN, tap),
             faults: Faults::new(Rng::with_seed(shared.seed.wrapping_add(number)), now),
             cuts: shared.cuts.subscribe(),
@@ -90,20 +90,37 @@ impl Connection {
             mailbox: None,
             changed: None,
             receives: false,
-            delayed: BinaryHeap::new(),
-            order: 0,
+            delayed: Agenda::default(),
             end: None,
+        }
+    }
+
+    /// Follows changes of the configuration.
+    fn reconfigure(&mut self) {
+        let base = self.shared.config.load();
+        if !Arc::ptr_eq(&base, &self.base) {
+            self.base = base.clone();
+            self.config = match &self.mailbox {
+                Some(mailbox) => habits(&self.base, &mailbox.system_id),
+                None => self.base.clone(),
+            };
         }
     }
 
     /// Serves the connection to its end.
     pub(super) async fn serve(mut self) {
-        let cut_at = self.config.cut_every.map(|every| self.driver.now() + every);
+        let begun = self.driver.now();
         let mut stopping = false;
+        let mut unbinding = false;
         let end = loop {
-            self.config = self.shared.config.load_full();
+            self.reconfigure();
+            if self.config.receipts.receipts_first {
+                self.deliver();
+            }
             self.answer_due();
             self.deliver();
+            let cut_at = self.config.session.cut_every.map(|every| begun + every);
+            let unbind_at = self.config.session.unbind_every.map(|every| begun + every).filter(|_| !unbinding);
             if let Some(end) = self.end.take() {
                 break end;
             }
@@ -111,7 +128,7 @@ impl Connection {
             tokio::select! {
                 event = self.driver.event() => {
                     // It may have changed while nothing came.
-                    self.config = self.shared.config.load_full();
+                    self.reconfigure();
                     self.handle(event);
                     // The rest of what one read brought.
                     while self.end.is_none() && let Some(event) = self.driver.session.poll_event() {
@@ -121,16 +138,28 @@ impl Connection {
                 () = sleep_until(wake), if wake.is_some() => {}
                 () = changed(&mut self.changed), if self.changed.is_some() => {}
                 () = sleep_until(cut_at), if cut_at.is_some() => break End::Cut,
+                () = sleep_until(unbind_at), if unbind_at.is_some() => {
+                    unbinding = true;
+                    self.unbind();
+                }
                 // The sender lives in `shared`.
                 _ = self.cuts.changed() => break End::Cut,
                 () = self.shared.stop.cancelled(), if !stopping => {
                     stopping = true;
-                    let now = self.driver.now();
-                    self.driver.session.unbind(now);
+                    self.unbind();
                 }
             }
         };
         self.finish(end).await;
+    }
+
+    /// Answers what waits for its answer, and unbinds.
+    fn unbind(&mut self) {
+        while let Some(Delayed { sequence, status, pdu }) = self.delayed.take() {
+            self.respond(sequence, status, &pdu);
+        }
+        let now = self.driver.now();
+        self.driver.session.unbind(now);
     }
 
     async fn finish(mut self, end: End) {
@@ -144,8 +173,11 @@ impl Connection {
                 self.driver.finish().await;
                 why
             }
-            End::Cut => {
+            End::Cut | End::CutMidPdu => {
                 self.shared.counters.cuts.fetch_add(1, Ordering::Relaxed);
+                if matches!(end, End::CutMidPdu) {
+                    self.say_half().await;
+                }
                 // What was sent and not answered is the next receiver's.
                 self.driver.session.handle_close();
                 while let Some(event) = self.driver.session.poll_event() {
@@ -162,6 +194,17 @@ impl Connection {
             let system_id = mailbox.system_id.clone();
             self.shared.tell(|| SimEvent::Unbound { connection: self.number, system_id, why });
         }
+    }
+
+    /// Writes what waits, but of the last PDU the first half alone.
+    async fn say_half(&mut self) {
+        let octets = self.driver.session.poll_transmit().unwrap_or_default();
+        let last = last_pdu(&octets);
+        if let Some(tap) = self.shared.tap.as_ref().filter(|_| last > 0) {
+            tap(self.number, Direction::Sent, &octets[..last]);
+        }
+        self.last_words.set(octets.slice(..last + (octets.len() - last) / 2));
+        self.driver.finish().await;
     }
 
     fn handle(&mut self, event: Event<Attempt>) {
@@ -185,39 +228,29 @@ impl Connection {
         }
     }
 
-    fn bind(&mut self, sequence: SequenceNumber, mode: BindMode, bind: &Bind) {
-        let outcome = self.shared.accounts.admit(&self.config, mode, bind);
-        let status = outcome.as_ref().err().copied().unwrap_or(CommandStatus::ESME_ROK);
-        let mut response = BindResp::default();
-        if let Ok(mailbox) = outcome {
-            self.receives = mode != BindMode::Transmitter;
-            if self.receives {
-                self.shared.accounts.receives(&self.config, &mailbox);
+    fn request(&mut self, sequence: SequenceNumber, pdu: Pdu) {
+        match self.faults.upon(&self.config) {
+            Upon::Nothing => self.answer(sequence, pdu),
+            Upon::Cut if self.config.session.cut_mid_pdu => {
+                self.end = Some(End::CutMidPdu);
+                self.answer(sequence, pdu);
             }
-            self.changed = Some(mailbox.subscribe());
-            self.mailbox = Some(mailbox);
-            response.system_id = self.config.system_id.as_str().try_into().unwrap_or_default();
-            response.tlvs.push_integer(Tag::SC_INTERFACE_VERSION, 0x34);
-            self.shared.counters.binds.fetch_add(1, Ordering::Relaxed);
+            Upon::Cut => self.end = Some(End::Cut),
+            Upon::Unbind => {
+                self.answer(sequence, pdu);
+                self.unbind();
+            }
         }
-        self.respond(sequence, status, &Pdu::BindResp(mode, response));
-        let (connection, system_id) = (self.number, bind.system_id.to_text());
-        self.shared.tell(|| match status.is_ok() {
-            true => SimEvent::Bound { connection, system_id, mode },
-            false => SimEvent::BindRefused { connection, system_id, mode, status },
-        });
     }
 
-    fn request(&mut self, sequence: SequenceNumber, pdu: Pdu) {
-        if self.faults.cuts(&self.config) {
-            self.end = Some(End::Cut);
-            return;
-        }
+    fn answer(&mut self, sequence: SequenceNumber, pdu: Pdu) {
         match &pdu {
-            Pdu::SubmitSm(_) | Pdu::SubmitMulti(_) | Pdu::DataSm(_) => self.submit(sequence, pdu),
+            Pdu::SubmitSm(_) | Pdu::SubmitMulti(_) | Pdu::DataSm(_) | Pdu::BroadcastSm(_) => self.submit(sequence, pdu),
             Pdu::QuerySm(query) => self.query(sequence, query),
             Pdu::CancelSm(cancel) => self.cancel(sequence, cancel),
             Pdu::ReplaceSm(replace) => self.replace(sequence, replace),
+            Pdu::QueryBroadcastSm(query) => self.query_broadcast(sequence, query),
+            Pdu::CancelBroadcastSm(cancel) => self.cancel_broadcast(sequence, cancel),
             _ => {
                 if let Some(answer) = answer_to(pdu.command_id()) {
                     self.respond(sequence, CommandStatus::ESME_RINVCMDID, &answer);
@@ -226,18 +259,28 @@ impl Connection {
         }
     }
 
-    /// Answers a submit, at once or when its time comes.
-    pub(super) fn respond_later(&mut self, sequence: SequenceNumber, status: CommandStatus, pdu: Pdu) {
-        if self.config.response_delay.is_zero() {
+    /// Answers a submit, at once or when its time comes; not before `earliest`.
+    pub(super) fn respond_later(
+        &mut self,
+        sequence: SequenceNumber,
+        status: CommandStatus,
+        pdu: Pdu,
+        earliest: Option<Instant>,
+    ) {
+        let no_delay = self.config.response_delay.is_zero() && earliest.is_none();
+        if no_delay || self.end.is_some() {
             return self.respond(sequence, status, &pdu);
         }
-        let at = self.driver.now() + self.config.response_delay.draw(&mut self.faults.rng);
-        self.order += 1;
-        self.delayed.push(Reverse(Delayed { at, order: self.order, sequence, status, pdu }));
+        let now = self.driver.now();
+        let at = earliest.unwrap_or(now).max(now) + self.config.response_delay.draw(&mut self.faults.rng);
+        self.delayed.add(at, Delayed { sequence, status, pdu });
     }
 
     pub(super) fn respond(&mut self, sequence: SequenceNumber, status: CommandStatus, pdu: &Pdu) {
         let now = self.driver.now();
+        let bare = Pdu::NoBody(pdu.command_id());
+        let no_body = !status.is_ok() && self.config.answers.error_body == ErrorBody::None;
+        let pdu = if no_body { &bare } else { pdu };
         // It fails only once the session is over, and then nobody is there to be told.
         let _ = self.driver.session.respond(now, sequence, status, pdu);
     }
@@ -248,49 +291,19 @@ impl Connection {
     }
 
     fn answer_due(&mut self) {
-        if self.delayed.is_empty() {
+        let Some(first) = self.delayed.next() else { return };
+        let now = self.driver.now();
+        if first > now {
             return;
         }
-        let now = self.driver.now();
-        while self.delayed.peek().is_some_and(|Reverse(delayed)| delayed.at <= now) {
-            if let Some(Reverse(Delayed { sequence, status, pdu, .. })) = self.delayed.pop() {
-                self.respond(sequence, status, &pdu);
-            }
-        }
-    }
-
-    /// Sends what is ready, as far as the window goes.
-    fn deliver(&mut self) {
-        let Some(mailbox) = &self.mailbox else { return };
-        let now = self.driver.now();
-        let max = match self.driver.session.ready(now) {
-            Ready::Now(max) => max,
-            _ => 0,
-        };
-        for attempt in mailbox.take(&self.config, &self.shared.ids, now, max) {
-            let delivery = attempt.delivery.clone();
-            if let Err(error) = self.driver.session.request(now, &delivery.pdu, attempt.clone()) {
-                tracing::debug!(%error, "a delivery waits");
-                mailbox.put_back(std::iter::once(attempt));
-            }
-        }
-    }
-
-    fn answered(&mut self, mut attempt: Attempt, status: CommandStatus) {
-        let Some(mailbox) = &self.mailbox else { return };
-        self.shared.counters.delivered(attempt.delivery.receipt_for.is_some(), status.is_ok());
-        let (connection, system_id) = (self.number, &mailbox.system_id);
-        self.shared.tell(|| delivered(connection, system_id, &attempt, status));
-        let again = matches!(status.class(), StatusClass::Temporary | StatusClass::SlowDown);
-        attempt.tries += 1;
-        if again && attempt.tries < MOST_TRIES {
-            mailbox.retry(self.driver.now() + self.config.retry_delay, attempt);
+        while let Some(Delayed { sequence, status, pdu }) = self.delayed.take_due(now) {
+            self.respond(sequence, status, &pdu);
         }
     }
 
     /// When something is due that no event announces.
     fn next_wake(&mut self) -> Option<Instant> {
-        let answer = self.delayed.peek().map(|Reverse(delayed)| delayed.at);
+        let answer = self.delayed.next();
         // With a full window only an answer helps, and that is an event.
         let due = self.mailbox.as_ref().and_then(|mailbox| mailbox.next_due());
         answer.into_iter().chain(due).min()
@@ -304,26 +317,8 @@ fn session_config(config: &SimulatorConfig) -> SessionConfig {
         enquire_link_interval: (!config.enquire_link.is_zero()).then_some(config.enquire_link),
         // `window_limit` bounds what waits for an answer, and leaves out what will never be answered.
         max_unanswered: NonZeroUsize::MAX,
-        answers_enquire_link: !config.ignore_enquire_link,
+        answers_enquire_link: !config.session.ignore_enquire_link,
         ..SessionConfig::default()
-    }
-}
-
-fn delivered(connection: u64, system_id: &str, attempt: &Attempt, status: CommandStatus) -> SimEvent {
-    let pdu = &attempt.delivery.pdu;
-    let (from, to) = match pdu {
-        Pdu::DeliverSm(pdu) => (pdu.source.digits.to_text(), pdu.destination.digits.to_text()),
-        _ => Default::default(),
-    };
-    SimEvent::Delivered {
-        connection,
-        system_id: system_id.to_owned(),
-        receipt: attempt.delivery.receipt_for.is_some(),
-        id: attempt.delivery.receipt_for.clone(),
-        from,
-        to,
-        text: Content::of(pdu).and_then(Result::ok).as_ref().map(shown).unwrap_or_default(),
-        status,
     }
 }
 
@@ -344,23 +339,3 @@ async fn changed(receiver: &mut Option<watch::Receiver<()>>) {
         std::future::pending().await
     }
 }
-
-impl Ord for Delayed {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
-impl PartialOrd for Delayed {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Delayed {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Delayed {}

@@ -85,6 +85,18 @@ pub enum SimEvent {
         /// The session is over.
         ended: bool,
     },
+    /// A phone has come to the end of its USSD script, or something else than that has.
+    Walked {
+        /// Which phone.
+        phone: String,
+        /// How many steps it took, or what was not as its script has it.
+        outcome: Result<usize, String>,
+    },
+    /// The network ended a USSD session in which nothing was said for too long.
+    UssdTimedOut {
+        /// Whose.
+        phone: String,
+    },
     /// A bound connection ended.
     Unbound {
         /// Which.

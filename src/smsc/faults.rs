@@ -1,6 +1,6 @@
 //! What a simulated SMSC does wrong: which requests it refuses, ignores, or cuts the connection upon.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fastrand::Rng;
 use smpp::CommandStatus;
@@ -13,9 +13,20 @@ use super::values::happens;
 pub(super) struct Faults {
     pub(super) rng: Rng,
     requests: u64,
-    /// The second that submits are counted in, and how many it had.
-    second: Instant,
-    submits: u32,
+    /// What `throttle` still allows: so many submits at this instant.
+    tokens: f64,
+    filled: Instant,
+}
+
+/// What a connection does upon a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Upon {
+    /// It goes on.
+    Nothing,
+    /// It is cut.
+    Cut,
+    /// It answers, and unbinds.
+    Unbind,
 }
 
 /// What becomes of a submit.
@@ -27,17 +38,26 @@ pub(super) enum Verdict {
     TakeSilently,
     /// It is answered with this.
     Refuse(CommandStatus),
+    /// It is answered with generic_nack and this.
+    Nack(CommandStatus),
 }
 
 impl Faults {
     pub(super) fn new(rng: Rng, now: Instant) -> Self {
-        Self { rng, requests: 0, second: now, submits: 0 }
+        Self { rng, requests: 0, tokens: f64::INFINITY, filled: now }
     }
 
-    /// Whether the connection is cut upon this request.
-    pub(super) fn cuts(&mut self, config: &SimulatorConfig) -> bool {
+    /// What the connection does upon this request.
+    pub(super) fn upon(&mut self, config: &SimulatorConfig) -> Upon {
+        let session = &config.session;
         self.requests += 1;
-        config.cut_after.is_some_and(|limit| self.requests > limit) || happens(config.cut_rate, &mut self.rng)
+        if session.cut_after.is_some_and(|limit| self.requests > limit) || happens(session.cut_rate, &mut self.rng) {
+            Upon::Cut
+        } else if session.unbind_after.is_some_and(|limit| self.requests >= limit) {
+            Upon::Unbind
+        } else {
+            Upon::Nothing
+        }
     }
 
     /// What becomes of a submit while `waiting` others await their response.
@@ -46,33 +66,55 @@ impl Faults {
             return Verdict::Refuse(CommandStatus::ESME_RTHROTTLED);
         }
         // One draw for all statuses, so that their shares add up.
-        if !config.errors.is_empty() {
+        let (errors, nacks) = (&config.errors, &config.answers.nacks);
+        if !errors.is_empty() || !nacks.is_empty() {
             let mut drawn = self.rng.f64();
-            for (share, status) in &config.errors {
+            let refusals = errors.iter().map(|(share, status)| (share, Verdict::Refuse(*status)));
+            for (share, verdict) in refusals.chain(nacks.iter().map(|(share, status)| (share, Verdict::Nack(*status))))
+            {
                 drawn -= share;
                 if drawn < 0.0 {
-                    return Verdict::Refuse(*status);
+                    return verdict;
                 }
             }
         }
         if happens(config.no_response, &mut self.rng) { Verdict::TakeSilently } else { Verdict::Take }
     }
 
+    /// How near the throttle is, from 0 to 100; as `congestion_state` has it (v5.0 §4.8.4.18).
+    pub(super) fn load(&mut self, config: &SimulatorConfig, now: Instant) -> u8 {
+        let Some((_, burst)) = self.fill(config, now) else { return 0 };
+        // Between 0 and 100 whatever the tokens are.
+        (100.0 * (1.0 - self.tokens / burst)).clamp(0.0, 100.0).round() as u8
+    }
+
     fn too_fast(&mut self, config: &SimulatorConfig, now: Instant) -> bool {
-        let Some(limit) = config.throttle else { return false };
-        if now.saturating_duration_since(self.second) >= Duration::from_secs(1) {
-            self.second = now;
-            self.submits = 0;
+        if self.fill(config, now).is_none() {
+            return false;
         }
-        let too_fast = self.submits >= limit;
-        self.submits = self.submits.saturating_add(u32::from(!too_fast));
+        let too_fast = self.tokens < 1.0;
+        self.tokens -= if too_fast { 0.0 } else { 1.0 };
         too_fast
+    }
+
+    /// Adds the tokens of the time gone by; rate and burst.
+    fn fill(&mut self, config: &SimulatorConfig, now: Instant) -> Option<(f64, f64)> {
+        let limit = config.throttle?;
+        let rate = f64::from(limit);
+        let burst = config.answers.throttle_burst.map_or(rate, f64::from);
+        let gone = now.saturating_duration_since(self.filled).as_secs_f64();
+        self.tokens = (self.tokens + gone * rate).min(burst);
+        self.filled = now;
+        Some((rate, burst))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::smsc::config::{AnswerHabits, SessionHabits};
 
     fn verdicts(config: &SimulatorConfig, seed: u64) -> Vec<Verdict> {
         let now = Instant::now();
@@ -94,21 +136,39 @@ mod tests {
     }
 
     #[test]
-    fn each_second_takes_as_many_as_the_throttle_says() {
-        let config = SimulatorConfig { throttle: Some(3), ..SimulatorConfig::default() };
+    fn the_throttle_is_a_bucket_and_tells_how_full_it_is() {
+        let answers = AnswerHabits { throttle_burst: Some(5), ..AnswerHabits::default() };
+        let config = SimulatorConfig { throttle: Some(2), answers, ..SimulatorConfig::default() };
         let begin = Instant::now();
         let mut faults = Faults::new(Rng::with_seed(1), begin);
         let mut taken = |after: u64| {
             let now = begin + Duration::from_millis(after);
-            (0..5).filter(|_| faults.judge(&config, now, 0) == Verdict::Take).count()
+            let taken = (0..6).filter(|_| faults.judge(&config, now, 0) == Verdict::Take).count();
+            (taken, faults.load(&config, now))
         };
-        assert_eq!((taken(0), taken(500), taken(1000)), (3, 0, 3));
+        assert_eq!([taken(0), taken(400), taken(500), taken(1750)], [(5, 100), (0, 84), (1, 100), (2, 90)]);
+        assert_eq!(Faults::new(Rng::with_seed(1), begin).load(&config, begin), 0);
     }
 
     #[test]
-    fn the_connection_is_cut_after_its_requests() {
-        let config = SimulatorConfig { cut_after: Some(2), ..SimulatorConfig::default() };
-        let mut faults = Faults::new(Rng::with_seed(1), Instant::now());
-        assert_eq!([faults.cuts(&config), faults.cuts(&config), faults.cuts(&config)], [false, false, true]);
+    fn a_share_is_nacked_beside_the_share_that_is_refused() {
+        let answers = AnswerHabits { nacks: vec![(0.5, CommandStatus::ESME_RSYSERR)], ..AnswerHabits::default() };
+        let errors = vec![(0.5, CommandStatus::ESME_RSUBMITFAIL)];
+        let all = verdicts(&SimulatorConfig { answers, errors, ..SimulatorConfig::default() }, 1);
+        let nacked = all.iter().filter(|one| **one == Verdict::Nack(CommandStatus::ESME_RSYSERR)).count();
+        assert!((400..600).contains(&nacked) && !all.contains(&Verdict::Take), "{nacked}");
+    }
+
+    #[test]
+    fn the_connection_ends_after_its_requests() {
+        for (session, last) in [
+            (SessionHabits { cut_after: Some(2), ..SessionHabits::default() }, Upon::Cut),
+            (SessionHabits { unbind_after: Some(3), ..SessionHabits::default() }, Upon::Unbind),
+        ] {
+            let config = SimulatorConfig { session, ..SimulatorConfig::default() };
+            let mut faults = Faults::new(Rng::with_seed(1), Instant::now());
+            let upon = [faults.upon(&config), faults.upon(&config), faults.upon(&config)];
+            assert_eq!(upon, [Upon::Nothing, Upon::Nothing, last]);
+        }
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Ids {
     upper: u64,
 }
 
+/// In front of [`IdFormat::Prefixed`].
+const PREFIX: &str = "SMSC-";
 /// What a UUID's variant bits leave of its lower half.
 const NUMBER_BITS: u64 = (1 << 62) - 1;
 
@@ -47,6 +49,9 @@ impl Ids {
             IdFormat::UpperHex => format!("{number:08X}"),
             IdFormat::Decimal => format!("{number:010}"),
             IdFormat::Uuid => self.uuid(number).to_string(),
+            IdFormat::PaddedHex => format!("{number:016x}"),
+            IdFormat::PaddedDecimal => format!("{number:020}"),
+            IdFormat::Prefixed => format!("{PREFIX}{number:x}"),
         }
     }
 
@@ -54,8 +59,9 @@ impl Ids {
     pub(super) fn number(&self, config: &SimulatorConfig, id: &str) -> Option<Number> {
         let id = id.trim();
         match config.id_format {
-            IdFormat::Decimal => id.parse().ok(),
-            IdFormat::Hex | IdFormat::UpperHex => Number::from_str_radix(id, 16).ok(),
+            IdFormat::Decimal | IdFormat::PaddedDecimal => id.parse().ok(),
+            IdFormat::Hex | IdFormat::UpperHex | IdFormat::PaddedHex => Number::from_str_radix(id, 16).ok(),
+            IdFormat::Prefixed => Number::from_str_radix(id.strip_prefix(PREFIX)?, 16).ok(),
             IdFormat::Uuid => {
                 let number = Uuid::parse_str(id).ok()?.as_u64_pair().1 & NUMBER_BITS;
                 (self.uuid(number).to_string() == id.to_ascii_lowercase()).then_some(number)
@@ -70,13 +76,15 @@ impl Ids {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
+
     use super::*;
 
     #[test]
     fn every_format_reads_back_what_it_wrote() {
         let ids = Ids::new(&mut Rng::with_seed(3));
         let number = ids.mint();
-        for id_format in [IdFormat::Hex, IdFormat::UpperHex, IdFormat::Decimal, IdFormat::Uuid] {
+        for id_format in IdFormat::value_variants().iter().copied() {
             let config = SimulatorConfig { id_format, ..SimulatorConfig::default() };
             let text = ids.text(&config, number);
             assert_eq!(ids.number(&config, &text), Some(number), "{text}");

@@ -3,22 +3,22 @@
 //! Shared by all connections of the account, so that a receipt reaches whichever is bound as receiver, and waits while
 //! none is. Time comes from the caller; whatever is due is worked off by whoever looks next.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering as Memory};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use smpp::text::content::Content;
 use smpp::text::reassemble::{Outcome, Reassembler, Segment};
-use smpp::{Address, MessageState, Pdu};
+use smpp::{Address, CString, MessageState, Pdu};
 use tokio::sync::watch;
 
-use super::config::SimulatorConfig;
+use super::agenda::Agenda;
+use super::config::{InterfaceVersion, Intermediate, SimulatorConfig};
 use super::ids::{Ids, Number};
 use super::messages::{Message, Messages};
-use super::receipts::receipt;
+use super::receipts::{notification, receipt};
 
 /// A deliver_sm for an account.
 #[derive(Debug)]
@@ -40,6 +40,10 @@ pub(super) struct Mailbox {
     pub(super) system_id: String,
     /// Connections that may receive.
     pub(super) receivers: AtomicUsize,
+    /// Binds that were refused, or would have been by now.
+    pub(super) refused_binds: AtomicU64,
+    /// Its phones have dialled what their script says.
+    pub(super) dialled: AtomicBool,
     inner: Mutex<Inner>,
     /// Told when there may be something to take earlier than was known.
     changed: watch::Sender<()>,
@@ -47,22 +51,16 @@ pub(super) struct Mailbox {
 
 struct Inner {
     messages: Messages,
-    due: BinaryHeap<Reverse<Due>>,
-    order: u64,
+    due: Agenda<What>,
     ready: VecDeque<Attempt>,
     dropped: u64,
     segments: Reassembler<()>,
 }
 
 /// Something that happens at a time.
-struct Due {
-    at: Instant,
-    order: u64,
-    what: What,
-}
-
 enum What {
     Finish(Number),
+    Notify(Number),
     Deliver(Attempt),
 }
 
@@ -76,10 +74,11 @@ impl Mailbox {
         Self {
             system_id: system_id.to_owned(),
             receivers: AtomicUsize::new(0),
+            refused_binds: AtomicU64::new(0),
+            dialled: AtomicBool::new(false),
             inner: Mutex::new(Inner {
                 messages: Messages::default(),
-                due: BinaryHeap::new(),
-                order: 0,
+                due: Agenda::default(),
                 ready: VecDeque::new(),
                 dropped: 0,
                 segments: Reassembler::new(SEGMENTS_WAIT, INCOMPLETE),
@@ -93,19 +92,34 @@ impl Mailbox {
     }
 
     pub(super) fn has_receiver(&self) -> bool {
-        self.receivers.load(Memory::Relaxed) > 0
+        self.receivers.load(Ordering::Relaxed) > 0
     }
 
-    /// Takes a message that will be finished at `at`, unless too many are on their way.
-    pub(super) fn accept(&self, limit: usize, number: Number, message: Message, at: Instant) -> bool {
+    /// Takes a message, unless too many are on their way; what it replaces ends as deleted.
+    pub(super) fn accept(
+        &self,
+        config: &SimulatorConfig,
+        ids: &Ids,
+        number: Number,
+        message: Message,
+        replaces: bool,
+    ) -> bool {
         let mut inner = self.lock();
-        if inner.messages.on_their_way() >= limit {
+        let replaced = if replaces { inner.messages.replaced_by(&message) } else { Vec::new() };
+        if replaced.is_empty() && inner.messages.on_their_way() >= config.queue_limit {
             return false;
         }
+        for old in &replaced {
+            inner.finish(config, ids, *old, Some(MessageState::DELETED));
+        }
+        let times = message.times;
         inner.messages.insert(number, message);
-        let first = inner.schedule(at, What::Finish(number));
+        let mut first = inner.due.add(times.ends(), What::Finish(number));
+        if config.receipts.intermediate != Intermediate::None && times.half() < times.ends() {
+            first |= inner.due.add(times.half(), What::Notify(number));
+        }
         drop(inner);
-        if first {
+        if first || !replaced.is_empty() {
             self.changed.send_replace(());
         }
         true
@@ -152,14 +166,14 @@ impl Mailbox {
 
     /// Tries again at a time.
     pub(super) fn retry(&self, at: Instant, attempt: Attempt) {
-        if self.lock().schedule(at, What::Deliver(attempt)) {
+        if self.lock().due.add(at, What::Deliver(attempt)) {
             self.changed.send_replace(());
         }
     }
 
     /// When there is something to work off.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.lock().due.peek().map(|Reverse(due)| due.at)
+        self.lock().due.next()
     }
 
     /// State and final date of a message of `source`'s.
@@ -170,11 +184,15 @@ impl Mailbox {
         now: Instant,
         number: Number,
         source: &Address,
-    ) -> Option<(MessageState, Option<DateTime<Utc>>)> {
+    ) -> Option<Standing> {
         let mut inner = self.lock();
         inner.advance(config, ids, now);
         let message = inner.messages.find(number).filter(|message| message.source.digits == source.digits)?;
-        Some((message.state, message.finished))
+        // Version 3.4 has no state for it.
+        let knows_scheduled = config.session.interface_version == InterfaceVersion::V50;
+        let waits = knows_scheduled && message.finished.is_none() && message.times.is_scheduled(now);
+        let state = if waits { MessageState::SCHEDULED } else { message.state };
+        Some(Standing { state, finished: message.finished })
     }
 
     /// Whether the account knows a message.
@@ -191,7 +209,9 @@ impl Mailbox {
                 let own = inner.messages.find(number).is_some_and(|message| message.source.digits == source.digits);
                 if own { vec![number] } else { Vec::new() }
             }
-            Which::Between(source, destination) => inner.messages.between(source, destination),
+            Which::Between(service_type, source, destination) => {
+                inner.messages.between(service_type, source, destination)
+            }
         };
         let finished =
             numbers.into_iter().filter(|number| inner.finish(config, ids, *number, Some(MessageState::DELETED)));
@@ -201,11 +221,30 @@ impl Mailbox {
         count
     }
 
-    /// Gives a message on its way another text; whether there was one.
-    pub(super) fn replace(&self, number: Number, source: &Address, change: impl FnOnce(&mut Message)) -> bool {
+    /// Gives a message on its way another text and other times; whether there was one.
+    pub(super) fn replace(
+        &self,
+        config: &SimulatorConfig,
+        ids: &Ids,
+        now: Instant,
+        number: Number,
+        source: &Address,
+        change: impl FnOnce(&mut Message),
+    ) -> bool {
         let mut inner = self.lock();
+        inner.advance(config, ids, now);
         let message = inner.messages.on_its_way(number).filter(|message| message.source.digits == source.digits);
-        message.map(change).is_some()
+        let Some(message) = message else { return false };
+        let before = message.times.ends();
+        change(message);
+        let ends = message.times.ends();
+        // A later end is found when the earlier one has come.
+        let first = ends < before && inner.due.add(ends, What::Finish(number));
+        drop(inner);
+        if first {
+            self.changed.send_replace(());
+        }
+        true
     }
 
     /// Takes a segment; the whole text and how many segments it had, once the last has come.
@@ -249,28 +288,39 @@ impl Mailbox {
 #[derive(Clone, Copy)]
 pub(super) enum Which<'a> {
     One(Number, &'a Address),
-    Between(&'a Address, &'a Address),
+    Between(&'a CString<6>, &'a Address, &'a Address),
+}
+
+/// Where a message stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    pub(super) state: MessageState,
+    pub(super) finished: Option<DateTime<Utc>>,
 }
 
 impl Inner {
-    /// Whether it is the first thing that will happen.
-    fn schedule(&mut self, at: Instant, what: What) -> bool {
-        let first = self.due.peek().is_none_or(|Reverse(due)| at < due.at);
-        self.order += 1;
-        self.due.push(Reverse(Due { at, order: self.order, what }));
-        first
-    }
-
     /// Works off what is due; whether anything became ready.
     fn advance(&mut self, config: &SimulatorConfig, ids: &Ids, now: Instant) -> bool {
         let before = self.ready.len();
-        while self.due.peek().is_some_and(|Reverse(due)| due.at <= now) {
-            match self.due.pop().map(|Reverse(due)| due.what) {
-                Some(What::Finish(number)) => {
-                    self.finish(config, ids, number, None);
-                }
-                Some(What::Deliver(attempt)) => self.ready.push_back(attempt),
-                None => break,
+        while let Some(what) = self.due.take_due(now) {
+            let times = |number| self.messages.find(number).map(|message| message.times);
+            // A message may have been given later times.
+            match what {
+                What::Finish(number) => match times(number).map(|times| times.ends()).filter(|ends| *ends > now) {
+                    Some(later) => {
+                        self.due.add(later, what);
+                    }
+                    None => {
+                        self.finish(config, ids, number, None);
+                    }
+                },
+                What::Notify(number) => match times(number).map(|times| times.half()).filter(|half| *half > now) {
+                    Some(later) => {
+                        self.due.add(later, what);
+                    }
+                    None => self.notify(config, ids, number),
+                },
+                What::Deliver(attempt) => self.ready.push_back(attempt),
             }
         }
         self.ready.len() > before
@@ -280,12 +330,27 @@ impl Inner {
         let done = Utc::now();
         let Some(message) = self.messages.finish(number, state, done, config.remember) else { return false };
         let id = ids.receipt_text(config, number);
+        let copies = if message.twice { 2 } else { 1 };
         let receipts = message.destinations().filter_map(|to| receipt(config, &id, message, to, done));
         for receipt in receipts.collect::<Vec<_>>() {
-            let delivery = Delivery { pdu: receipt.into(), receipt_for: Some(id.clone()) };
-            self.ready(config, Attempt::first(delivery));
+            for _ in 0..copies {
+                let delivery = Delivery { pdu: receipt.clone().into(), receipt_for: Some(id.clone()) };
+                self.ready(config, Attempt::first(delivery));
+            }
         }
         true
+    }
+
+    /// Tells that a message is still on its way.
+    fn notify(&mut self, config: &SimulatorConfig, ids: &Ids, number: Number) {
+        let Some(message) = self.messages.on_its_way(number) else { return };
+        let id = ids.receipt_text(config, number);
+        let now = Utc::now();
+        let notes: Vec<_> =
+            message.destinations().filter_map(|to| notification(config, &id, message, to, now)).collect();
+        for note in notes {
+            self.ready(config, Attempt::first(Delivery { pdu: note.into(), receipt_for: Some(id.clone()) }));
+        }
     }
 
     fn ready(&mut self, config: &SimulatorConfig, attempt: Attempt) {
@@ -298,27 +363,7 @@ impl Inner {
 }
 
 impl Attempt {
-    fn first(delivery: Delivery) -> Self {
+    pub(super) fn first(delivery: Delivery) -> Self {
         Self { delivery: Arc::new(delivery), tries: 0 }
     }
 }
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Due {}

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use smpp::pdu::DeliverSm;
-use smpp::text::parts::{Long, Part, parts};
+use smpp::text::parts::{Long, Part, PartsError, parts};
 use smpp::text::segment::Split;
 use smpp::text::{Charset, CharsetError, Encoded, encode};
 use smpp::{Address, DataCoding, StringError, Tlvs};
@@ -55,9 +55,9 @@ pub enum PhoneError {
     /// The alphabet does not have the text.
     #[error(transparent)]
     Text(#[from] CharsetError),
-    /// It is too long.
+    /// It does not fit.
     #[error(transparent)]
-    TooLong(#[from] smpp::text::segment::TooLong),
+    Parts(#[from] PartsError),
 }
 
 /// Its PDUs, in order; `reference` joins segments.

@@ -45,6 +45,15 @@ impl Shared {
             let _ = self.events.send(event());
         }
     }
+
+    /// A phone's script has come to its end, if it has.
+    pub(super) fn walked(&self, phone: String, outcome: Option<Result<usize, String>>) {
+        if let Some(outcome) = outcome {
+            let counter = if outcome.is_ok() { &self.counters.walks } else { &self.counters.walks_failed };
+            counter.fetch_add(1, Ordering::Relaxed);
+            self.tell(|| SimEvent::Walked { phone, outcome });
+        }
+    }
 }
 
 /// The counters while they count.
@@ -53,6 +62,8 @@ pub(super) struct Live {
     pub(super) connections: AtomicU64,
     pub(super) binds: AtomicU64,
     pub(super) cuts: AtomicU64,
+    walks: AtomicU64,
+    walks_failed: AtomicU64,
     accepted: AtomicU64,
     refused: AtomicU64,
     throttled: AtomicU64,
@@ -90,6 +101,10 @@ pub struct Counters {
     pub mos_refused: u64,
     /// Receipts and MO segments dropped because too many waited.
     pub dropped: u64,
+    /// USSD scripts of phones that came out as they should.
+    pub walks: u64,
+    /// USSD scripts that did not.
+    pub walks_failed: u64,
 }
 
 impl Live {
@@ -130,6 +145,8 @@ impl Live {
             mos: read(&self.mos),
             mos_refused: read(&self.mos_refused),
             dropped,
+            walks: read(&self.walks),
+            walks_failed: read(&self.walks_failed),
         }
     }
 }

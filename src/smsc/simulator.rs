@@ -17,13 +17,15 @@ use tokio_util::task::TaskTracker;
 
 use super::accounts::Accounts;
 use super::config::{SimulatorConfig, SimulatorConfigError};
-use super::connection::{Connection, Wire};
+use super::connection::Wire;
 use super::event::SimEvent;
 use super::ids::Ids;
+use super::listener::{accept, invite, serve};
 use super::mailbox::Delivery;
 use super::phone::{self, PhoneError, PhoneMessage, PhoneOptions};
 use super::shared::{Counters, Live, Shared, Tap};
-use super::ussd::UssdPhones;
+use super::ussd::{TimedOut, UssdPhones};
+use crate::endpoint::{TlsError, TlsServer};
 
 /// See the file's head.
 pub struct Simulator {
@@ -41,6 +43,9 @@ pub enum StartError {
     /// Its configuration contradicts itself.
     #[error(transparent)]
     Config(#[from] SimulatorConfigError),
+    /// Its certificate or key is of no use.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// It could not listen.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
@@ -70,6 +75,7 @@ impl Simulator {
 
     async fn serve(listen: SocketAddr, config: SimulatorConfig, tap: Option<Tap>) -> Result<Self, StartError> {
         config.check()?;
+        let tls = config.tls_cert.as_deref().map(|file| TlsServer::new(file, config.tls_key.as_deref())).transpose()?;
         let failed = |error| StartError::Listen(listen, error);
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -88,7 +94,11 @@ impl Simulator {
             stop: stop.clone(),
         });
         let tasks = TaskTracker::new();
-        tasks.spawn(accept(shared.clone(), listener, tasks.clone()));
+        if let Some(esme) = shared.config.load().session.outbind {
+            tasks.spawn(invite(shared.clone(), esme));
+        }
+        tasks.spawn(end_sessions(shared.clone()));
+        tasks.spawn(accept(shared.clone(), listener, tls, tasks.clone()));
         Ok(Self { address, shared, tasks, references: AtomicU16::new(0), _stop_on_drop: stop.drop_guard() })
     }
 
@@ -116,8 +126,8 @@ impl Simulator {
         self.shared.counters.read(self.shared.accounts.dropped())
     }
 
-    /// Behaves differently from now on. What belongs to a session's beginning (windows, timers, `read_rate`,
-    /// `cut_every`) stays as it is for connections that exist, `seed` for good.
+    /// Behaves differently from now on. What belongs to a session's beginning (windows, timers,
+    /// `read_rate`) stays as it is for connections that exist; `seed`, `outbind` and the certificate for good.
     pub fn reconfigure(&self, change: impl FnOnce(&mut SimulatorConfig)) {
         let mut config = SimulatorConfig::clone(&self.shared.config.load());
         change(&mut config);
@@ -152,7 +162,7 @@ impl Simulator {
     /// A phone dials a USSD code, and gives these answers to the menus that come.
     pub fn dial(&self, phone: &str, code: &str, answers: &[String]) {
         let config = self.shared.config.load();
-        if let Some(pdu) = self.shared.ussd.dial(&config, phone, code, answers) {
+        if let Some(pdu) = self.shared.ussd.dial(&config, None, phone, code, &[], answers) {
             self.deliver(None, pdu);
         }
     }
@@ -172,29 +182,19 @@ impl Simulator {
     }
 }
 
-async fn accept(shared: Arc<Shared>, listener: TcpListener, tasks: TaskTracker) {
+/// Ends USSD sessions that take too long, as long as the simulator runs.
+async fn end_sessions(shared: Arc<Shared>) {
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let timed_out = tokio::select! {
+            timed_out = shared.ussd.timed_out() => timed_out,
             () = shared.stop.cancelled() => return,
         };
-        match accepted {
-            // One task is this one.
-            Ok(_) if tasks.len() > shared.config.load().max_connections => {}
-            Ok((stream, _)) => match stream.set_nodelay(true) {
-                Ok(()) => serve(&shared, Box::new(stream), &tasks),
-                Err(error) => tracing::debug!(%error, "the connection is gone already"),
-            },
-            Err(error) => {
-                // Out of descriptors, mostly: whoever has them needs a moment.
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+        let config = shared.config.load();
+        for TimedOut { phone, system_id, abort, outcome } in timed_out {
+            let delivery = Delivery { pdu: abort.into(), receipt_for: None };
+            shared.accounts.post(&config, system_id.as_deref(), delivery);
+            shared.tell(|| SimEvent::UssdTimedOut { phone: phone.clone() });
+            shared.walked(phone, outcome);
         }
     }
-}
-
-fn serve(shared: &Arc<Shared>, stream: Box<dyn Wire>, tasks: &TaskTracker) {
-    let number = shared.counters.connections.fetch_add(1, Ordering::Relaxed) + 1;
-    tasks.spawn(Connection::new(shared.clone(), number, stream).serve());
 }

@@ -4,10 +4,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
 use smpp::{BindMode, CommandStatus, MessageState};
+
+use super::config::SimulatorConfig;
 
 /// Text that is no such value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,6 +111,35 @@ pub fn error_share(text: &str) -> Result<(f64, CommandStatus), ValueError> {
     }
 }
 
+/// A network's reason for a failure, as `network_error_code` has it (§5.3.2.31): `3:27`, or three digits, `027`, as some
+/// SMSCs write there instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkErrorCode(pub [u8; 3]);
+
+impl NetworkErrorCode {
+    /// The code, without the type of the network.
+    pub(super) fn number(self) -> u16 {
+        let octets = self.0;
+        smpp::receipt::NetworkError::parse(&octets).map_or(0, |error| error.code)
+    }
+}
+
+impl FromStr for NetworkErrorCode {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let octets = match text.split_once(':') {
+            Some((network, code)) => network.parse().ok().zip(code.parse::<u16>().ok()).map(|(network, code)| {
+                let [high, low] = code.to_be_bytes();
+                [network, high, low]
+            }),
+            None => text.as_bytes().try_into().ok().filter(|digits: &[u8; 3]| digits.iter().all(u8::is_ascii_digit)),
+        };
+        octets
+            .map_or_else(|| wrong(text, "TYPE:CODE such as 3:27 (GSM, 27), or three digits"), |octets| Ok(Self(octets)))
+    }
+}
+
 /// A command status by name, with or without `ESME_`, or as a number: `ESME_RSYSERR`, `rsyserr`, `0x08`, `1024`.
 ///
 /// # Errors
@@ -190,7 +222,7 @@ impl FromStr for BindModes {
 }
 
 /// Who may bind: `SYSTEM_ID:PASSWORD`, or `SYSTEM_ID:PASSWORD:tx+rx`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub struct Account {
     /// Its name.
     pub system_id: String,
@@ -198,6 +230,8 @@ pub struct Account {
     pub password: String,
     /// How it may bind.
     pub modes: BindModes,
+    /// How the SMSC behaves towards it, where that is not as towards everybody.
+    pub habits: Option<Arc<SimulatorConfig>>,
 }
 
 /// Without the password.
@@ -213,7 +247,7 @@ impl fmt::Debug for Account {
 /// System_id and password; any mode.
 impl From<(String, String)> for Account {
     fn from((system_id, password): (String, String)) -> Self {
-        Self { system_id, password, modes: BindModes::all() }
+        Self { system_id, password, modes: BindModes::all(), habits: None }
     }
 }
 
@@ -229,7 +263,7 @@ impl FromStr for Account {
             ));
         };
         let modes = parts.next().map_or_else(|| Ok(BindModes::all()), str::parse)?;
-        Ok(Self { system_id: system_id.to_owned(), password: password.to_owned(), modes })
+        Ok(Self { system_id: system_id.to_owned(), password: password.to_owned(), modes, habits: None })
     }
 }
 
@@ -259,6 +293,9 @@ mod tests {
         let mut rng = Rng::with_seed(7);
         let undelivered = (0..1000).filter(|_| draw_state(&states, &mut rng) == MessageState::UNDELIVERABLE).count();
         assert!((60..140).contains(&undelivered), "{undelivered}");
+        assert_eq!("3:27".parse(), Ok(NetworkErrorCode([3, 0, 27])));
+        assert_eq!("027".parse::<NetworkErrorCode>().map(NetworkErrorCode::number), Ok(27));
+        assert!(["27", "3:x", "999:1", ""].iter().all(|text| text.parse::<NetworkErrorCode>().is_err()));
         assert!(weighted_state("gone").is_err() && weighted_state("delivrd:0").is_err());
     }
 

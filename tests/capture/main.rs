@@ -2,8 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod anonymise;
+mod connections;
+mod corpus;
+mod follow;
+mod fragments;
 mod net;
 mod packets;
 mod player;
 mod read;
+mod recognise;
+#[path = "../shared/server.rs"]
+mod server;
 mod support;
+mod wire;

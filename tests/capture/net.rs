@@ -6,28 +6,20 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use maybug::capture::{self, CapturedPdu, Conversation, Sender};
-use maybug::config::Config;
 use maybug::endpoint::{Endpoint, EndpointText};
-use maybug::gateway::Draft;
 use maybug::model::ChannelId;
 use maybug::replay::net::{Options, ReplayError, as_esme, as_smsc};
 use maybug::replay::{Difference, Ids, Pace, Plan, Summary};
 use maybug::server::Server;
 use maybug::smsc::{IdFormat, PhoneMessage, Simulator, SimulatorConfig};
-use serde_json::json;
 use smpp::net::Direction;
 use smpp::pdu::{Bind, BindResp, DeliverSmResp};
 use smpp::session::{CloseReason, Role};
 use smpp::{BindMode, CommandId, CommandStatus, Password, Pdu, RawPdu, Tag};
 use tokio::net::TcpListener;
 
+use crate::server::{channel, draft, soon, start};
 use crate::support::{Script, receipt, submit};
-
-/// What must happen.
-async fn soon<T>(what: &str, happens: impl Future<Output = T>) -> T {
-    let done = tokio::time::timeout(Duration::from_secs(60), happens).await;
-    done.unwrap_or_else(|_| panic!("{what} did not happen within 60 s"))
-}
 
 /// A simulator whose first connection is recorded.
 struct Recorded {
@@ -161,15 +153,7 @@ async fn a_refused_bind_is_a_failure_and_other_credentials_help() {
 #[tokio::test]
 async fn a_channel_meets_its_recorded_smsc_again() {
     let directory = tempfile::tempdir().unwrap();
-    let config = Config {
-        interface: "127.0.0.1".into(),
-        port: 0,
-        data: directory.path().join("data"),
-        logging_path: directory.path().join("logs"),
-        min_free: 0,
-        ..Config::default()
-    };
-    let server = Server::start(&config).await.unwrap();
+    let server = start(directory.path()).await;
     let recorded = Recorded::start(SimulatorConfig::default()).await;
     let text = "from a phone, in two segments: ".repeat(8);
     let phone = PhoneMessage { from: "27820001001".into(), to: "40404".into(), text };
@@ -202,26 +186,16 @@ fn answered(server: &Server, channel: &ChannelId) -> usize {
 
 /// A channel that sends a message, gets its receipt, and unbinds.
 async fn say_hello(server: &Server, smsc: SocketAddr) {
-    let channel = json!({"type": "smpp", "mo_url": null, "config": {
-        "twisted_endpoint": format!("tcp:127.0.0.1:{}", smsc.port()), "system_id": "me", "password": "secret",
-        "registered_delivery": true,
-    }});
-    let channel = server.gateway().create_channel(channel.as_object().unwrap().clone()).await.unwrap();
-    let draft = Draft {
-        to: Some("+27820001001".into()),
-        from: Some("40404".into()),
-        content: "hello €".to_owned(),
-        ..Draft::default()
-    };
-    let message = server.gateway().send(&channel.id, draft).await.unwrap();
+    let channel = channel(server, smsc).await;
+    let message = server.gateway().send(&channel, draft("40404", "hello €")).await.unwrap();
     // What the SMSC has sent is answered once it is durable, in any order: an unbind before that would be another story.
     soon("the receipt, and an answer to it and both segments", async {
-        while server.gateway().events(&channel.id, message.id).unwrap().len() < 2 || answered(server, &channel.id) < 3 {
+        while server.gateway().events(&channel, message.id).unwrap().len() < 2 || answered(server, &channel) < 3 {
             tokio::task::yield_now().await;
         }
     })
     .await;
-    server.gateway().delete_channel(&channel.id).await.unwrap();
+    server.gateway().delete_channel(&channel).await.unwrap();
 }
 
 #[tokio::test]

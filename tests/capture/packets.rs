@@ -1,148 +1,13 @@
-//! Captures made packet by packet: every link type, and TCP as it really arrives.
+//! Every link type, and TCP as it really arrives.
 
 use std::io::Cursor;
 
-use bytes::BytesMut;
-use etherparse::PacketBuilder;
-use maybug::capture::{Capture, Conversation, Sender, read_from};
+use maybug::capture::{Sender, read_from};
 use proptest::prelude::*;
-use smpp::pdu::{Bind, BindMode, BindResp, DeliverSm, DeliverSmResp, SubmitSm, SubmitSmResp};
-use smpp::{CommandStatus, Pdu, RawPdu, SequenceNumber, ShortMessage};
+use smpp::RawPdu;
+use smpp::pdu::SubmitSmResp;
 
-const ESME: (u8, u16) = (1, 40_000);
-const SMSC: (u8, u16) = (2, 3_100);
-
-/// Which way a segment goes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Way {
-    Up,
-    Down,
-}
-
-/// How packets are wrapped.
-#[derive(Clone, Copy, Debug)]
-enum Wrap {
-    Ethernet,
-    Vlan,
-    Ipv6,
-    Raw,
-    Null,
-    Sll,
-    Sll2,
-}
-
-impl Wrap {
-    fn link(self) -> u32 {
-        match self {
-            Self::Ethernet | Self::Vlan | Self::Ipv6 => 1,
-            Self::Raw => 101,
-            Self::Null => 0,
-            Self::Sll => 113,
-            Self::Sll2 => 276,
-        }
-    }
-}
-
-fn packet(wrap: Wrap, way: Way, sequence: u32, syn: bool, payload: &[u8]) -> Vec<u8> {
-    let ((from, from_port), (to, to_port)) = if way == Way::Up { (ESME, SMSC) } else { (SMSC, ESME) };
-    let (source, destination) = ([10, 0, 0, from], [10, 0, 0, to]);
-    let mac = |end: u8| [2, 0, 0, 0, 0, end];
-    let six = |end: u8| [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, end];
-    let mut out = Vec::new();
-    macro_rules! finish {
-        ($builder:expr) => {{
-            let builder = $builder.tcp(from_port, to_port, sequence, 65_535);
-            let builder = if syn { builder.syn() } else { builder };
-            builder.write(&mut out, payload).unwrap();
-        }};
-    }
-    match wrap {
-        Wrap::Ethernet => finish!(PacketBuilder::ethernet2(mac(from), mac(to)).ipv4(source, destination, 64)),
-        Wrap::Vlan => finish!(
-            PacketBuilder::ethernet2(mac(from), mac(to)).single_vlan(etherparse::VlanId::try_new(7).unwrap()).ipv4(
-                source,
-                destination,
-                64
-            )
-        ),
-        Wrap::Ipv6 => finish!(PacketBuilder::ethernet2(mac(from), mac(to)).ipv6(six(from), six(to), 64)),
-        _ => finish!(PacketBuilder::ipv4(source, destination, 64)),
-    }
-    let head: &[u8] = match wrap {
-        Wrap::Null => &[2, 0, 0, 0],
-        Wrap::Sll => &[0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 0],
-        Wrap::Sll2 => &[8, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0],
-        // Ethernet pads short packets; what is behind the IP packet is none of it.
-        Wrap::Ethernet => {
-            out.resize(out.len().max(60), 0xee);
-            &[]
-        }
-        _ => &[],
-    };
-    [head, &out].concat()
-}
-
-/// A classic pcap file of packets.
-fn pcap(link: u32, packets: &[Vec<u8>]) -> Vec<u8> {
-    let header = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 262_144, link];
-    let mut file: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
-    for (n, packet) in (0_u32..).zip(packets) {
-        let length = u32::try_from(packet.len()).unwrap();
-        [1_700_000_000 + n / 1000, n % 1000 * 1000, length, length]
-            .iter()
-            .for_each(|word| file.extend(word.to_le_bytes()));
-        file.extend(packet);
-    }
-    file
-}
-
-fn read(link: u32, packets: &[Vec<u8>]) -> Capture {
-    read_from(Cursor::new(pcap(link, packets))).unwrap()
-}
-
-fn octets(pdu: impl Into<Pdu>, sequence: u32) -> Vec<u8> {
-    let mut out = BytesMut::new();
-    pdu.into().encode(CommandStatus::ESME_ROK, SequenceNumber(sequence), &mut out);
-    out.to_vec()
-}
-
-fn submit(text: &str) -> SubmitSm {
-    SubmitSm { short_message: ShortMessage::new(text.as_bytes().to_vec()).unwrap(), ..SubmitSm::default() }
-}
-
-/// A short conversation: way and octets of each PDU.
-fn conversation() -> Vec<(Way, Vec<u8>)> {
-    let bind = Pdu::Bind(BindMode::Transceiver, Bind { system_id: "me".try_into().unwrap(), ..Bind::default() });
-    vec![
-        (Way::Up, octets(bind, 1)),
-        (Way::Down, octets(Pdu::BindResp(BindMode::Transceiver, BindResp::default()), 1)),
-        (Way::Up, octets(submit("hello"), 2)),
-        (Way::Down, octets(SubmitSmResp::default(), 2)),
-        (Way::Down, octets(DeliverSm::default(), 1)),
-        (Way::Up, octets(DeliverSmResp::default(), 1)),
-    ]
-}
-
-/// Its packets, one for each PDU, from these sequence numbers on.
-fn packets(wrap: Wrap, pdus: &[(Way, Vec<u8>)], start: u32) -> Vec<Vec<u8>> {
-    let mut next = [start.wrapping_add(1); 2];
-    let mut packets = vec![packet(wrap, Way::Up, start, true, &[]), packet(wrap, Way::Down, start, true, &[])];
-    for (way, octets) in pdus {
-        let next = &mut next[usize::from(*way == Way::Down)];
-        packets.push(packet(wrap, *way, *next, false, octets));
-        *next = next.wrapping_add(u32::try_from(octets.len()).unwrap());
-    }
-    packets
-}
-
-fn raws(conversation: &Conversation) -> Vec<(Sender, RawPdu)> {
-    conversation.pdus.iter().map(|pdu| (pdu.sender, pdu.raw.clone())).collect()
-}
-
-fn expected(pdus: &[(Way, Vec<u8>)]) -> Vec<(Sender, RawPdu)> {
-    let raw = |octets: &Vec<u8>| RawPdu::split(&mut BytesMut::from(&octets[..]), 70_000).unwrap().unwrap();
-    pdus.iter().map(|(way, octets)| (if *way == Way::Up { Sender::Esme } else { Sender::Smsc }, raw(octets))).collect()
-}
+use crate::wire::{ESME, SMSC, Way, Wrap, conversation, expected, octets, packet, packets, pcap, raws, read, submit};
 
 #[test]
 fn every_link_type_gives_the_same_conversation() {
@@ -252,6 +117,49 @@ proptest! {
         let read: Vec<(Sender, RawPdu)> = raws(&capture.conversations[0]);
         let pdus: Vec<_> = pdus.into_iter().map(|octets| (Way::Up, octets)).collect();
         prop_assert_eq!(read, expected(&pdus));
+    }
+
+    #[test]
+    fn what_is_lost_costs_the_pdus_in_it_and_no_others(
+        count in 4_usize..40,
+        sizes in prop::collection::vec(1_usize..90, 1..40),
+        losses in prop::collection::vec(any::<prop::sample::Index>(), 1..10),
+        start in any::<u32>(),
+    ) {
+        let pdus: Vec<Vec<u8>> = (1..).take(count).map(|n| octets(submit(&format!("text {n}")), n)).collect();
+        let stream = pdus.concat();
+        let mut segments: Vec<(usize, usize)> = Vec::new();
+        let mut at = 0;
+        for size in sizes.iter().cycle() {
+            if at >= stream.len() {
+                break;
+            }
+            let end = (at + size).min(stream.len());
+            segments.push((at, end));
+            at = end;
+        }
+        let lost: Vec<usize> = losses.iter().map(|loss| loss.index(segments.len())).collect();
+        let mut kept = vec![true; stream.len()];
+        let mut list = vec![packet(Wrap::Raw, Way::Up, start, true, &[])];
+        for (index, (from, to)) in segments.into_iter().enumerate() {
+            if lost.contains(&index) {
+                kept[from..to].fill(false);
+            } else {
+                let sequence = start.wrapping_add(1).wrapping_add(u32::try_from(from).unwrap());
+                list.push(packet(Wrap::Raw, Way::Up, sequence, false, &stream[from..to]));
+            }
+        }
+        let mut whole = Vec::new();
+        let mut at = 0;
+        for pdu in pdus {
+            let end = at + pdu.len();
+            if kept[at..end].iter().all(|kept| *kept) {
+                whole.push((Way::Up, pdu));
+            }
+            at = end;
+        }
+        let found: Vec<_> = read(101, &list).conversations.iter().flat_map(raws).collect();
+        prop_assert_eq!(found, expected(&whole));
     }
 
     #[test]

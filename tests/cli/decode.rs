@@ -9,7 +9,7 @@ fn every_vector_decodes_to_its_object() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/pdu-vectors.json");
     let vectors: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let hex: Vec<&str> = vectors.iter().map(|vector| vector["hex"].as_str().unwrap()).collect();
-    let output = with_input(&["decode", "--json", "--show-password"], &hex.join("\n"));
+    let output = with_input(&["decode", "--json", "--show-password"], hex.join("\n"));
     assert!(output.status.success(), "{}", stderr(&output));
     let decoded: Vec<Value> = stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(decoded.len(), 101);
@@ -104,6 +104,71 @@ fn a_capture_is_shown_as_trees_lines_json_or_counted() {
     let statistics: Value = serde_json::from_str(stdout(&counted)).unwrap();
     assert_eq!(statistics["statuses"]["submit_sm_resp ESME_RTHROTTLED"], 1);
     assert_eq!(statistics["response_times"]["submit_sm"]["count"], 14);
+    // As tshark counts them.
+    let tlvs = &statistics["tlvs"];
+    assert_eq!((&tlvs["deliver_sm receipted_message_id"], &tlvs["submit_sm 0x1400"]), (&2.into(), &1.into()), "{tlvs}");
+    let counted = maybug(&["decode", "--stats", CAPTURE]);
+    let text = stdout(&counted);
+    assert!(text.contains("optional parameters\n"), "{text}");
+    assert!(text.lines().any(|line| line.split_whitespace().eq(["submit_sm", "0x1400", "1"])), "{text}");
+}
+
+#[test]
+fn a_line_has_length_status_and_response_time() {
+    let wireshark = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/pcap/wireshark-smpp.pcap");
+    let output = maybug(&["decode", "--oneline", wireshark]);
+    let lines: Vec<&str> = stdout(&output).lines().collect();
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
+    assert_eq!(words(lines[1]), "0.000724 -> bind_transmitter 1 40 octets abhik version 0x01");
+    assert_eq!(words(lines[2]), "0.007327 <- bind_transmitter_resp 1 21 octets ESME_ROK (0x00000000) after 6.603 ms");
+    assert_eq!(
+        words(lines[6]),
+        "28.921991 <- submit_sm_resp 3 25 octets ESME_ROK (0x00000000) after 8.009 ms id 47c8c77a"
+    );
+    let output = maybug(&["decode", "--oneline", CAPTURE]);
+    let refused = stdout(&output).lines().find(|line| line.contains("ESME_RTHROTTLED")).unwrap();
+    assert!(refused.contains("ESME_RTHROTTLED (0x00000058) after "), "{refused}");
+}
+
+#[test]
+fn a_capture_on_standard_input_is_shown_like_a_file() {
+    let octets = std::fs::read(CAPTURE).unwrap();
+    let file = maybug(&["decode", "--oneline", CAPTURE]);
+    for arguments in [&["decode", "--oneline", "-"][..], &["decode", "--oneline"]] {
+        let piped = with_input(arguments, &octets);
+        assert!(piped.status.success(), "{}", stderr(&piped));
+        assert_eq!(stdout(&piped).replacen("22401\n", "22401, 56 PDUs\n", 1), stdout(&file));
+    }
+    let (piped, file) = (with_input(&["decode", "--json"], &octets), maybug(&["decode", "--json", CAPTURE]));
+    assert_eq!(stdout(&piped), stdout(&file));
+    let (piped, file) = (with_input(&["decode", "--stats"], &octets), maybug(&["decode", "--stats", CAPTURE]));
+    assert_eq!(stdout(&piped), stdout(&file));
+
+    let cut = with_input(&["decode", "--oneline"], &octets[..octets.len() - 50]);
+    assert!(cut.status.success() && stdout(&cut).lines().count() > 50, "{}", stdout(&cut));
+    assert!(stderr(&cut).contains("standard input: the file ends in the middle of packet"), "{}", stderr(&cut));
+    let text = with_input(&["decode", "--oneline", "-"], "00000010000000150000000000000001");
+    assert!(stderr(&text).contains("--oneline and --stats need a capture"), "{}", stderr(&text));
+    let text = with_input(&["decode", "-"], "00000010000000150000000000000001");
+    assert!(stdout(&text).starts_with("enquire_link sequence 1"), "{}", stdout(&text));
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("fixture.pcap");
+    let made = with_input(&["decode", "-", "--make-fixture", path.to_str().unwrap()], &octets);
+    assert!(stdout(&made).starts_with("56 PDUs of 1 conversation"), "{}", stderr(&made));
+}
+
+#[test]
+fn a_pipe_by_name_is_a_capture_too_and_a_reader_may_leave() {
+    let shell = |script: &str| {
+        let mut shell = std::process::Command::new("bash");
+        let output = shell.args(["-o", "pipefail", "-c", script, env!("CARGO_BIN_EXE_maybug"), CAPTURE]).output();
+        output.unwrap()
+    };
+    let output = shell(r#""$0" decode --oneline <(cat "$1")"#);
+    assert_eq!(stdout(&output).lines().count(), 57, "{}", stderr(&output));
+    let output = shell(r#"for n in 1 2 3 4 5 6 7 8 9; do "$0" decode <(cat "$1") | head -n 1 || exit 1; done"#);
+    assert!(output.status.success() && stderr(&output).is_empty(), "{}", stderr(&output));
 }
 
 #[test]

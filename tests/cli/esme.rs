@@ -1,29 +1,59 @@
 //! A plain ESME on the engine, for tests of the simulator.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use maybug::smsc::Simulator;
 use smpp::net::{Direction, Driver};
 use smpp::pdu::{Bind, BindMode, SubmitSm};
 use smpp::session::{CloseReason, Event, Session, SessionConfig, answer_to};
-use smpp::{Address, CommandStatus, Password, Pdu, RegisteredDelivery, SequenceNumber, ShortMessage};
+use smpp::{Address, CommandStatus, Password, Pdu, RegisteredDelivery, SequenceNumber, ShortMessage, Tlvs};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::support::soon;
+/// How long anything may take where time is real.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 type Tap = fn(Direction, &[u8]);
 
+/// What it speaks over.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
 pub(crate) struct Esme {
-    pub(crate) driver: Driver<TcpStream, u32, Tap>,
+    pub(crate) driver: Driver<Box<dyn Wire>, u32, Tap>,
+    /// What the SMSC calls itself.
+    pub(crate) smsc: String,
+    /// How long an event may take.
+    patience: Duration,
 }
 
 impl Esme {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
+        Self::over(stream)
+    }
+
+    pub(crate) fn over(stream: impl Wire + 'static) -> Self {
         let window = std::num::NonZeroUsize::new(1000).unwrap();
         let config = SessionConfig { window, ..SessionConfig::default() };
         let session = Session::new(config, tokio::time::Instant::now().into_std());
-        Self { driver: Driver::new(stream, session, 70_000, |_, _| {}) }
+        Self {
+            driver: Driver::new(Box::new(stream), session, 70_000, |_, _| {}),
+            smsc: String::new(),
+            patience: PATIENCE,
+        }
+    }
+
+    /// In the simulator's process, as transceiver, and as patient as virtual time allows.
+    pub(crate) async fn attached(simulator: &Simulator) -> Self {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        simulator.attach(theirs);
+        let mut esme = Self { patience: Duration::from_secs(1_000_000), ..Self::over(ours) };
+        esme.bind_as(BindMode::Transceiver, "test", "").await.unwrap();
+        esme
     }
 
     /// Binds; `Err` with the refusal.
@@ -34,16 +64,29 @@ impl Esme {
         password: &str,
     ) -> Result<Self, CommandStatus> {
         let mut esme = Self::connect(address).await;
+        esme.bind_as(mode, system_id, password).await.map(|_| esme)
+    }
+
+    /// Binds; what the SMSC sent along, or its refusal.
+    pub(crate) async fn bind_as(
+        &mut self,
+        mode: BindMode,
+        system_id: &str,
+        password: &str,
+    ) -> Result<Tlvs, CommandStatus> {
         let bind = Bind {
             system_id: system_id.try_into().unwrap(),
             password: Password(password.try_into().unwrap()),
             interface_version: 0x34,
             ..Bind::default()
         };
-        let now = esme.driver.now();
-        esme.driver.session.bind(now, mode, bind).unwrap();
-        match esme.event().await {
-            Event::Bound { .. } => Ok(esme),
+        let now = self.driver.now();
+        self.driver.session.bind(now, mode, bind).unwrap();
+        match self.event().await {
+            Event::Bound { tlvs, system_id, .. } => {
+                self.smsc = system_id;
+                Ok(tlvs)
+            }
             Event::Closed { why: CloseReason::BindRefused(status), .. } => Err(status),
             other => panic!("{other:?}"),
         }
@@ -54,7 +97,8 @@ impl Esme {
     }
 
     pub(crate) async fn event(&mut self) -> Event<u32> {
-        soon("an event", self.driver.event()).await
+        let event = tokio::time::timeout(self.patience, self.driver.event()).await;
+        event.unwrap_or_else(|_| panic!("nothing happened for {:?}", self.patience))
     }
 
     pub(crate) fn request(&mut self, pdu: impl Into<Pdu>, token: u32) {

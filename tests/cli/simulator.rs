@@ -4,7 +4,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use maybug::smsc::{IdFormat, PhoneMessage, ReceiptForm, SimEvent, Simulator, SimulatorConfig};
+use maybug::smsc::{
+    AnswerHabits, IdFormat, PhoneMessage, ReceiptForm, SessionHabits, SimEvent, Simulator, SimulatorConfig,
+};
 use smpp::pdu::{BindMode, CancelSm, QuerySm, ReplaceSm, SubmitMulti};
 use smpp::pdu::{Destination, Destinations};
 use smpp::receipt::{Receipt, receipt_text};
@@ -14,11 +16,11 @@ use smpp::{Address, CommandStatus, MessageState, Pdu, RegisteredDelivery, ShortM
 use crate::esme::{Esme, message};
 use crate::support::{maybug, soon, stderr};
 
-async fn start(config: SimulatorConfig) -> Simulator {
+pub(crate) async fn start(config: SimulatorConfig) -> Simulator {
     Simulator::start(([127, 0, 0, 1], 0).into(), config).await.unwrap()
 }
 
-fn read(receipt: &smpp::pdu::DeliverSm) -> Receipt {
+pub(crate) fn read(receipt: &smpp::pdu::DeliverSm) -> Receipt {
     let text = receipt_text(receipt.data_coding, receipt.short_message.octets());
     Receipt::parse(&receipt.tlvs, &text).unwrap()
 }
@@ -32,7 +34,7 @@ async fn accounts_and_modes_decide_who_may_bind() {
     assert_eq!(bind(BindMode::Transmitter, "shop", "wrong").await.err(), Some(CommandStatus::ESME_RINVPASWD));
     assert_eq!(bind(BindMode::Transceiver, "shop", "s3cret").await.err(), Some(CommandStatus::ESME_RBINDFAIL));
     assert!(bind(BindMode::Transmitter, "shop", "s3cret").await.is_ok());
-    simulator.reconfigure(|config| config.refuse_bind = Some(CommandStatus::ESME_RALYBND));
+    simulator.reconfigure(|config| config.session.refuse_bind = Some(CommandStatus::ESME_RALYBND));
     assert_eq!(bind(BindMode::Transmitter, "shop", "s3cret").await.err(), Some(CommandStatus::ESME_RALYBND));
 }
 
@@ -168,8 +170,8 @@ async fn phones_write_before_anybody_listens_and_a_refusal_for_now_is_tried_agai
 
 #[tokio::test]
 async fn overload_is_refused_and_silence_is_silence() {
-    let config = SimulatorConfig { throttle: Some(2), ..SimulatorConfig::default() };
-    let simulator = start(config).await;
+    let answers = AnswerHabits { throttle_burst: Some(2), ..AnswerHabits::default() };
+    let simulator = start(SimulatorConfig { throttle: Some(1), answers, ..SimulatorConfig::default() }).await;
     let mut esme = Esme::trx(simulator.address()).await;
     let statuses = |simulator: &Simulator| {
         let counters = simulator.counters();
@@ -219,7 +221,10 @@ async fn slow_reading_and_delayed_answers_take_their_time_in_order() {
 
 #[tokio::test]
 async fn connections_are_cut_and_enquire_link_is_ignored_as_told() {
-    let config = SimulatorConfig { cut_after: Some(2), ignore_enquire_link: true, ..SimulatorConfig::default() };
+    let config = SimulatorConfig {
+        session: SessionHabits { cut_after: Some(2), ignore_enquire_link: true, ..SessionHabits::default() },
+        ..SimulatorConfig::default()
+    };
     let simulator = start(config).await;
     let mut esme = Esme::trx(simulator.address()).await;
     let mut raw = bytes::BytesMut::new();
@@ -235,7 +240,7 @@ async fn connections_are_cut_and_enquire_link_is_ignored_as_told() {
     };
     assert_eq!(outstanding, [3]);
 
-    simulator.reconfigure(|config| config.cut_after = None);
+    simulator.reconfigure(|config| config.session.cut_after = None);
     let mut stream = tokio::net::TcpStream::connect(simulator.address()).await.unwrap();
     let unbind = smpp::pdu::Unbind::default();
     Pdu::from(unbind).encode(CommandStatus::ESME_ROK, smpp::SequenceNumber(100), &mut raw);

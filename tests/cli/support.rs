@@ -7,7 +7,7 @@ pub(crate) fn maybug(arguments: &[&str]) -> Output {
     with_input(arguments, "")
 }
 
-pub(crate) fn with_input(arguments: &[&str], input: &str) -> Output {
+pub(crate) fn with_input(arguments: &[&str], input: impl AsRef<[u8]>) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_maybug"))
         .args(arguments)
         .stdin(Stdio::piped())
@@ -16,7 +16,7 @@ pub(crate) fn with_input(arguments: &[&str], input: &str) -> Output {
         .spawn()
         .unwrap();
     // A command that refuses its arguments reads no input.
-    let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes());
+    let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_ref());
     child.wait_with_output().unwrap()
 }
 

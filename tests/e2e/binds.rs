@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use maybug::smsc::{SessionHabits, SimulatorConfig};
+use serde_json::json;
 use smpp::pdu::{BindMode, Outbind};
 use smpp::{CommandId, CommandStatus, Tag, Tlvs};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,20 +15,7 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use crate::peer::{Peer, ScriptedSmsc, mo};
-use crate::support::{Maybug, Receiver, soon, types};
-
-/// The next status event of this type.
-async fn told(receiver: &mut Receiver, kind: &str) -> Value {
-    soon(kind, async {
-        loop {
-            let body = receiver.next().await.body;
-            if body["type"] == kind {
-                return body;
-            }
-        }
-    })
-    .await
-}
+use crate::support::{Maybug, Receiver, Smsc, soon, types};
 
 #[tokio::test]
 async fn a_transmitter_and_a_receiver_are_one_channel() {
@@ -41,25 +29,17 @@ async fn a_transmitter_and_a_receiver_are_one_channel() {
     let (other, _) = second.accept_bind(Tlvs::default()).await;
     let (mut tx, mut rx) = if mode == BindMode::Transmitter { (first, second) } else { (second, first) };
     assert_ne!(mode, other);
-    soon("both", async {
-        loop {
-            let body = receiver.next().await.body;
-            if body["status"] == "ok" {
-                assert_eq!(body["details"]["binds"].as_array().unwrap().len(), 2, "{body}");
-                return;
-            }
-        }
-    })
-    .await;
+    let both = receiver.until("both", |posted| posted.body["status"] == "ok").await;
+    assert_eq!(both["details"]["binds"].as_array().unwrap().len(), 2, "{both}");
     let message = maybug.send(&id, json!({"to": "+27820001001", "content": "hi"})).await;
     let (raw, _) = tx.submit().await;
     tx.take(&raw, "1").await;
     assert_eq!(types(&maybug.events(&id, &message, 1).await), ["submitted"]);
     assert_eq!(rx.deliver(mo("27820001001", "hello")).await, CommandStatus::ESME_ROK);
-    soon("the MO", async { while receiver.next().await.path != "/mo" {} }).await;
+    receiver.mo().await;
     // Half a pair is no pair.
     drop(rx);
-    assert_eq!(told(&mut receiver, "connection_lost").await["status"], "down");
+    assert_eq!(receiver.told("connection_lost").await["status"], "down");
 }
 
 #[tokio::test]
@@ -128,7 +108,7 @@ async fn a_backup_serves_until_the_primary_answers_again() {
     let id = maybug.smpp_channel(primary.address(), config, properties).await;
     primary.accept().await.refuse_bind(CommandStatus::ESME_RSYSERR).await;
     let mut spare = backup.bound().await;
-    assert_eq!(told(&mut receiver, "bound").await["details"]["host"], format!("127.0.0.1:{}", backup.address().port()));
+    assert_eq!(receiver.told("bound").await["details"]["host"], format!("127.0.0.1:{}", backup.address().port()));
     maybug.send(&id, json!({"to": "+27820001001", "content": "over the backup"})).await;
     let (raw, _) = spare.submit().await;
     spare.take(&raw, "1").await;
@@ -139,18 +119,6 @@ async fn a_backup_serves_until_the_primary_answers_again() {
     maybug.send(&id, json!({"to": "+27820001001", "content": "over the primary"})).await;
     let (_, submit) = main.submit().await;
     assert_eq!(submit.short_message.octets(), &b"over the primary"[..]);
-}
-
-#[tokio::test]
-async fn a_refused_password_is_not_tried_every_second_and_is_shown() {
-    let smsc = ScriptedSmsc::listen().await;
-    let mut receiver = Receiver::start().await;
-    let maybug = Maybug::start().await;
-    maybug.smpp_channel(smsc.address(), json!({}), json!({"status_url": receiver.url("/s")})).await;
-    smsc.accept().await.refuse_bind(CommandStatus::ESME_RINVPASWD).await;
-    let failed = told(&mut receiver, "bind_failed").await;
-    assert_eq!(failed["message"], "Bind failed: ESME_RINVPASWD (0x0000000e)");
-    assert!(failed["details"]["next_attempt_in"].as_f64().unwrap() >= 48.0, "{failed}");
 }
 
 #[tokio::test]
@@ -165,19 +133,33 @@ async fn outbind_makes_us_bind_on_the_smscs_connection() {
     let properties =
         json!({"type": "smpp", "config": config, "status_url": receiver.url("/s"), "mo_url": receiver.url("/mo")});
     maybug.channel(properties).await;
-    told(&mut receiver, "connecting").await;
+    receiver.told("connecting").await;
     let mut peer = Peer::new(TcpStream::connect(free).await.unwrap());
     peer.request(Outbind { system_id: "smsc".try_into().unwrap(), ..Outbind::default() }).await;
     let (mode, bind) = peer.accept_bind(Tlvs::default()).await;
     assert_eq!((mode, bind.system_id.to_text().as_str()), (BindMode::Receiver, "esme"));
     assert_eq!(peer.deliver(mo("27820001001", "hello")).await, CommandStatus::ESME_ROK);
-    soon("the MO", async { while receiver.next().await.path != "/mo" {} }).await;
+    receiver.mo().await;
     // The end of it makes room for the next.
     drop(peer);
-    told(&mut receiver, "connecting").await;
+    receiver.told("connecting").await;
     let mut peer = Peer::new(TcpStream::connect(free).await.unwrap());
     peer.request(Outbind::default()).await;
     peer.accept_bind(Tlvs::default()).await;
+}
+
+#[tokio::test]
+async fn a_simulated_smsc_asks_us_to_bind_until_we_listen() {
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let session = SessionHabits { outbind: Some(free), ..SessionHabits::default() };
+    let mut smsc = Smsc::start(SimulatorConfig { session, ..SimulatorConfig::default() }).await;
+    let maybug = Maybug::start().await;
+    let config = json!({
+        "outbind_listen": free.to_string(), "outbind_from": ["127.0.0.1"], "system_id": "esme", "password": "secret",
+    });
+    let id = maybug.channel(json!({"type": "smpp", "config": config, "mo_url": null})).await;
+    maybug.send(&id, json!({"to": "+27820001001", "content": "hello"})).await;
+    assert_eq!(smsc.message().await.2, "hello");
 }
 
 /// Field guide 8.5 #86.
@@ -317,7 +299,7 @@ async fn tls_with_a_private_authority_and_a_client_certificate() {
         }
     };
     let failed = tokio::select! {
-        failed = told(&mut receiver, "connect_failed") => failed,
+        failed = receiver.told("connect_failed") => failed,
         () = accepting => unreachable!(),
     };
     assert!(failed["message"].as_str().unwrap().contains("TLS handshake failed: invalid peer certificate"), "{failed}");

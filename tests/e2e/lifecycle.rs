@@ -8,12 +8,8 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::peer::ScriptedSmsc;
 use crate::support::{Maybug, Receiver, Smsc, soon, types};
-
-/// Waits for a status event of this type.
-async fn told(receiver: &mut Receiver, kind: &str) {
-    while receiver.next().await.body["type"] != kind {}
-}
 
 #[tokio::test]
 async fn a_restart_is_finished_although_whoever_asked_has_gone() {
@@ -37,14 +33,14 @@ async fn a_connection_that_closes_during_a_restart_leaves_the_channel_bound() {
     let config = json!({"response_timeout": 1});
     let properties = json!({"status_url": receiver.url("/status")});
     let id = maybug.smpp_channel(smsc.simulator.address(), config, properties).await;
-    told(&mut receiver, "bound").await;
+    receiver.told("bound").await;
     smsc.bound().await;
     maybug.send(&id, json!({"to": "27820001001", "content": "never answered"})).await;
     smsc.next("the message", |event| matches!(event, SimEvent::Message { .. }).then_some(())).await;
     let mut stream = TcpStream::connect(maybug.server.addresses()[0]).await.unwrap();
     let request = format!("POST /channels/{id}/restart HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
-    told(&mut receiver, "unbinding").await;
+    receiver.told("unbinding").await;
     drop(stream);
     smsc.bound().await;
 }
@@ -57,14 +53,14 @@ async fn a_channel_that_takes_long_to_end_holds_up_no_other() {
     let properties = json!({"status_url": receiver.url("/status")});
     let slow = maybug.smpp_channel(smsc.simulator.address(), json!({}), properties).await;
     let other = maybug.channel(json!({"type": "loopback", "config": {}, "mo_url": null})).await;
-    told(&mut receiver, "bound").await;
+    receiver.told("bound").await;
     maybug.send(&slow, json!({"to": "27820001001", "content": "never answered"})).await;
     smsc.next("the message", |event| matches!(event, SimEvent::Message { .. }).then_some(())).await;
     let path = format!("/channels/{slow}/restart");
     let mut ending = pin!(maybug.request(Method::POST, &path, b""));
     tokio::select! {
         _ = &mut ending => panic!("it had an answer to wait for"),
-        () = told(&mut receiver, "unbinding") => {}
+        _ = receiver.told("unbinding") => {}
     }
     let others = async {
         let path = format!("/channels/{other}");
@@ -76,5 +72,28 @@ async fn a_channel_that_takes_long_to_end_holds_up_no_other() {
     tokio::select! {
         _ = &mut ending => panic!("the others had to wait for it"),
         () = soon("the others", others) => {}
+    }
+}
+
+/// What was answered before the restart began is decided, though it may not be on disk yet when the channel has ended.
+#[tokio::test]
+async fn a_restart_sends_nothing_again_that_the_smsc_has_taken() {
+    let smsc = ScriptedSmsc::listen().await;
+    let maybug = Maybug::start().await;
+    let id = maybug.smpp_channel(smsc.address(), json!({"window_size": 20}), json!({})).await;
+    let path = format!("/channels/{id}/restart");
+    let mut peer = smsc.bound().await;
+    for round in 0..10 {
+        for n in 0..20 {
+            maybug.send(&id, json!({"to": "+27820001001", "content": format!("{round}.{n}")})).await;
+        }
+        for n in 0..20 {
+            let (raw, submit) = peer.submit().await;
+            assert_eq!(submit.short_message.octets(), format!("{round}.{n}").as_bytes());
+            peer.take(&raw, "").await;
+        }
+        let (_, (status, _)) = tokio::join!(peer.unbound(), maybug.post(&path, json!({})));
+        assert_eq!(status, 200);
+        peer = smsc.bound().await;
     }
 }

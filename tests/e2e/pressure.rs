@@ -57,7 +57,9 @@ async fn one_blocked_channel_leaves_the_others_their_pace() {
 async fn a_realtime_message_overtakes_a_million_within_one_window() {
     let smsc = crate::peer::ScriptedSmsc::listen().await;
     let maybug = Maybug::with(|config| config.sync = false).await;
-    let channel = maybug.smpp_channel(smsc.address(), json!({"window_size": 10}), json!({})).await;
+    // Nobody reads the SMSC's end while the queue is filled.
+    let patient = json!({"window_size": 10, "response_timeout": 3600});
+    let channel = maybug.smpp_channel(smsc.address(), patient, json!({})).await;
     let mut peer = smsc.bound().await;
     let gateway = maybug.server.gateway();
     let id = channel.as_str().into();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use smpp::CommandStatus;
 
 use crate::peer::{Peer, ScriptedSmsc, receipt};
-use crate::support::{Maybug, Receiver, soon, types};
+use crate::support::{Maybug, Receiver, types};
 
 const PHONE: &str = "27820001001";
 
@@ -31,15 +31,10 @@ async fn pain_1_and_2_ids_that_look_different_in_receipts_are_found_and_the_habi
         assert_eq!(peer.deliver(receipt(PHONE, &format!("{id:010}"), "DELIVRD")).await, CommandStatus::ESME_ROK);
         assert_eq!(types(&maybug.events(&channel, &message, 2).await), ["submitted", "delivery_succeeded"]);
     }
-    let learned = soon("what was learned", async {
-        loop {
-            let body = receiver.next().await.body;
-            if body["component"] == "receipts" {
-                return body["message"].as_str().unwrap().to_owned();
-            }
-        }
-    })
-    .await;
+    let learned = receiver.until("what was learned", |posted| posted.body["component"] == "receipts").await["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(learned.contains("hexadecimal in responses, decimal in receipts"), "{learned}");
     let channel = maybug.smpp_channel(smsc.address(), json!({}), json!({})).await;
     let mut peer = smsc.bound().await;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use maybug::smsc::{IdFormat, PhoneMessage, ReceiptForm, SimEvent, SimulatorConfig};
+use maybug::smsc::{IdFormat, PhoneMessage, ReceiptForm, SessionHabits, SimEvent, SimulatorConfig};
 use serde_json::json;
 use smpp::CommandStatus;
 use smpp::field::MessageState;
 
-use crate::support::{Maybug, Receiver, Smsc, soon, types};
+use crate::support::{Maybug, Receiver, Smsc, types};
 
 #[tokio::test]
 async fn a_message_reaches_the_smsc_and_its_receipt_the_webhook() {
@@ -137,7 +137,8 @@ async fn throttled_messages_are_sent_again_and_all_arrive_once() {
 
 #[tokio::test]
 async fn a_cut_connection_loses_nothing_and_repeats_at_most_a_window() {
-    let mut smsc = Smsc::start(SimulatorConfig { cut_after: Some(37), ..Default::default() }).await;
+    let session = SessionHabits { cut_after: Some(37), ..SessionHabits::default() };
+    let mut smsc = Smsc::start(SimulatorConfig { session, ..Default::default() }).await;
     let maybug = Maybug::start().await;
     let id = maybug.smpp_channel(smsc.simulator.address(), json!({"window_size": 10}), json!({})).await;
     for n in 0..200 {
@@ -161,15 +162,7 @@ async fn a_refused_bind_says_why_and_is_tried_again() {
     let maybug = Maybug::start().await;
     let properties = json!({"status_url": receiver.url("/status")});
     let id = maybug.smpp_channel(smsc.simulator.address(), json!({}), properties).await;
-    let failed = soon("the refusal", async {
-        loop {
-            let body = receiver.next().await.body;
-            if body["type"] == "bind_failed" {
-                return body;
-            }
-        }
-    })
-    .await;
+    let failed = receiver.told("bind_failed").await;
     assert_eq!(failed["message"], "Bind failed: ESME_RINVSYSID (0x0000000f)");
     assert_eq!((&failed["status"], &failed["details"]["meaning"]), (&json!("down"), &json!("Invalid system id")));
     let (_, shown) = maybug.get(&format!("/channels/{id}")).await;

@@ -1,7 +1,7 @@
 //! A server, an SMSC and a receiver of callbacks, each real and on a port of its own. Tests wait for events, never for
 //! time to pass; a deadline only turns a hang into a failure.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
+use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -179,6 +180,21 @@ impl Smsc {
         self.next("a bind", |event| matches!(event, SimEvent::Bound { .. }).then_some(())).await;
     }
 
+    /// The ids that it has given so far, by the digits of the phone.
+    pub(crate) fn ids(&mut self) -> BTreeMap<String, Vec<String>> {
+        let mut ids = BTreeMap::<_, Vec<_>>::new();
+        loop {
+            match self.events.try_recv() {
+                Ok(SimEvent::Message { id: Some(id), to, .. }) => {
+                    ids.entry(to.trim_start_matches('+').to_owned()).or_default().push(id);
+                }
+                Ok(_) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return ids,
+                Err(TryRecvError::Lagged(missed)) => panic!("{missed} events were missed"),
+            }
+        }
+    }
+
     /// The next message that was taken: from, to, text.
     pub(crate) async fn message(&mut self) -> (String, String, String) {
         self.next("a message", |event| match event {
@@ -320,6 +336,29 @@ impl Receiver {
 
     pub(crate) async fn next(&mut self) -> Posted {
         soon("a callback", self.posted.recv()).await.unwrap()
+    }
+
+    /// The body of the next request that is wanted; others are passed over.
+    pub(crate) async fn until(&mut self, what: &str, wanted: impl Fn(&Posted) -> bool) -> Value {
+        soon(what, async {
+            loop {
+                let posted = self.next().await;
+                if wanted(&posted) {
+                    return posted.body;
+                }
+            }
+        })
+        .await
+    }
+
+    /// The next status of this type.
+    pub(crate) async fn told(&mut self, kind: &str) -> Value {
+        self.until(kind, |posted| posted.body["type"] == kind).await
+    }
+
+    /// The next MO, which channels post to `/mo`.
+    pub(crate) async fn mo(&mut self) -> Value {
+        self.until("an MO", |posted| posted.path == "/mo").await
     }
 
     /// How many requests have come that `next` has not returned yet.

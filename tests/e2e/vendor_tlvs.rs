@@ -56,6 +56,15 @@ async fn messages_give_and_get_an_operators_parameters_by_name() {
     // What is no text stays under its tag.
     let named = json!({"carrier": "27", "price": 256, "template_id": "9", "0x1400": "ff", "0x1499": "02"});
     assert_eq!(posted["channel_data"]["tlvs"], named);
+    // Segments bring theirs along; the first that says something counts, whichever comes first.
+    for (part, price) in [(2, [0, 9]), (1, [0, 8])] {
+        let mut segment = mo("27820001001", &format!("\u{5}\0\u{3}\u{7}\u{2}{}half", char::from(part)));
+        segment.esm_class = smpp::EsmClass::UDHI;
+        segment.tlvs.push(Tag(0x1402), &price);
+        assert_eq!(peer.deliver(segment).await, CommandStatus::ESME_ROK);
+    }
+    let posted = receiver.next().await.body;
+    assert_eq!((&posted["content"], &posted["channel_data"]["tlvs"]), (&json!("halfhalf"), &json!({"price": 8})));
     let mut receipt = mo("27820001001", "id:1 stat:DELIVRD err:000");
     receipt.esm_class = smpp::EsmClass(4);
     receipt.tlvs.push(Tag(0x1402), &[7]);

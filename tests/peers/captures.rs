@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use maybug::capture;
+use bytes::BytesMut;
+use maybug::capture::{self, CapturedPdu, Conversation, Sender};
 use serde_json::Value;
-use smpp::{Description, RawPdu};
-use tokio::process::Command;
+use smpp::{CommandId, Description, RawPdu, Tag};
 
-use crate::process::soon;
+use crate::tshark::{pdus, several};
 
 /// tshark's names of our fields.
 const FIELDS: [(&str, &str); 20] = [
@@ -64,27 +65,73 @@ fn collect(value: &Value, into: &mut BTreeMap<String, Vec<String>>) {
     }
 }
 
-async fn tshark(file: &PathBuf, port: u16) -> Vec<BTreeMap<String, Vec<String>>> {
-    let mut command = Command::new("tshark");
-    let decode = format!("tcp.port=={port},smpp");
-    command.args(["-n", "-d", &decode, "-Y", "smpp", "-T", "json", "--no-duplicate-keys", "-r"]).arg(file);
-    let output = soon("tshark", command.output()).await.expect("tests/run installs tshark");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // Both senders cut a surrogate pair in two, and tshark writes the halves.
-    let halves = regex::Regex::new(r"\\u[dD][89abAB][0-9a-fA-F]{2}|\\u[dD][c-fC-F][0-9a-fA-F]{2}").unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let frames: Vec<Value> = serde_json::from_str(&halves.replace_all(&text, "?")).unwrap();
-    let mut pdus = Vec::new();
-    for frame in frames {
-        let layer = &frame["_source"]["layers"]["smpp"];
-        let layers = layer.as_array().cloned().unwrap_or_else(|| vec![layer.clone()]);
-        for layer in layers {
-            let mut values = BTreeMap::new();
-            collect(&layer, &mut values);
-            pdus.push(values);
+/// The optional parameters of a PDU: octets with tag and length, and what it reads in them.
+fn tlvs(layer: &Value) -> Vec<(String, BTreeMap<String, String>)> {
+    let parameters = &layer["smpp.opt_params"];
+    // Each field comes with an array of its octets, its place and so on.
+    let raw = match &parameters["smpp.opt_param_raw"] {
+        Value::Array(one) if one.first().is_some_and(Value::is_string) => vec![one[0].clone()],
+        Value::Array(many) => many.iter().map(|one| one[0].clone()).collect(),
+        _ => Vec::new(),
+    };
+    let read = several(parameters["smpp.opt_param"].clone());
+    assert_eq!(raw.len(), read.len(), "{parameters}");
+    let fields = |object: &Value| -> BTreeMap<String, String> {
+        let fields = object.as_object().unwrap().iter();
+        fields.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    };
+    raw.iter().zip(&read).map(|(octets, read)| (octets.as_str().unwrap().to_owned(), fields(read))).collect()
+}
+
+/// What tshark shows of a value; octets and nothing else where it knows no better.
+fn shown(tag: Tag, value: &smpp::Value, octets: &[u8]) -> Vec<(String, String)> {
+    let number = |key: &str, number: u32| (format!("smpp.{key}"), number.to_string());
+    let (first, rest) = octets.split_first().map_or((0, &[][..]), |(first, rest)| (*first, rest));
+    let second = rest.first().copied().unwrap_or_default();
+    match (tag, value) {
+        (Tag::ITS_SESSION_INFO, _) => vec![
+            number("its_session.number", first.into()),
+            number("its_session.sequence", u32::from(second >> 1)),
+            number("its_session.ind", u32::from(second & 1)),
+        ],
+        (Tag::NETWORK_ERROR_CODE, _) => vec![
+            number("network_error.type", first.into()),
+            number("network_error.code", rest.iter().fold(0, |code, octet| code << 8 | u32::from(*octet))),
+        ],
+        (_, smpp::Value::Integer(value)) => vec![(String::new(), value.to_string())],
+        (_, smpp::Value::Text(text)) => vec![(String::new(), text.clone())],
+        _ => vec![(String::new(), hex(octets))],
+    }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// Compares the optional parameters of a PDU; how many values.
+fn compare_tlvs(name: &str, raw: &RawPdu, theirs: &Value) -> usize {
+    let (description, theirs) = (Description::of(raw), tlvs(theirs));
+    assert_eq!(description.tlvs.len(), theirs.len(), "{name} {}: {theirs:?}", raw.id);
+    let mut compared = 0;
+    for ((tag, value, octets), (whole, read)) in description.tlvs.iter().zip(&theirs) {
+        let length = u16::try_from(octets.len()).unwrap();
+        let name = format!("{name} {} {tag}: {read:?}", raw.id);
+        let head = [tag.0.to_be_bytes(), length.to_be_bytes()].concat();
+        assert_eq!(*whole, hex(&head) + &hex(octets), "{name}");
+        assert_eq!(normal(&read["smpp.opt_param_tag"]), tag.0.to_string(), "{name}");
+        assert_eq!(normal(&read["smpp.opt_param_len"]), length.to_string(), "{name}");
+        if octets.is_empty() {
+            continue;
+        }
+        let mut values = read.iter().filter(|(key, _)| !key.starts_with("smpp.opt_param"));
+        for (key, ours) in shown(*tag, value, octets) {
+            let theirs = if key.is_empty() { values.next().map(|(_, value)| value) } else { read.get(&key) };
+            let theirs = theirs.unwrap_or_else(|| panic!("{name}: no {key}"));
+            assert_eq!(normal(theirs), normal(&ours), "{name}");
+            compared += 1;
         }
     }
-    pdus
+    compared
 }
 
 fn ours(raw: &RawPdu) -> Vec<(&'static str, String)> {
@@ -107,19 +154,22 @@ fn ours(raw: &RawPdu) -> Vec<(&'static str, String)> {
 #[tokio::test]
 async fn every_field_of_the_captures_is_what_tshark_reads() {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/pcap");
-    let mut compared = 0;
-    for (name, port, count) in [
-        ("wireshark-smpp.pcap", 9000, 8),
-        ("kannel-1.4.5-to-node-smpp-0.5.1.pcapng", 22401, 56),
-        ("jasmin-0.11.1-to-node-smpp-0.5.1.pcapng", 22402, 42),
+    let (mut compared, mut parameters) = (0, 0);
+    for (name, count) in [
+        ("wireshark-smpp.pcap", 8),
+        ("kannel-1.4.5-to-node-smpp-0.5.1.pcapng", 56),
+        ("jasmin-0.11.1-to-node-smpp-0.5.1.pcapng", 42),
     ] {
         let path = directory.join(name);
         let capture = capture::read(&path).unwrap();
         let [conversation] = &capture.conversations[..] else { panic!("{name}") };
-        let theirs = tshark(&path, port).await;
+        let theirs = pdus(&path).await;
         assert_eq!((conversation.pdus.len(), theirs.len(), capture.notes.len()), (count, count, 0), "{name}");
-        for (pdu, theirs) in conversation.pdus.iter().zip(&theirs) {
+        for (pdu, layer) in conversation.pdus.iter().zip(&theirs) {
             let raw = &pdu.raw;
+            parameters += compare_tlvs(name, raw, layer);
+            let mut theirs = BTreeMap::new();
+            collect(layer, &mut theirs);
             let header = [
                 ("smpp.command_id", raw.id.0),
                 ("smpp.sequence_number", raw.sequence.0),
@@ -161,4 +211,41 @@ async fn every_field_of_the_captures_is_what_tshark_reads() {
         }
     }
     assert!(compared > 600, "only {compared} fields were compared");
+    assert!(parameters >= 18, "only {parameters} values of parameters were compared");
+}
+
+#[tokio::test]
+async fn every_parameter_of_the_vectors_is_what_tshark_reads() {
+    let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/pdu-vectors.json");
+    let vectors: Vec<Value> = serde_json::from_slice(&std::fs::read(fixtures).unwrap()).unwrap();
+    let mut conversation = Conversation {
+        esme: "10.0.0.1:40000".parse().unwrap(),
+        smsc: "10.0.0.2:2775".parse().unwrap(),
+        pdus: Vec::new(),
+    };
+    let mut names = Vec::new();
+    for (number, vector) in (0..).zip(&vectors) {
+        let hex = vector["hex"].as_str().unwrap().as_bytes();
+        let octet = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        let octets: Vec<u8> = hex.chunks(2).map(octet).collect();
+        let raw = RawPdu::split(&mut BytesMut::from(&octets[..]), usize::MAX).unwrap().unwrap();
+        if Description::of(&raw).tlvs.is_empty() {
+            continue;
+        }
+        conversation.pdus.push(CapturedPdu { at: Duration::from_millis(number), sender: Sender::Esme, raw });
+        names.push(vector["name"].as_str().unwrap());
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("vectors.pcap");
+    capture::write(&[conversation.clone()], &mut std::fs::File::create(&path).unwrap()).unwrap();
+    let theirs = pdus(&path).await;
+    assert_eq!(theirs.len(), names.len());
+    let mut compared = 0;
+    for ((pdu, name), layer) in conversation.pdus.iter().zip(names).zip(&theirs) {
+        // tshark 4.0 looks for none in this response.
+        if pdu.raw.id != CommandId::SUBMIT_SM_RESP {
+            compared += compare_tlvs(name, &pdu.raw, layer);
+        }
+    }
+    assert!(compared >= 60, "only {compared} values were compared");
 }

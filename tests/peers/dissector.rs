@@ -1,17 +1,20 @@
 //! tshark dissects what a channel and the simulator say to each other, and finds nothing malformed.
 
-use std::io::Write;
+use std::fs::File;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use maybug::config::Config;
-use maybug::server::Server;
+use bytes::BytesMut;
+use maybug::capture::{self, CapturedPdu, Conversation, Sender};
 use maybug::smsc::{PhoneMessage, SimEvent, Simulator, SimulatorConfig};
-use serde_json::{Value, json};
+use serde_json::Value;
+use smpp::RawPdu;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::Command;
 
-use crate::process::soon;
+use crate::server::{channel, draft, soon, start};
+use crate::tshark::tshark;
 
 /// Octets in the order in which they passed: to the SMSC, or from it.
 type Tape = Arc<Mutex<Vec<(bool, Vec<u8>)>>>;
@@ -35,29 +38,20 @@ async fn wiretap(listener: TcpListener, smsc: std::net::SocketAddr, tape: Tape) 
     tokio::join!(pass(esme_read, smsc_write, true), pass(smsc_read, esme_write, false));
 }
 
-/// The tape as a capture: Ethernet, IPv4, TCP without checksums, port 2775.
-fn write_pcap(path: &std::path::Path, tape: &[(bool, Vec<u8>)]) {
-    let mut file = std::fs::File::create(path).unwrap();
-    let header: [u32; 6] = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 1];
-    header.iter().for_each(|word| file.write_all(&word.to_le_bytes()).unwrap());
-    let mut sequence = [1_u32, 1];
-    for (number, (up, octets)) in (0_u32..).zip(tape) {
-        let (ports, own, other) = if *up { ([40_000_u16, 2775], 0, 1) } else { ([2775, 40_000], 1, 0) };
-        let total = u16::try_from(40 + octets.len()).unwrap();
-        let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
-        frame.extend([0x45, 0]);
-        frame.extend(total.to_be_bytes());
-        frame.extend([0, 0, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1 + own, 10, 0, 0, 1 + other]);
-        ports.iter().for_each(|port| frame.extend(port.to_be_bytes()));
-        frame.extend(sequence[usize::from(own)].to_be_bytes());
-        frame.extend(sequence[usize::from(other)].to_be_bytes());
-        frame.extend([0x50, 0x18, 0xff, 0xff, 0, 0, 0, 0]);
-        frame.extend(octets);
-        sequence[usize::from(own)] += u32::try_from(octets.len()).unwrap();
-        let length = u32::try_from(frame.len()).unwrap();
-        [number, 0, length, length].iter().for_each(|word| file.write_all(&word.to_le_bytes()).unwrap());
-        file.write_all(&frame).unwrap();
+/// The tape as a capture, at a PDU a second.
+fn write_pcap(path: &Path, tape: &[(bool, Vec<u8>)]) {
+    let mut buffers = [BytesMut::new(), BytesMut::new()];
+    let mut pdus = Vec::new();
+    for (up, octets) in tape {
+        let buffer = &mut buffers[usize::from(*up)];
+        buffer.extend_from_slice(octets);
+        let sender = if *up { Sender::Esme } else { Sender::Smsc };
+        while let Some(raw) = RawPdu::split(buffer, usize::MAX).unwrap() {
+            pdus.push(CapturedPdu { at: Duration::from_secs(pdus.len() as u64), sender, raw });
+        }
     }
+    let (esme, smsc) = ("10.0.0.1:40000".parse().unwrap(), "10.0.0.2:2775".parse().unwrap());
+    capture::write(&[Conversation { esme, smsc, pdus }], &mut File::create(path).unwrap()).unwrap();
 }
 
 #[tokio::test]
@@ -70,29 +64,11 @@ async fn tshark_finds_every_pdu_and_nothing_malformed() {
     let wire = tokio::spawn(wiretap(listener, simulator.address(), tape.clone()));
 
     let directory = tempfile::tempdir().unwrap();
-    let config = Config {
-        interface: "127.0.0.1".into(),
-        port: 0,
-        data: directory.path().join("data"),
-        logging_path: directory.path().join("logs"),
-        min_free: 0,
-        ..Config::default()
-    };
-    let server = Server::start(&config).await.unwrap();
-    let channel = json!({"type": "smpp", "mo_url": null, "config": {
-        "twisted_endpoint": format!("tcp:127.0.0.1:{}", between.port()), "system_id": "me", "password": "secret",
-        "registered_delivery": true,
-    }});
-    let channel = server.gateway().create_channel(channel.as_object().unwrap().clone()).await.unwrap();
+    let server = start(directory.path()).await;
+    let channel = channel(&server, between).await;
     let texts = ["plain", "€ and {}", "žluťoučký kůň", &"long ".repeat(80), &"длинное ".repeat(20)];
     for text in texts {
-        let draft = maybug::gateway::Draft {
-            to: Some("+27820001001".into()),
-            from: Some("Maybug".into()),
-            content: text.to_owned(),
-            ..Default::default()
-        };
-        server.gateway().send(&channel.id, draft).await.unwrap();
+        server.gateway().send(&channel, draft("Maybug", text)).await.unwrap();
     }
     let text = "from a phone ".repeat(20);
     let phone = PhoneMessage { from: "27820001001".into(), to: "40404".into(), text };
@@ -111,11 +87,7 @@ async fn tshark_finds_every_pdu_and_nothing_malformed() {
 
     let path = directory.path().join("tape.pcap");
     write_pcap(&path, &tape.lock().unwrap());
-    let mut tshark = Command::new("tshark");
-    tshark.args(["-n", "-d", "tcp.port==2775,smpp", "-Y", "smpp", "-T", "json", "-r"]).arg(&path);
-    let output = soon("tshark", tshark.output()).await.expect("tests/run installs tshark");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
+    let text = tshark(&path, &["-Y", "smpp", "-T", "json"]).await;
     assert!(!text.contains("malformed"), "tshark found something malformed");
     // A frame with several PDUs has the key `smpp` several times; counting commands counts PDUs.
     let commands = |id: &str| text.matches(&format!("\"smpp.command_id\": \"{id}\"")).count();

@@ -3,21 +3,8 @@
 use std::path::Path;
 
 use maybug::capture::{anonymise, read, write};
-use tokio::process::Command;
 
-use crate::process::soon;
-
-async fn tshark(path: &Path, arguments: &[&str]) -> String {
-    let mut tshark = Command::new("tshark");
-    tshark.args(["-n", "-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"]);
-    for port in ["9000", "22401", "22402"] {
-        tshark.args(["-d", &format!("tcp.port=={port},smpp")]);
-    }
-    let output = tshark.args(arguments).arg("-r").arg(path).output();
-    let output = soon("tshark", output).await.expect("tests/run installs tshark");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
+use crate::tshark::tshark;
 
 /// Each PDU's command and length, in order.
 async fn pdus(path: &Path) -> Vec<String> {

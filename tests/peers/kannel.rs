@@ -10,7 +10,8 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::process::{DEADLINE, Process, simulator, soon};
+use crate::process::{Process, simulator};
+use crate::server::{DEADLINE, soon};
 
 /// Keeps the paths of requests.
 struct Recorder(mpsc::UnboundedSender<String>);

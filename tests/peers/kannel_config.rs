@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use crate::kannel::free_port;
-use crate::process::soon;
+use crate::server::soon;
 
 /// bearerbox has no way to check a file: it is started, and killed once it has tried to connect to each SMSC.
 #[tokio::test]

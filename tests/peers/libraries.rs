@@ -4,8 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use http_body_util::BodyExt;
-use maybug::config::Config;
-use maybug::server::Server;
 use maybug::web::Response;
 use maybug::web::client::{Allowed, Client};
 use maybug::web::server::{Handler, Limits, serve};
@@ -14,7 +12,8 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::process::{DEADLINE, Process, file, installed, simulator, soon};
+use crate::process::{Process, file, installed, simulator};
+use crate::server::{DEADLINE, soon, start};
 
 fn node(script: &str) -> Command {
     installed(file("node/node_modules/smpp"));
@@ -73,15 +72,7 @@ async fn a_channel_binds_to_the_npm_library_as_smsc() {
     tokio::spawn(serve(listener, Arc::new(Recorder(sender)), Limits::default(), CancellationToken::new()));
 
     let directory = tempfile::tempdir().unwrap();
-    let config = Config {
-        interface: "127.0.0.1".into(),
-        port: 0,
-        data: directory.path().join("data"),
-        logging_path: directory.path().join("logs"),
-        min_free: 0,
-        ..Config::default()
-    };
-    let server = Server::start(&config).await.unwrap();
+    let server = start(directory.path()).await;
     let base = format!("http://{}", server.addresses()[0]);
     let client = Client::new(Allowed { networks: vec!["127.0.0.0/8".parse().unwrap()] });
     let post = async |path: &str, body: Value| -> Value {

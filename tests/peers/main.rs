@@ -8,3 +8,6 @@ mod kannel;
 mod kannel_config;
 mod libraries;
 mod process;
+#[path = "../shared/server.rs"]
+mod server;
+mod tshark;

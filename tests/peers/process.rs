@@ -2,19 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// How long anything may take.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Fails instead of hanging.
-pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
-}
+use crate::server::soon;
 
 /// A file of this directory.
 pub(crate) fn file(path: &str) -> PathBuf {

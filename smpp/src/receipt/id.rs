@@ -233,7 +233,8 @@ impl IdLearner {
     pub fn pair(&mut self, kept: &str, id: &str) -> bool {
         let receipt = trim(id);
         let canonical = canonical_id(receipt);
-        let Some(relation) = Relation::between(kept, &canonical) else { return false };
+        // One digit is the same in every base.
+        let Some(relation) = Relation::between(kept, &canonical).filter(|_| canonical.len() > 1) else { return false };
         let before = self.finding();
         if self.total() >= PLENTY && before.as_ref().is_some_and(|finding| finding.relation == relation) {
             return false;
@@ -374,6 +375,14 @@ mod tests {
         assert!(!learner.pair("1043", "1043"));
         assert_eq!(learner.rule(), IdRule::Any);
         assert_eq!(IdLearner::resumed(&learner.finding().unwrap()).rule(), IdRule::Any);
+    }
+
+    #[test]
+    fn an_smsc_that_counts_from_one_is_not_judged_by_its_first_nine() {
+        let counted: Vec<(String, String)> = (1..=20).map(|id| (format!("{id:x}"), id.to_string())).collect();
+        let counted: Vec<(&str, &str)> = counted.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        let finding = learn(&counted).finding().unwrap();
+        assert_eq!((finding.relation, finding.contradictions), (Relation::HexToDecimal, 0));
     }
 
     #[test]

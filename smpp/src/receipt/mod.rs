@@ -85,8 +85,22 @@ impl Receipt {
     /// `None` when neither gives an id and a state: this is no receipt that could be matched.
     #[must_use]
     pub fn parse(tlvs: &Tlvs, text: &str) -> Option<Self> {
+        Self::of_text(text).with_tlvs(tlvs)
+    }
+
+    /// What the text says, whether it is enough or not: for callers who read more out of it before the TLVs count.
+    #[must_use]
+    pub fn of_text(text: &str) -> Self {
         let mut receipt = Self::default();
         receipt.read_text(text);
+        receipt
+    }
+
+    /// The same with what the TLVs say: their id and state count, the text's other id is kept beside theirs. `None`
+    /// when neither has given an id and a state.
+    #[must_use]
+    pub fn with_tlvs(self, tlvs: &Tlvs) -> Option<Self> {
+        let mut receipt = self;
         receipt.network_error = tlvs.octets_of(Tag::NETWORK_ERROR_CODE).and_then(|octets| NetworkError::parse(&octets));
         if let Some(id) = tlvs.text(Tag::RECEIPTED_MESSAGE_ID).map(|id| trim(&id).to_owned())
             && !id.is_empty()

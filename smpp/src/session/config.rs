@@ -24,14 +24,14 @@ pub struct SessionConfig {
     pub window: NonZeroUsize,
     /// How long a request waits for its response before it is handed back as expired (§7.2 response_timer).
     pub response_timeout: Duration,
-    /// Whether a request is ever handed back as expired; otherwise its response may come as late as it likes. The peer is
-    /// dead without PDUs all the same.
-    pub expires: bool,
     /// ESME: from bind to its response. SMSC: from the connection to the bind (§7.2 session_init_timer).
     pub bind_timeout: Duration,
     /// An enquire_link is sent after this long without a PDU from the peer (§7.2 enquire_link_timer);
-    /// `None` never asks. The peer is dead after this and the response timeout without a PDU.
+    /// `None` never asks. The peer is dead after this and `enquire_link_timeout` without a PDU.
     pub enquire_link_interval: Option<Duration>,
+    /// How long the peer may say nothing once it has been asked; `None` is the response timeout. A response may come as late
+    /// as it likes where the link is known to live.
+    pub enquire_link_timeout: Option<Duration>,
     /// The session unbinds after this long without a message either way (§7.2 inactivity_timer).
     pub inactivity_timeout: Option<Duration>,
     /// How long an orderly end waits for outstanding responses, and after that for the unbind_resp.
@@ -73,6 +73,7 @@ impl SessionConfig {
             ("response_timeout", Some(self.response_timeout)),
             ("bind_timeout", Some(self.bind_timeout)),
             ("enquire_link_interval", self.enquire_link_interval),
+            ("enquire_link_timeout", self.enquire_link_timeout),
             ("inactivity_timeout", self.inactivity_timeout),
             ("unbind_timeout", Some(self.unbind_timeout)),
             ("pdu_read_timeout", Some(self.pdu_read_timeout)),
@@ -91,9 +92,9 @@ impl Default for SessionConfig {
             role: Role::Esme,
             window: NonZeroUsize::new(10).expect("ten is not zero"),
             response_timeout: Duration::from_secs(60),
-            expires: true,
             bind_timeout: Duration::from_secs(30),
             enquire_link_interval: Some(Duration::from_secs(55)),
+            enquire_link_timeout: None,
             inactivity_timeout: None,
             unbind_timeout: Duration::from_secs(5),
             pdu_read_timeout: Duration::from_secs(10),

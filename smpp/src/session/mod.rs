@@ -241,9 +241,7 @@ impl<T> Session<T> {
 
     /// The instant of [`Session::poll_timeout`] has come, or any other.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while self.config.expires
-            && let Some(expired) = self.window.take_expired(now, self.config.response_timeout)
-        {
+        while let Some(expired) = self.window.take_expired(now, self.config.response_timeout) {
             if let Some(token) = expired.token {
                 self.events.push_back(Event::Expired { token });
             }
@@ -374,8 +372,7 @@ impl<T> Session<T> {
         if self.state == State::Closed {
             return None;
         }
-        let oldest = self.window.oldest().filter(|_| self.config.expires);
-        let response = oldest.map(|sent| sent + self.config.response_timeout);
+        let response = self.window.oldest().map(|sent| sent + self.config.response_timeout);
         let timers = self.timers.next(&self.config, self.state.bound().is_some());
         response.into_iter().chain(timers).min()
     }

@@ -39,8 +39,9 @@ impl Timers {
 
     /// Every timer that runs, with its end.
     fn running(&self, config: &SessionConfig, bound: bool) -> [Option<(Instant, Timer)>; 3] {
+        let patience = config.enquire_link_timeout.unwrap_or(config.response_timeout);
         let link = config.enquire_link_interval.filter(|_| bound).map(|interval| match self.enquired {
-            Some(asked) => (asked + config.response_timeout, Timer::Silence),
+            Some(asked) => (asked + patience, Timer::Silence),
             None => (self.heard + interval, Timer::EnquireLink),
         });
         let inactivity = config.inactivity_timeout.filter(|_| bound);

@@ -149,14 +149,7 @@ impl Charset {
         };
         match self {
             Self::Gsm7 => gsm7::decode(octets),
-            Self::Gsm7Packed => {
-                let mut septets = gsm7::unpack(octets, 0, octets.len() * 8 / 7);
-                // Seven spare bits are filled with a carriage return (3GPP TS 23.038 §6.1.2.3.1).
-                if octets.len().is_multiple_of(7) && septets.last() == Some(&b'\r') {
-                    septets.pop();
-                }
-                gsm7::decode(&septets)
-            }
+            Self::Gsm7Packed => gsm7::decode(&gsm7::unpack_text(octets, 0)),
             Self::Ascii => by_octet(|octet| octet.is_ascii().then_some(char::from(octet))),
             Self::Latin1 => by_octet(|octet| Some(char::from(octet))),
             Self::Cp1252 => by_octet(cp1252_character),

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use super::udh::{Concat, Udh, UdhError};
-use super::{Charset, Tables, charset_of};
+use super::{Charset, Tables, charset_of, gsm7};
 use crate::field::{DataCoding, EsmClass, MessageType};
 use crate::pdu::Pdu;
 use crate::tlv::{Tag, Tlvs};
@@ -67,6 +67,18 @@ impl Content {
     #[must_use]
     pub const fn charset(&self) -> Option<Charset> {
         charset_of(self.data_coding)
+    }
+
+    /// The octets for whoever knows the alphabet better: packed septets begin with the first bit, as if there were no
+    /// header in front of them.
+    #[must_use]
+    pub fn aligned(&self, charset: Charset) -> Bytes {
+        match (&self.udh, charset) {
+            (Some(udh), Charset::Gsm7Packed) => {
+                gsm7::realign(&self.octets, gsm7::fill(1 + udh.elements.len()), 0).into()
+            }
+            _ => self.octets.clone(),
+        }
     }
 
     /// The text, with U+FFFD for what means nothing; `None` for binary.

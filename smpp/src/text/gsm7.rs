@@ -166,13 +166,41 @@ pub fn unpack(octets: &[u8], fill: u32, count: usize) -> Vec<u8> {
             width -= skip;
             skip = 0;
         }
-        while width >= 7 && septets.len() < count {
+        while width >= 7 {
+            if septets.len() >= count {
+                return septets;
+            }
             septets.push(held.to_le_bytes()[0] & 0x7f);
             held >>= 7;
             width -= 7;
         }
     }
     septets
+}
+
+/// Bits between a header of so many octets, its length octet included, and packed text, so that the text begins at a
+/// septet's boundary (3GPP TS 23.040 §9.2.3.24).
+#[must_use]
+pub fn fill(header: usize) -> u32 {
+    u32::try_from((7 - header * 8 % 7) % 7).unwrap_or_default()
+}
+
+/// All septets of packed text behind `fill` bits, without the carriage return that fills seven spare bits (3GPP TS 23.038
+/// §6.1.2.3.1).
+#[must_use]
+pub fn unpack_text(octets: &[u8], fill: u32) -> Vec<u8> {
+    let bits = (octets.len() * 8).saturating_sub(usize::try_from(fill).unwrap_or_default());
+    let mut septets = unpack(octets, fill, bits / 7);
+    if bits.is_multiple_of(7) && septets.last() == Some(&b'\r') {
+        septets.pop();
+    }
+    septets
+}
+
+/// Packed text that is aligned behind another number of fill bits.
+#[must_use]
+pub fn realign(octets: &[u8], from: u32, to: u32) -> Vec<u8> {
+    pack(&unpack_text(octets, from), to)
 }
 
 #[cfg(test)]
@@ -193,6 +221,14 @@ mod tests {
     fn hello_packs_as_the_standard_does() {
         let packed = pack(&encode("hellohello").unwrap(), 0);
         assert_eq!(packed, [0xe8, 0x32, 0x9b, 0xfd, 0x46, 0x97, 0xd9, 0xec, 0x37]);
+    }
+
+    #[test]
+    fn fewer_septets_may_be_taken_than_there_are() {
+        let packed = pack(&[b'x'; 153], 1);
+        assert_eq!(unpack(&packed, 1, 152), [b'x'; 152]);
+        assert_eq!(unpack(&packed, 1, 3), [b'x'; 3]);
+        assert!(unpack(&packed, 1, 0).is_empty());
     }
 
     proptest! {

@@ -113,9 +113,24 @@ pub const fn charset_of(data_coding: DataCoding) -> Option<Charset> {
     }
 }
 
+/// The `data_coding` that announces a character set: its own of §5.2.19, else that of the SMSC's default alphabet.
+#[must_use]
+pub fn coding_of(charset: Charset) -> DataCoding {
+    (0..=14).map(DataCoding).find(|coding| charset_of(*coding) == Some(charset)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn alphabets_have_their_own_data_coding_or_the_default() {
+        for (charset, coding) in
+            [(Charset::Gsm7, 0), (Charset::Ucs2, 8), (Charset::Latin1, 3), (Charset::EucKr, 14), (Charset::Utf8, 0)]
+        {
+            assert_eq!(coding_of(charset).0, coding, "{charset:?}");
+        }
+    }
 
     #[test]
     fn data_codings_name_their_alphabet() {

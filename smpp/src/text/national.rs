@@ -2,8 +2,10 @@
 //! header elements 0x24 and 0x25 (3GPP TS 23.040 §9.2.3.24.15 and 16).
 //!
 //! A locking table takes the place of the default alphabet, a single table that of the extension table. The tables of
-//! Indic scripts follow one plan, so they are written as what a script has of its Unicode block.
+//! Indic scripts follow one plan, so they are written as what a script has of its Unicode block. The standard prints the
+//! code of PA twice in Kannada's locking table (§A.3.7) and that of DDA nowhere: 0x24 is DDA here as it is on phones.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::charset::CharsetError;
@@ -197,8 +199,16 @@ pub fn cheapest(text: &str, languages: &[Language]) -> Option<(Tables, Vec<u8>)>
     let candidates = std::iter::once(None).chain(locking).flat_map(|locking| {
         std::iter::once(None).chain(languages.iter().copied().map(Some)).map(move |single| Tables { locking, single })
     });
-    let encoded = candidates.filter_map(|tables| Some((tables, tables.encode(text).ok()?)));
-    encoded.min_by_key(|(tables, octets)| octets.len() + tables.elements().len() * 8 / 7)
+    // Counted once, so that a long text is not written in every pair of tables.
+    let mut counts: HashMap<char, usize> = HashMap::new();
+    text.chars().for_each(|character| *counts.entry(character).or_default() += 1);
+    let septets = |tables: Tables| {
+        let header = tables.elements().len() * 8 / 7;
+        counts.iter().try_fold(header, |sum, (character, count)| Some(sum + count * tables.septets(*character)?))
+    };
+    let fitting = candidates.filter_map(|tables| Some((tables, septets(tables)?)));
+    let (tables, _) = fitting.min_by_key(|(_, septets)| *septets)?;
+    Some((tables, tables.encode(text).ok()?))
 }
 
 type Table = [char; 128];
@@ -207,6 +217,9 @@ type Table = [char; 128];
 const NONE: char = '\u{ffff}';
 
 fn find(table: &Table, character: char) -> Option<u8> {
+    if character == NONE {
+        return None;
+    }
     let place = table.iter().position(|other| *other == character)?;
     u8::try_from(place).ok()
 }
@@ -923,9 +936,19 @@ mod tests {
             assert!(text(language, words) <= 2 * words.chars().count(), "{words}");
         }
         assert_eq!(text(Language::Hindi, "नमस्ते"), 6);
+        assert_eq!(text(Language::Kannada, "ಕನ್ನಡ"), 5);
         assert_eq!(text(Language::Urdu, "سلام"), 4);
         let lacks = Tables { locking: Some(Language::Tamil), single: None }.encode("\u{b96}").unwrap_err();
         assert!(matches!(lacks, CharsetError::Unencodable { character: '\u{b96}', .. }));
+    }
+
+    #[test]
+    fn the_mark_of_an_empty_place_is_no_character() {
+        for (_, language) in Language::ALL {
+            let tables = Tables { locking: Some(language).filter(|language| language.locks()), single: Some(language) };
+            assert!(tables.encode("\u{ffff}").is_err(), "{language:?}");
+        }
+        assert_eq!(crate::text::encode_national("\u{ffff}", &[Language::Hindi]).charset, crate::text::Charset::Ucs2);
     }
 
     #[test]
@@ -940,6 +963,27 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_pair_of_tables_is_cheaper_than_the_cheapest(
+            text in "[a-zçşğıİáÁãõनमस्ते€\\[ж]{0,40}",
+            languages in prop::sample::subsequence(&Language::ALL[..], 0..4),
+        ) {
+            let languages: Vec<Language> = languages.into_iter().map(|(_, language)| language).collect();
+            let length = |tables: Tables, octets: &[u8]| octets.len() + tables.elements().len() * 8 / 7;
+            let found = cheapest(&text, &languages);
+            let own = || languages.iter().copied().map(Some).chain([None]);
+            for (locking, single) in own().flat_map(|locking| own().map(move |single| (locking, single))) {
+                let tables = Tables { locking: locking.filter(|language| language.locks()), single };
+                if let Ok(octets) = tables.encode(&text) {
+                    let (cheapest, written) = found.as_ref().unwrap();
+                    prop_assert!(length(*cheapest, written) <= length(tables, &octets), "{tables:?}");
+                }
+            }
+            if let Some((tables, octets)) = found {
+                prop_assert_eq!(tables.decode(&octets), text);
+            }
+        }
+
         #[test]
         fn what_is_encoded_reads_back(tables in tables(), octets in prop::collection::vec(0_u8..128, 0..60)) {
             let text = tables.decode(&octets);

@@ -55,7 +55,6 @@ struct Key {
 
 #[derive(Debug)]
 struct Set<T> {
-    begun: Instant,
     generation: u64,
     segments: Vec<Option<Segment<T>>>,
     missing: usize,
@@ -67,7 +66,8 @@ pub struct Reassembler<T> {
     timeout: Duration,
     max_sets: usize,
     sets: HashMap<Key, Set<T>>,
-    /// Sets in the order they were begun; entries of another generation are history.
+    /// Sets in the order they were begun; entries of another generation are history, of which none is in front and the
+    /// others are at most about as many as the sets.
     order: VecDeque<(Instant, u64, Key)>,
     /// Sets whose reference was used again.
     superseded: VecDeque<Vec<Segment<T>>>,
@@ -113,6 +113,7 @@ impl<T> Reassembler<T> {
             Some(false) => {
                 let set = self.sets.remove(&key).map(|set| set.segments).unwrap_or_default();
                 self.superseded.push_back(set.into_iter().flatten().collect());
+                self.forget_history();
             }
             None => {}
         }
@@ -128,6 +129,7 @@ impl<T> Reassembler<T> {
         let texts = segments.iter().map(|segment| segment.text.clone()).collect();
         self.done.insert(key.clone(), (now, texts));
         self.done_order.push_back((now, key));
+        self.forget_history();
         Outcome::Complete(segments)
     }
 
@@ -138,7 +140,6 @@ impl<T> Reassembler<T> {
             self.order.push_back((now, self.generation, key.clone()));
             let total = usize::from(key.total);
             Set {
-                begun: now,
                 generation: self.generation,
                 segments: std::iter::repeat_with(|| None).take(total).collect(),
                 missing: total,
@@ -151,30 +152,39 @@ impl<T> Reassembler<T> {
         if let Some(segments) = self.superseded.pop_front() {
             return Some(segments);
         }
-        loop {
-            let (begun, generation, key) = self.order.front()?;
-            let live = self.sets.get(key).is_some_and(|set| set.generation == *generation);
-            if live && *begun + self.timeout > now && self.sets.len() <= self.max_sets {
-                return None;
-            }
-            let (_, _, key) = self.order.pop_front()?;
-            if live {
-                let set = self.sets.remove(&key)?;
-                return Some(set.segments.into_iter().flatten().collect());
-            }
+        let (begun, _, _) = self.order.front()?;
+        if *begun + self.timeout > now && self.sets.len() <= self.max_sets {
+            return None;
         }
+        let (_, _, key) = self.order.pop_front()?;
+        let set = self.sets.remove(&key)?;
+        self.forget_history();
+        Some(set.segments.into_iter().flatten().collect())
     }
 
     /// When the oldest incomplete message is to be given up.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.sets.values().map(|set| set.begun).min().map(|begun| begun + self.timeout)
+        self.order.front().map(|(begun, _, _)| *begun + self.timeout)
     }
 
     /// How many messages are incomplete.
     #[must_use]
     pub fn incomplete(&self) -> usize {
         self.sets.len()
+    }
+
+    /// Drops entries of sets that are gone: those in front, and all once they outnumber the others.
+    fn forget_history(&mut self) {
+        let live = |(_, generation, key): &(Instant, u64, Key)| {
+            self.sets.get(key).is_some_and(|set| set.generation == *generation)
+        };
+        while self.order.front().is_some_and(|entry| !live(entry)) {
+            self.order.pop_front();
+        }
+        if self.order.len() > 2 * self.sets.len() + 16 {
+            self.order.retain(live);
+        }
     }
 
     fn forget_done(&mut self, now: Instant) {
@@ -260,6 +270,23 @@ mod tests {
         assert!(matches!(joiner.push(now, segment("1", 7, 2, 2)), Outcome::Complete(_)));
         let again = Segment { text: Bytes::from_static(b"again"), ..segment("1", 7, 2, 2) };
         assert_eq!(joiner.push(now, again), Outcome::Waiting);
+    }
+
+    #[test]
+    fn what_is_complete_is_forgotten_behind_what_is_not() {
+        let (mut joiner, now) = (reassembler(), Instant::now());
+        let second = Duration::from_secs(1);
+        joiner.push(now, segment("1", 0, 2, 1));
+        for reference in 0..10_000 {
+            joiner.push(now, segment("2", reference, 2, 1));
+            joiner.push(now, segment("2", reference, 2, 2));
+            assert_eq!(joiner.take_expired(now), None);
+        }
+        assert!(joiner.order.len() < 100, "{} entries for {} incomplete", joiner.order.len(), joiner.incomplete());
+        joiner.push(now + second, segment("3", 0, 2, 1));
+        assert_eq!(joiner.poll_timeout(), Some(now + 60 * second));
+        joiner.push(now + second, segment("1", 0, 2, 2));
+        assert_eq!(joiner.poll_timeout(), Some(now + 61 * second));
     }
 
     proptest! {

@@ -24,7 +24,7 @@ pub enum Split {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the text needs {segments} segments where 255 are the most")]
 pub struct TooLong {
-    /// How many it needs.
+    /// How many it needs, at least.
     pub segments: usize,
 }
 
@@ -44,6 +44,19 @@ pub const fn single_capacity(charset: Charset) -> usize {
     capacity(charset, 0)
 }
 
+/// Octets, or septets in octets of their own, of the longest character of a character set, shifts included: a segment
+/// with less room than that cannot hold text.
+#[must_use]
+pub const fn longest_character(charset: Charset) -> usize {
+    match charset {
+        Charset::Ascii | Charset::Latin1 | Charset::Cp1252 | Charset::Iso8859_5 | Charset::Iso8859_8 => 1,
+        Charset::Gsm7 | Charset::Gsm7Packed | Charset::ShiftJis | Charset::EucKr | Charset::Big5 => 2,
+        Charset::Utf8 | Charset::Ucs2 => 4,
+        // Two octets between two shifts of three.
+        Charset::Iso2022Jp => 8,
+    }
+}
+
 /// Octets that concatenation takes of each segment, beside the length octet of the header.
 #[must_use]
 pub const fn concat_len(split: Split) -> usize {
@@ -54,7 +67,15 @@ pub const fn concat_len(split: Split) -> usize {
     }
 }
 
-/// How many segments a text makes with 8-bit references, its tables announced in each.
+/// Most segments that a message can have (3GPP TS 23.040 §9.2.3.24.1).
+const MAX_SEGMENTS: usize = 255;
+
+/// Segments of `capacity` octets that a text takes at least, where these are too many: then there is no need to cut it.
+pub(super) fn far_too_many(text: &Encoded, capacity: usize) -> Option<usize> {
+    Some(text.octets.len().div_ceil(capacity.max(1))).filter(|segments| *segments > MAX_SEGMENTS)
+}
+
+/// How many segments a text makes with 8-bit references, its tables announced in each; of more than 255, how many at least.
 #[must_use]
 pub fn count(text: &Encoded) -> usize {
     let elements = text.tables.elements().len();
@@ -62,7 +83,8 @@ pub fn count(text: &Encoded) -> usize {
     if text.octets.len() <= single {
         return 1;
     }
-    cut(text, capacity(text.charset, 1 + elements + concat_len(Split::Udh8))).len()
+    let each = capacity(text.charset, 1 + elements + concat_len(Split::Udh8));
+    far_too_many(text, each).unwrap_or_else(|| cut(text, each).len())
 }
 
 /// Cuts encoded text into segments; one when it fits into one message.
@@ -81,8 +103,12 @@ pub fn split(text: &Encoded, split: Split) -> Result<Vec<Vec<u8>>, TooLong> {
     if text.octets.len() <= single_capacity(text.charset) {
         return Ok(vec![text.octets.clone()]);
     }
-    let segments = cut(text, capacity(text.charset, 1 + concat_len(split)));
-    if segments.len() > 255 {
+    let each = capacity(text.charset, 1 + concat_len(split));
+    if let Some(segments) = far_too_many(text, each) {
+        return Err(TooLong { segments });
+    }
+    let segments = cut(text, each);
+    if segments.len() > MAX_SEGMENTS {
         return Err(TooLong { segments: segments.len() });
     }
     Ok(segments)

@@ -9,9 +9,13 @@ use super::gsm7;
 pub struct Folded {
     /// The text.
     pub text: String,
-    /// What became of each character that the alphabet does not have, in the order in which they first occur.
+    /// What became of each character that the alphabet does not have, in the order in which they first occur; of the
+    /// first hundred.
     pub changed: Vec<(char, String)>,
 }
+
+/// Most characters whose stand-ins are listed: a bound for texts of many scripts, far above what a person reads.
+const MAX_LISTED: usize = 100;
 
 /// Signs whose usual stand-in is not what a general transliteration gives.
 const SIGNS: [(char, &str); 12] = [
@@ -52,7 +56,7 @@ pub fn fold(text: &str) -> Option<Folded> {
             return None;
         }
         folded.text.push_str(plain);
-        if !folded.changed.iter().any(|(known, _)| *known == character) {
+        if folded.changed.len() < MAX_LISTED && !folded.changed.iter().any(|(known, _)| *known == character) {
             folded.changed.push((character, plain.to_owned()));
         }
     }
@@ -76,6 +80,14 @@ mod tests {
         assert_eq!(folded.text, "it's \"nice\" - Lodz");
         let changed: String = folded.changed.iter().map(|(character, _)| character).collect();
         assert_eq!(changed, "’“”–Łóź");
+    }
+
+    #[test]
+    fn a_text_of_many_characters_lists_the_first() {
+        let han: String = (0x4e00..0x9fa0_u32).filter_map(char::from_u32).collect();
+        let folded = fold(&han).unwrap();
+        assert!(folded.text.len() > han.chars().count());
+        assert_eq!((folded.changed.len(), folded.changed[0].0), (100, '一'));
     }
 
     proptest! {

@@ -68,7 +68,6 @@ const ALIASES: &[Alias] = &[
     alias("elink_interval", &["smpp_enquire_link_interval"], Unit::Same),
     alias("bind_to", &["smpp_bind_timeout"], Unit::Same),
     alias("res_to", &["response_timeout"], Unit::Same),
-    alias("trx_to", &["idle_timeout"], Unit::Same),
     alias("pdu_red_to", &["pdu_read_timeout"], Unit::Same),
     alias("submit_throughput", &["mt_tps"], Unit::Same),
     alias("dlr_msgid", &["msg_id_type"], Unit::IdBase),

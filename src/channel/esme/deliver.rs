@@ -10,7 +10,7 @@ use smpp::receipt::{Delivery, Receipt, receipt_text};
 use smpp::text::content::Content;
 use smpp::text::national::Language;
 use smpp::text::reassemble::Segment;
-use smpp::text::udh::{Concat, Udh};
+use smpp::text::udh::{CONCAT_8, CONCAT_16, Concat, Udh};
 use smpp::text::{Charset, Tables, charset_of};
 use smpp::ussd::Ussd;
 use smpp::{Address, CommandStatus, DataCoding, EsmClass, MessageType, Npi, Tag, Tlvs, Ton};
@@ -39,6 +39,17 @@ struct Read {
     ports: Option<(u16, u16)>,
 }
 
+/// A segment's own id, and what its message has beside text.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) id: MessageId,
+    /// Destination and source.
+    ports: Option<(u16, u16)>,
+    service_type: String,
+    /// Parameters of vendors, as messages show them.
+    vendors: JsonObject,
+}
+
 /// What one is.
 #[derive(Debug)]
 pub(super) enum Kind {
@@ -47,7 +58,7 @@ pub(super) enum Kind {
     /// Marked as a receipt but not readable as one: acknowledged, logged, nothing else.
     Unreadable,
     /// A segment of a long MO.
-    Segment(Box<Segment<MessageId>>),
+    Segment(Box<Segment<Piece>>),
     /// A whole MO, and its optional parameters.
     Message(Box<Inbound>, Tlvs),
     /// Not to be taken; answered with this.
@@ -92,11 +103,15 @@ impl Delivered {
         if Ussd::of(&self.tlvs).is_some() {
             return self.ussd(config, channel);
         }
-        let Read { concat, text, tables, ports } = match self.read() {
+        let Read { concat, text, tables, ports } = match self.read(config) {
             Ok(read) => read,
             Err(why) => return Kind::Refused(CommandStatus::ESME_RINVMSGLEN, why),
         };
         if let Some(concat) = concat.filter(|concat| concat.total > 1) {
+            if is_binary(config, self.data_coding) && config.binary.is_none() {
+                return Kind::Refused(config.decoding_error, self.not_text());
+            }
+            let vendors = vendors(config, &self.tlvs);
             return Kind::Segment(Box::new(Segment {
                 source: self.source,
                 destination: self.destination,
@@ -104,7 +119,7 @@ impl Delivered {
                 data_coding: self.data_coding,
                 text,
                 tables,
-                token: MessageId::mint(),
+                token: Piece { id: MessageId::mint(), ports, service_type: self.service_type, vendors },
             }));
         }
         match self.decode(config, &text, tables) {
@@ -129,7 +144,7 @@ impl Delivered {
 
     /// Parameters of vendors, for whoever knows them.
     pub(super) fn vendors(&self, config: &DeliverConfig) -> Option<Value> {
-        vendors(config, &self.tlvs)
+        Some(vendors(config, &self.tlvs)).filter(|rows| !rows.is_empty()).map(Value::Object)
     }
 
     fn with_ports(
@@ -140,10 +155,7 @@ impl Delivered {
         ports: Option<(u16, u16)>,
     ) -> Inbound {
         let mut message = self.message(config, channel, Some(content));
-        if let Some((destination, source)) = ports {
-            message.channel_data.insert("destination_port".to_owned(), json!(destination));
-            message.channel_data.insert("source_port".to_owned(), json!(source));
-        }
+        put_ports(&mut message, ports);
         message
     }
 
@@ -159,16 +171,31 @@ impl Delivered {
     }
 
     /// The concatenation, by `sar_*` or header, and the text without header.
-    fn read(&self) -> Result<Read, String> {
-        let content = Content::new(self.esm_class, self.data_coding, &self.octets, &self.tlvs);
+    fn read(&self, config: &DeliverConfig) -> Result<Read, String> {
+        let unflagged = config.udh_without_flag && makes_segments(&self.octets) && !self.has_sar();
+        let esm_class = if unflagged { self.esm_class | EsmClass::UDHI } else { self.esm_class };
+        let content = Content::new(esm_class, self.data_coding, &self.octets, &self.tlvs);
         let content = content.map_err(|error| error.to_string())?;
         let ports = content.udh.as_ref().and_then(Udh::ports);
-        Ok(Read { concat: content.concat, text: content.octets, tables: content.tables, ports })
+        let text = match charset(config, self.data_coding) {
+            Some(charset) => content.aligned(charset),
+            None => content.octets,
+        };
+        Ok(Read { concat: content.concat, text, tables: content.tables, ports })
+    }
+
+    /// Whether parameters say which segment this is; then no header has to.
+    fn has_sar(&self) -> bool {
+        self.tlvs.octets_of(Tag::SAR_TOTAL_SEGMENTS).is_some()
+    }
+
+    fn not_text(&self) -> String {
+        format!("data_coding {} is not text", self.data_coding.0)
     }
 
     fn decode(&self, config: &DeliverConfig, text: &[u8], tables: Tables) -> Result<String, String> {
         let charset = charset(config, self.data_coding);
-        let charset = charset.ok_or_else(|| format!("data_coding {} is not text", self.data_coding.0))?;
+        let charset = charset.ok_or_else(|| self.not_text())?;
         if text.is_empty() && !config.allow_empty {
             return Err("the message is empty".to_owned());
         }
@@ -191,11 +218,22 @@ impl Delivered {
 
     fn message(&self, config: &DeliverConfig, channel: &ChannelId, content: Option<String>) -> Inbound {
         let mut message = inbound(channel, &self.source, &self.destination, content, self.data_coding);
-        message.transport_metadata.insert("service_type".to_owned(), json!(self.service_type));
-        if let Some(vendors) = vendors(config, &self.tlvs) {
-            message.channel_data.insert("tlvs".to_owned(), vendors);
-        }
+        put_extras(&mut message, &self.service_type, vendors(config, &self.tlvs));
         message
+    }
+}
+
+fn put_ports(message: &mut Inbound, ports: Option<(u16, u16)>) {
+    if let Some((destination, source)) = ports {
+        message.channel_data.insert("destination_port".to_owned(), json!(destination));
+        message.channel_data.insert("source_port".to_owned(), json!(source));
+    }
+}
+
+fn put_extras(message: &mut Inbound, service_type: &str, vendors: JsonObject) {
+    message.transport_metadata.insert("service_type".to_owned(), json!(service_type));
+    if !vendors.is_empty() {
+        message.channel_data.insert("tlvs".to_owned(), Value::Object(vendors));
     }
 }
 
@@ -233,18 +271,24 @@ fn inbound(
     }
 }
 
-/// Parameters that the standard does not know, by the names that the channel has for them or by their tags, if there are
-/// any; the first of two counts.
-fn vendors(config: &DeliverConfig, tlvs: &Tlvs) -> Option<Value> {
-    if tlvs.octets().is_empty() {
-        return None;
-    }
+/// Parameters that the standard does not know, by the names that the channel has for them or by their tags; the first of
+/// two counts.
+fn vendors(config: &DeliverConfig, tlvs: &Tlvs) -> JsonObject {
     let mut rows = JsonObject::new();
     for tlv in tlvs.iter().filter(|tlv| tlv.tag.name().is_none()) {
         let (name, value) = config.vendor_tlvs.show(&tlv);
         rows.entry(name).or_insert(value);
     }
-    (!rows.is_empty()).then_some(Value::Object(rows))
+    rows
+}
+
+/// Whether the octets begin with a header that makes segments, alone and sound: the ones that Vumi looks for, its spelling
+/// of the wide one put right (field guide §4.4).
+fn makes_segments(octets: &[u8]) -> bool {
+    match octets {
+        [5, CONCAT_8, 3, _, total, part, ..] | [6, CONCAT_16, 4, _, _, total, part, ..] => (1..=*total).contains(part),
+        _ => false,
+    }
 }
 
 /// Whether a `data_coding` says that what follows is no text.
@@ -261,19 +305,26 @@ fn charset(config: &DeliverConfig, data_coding: DataCoding) -> Option<Charset> {
     }
 }
 
+/// The text by the usual reading, over it what the operator's pattern finds, over both the parameters.
 fn parse_receipt(config: &DeliverConfig, tlvs: &Tlvs, text: &str) -> Option<Receipt> {
+    let mut receipt = Receipt::of_text(text);
     // A pattern that takes too many steps does not match.
     if let Some(captures) = config.regex.as_ref().and_then(|regex| regex.captures(text).ok().flatten()) {
-        let group = |name: &str| captures.name(name).map(|found| found.as_str().trim().to_owned());
-        let mut receipt = Receipt::parse(tlvs, "").unwrap_or_default();
-        if receipt.smsc_message_id.is_empty() {
-            receipt.smsc_message_id = group("id")?;
-            receipt.state = group("stat")?;
+        let group = |name: &str| {
+            let found = captures.name(name).map(|found| found.as_str().trim());
+            found.filter(|found| !found.is_empty()).map(str::to_owned)
+        };
+        if let Some(id) = group("id") {
+            receipt.smsc_message_id = id;
         }
-        receipt.err = group("err");
-        return Some(receipt);
+        if let Some(state) = group("stat") {
+            receipt.state = state;
+        }
+        if let Some(err) = group("err") {
+            receipt.err = Some(err);
+        }
     }
-    Receipt::parse(tlvs, text)
+    receipt.with_tlvs(tlvs)
 }
 
 /// What a receipt means, and what its event tells beyond that.
@@ -304,11 +355,17 @@ pub(super) struct StoredSegment {
     /// Identifiers of its locking and single tables; zero is the default.
     #[serde(default)]
     tables: (u8, u8),
+    #[serde(default)]
+    ports: Option<(u16, u16)>,
+    #[serde(default)]
+    service_type: String,
+    #[serde(default)]
+    vendors: JsonObject,
 }
 
 impl StoredSegment {
     /// The record of a segment.
-    pub(super) fn record(segment: &Segment<MessageId>) -> Vec<u8> {
+    pub(super) fn record(segment: &Segment<Piece>) -> Vec<u8> {
         let address = |address: &Address| (address.ton.0, address.npi.0, address.digits.to_text());
         let stored = Self {
             source: address(&segment.source),
@@ -320,12 +377,15 @@ impl StoredSegment {
                 segment.tables.locking.map_or(0, |language| language as u8),
                 segment.tables.single.map_or(0, |language| language as u8),
             ),
+            ports: segment.token.ports,
+            service_type: segment.token.service_type.clone(),
+            vendors: segment.token.vendors.clone(),
         };
         serde_json::to_vec(&stored).expect("numbers and strings are JSON")
     }
 
     /// The segment of a record; `None` for a record of another making.
-    pub(super) fn restore(id: MessageId, record: &[u8]) -> Option<Segment<MessageId>> {
+    pub(super) fn restore(id: MessageId, record: &[u8]) -> Option<Segment<Piece>> {
         let stored: Self = serde_json::from_slice(record).ok()?;
         let address = |(ton, npi, digits): (u8, u8, String)| {
             let digits =
@@ -343,29 +403,219 @@ impl StoredSegment {
                 locking: Language::identified(stored.tables.0),
                 single: Language::identified(stored.tables.1),
             },
-            token: id,
+            token: Piece { id, ports: stored.ports, service_type: stored.service_type, vendors: stored.vendors },
         })
     }
 }
 
 /// Segments, in order, as one MO. They have been acknowledged, so what cannot be read is marked, not refused.
-pub(super) fn join(config: &DeliverConfig, channel: &ChannelId, segments: &[Segment<MessageId>]) -> Option<Inbound> {
+pub(super) fn join(config: &DeliverConfig, channel: &ChannelId, segments: &[Segment<Piece>]) -> Option<Inbound> {
     let first = segments.first()?;
-    let plain = |segment: &Segment<MessageId>| segment.tables.is_default();
-    let uniform = segments.iter().all(|segment| segment.data_coding == first.data_coding && plain(segment));
-    let lossy = |segment: &Segment<MessageId>| match charset(config, segment.data_coding) {
-        Some(Charset::Gsm7) if !plain(segment) => segment.tables.decode(&segment.text),
-        charset => charset.unwrap_or(Charset::Latin1).decode_lossy(&segment.text),
-    };
-    // Octets first: a character may have been cut between two segments.
-    let joined: Vec<u8> = segments.iter().flat_map(|segment| segment.text.iter().copied()).collect();
-    let whole = charset(config, first.data_coding).filter(|_| uniform).and_then(|charset| charset.decode(&joined).ok());
-    let content = whole.unwrap_or_else(|| segments.iter().map(lossy).collect());
+    let binary = segments.iter().any(|segment| is_binary(config, segment.data_coding));
+    let content = if binary { STANDARD.encode(octets(segments)) } else { text(config, segments) };
     let total = usize::from(first.concat.total);
     let mut message = inbound(channel, &first.source, &first.destination, Some(content), first.data_coding);
+    if binary {
+        message.channel_data.insert("binary".to_owned(), json!("base64"));
+    }
+    put_ports(&mut message, segments.iter().find_map(|segment| segment.token.ports));
+    let mut vendors = JsonObject::new();
+    for (name, value) in segments.iter().flat_map(|segment| &segment.token.vendors) {
+        vendors.entry(name).or_insert_with(|| value.clone());
+    }
+    put_extras(&mut message, &first.token.service_type, vendors);
     if segments.len() < total {
         message.transport_metadata.insert("incomplete".to_owned(), json!(true));
         message.channel_data.insert("missing_segments".to_owned(), json!(total - segments.len()));
     }
     Some(message)
+}
+
+fn octets(segments: &[Segment<Piece>]) -> Vec<u8> {
+    segments.iter().flat_map(|segment| segment.text.iter().copied()).collect()
+}
+
+/// The text of segments: as a whole where they are alike, since a character may have been cut between two; else of each.
+fn text(config: &DeliverConfig, segments: &[Segment<Piece>]) -> String {
+    let plain = |segment: &Segment<Piece>| segment.tables.is_default();
+    let lossy = |segment: &Segment<Piece>| match charset(config, segment.data_coding) {
+        Some(Charset::Gsm7) if !plain(segment) => segment.tables.decode(&segment.text),
+        charset => charset.unwrap_or(Charset::Latin1).decode_lossy(&segment.text),
+    };
+    let coding = segments.first().map(|first| first.data_coding).unwrap_or_default();
+    let uniform = segments.iter().all(|segment| segment.data_coding == coding && plain(segment));
+    // Septets that are packed begin anew in each.
+    let charset = charset(config, coding).filter(|charset| uniform && *charset != Charset::Gsm7Packed);
+    let whole = charset.and_then(|charset| charset.decode(&octets(segments)).ok());
+    whole.unwrap_or_else(|| segments.iter().map(lossy).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use smpp::ShortMessage;
+    use smpp::text::gsm7;
+
+    use super::*;
+    use crate::channel::esme::config::EsmeConfig;
+
+    fn config(mut config: Value) -> DeliverConfig {
+        for (key, value) in [("twisted_endpoint", "tcp:h:1"), ("system_id", "s"), ("password", "p")] {
+            config[key] = json!(value);
+        }
+        EsmeConfig::parse(config.as_object().unwrap()).unwrap().deliver
+    }
+
+    fn classified(config: &DeliverConfig, esm_class: EsmClass, coding: u8, octets: &[u8], tlvs: Tlvs) -> Kind {
+        let pdu = DeliverSm {
+            esm_class,
+            data_coding: DataCoding(coding),
+            service_type: "WAP".try_into().unwrap(),
+            short_message: ShortMessage::new(octets.to_vec()).unwrap(),
+            tlvs,
+            ..DeliverSm::default()
+        };
+        Delivered::from(pdu).classify(config, &ChannelId::from("c"))
+    }
+
+    fn message(config: &DeliverConfig, esm_class: EsmClass, coding: u8, octets: &[u8], tlvs: Tlvs) -> Inbound {
+        match classified(config, esm_class, coding, octets, tlvs) {
+            Kind::Message(message, _) => *message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Joined after each was stored and read back.
+    fn joined(config: &DeliverConfig, coding: u8, parts: &[(&[u8], Tlvs)]) -> Inbound {
+        let segments: Vec<_> = parts
+            .iter()
+            .map(|(part, tlvs)| match classified(config, EsmClass::UDHI, coding, part, tlvs.clone()) {
+                Kind::Segment(segment) => {
+                    StoredSegment::restore(MessageId::mint(), &StoredSegment::record(&segment)).unwrap()
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        join(config, &ChannelId::from("c"), &segments).unwrap()
+    }
+
+    fn vendor(tag: u16, octet: u8) -> Tlvs {
+        let mut tlvs = Tlvs::default();
+        tlvs.push(Tag(tag), &[octet]);
+        tlvs
+    }
+
+    #[test]
+    fn a_message_in_segments_tells_what_a_whole_one_tells() {
+        let config = config(json!({"binary": "base64"}));
+        let ports = |rest: &[u8]| [&[5, 4, 0x0b, 0x84, 0x23, 0xf0][..], rest].concat();
+        for (coding, text) in [(4, [0xff, 0x80]), (0, *b"ab")] {
+            let whole = [&[6][..], &ports(&text)].concat();
+            let mut tlvs = vendor(0x1400, 1);
+            tlvs.extend(&vendor(0x1401, 2));
+            let one = message(&config, EsmClass::UDHI, coding, &whole, tlvs);
+            let part = |number| [&[11][..], &ports(&[0, 3, 7, 2, number, text[usize::from(number) - 1]])].concat();
+            let two = joined(&config, coding, &[(&part(1), vendor(0x1400, 1)), (&part(2), vendor(0x1401, 2))]);
+            assert_eq!(one.content.as_deref(), Some(if coding == 4 { "/4A=" } else { "ab" }));
+            assert_eq!((one.content, one.channel_data), (two.content, two.channel_data.clone()));
+            assert_eq!(one.transport_metadata, two.transport_metadata);
+            assert_eq!(two.channel_data["destination_port"], json!(2948));
+            assert_eq!(two.transport_metadata["service_type"], json!("WAP"));
+        }
+    }
+
+    #[test]
+    fn octets_in_segments_are_refused_where_octets_in_one_are() {
+        let config = config(json!({}));
+        for (esm_class, octets) in [(EsmClass::default(), &[0xff][..]), (EsmClass::UDHI, &[5, 0, 3, 7, 2, 1, 0xff])] {
+            let Kind::Refused(status, why) = classified(&config, esm_class, 4, octets, Tlvs::default()) else {
+                panic!()
+            };
+            assert_eq!((status, why.as_str()), (CommandStatus::ESME_RDELIVERYFAILURE, "data_coding 4 is not text"));
+        }
+    }
+
+    #[test]
+    fn a_segment_stored_by_an_earlier_version_is_read_back() {
+        let record = br#"{"source":[1,1,"27820001001"],"destination":[0,0,"40404"],"concat":[7,2,1],"data_coding":0,"text":[97],"tables":[0,0]}"#;
+        let segment = StoredSegment::restore(MessageId::mint(), record).unwrap();
+        let message = join(&config(json!({})), &ChannelId::from("c"), &[segment]).unwrap();
+        assert_eq!((message.content.as_deref(), &message.channel_data["missing_segments"]), (Some("a"), &json!(1)));
+    }
+
+    /// 3GPP TS 23.040 §9.2.3.24.
+    #[test]
+    fn packed_text_is_read_behind_the_fill_bits_of_its_header() {
+        let config = config(json!({"data_coding_overrides": {"0": "gsm0338-packed"}}));
+        let part = |number: u8, text: &[u8]| [&[5, 0, 3, 7, 2, number][..], &gsm7::pack(text, 1)].concat();
+        let (one, two) = (part(1, &[b'x'; 153]), part(2, b"yyy"));
+        let long = joined(&config, 0, &[(&one, Tlvs::default()), (&two, Tlvs::default())]);
+        assert_eq!(long.content.unwrap(), "x".repeat(153) + "yyy");
+        let short = [&[6, 5, 4, 0, 1, 0, 2][..], &gsm7::pack(b"hello", 0)].concat();
+        let short = message(&config, EsmClass::UDHI, 0, &short, Tlvs::default());
+        assert_eq!(short.content.as_deref(), Some("hello"));
+    }
+
+    /// Field guide §4.4.
+    #[test]
+    fn a_header_without_its_flag_counts_where_the_channel_says_so() {
+        let narrow: &[u8] = &[5, 0, 3, 7, 2, 1, b'a'];
+        let wide: &[u8] = &[6, 8, 4, 1, 7, 2, 1, b'a'];
+        let segment = |config: Value, octets: &[u8]| match classified(
+            &self::config(config),
+            EsmClass::default(),
+            1,
+            octets,
+            Tlvs::default(),
+        ) {
+            Kind::Segment(segment) => Some(segment.text.to_vec()),
+            _ => None,
+        };
+        for octets in [narrow, wide] {
+            assert_eq!(segment(json!({"strict_vumi": true}), octets).as_deref(), Some(&b"a"[..]));
+            assert_eq!(segment(json!({"udh_without_flag": true}), octets).as_deref(), Some(&b"a"[..]));
+            assert_eq!(segment(json!({"strict_vumi": true, "udh_without_flag": false}), octets), None);
+            assert_eq!(segment(json!({}), octets), None);
+        }
+        for unsound in
+            [&[5, 0, 3, 7, 2, 3, b'a'][..], &[5, 0, 3, 7, 2, 0, b'a'], &[6, 0, 4, 7, 2, 2, 1], &[5, 0, 3, 7, 2]]
+        {
+            assert_eq!(segment(json!({"udh_without_flag": true}), unsound), None, "{unsound:?}");
+        }
+    }
+
+    const PATTERN: &str = r"id:(?P<id>\S+) .*stat:(?P<stat>\w+)(?: err:(?P<err>\S+))?";
+
+    fn receipt(pattern: &str, tlvs: &Tlvs, text: &str) -> Option<Receipt> {
+        parse_receipt(&config(json!({"delivery_report_regex": pattern})), tlvs, text)
+    }
+
+    #[test]
+    fn a_pattern_of_ones_own_reads_what_parameters_leave_open() {
+        let mut tlvs = Tlvs::default();
+        tlvs.push(Tag::NETWORK_ERROR_CODE, &[3, 0, 1]);
+        let found = receipt(PATTERN, &tlvs, "id:7 sub:001 stat:UNDELIV err:021").unwrap();
+        assert_eq!((found.smsc_message_id.as_str(), found.state.as_str()), ("7", "UNDELIV"));
+        assert_eq!((found.network_error.map(|error| error.code), found.err.as_deref()), (Some(1), Some("021")));
+        tlvs.push_text(Tag::RECEIPTED_MESSAGE_ID, "38601fa");
+        let found = receipt(PATTERN, &tlvs, "id:59113978 sub:001 stat:UNDELIV").unwrap();
+        assert_eq!((found.smsc_message_id.as_str(), found.state.as_str()), ("38601fa", "UNDELIV"));
+        assert_eq!(found.text_message_id.as_deref(), Some("59113978"));
+        tlvs.push_integer(Tag::MESSAGE_STATE, 2);
+        let found = receipt(PATTERN, &tlvs, "id:59113978 sub:001 stat:UNDELIV").unwrap();
+        assert_eq!((found.state.as_str(), found.text_message_id.as_deref()), ("DELIVERED", Some("59113978")));
+    }
+
+    #[test]
+    fn a_pattern_of_ones_own_comes_before_the_usual_reading_and_falls_back_on_it() {
+        let own = r"message (?P<id>\S+) is (?P<stat>\w+)";
+        let found = receipt(own, &Tlvs::default(), "id:1 stat:EXPIRED message 7 is DELIVRD").unwrap();
+        assert_eq!((found.smsc_message_id.as_str(), found.state.as_str()), ("7", "DELIVRD"));
+        let found = receipt(own, &Tlvs::default(), "id:1 stat:EXPIRED err:021").unwrap();
+        assert_eq!((found.smsc_message_id.as_str(), found.err.as_deref()), ("1", Some("021")));
+        // A group that takes no part leaves its field to the usual reading.
+        let loose = r"(?:id:(?P<id>\d+) )?.*stat:(?P<stat>\w+)";
+        let found = receipt(loose, &Tlvs::default(), "sub:001 id:abc stat:DELIVRD").unwrap();
+        assert_eq!((found.smsc_message_id.as_str(), found.state.as_str()), ("abc", "DELIVRD"));
+        assert_eq!(receipt(own, &Tlvs::default(), "hello"), None);
+    }
 }

@@ -9,7 +9,7 @@ use smpp::receipt::Receipt;
 use smpp::text::reassemble::{Outcome, Reassembler, Segment};
 
 use super::config::{DeliverConfig, EsmeConfig};
-use super::deliver::{Delivered, Kind, StoredSegment, join};
+use super::deliver::{Delivered, Kind, Piece, StoredSegment, join};
 use super::ussd::Sessions;
 use crate::channel::{Arrival, Setup};
 use crate::model::{ChannelId, MessageId, Timestamp};
@@ -23,9 +23,9 @@ pub(super) struct Incoming {
     channel: ChannelId,
     log: ChannelLog,
     config: DeliverConfig,
-    reassembler: Reassembler<MessageId>,
+    reassembler: Reassembler<Piece>,
     /// Long MOs that turned out to be complete when they were read back.
-    complete: Vec<Vec<Segment<MessageId>>>,
+    complete: Vec<Vec<Segment<Piece>>>,
     /// When that was.
     read_at: Instant,
 }
@@ -97,8 +97,8 @@ impl Incoming {
         }
     }
 
-    fn segment(&mut self, now: Instant, segment: Segment<MessageId>) -> Step {
-        let (id, record) = (segment.token, StoredSegment::record(&segment));
+    fn segment(&mut self, now: Instant, segment: Segment<Piece>) -> Step {
+        let (id, record) = (segment.token.id, StoredSegment::record(&segment));
         let (part, total) = (segment.concat.part, segment.concat.total);
         match self.reassembler.push(now, segment) {
             Outcome::Waiting => Step::Store(vec![Arrival::Part { id, record }]),
@@ -110,8 +110,8 @@ impl Incoming {
         }
     }
 
-    fn joined(&self, segments: &[Segment<MessageId>]) -> Vec<Arrival> {
-        let joined_from = segments.iter().map(|segment| segment.token).collect();
+    fn joined(&self, segments: &[Segment<Piece>]) -> Vec<Arrival> {
+        let joined_from = segments.iter().map(|segment| segment.token.id).collect();
         let message = join(&self.config, &self.channel, segments);
         message.map(|message| Arrival::Message { message: message.into(), joined_from }).into_iter().collect()
     }

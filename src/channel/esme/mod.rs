@@ -6,7 +6,7 @@
 //! | `bind` | the life of a bind: connecting, fail-over, back-off |
 //! | `link` | one connection: what it sends, what it answers |
 //! | `outgoing/` | MTs under way, and what becomes of each by its answers |
-//! | `submit`, `overrides` | their PDUs; `preview` asks beforehand |
+//! | `submit`, `alphabet`, `overrides` | their PDUs; `preview` asks beforehand |
 //! | `incoming`, `deliver` | what PDUs of the SMSC's are, segments until they are complete |
 //! | `receipts`, `ids` | receipts and the messages they belong to; how the SMSC writes its ids |
 //! | `ussd` | sessions of phones |
@@ -17,6 +17,7 @@
 //! outlive links; only `link` knows a connection.
 
 pub mod aliases;
+mod alphabet;
 mod bind;
 mod config;
 mod deliver;

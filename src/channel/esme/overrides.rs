@@ -85,6 +85,13 @@ impl Overrides {
         for (key, value) in data.iter().filter(|(_, value)| !value.is_null()) {
             overrides.read(key, value).ok_or_else(|| Unsendable(format!("Invalid channel_data.{key}: {value}")))?;
         }
+        if overrides.binary.is_some() && overrides.message_waiting.is_some() && overrides.data_coding.is_none() {
+            return Err(Unsendable(
+                "Invalid channel_data.message_waiting: no data_coding says so of binary content; give \
+                 channel_data.data_coding, or text"
+                    .to_owned(),
+            ));
+        }
         overrides.ports(data)?;
         overrides.parameters(vendor, data.get("tlvs"))?;
         Ok(overrides)
@@ -149,6 +156,11 @@ impl Overrides {
         vendor.complete(&mut self.tlvs).map_err(missing)
     }
 
+    /// Whether `data_coding` is to be that of a group for messages with class or indication.
+    pub(super) fn has_group(&self) -> bool {
+        self.data_coding.is_none() && (self.message_class.is_some() || self.message_waiting.is_some())
+    }
+
     /// The octet that announces an alphabet, with class or indication where they are wanted (3GPP TS 23.038 §4).
     pub(super) fn announce(&self, charset: Charset, usual: DataCoding) -> DataCoding {
         if let Some(data_coding) = self.data_coding {
@@ -193,6 +205,9 @@ fn when(value: &Value) -> Option<When> {
     }
 }
 
+/// Octets that a parameter's length can announce (§3.2.4.1).
+const MAX_PARAMETER: usize = 65_535;
+
 /// A parameter: octets in hexadecimal, but for those that are known to be numbers or text.
 fn put(tlvs: &mut Tlvs, tag: &str, value: &Value) -> Result<(), String> {
     let number = tag.strip_prefix("0x").and_then(|digits| u16::from_str_radix(digits, 16).ok());
@@ -200,10 +215,19 @@ fn put(tlvs: &mut Tlvs, tag: &str, value: &Value) -> Result<(), String> {
     let tag = number.map(Tag).or_else(named).ok_or(
         "no parameter of the standard has this name, and none in the channel's vendor_tlvs; a tag is written 0x1400",
     )?;
+    let within = |length: usize| match length > MAX_PARAMETER {
+        true => Err(format!("it has {length} octets where {MAX_PARAMETER} fit")),
+        false => Ok(()),
+    };
     match (value, tag.kind()) {
-        (Value::Number(number), Some(TlvKind::Integer { .. })) => {
+        (Value::Number(number), Some(TlvKind::Integer { octets })) => {
             let number = number.as_u64().and_then(|number| u32::try_from(number).ok());
-            tlvs.push_integer(tag, number.ok_or("it is not a whole number from 0 to 4294967295")?);
+            let number = number.ok_or("it is not a whole number from 0 to 4294967295")?;
+            if octets < 4 && number >> (8 * octets) > 0 {
+                let plural = if octets == 1 { "" } else { "s" };
+                return Err(format!("{number} does not fit {octets} octet{plural}"));
+            }
+            tlvs.push_integer(tag, number);
         }
         (Value::Number(number), _) => {
             let number = number.as_u64().ok_or("it is not a whole number of zero or more")?;
@@ -211,8 +235,15 @@ fn put(tlvs: &mut Tlvs, tag: &str, value: &Value) -> Result<(), String> {
             let leading = usize::try_from(number.leading_zeros() / 8).unwrap_or(7).min(7);
             tlvs.push(tag, &octets[leading..]);
         }
-        (Value::String(text), Some(TlvKind::Text)) => tlvs.push_text(tag, text),
-        (Value::String(digits), _) => tlvs.push(tag, &hex::read(digits).ok_or("it is not hexadecimal")?),
+        (Value::String(text), Some(TlvKind::Text)) => {
+            within(text.len() + 1)?;
+            tlvs.push_text(tag, text);
+        }
+        (Value::String(digits), _) => {
+            let octets = hex::read(digits).ok_or("it is not hexadecimal")?;
+            within(octets.len())?;
+            tlvs.push(tag, &octets);
+        }
         _ => return Err("it is neither text nor a number".to_owned()),
     }
     Ok(())
@@ -271,6 +302,14 @@ mod tests {
             (json!({"encoding": "klingon"}), "Invalid channel_data.encoding: \"klingon\""),
             (json!({"udh": "0003"}), "Invalid channel_data.udh: \"0003\""),
             (json!({"tlvs": [1]}), "Invalid channel_data.tlvs: [1]"),
+            (
+                json!({"tlvs": {"user_message_reference": 70_000}}),
+                "Invalid channel_data.tlvs.user_message_reference: 70000: 70000 does not fit 2 octets",
+            ),
+            (
+                json!({"tlvs": {"ussd_service_op": 256}}),
+                "Invalid channel_data.tlvs.ussd_service_op: 256: 256 does not fit 1 octet",
+            ),
             (json!({"tlvs": {"0x1400": "0g"}}), "Invalid channel_data.tlvs.0x1400: \"0g\": it is not hexadecimal"),
             (
                 json!({"tlvs": {"no_such": 1}}),
@@ -281,6 +320,11 @@ mod tests {
             (json!({"destination_port": 70000}), "Invalid channel_data.destination_port: 70000"),
         ] {
             assert_eq!(of(data).unwrap_err(), why);
+        }
+        for (tag, octets) in [("0x1400", 65_536), ("additional_status_info_text", 65_535)] {
+            let value = if octets % 2 == 0 { "00".repeat(octets) } else { "x".repeat(octets) };
+            let why = of(json!({"tlvs": {tag: value}})).unwrap_err();
+            assert!(why.ends_with("it has 65536 octets where 65535 fit"), "{}", &why[why.len() - 60..]);
         }
         assert!(of(json!({"my": {"own": [1, 2]}, "priority_flag": null})).is_ok());
         assert!(Binary::Hex.decode("0g").unwrap_err().0.contains("hexadecimal"));

@@ -4,9 +4,10 @@ use serde_json::json;
 use smpp::text::content::Content;
 use smpp::text::{Charset, Encoded, segment};
 
+use super::alphabet::{Written, lost, write};
 use super::config::{EsmeConfig, Long};
 use super::overrides::Overrides;
-use super::submit::{Written, lay_out, to_pdus, write};
+use super::submit::{lay_out, to_pdus};
 use crate::model::{JsonObject, Outbound, Timestamp};
 
 /// Tells alphabet, segments, octets, room left, and characters that would be lost.
@@ -21,7 +22,7 @@ pub(super) fn preview(config: &EsmeConfig, message: &Outbound) -> JsonObject {
     match write(&config.submit, message, &overrides) {
         Ok(written) => tell(config, message, &overrides, &written, &mut told),
         Err(_) => {
-            told.insert("lost".to_owned(), json!(lost(config, &overrides, &message.content)));
+            told.insert("lost".to_owned(), json!(lost(&config.submit, message, &overrides)));
         }
     }
     told
@@ -49,7 +50,7 @@ fn tell(config: &EsmeConfig, message: &Outbound, overrides: &Overrides, written:
         .iter()
         .filter_map(|part| Content::new(part.esm_class, part.data_coding, part.short_message.octets(), &part.tlvs).ok())
         .map(|content| {
-            let piece = Encoded { octets: content.octets.to_vec(), ..encoded.clone() };
+            let piece = Encoded { octets: content.aligned(encoded.charset).to_vec(), ..encoded.clone() };
             let text = (!binary).then(|| piece.text());
             json!({unit: piece.octets.len(), "text": text})
         })
@@ -86,18 +87,69 @@ fn suggestion(config: &EsmeConfig, content: &str, encoded: &Encoded, count: usiz
     })
 }
 
-/// The characters that its alphabet does not have.
-fn lost(config: &EsmeConfig, overrides: &Overrides, content: &str) -> Vec<String> {
-    let charset = overrides.charset.or(match config.submit.encoding {
-        super::config::Encoding::Fixed(charset, _) => Some(charset),
-        super::config::Encoding::Auto => None,
-    });
-    let Some(charset) = charset else { return Vec::new() };
-    let mut lost: Vec<String> = Vec::new();
-    for character in content.chars().map(String::from) {
-        if charset.encode(&character).is_err() && !lost.contains(&character) {
-            lost.push(character);
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::model::{MessageId, Priority};
+
+    fn told(config: Value, content: &str) -> JsonObject {
+        let mut config = config.as_object().unwrap().clone();
+        for (key, value) in [("twisted_endpoint", "tcp:h:1"), ("system_id", "s"), ("password", "p")] {
+            config.insert(key.into(), value.into());
         }
+        let message = Outbound {
+            id: MessageId::mint(),
+            channel: "c".into(),
+            to: "27820001001".into(),
+            from: None,
+            group: None,
+            content: content.into(),
+            reply_to: None,
+            session_event: None,
+            priority: Priority::BULK,
+            channel_data: JsonObject::new(),
+            transport_type: None,
+            transport_metadata: JsonObject::new(),
+            provider: None,
+            event_url: None,
+            event_auth_token: None,
+            accepted_at: Timestamp::now(),
+        };
+        preview(&EsmeConfig::parse(&config).unwrap(), &message)
     }
-    lost
+
+    #[test]
+    fn a_hundred_lost_characters_are_listed_each_once() {
+        let many: String = (0x10000..0x10000 + 40_000_u32).filter_map(char::from_u32).collect();
+        let told_of = told(json!({"submit_sm_encoding": "latin1"}), &many);
+        assert_eq!((told_of["sendable"].as_bool(), told_of["lost"].as_array().unwrap().len()), (Some(false), 100));
+        let few = told(json!({"submit_sm_encoding": "latin1"}), "ůaňůé");
+        assert_eq!(few["lost"], json!(["ů", "ň"]));
+    }
+
+    #[test]
+    fn what_is_folded_or_in_a_national_table_is_not_lost() {
+        let config = json!({"submit_sm_encoding": "gsm0338", "transliterate": true, "national_languages": ["tr"]});
+        let folded = told(config.clone(), "kůň");
+        assert_eq!((&folded["lost"], &folded["replaced"]), (&json!([]), &json!({"ů": "u", "ň": "n"})));
+        assert_eq!(told(config, "ığůš \u{f8ff}")["lost"], json!(["\u{f8ff}"]));
+    }
+
+    #[test]
+    fn content_beyond_all_ways_of_sending_is_told_so_and_no_more() {
+        let told = told(json!({"submit_sm_encoding": "latin1"}), &"ž".repeat(500_000));
+        assert_eq!((told["sendable"].as_bool(), &told["lost"]), (Some(false), &json!([])));
+        assert!(told["reason"].as_str().unwrap().starts_with("Message too long: 1000000 octets"));
+        assert!(!told.contains_key("segments"));
+    }
+
+    #[test]
+    fn packed_segments_are_shown_as_phones_read_them() {
+        let told = told(json!({"submit_sm_encoding": "gsm0338-packed"}), &"abcdefgh".repeat(21));
+        let texts: Vec<&str> =
+            told["segments"].as_array().unwrap().iter().map(|row| row["text"].as_str().unwrap()).collect();
+        assert_eq!((texts.len(), texts.concat()), (2, "abcdefgh".repeat(21)));
+    }
 }

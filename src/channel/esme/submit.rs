@@ -6,13 +6,12 @@ use bytes::Bytes;
 use smpp::field::address::detect;
 use smpp::field::time::Time;
 use smpp::pdu::SubmitSm;
-use smpp::text::parts::{self, Layout, Part, parts};
-use smpp::text::segment::Split;
-use smpp::text::transliterate::fold;
-use smpp::text::{self, Charset, Encoded, segment};
-use smpp::{Address, CString, DataCoding, EsmClass, Npi, Pdu, RegisteredDelivery, ShortMessage, Ton};
+use smpp::text::parts::{self, Layout, Part, PartsError, parts};
+use smpp::text::{Charset, Encoded};
+use smpp::{Address, CString, Npi, Pdu, RegisteredDelivery, ShortMessage, Ton};
 
-use super::config::{Dialect, Encoding, EsmeConfig, Long, Numbering, SubmitConfig, Validity};
+use super::alphabet::write;
+use super::config::{Dialect, EsmeConfig, Long, Numbering, SubmitConfig, Validity};
 use super::overrides::{Overrides, When};
 use crate::model::{Outbound, Timestamp};
 
@@ -23,15 +22,8 @@ pub(super) struct Unsendable(pub(super) String);
 
 /// Octets of `short_message` (§5.2.22).
 const MAX_SHORT_MESSAGE: usize = 254;
-
-/// A text as it will be written.
-pub(super) struct Written {
-    pub(super) encoded: Encoded,
-    /// Characters that another stands for, and which.
-    pub(super) replaced: Vec<(char, String)>,
-    /// It is octets, not text.
-    pub(super) binary: bool,
-}
+/// Octets of printable ASCII that Vumi sends without splitting them.
+const VUMI_SINGLE: usize = 160;
 
 /// The PDUs of one MT, in order; `long` says how segments are marked, `reference` joins them.
 pub(super) fn to_pdus(
@@ -87,9 +79,12 @@ pub(super) fn lay_out(
     (long, reference): (Long, u16),
 ) -> Result<Vec<Part>, Unsendable> {
     let long = match long {
-        Long::Payload => parts::Long::Payload,
-        Long::Segments(split) => parts::Long::Segments(split),
         Long::Refuse => return whole(overrides, encoded),
+        Long::Segments(_) if config.segment_octets.is_some() && vumi_sends_whole(overrides, encoded) => {
+            return whole(overrides, encoded);
+        }
+        Long::Segments(split) => parts::Long::Segments(split),
+        Long::Payload => parts::Long::Payload,
     };
     let layout = Layout {
         long,
@@ -100,23 +95,25 @@ pub(super) fn lay_out(
     parts(encoded, &layout, reference).map_err(|error| Unsendable(error.to_string()))
 }
 
-/// In one message or not at all.
+/// In one message or not at all; longer than a phone takes, if that is what was asked for.
 fn whole(overrides: &Overrides, encoded: &Encoded) -> Result<Vec<Part>, Unsendable> {
-    let length = encoded.octets.len();
-    if length > MAX_SHORT_MESSAGE {
-        return Err(Unsendable(format!(
-            "Message too long: {length} octets where {MAX_SHORT_MESSAGE} fit, and neither send_long_messages nor \
+    match parts::single(encoded, &overrides.elements) {
+        Ok(part) => Ok(vec![part]),
+        Err(PartsError::NotOne { octets }) => Err(Unsendable(format!(
+            "Message too long: {octets} octets where {MAX_SHORT_MESSAGE} fit, and neither send_long_messages nor \
              send_multipart_* is set"
-        )));
+        ))),
+        Err(error) => Err(Unsendable(error.to_string())),
     }
-    if length <= segment::single_capacity(encoded.charset) || !overrides.elements.is_empty() {
-        let layout = Layout { elements: overrides.elements.clone(), ..parts::Long::Segments(Split::Udh8).into() };
-        return parts(encoded, &layout, 0).map_err(|error| Unsendable(error.to_string()));
-    }
-    // Longer than a phone takes, but it is what was asked for.
-    let short_message = ShortMessage::new(encoded.octets.clone()).map_err(|error| Unsendable(error.to_string()))?;
-    let (esm_class, data_coding) = (EsmClass::default(), encoded.data_coding);
-    Ok(vec![Part { esm_class, data_coding, short_message, tlvs: smpp::Tlvs::default() }])
+}
+
+/// Whether these are 160 octets of ASCII at most: Vumi counts them as seven bits each, whatever the alphabet (field guide
+/// §5.2). Alphabets that say more with such octets are left out, and so is what is no text.
+fn vumi_sends_whole(overrides: &Overrides, encoded: &Encoded) -> bool {
+    let ascii_is_ascii = !matches!(encoded.charset, Charset::Ucs2 | Charset::Gsm7Packed | Charset::Iso2022Jp);
+    let plain = overrides.elements.is_empty() && overrides.binary.is_none() && encoded.tables.is_default();
+    let octets = &encoded.octets;
+    ascii_is_ascii && plain && octets.len() <= VUMI_SINGLE && octets.iter().all(|octet| (0x20..=0x7f).contains(octet))
 }
 
 /// Until when it is worth sending.
@@ -227,56 +224,6 @@ fn address(field: &str, digits: &str, configured: Numbering) -> Result<Address, 
     Ok(Address { ton, npi, digits })
 }
 
-/// Writes a message's content in the alphabet that it is to have.
-pub(super) fn write(config: &SubmitConfig, message: &Outbound, overrides: &Overrides) -> Result<Written, Unsendable> {
-    let content = &message.content;
-    if let Some(binary) = overrides.binary {
-        // Latin-1 stands for octets that mean nothing to us.
-        let charset = overrides.charset.unwrap_or(Charset::Latin1);
-        let data_coding = overrides.announce(Charset::Latin1, DataCoding(4));
-        let encoded = Encoded::new(charset, data_coding, binary.decode(content)?);
-        return Ok(Written { encoded, replaced: Vec::new(), binary: true });
-    }
-    let (mut encoded, replaced) = match (overrides.charset, config.encoding) {
-        (Some(charset), _) => (in_charset(charset, usual_coding(charset), content)?, Vec::new()),
-        (None, Encoding::Fixed(charset, data_coding)) => (in_charset(charset, data_coding, content)?, Vec::new()),
-        (None, Encoding::Auto) => cheapest(config, content),
-    };
-    encoded.data_coding = overrides.announce(encoded.charset, encoded.data_coding);
-    Ok(Written { encoded, replaced, binary: false })
-}
-
-fn in_charset(charset: Charset, data_coding: DataCoding, content: &str) -> Result<Encoded, Unsendable> {
-    let octets = charset.encode(content).map_err(|error| Unsendable(format!("Invalid content: {error}")))?;
-    Ok(Encoded::new(charset, data_coding, octets))
-}
-
-/// The `data_coding` of the standard for a character set; that of the SMSC's default alphabet where it has none.
-fn usual_coding(charset: Charset) -> DataCoding {
-    (0..=14).map(DataCoding).find(|coding| text::charset_of(*coding) == Some(charset)).unwrap_or_default()
-}
-
-/// GSM 03.38, with national tables or folded where the channel allows that and it saves segments; else UCS-2.
-fn cheapest(config: &SubmitConfig, content: &str) -> (Encoded, Vec<(char, String)>) {
-    let encoded = match config.languages[..] {
-        [] => text::encode(content),
-        ref languages => text::encode_national(content, languages),
-    };
-    if encoded.charset == Charset::Gsm7 || !config.transliterate {
-        return (encoded, Vec::new());
-    }
-    match fold(content) {
-        Some(folded) => {
-            let plain = text::encode(&folded.text);
-            match segment::count(&plain) < segment::count(&encoded) {
-                true => (plain, folded.changed),
-                false => (encoded, Vec::new()),
-            }
-        }
-        None => (encoded, Vec::new()),
-    }
-}
-
 /// A reply in a USSD session, never split (field guide §6.3, §6.6).
 fn ussd(dialect: Dialect, message: &Outbound, template: SubmitSm, encoded: &Encoded) -> Result<SubmitSm, Unsendable> {
     let fits = encoded.octets.len() <= MAX_SHORT_MESSAGE;
@@ -307,7 +254,9 @@ pub(super) fn message_id(response: &Pdu) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use smpp::Tag;
+    use smpp::text::content::Content;
+    use smpp::text::gsm7;
+    use smpp::{DataCoding, EsmClass, Tag};
 
     use super::*;
     use crate::channel::esme::config::EsmeConfig;
@@ -404,5 +353,150 @@ mod tests {
         reply.session_event = Some(SessionEvent::Close);
         let submit = &submits(serde_json::json!({}), &reply).unwrap()[0];
         assert_eq!(&submit.tlvs.octets()[..], [0x05, 0x01, 0, 1, 2, 0x13, 0x83, 0, 2, 0, 0xf1]);
+    }
+
+    fn with(content: &str, key: &str, value: serde_json::Value) -> Outbound {
+        let mut message = message("27820001001", None, content);
+        message.channel_data.insert(key.into(), value);
+        message
+    }
+
+    /// What a phone reads that knows the standard's data codings only.
+    fn read(submit: &SubmitSm) -> Option<String> {
+        let octets = submit.short_message.octets();
+        Content::new(submit.esm_class, submit.data_coding, octets, &submit.tlvs).ok()?.text()
+    }
+
+    #[test]
+    fn an_alphabet_is_announced_by_its_own_data_coding_unless_another_is_given() {
+        let coding = |config| submits(config, &message("27820001001", None, "x")).unwrap()[0].data_coding.0;
+        assert_eq!(coding(serde_json::json!({"submit_sm_encoding": "ucs2"})), 8);
+        assert_eq!(coding(serde_json::json!({"submit_sm_encoding": "latin1"})), 3);
+        assert_eq!(coding(serde_json::json!({"submit_sm_encoding": "utf-8"})), 0);
+        assert_eq!(coding(serde_json::json!({"submit_sm_encoding": "ucs2", "submit_sm_data_coding": 24})), 24);
+        assert_eq!(coding(serde_json::json!({"submit_sm_encoding": "ucs2", "strict_vumi": true})), 0);
+    }
+
+    #[test]
+    fn class_and_indication_announce_the_alphabet_that_the_text_is_in() {
+        let strict = serde_json::json!({"strict_vumi": true});
+        let latin = serde_json::json!({"submit_sm_encoding": "latin1"});
+        let wide = serde_json::json!({"submit_sm_encoding": "ucs2"});
+        let waiting = serde_json::json!({"indication": "voicemail"});
+        for (config, text, flash, indication) in [
+            (&strict, "a@b", 0xf0, 0xc8),
+            (&strict, "ж", 0x18, 0xe8),
+            (&latin, "é_", 0xf0, 0xc8),
+            (&latin, "ж", 0x18, 0xe8),
+            (&wide, "x", 0x18, 0xe8),
+        ] {
+            for (key, value, coding) in
+                [("message_class", 0.into(), flash), ("message_waiting", waiting.clone(), indication)]
+            {
+                let submit = &submits(config.clone(), &with(text, key, value)).unwrap()[0];
+                assert_eq!((submit.data_coding.0, read(submit).as_deref()), (coding, Some(text)), "{config} {key}");
+            }
+        }
+        let mut flash = with("é", "message_class", 0.into());
+        flash.channel_data.insert("encoding".into(), "latin1".into());
+        let why = "Invalid channel_data.encoding: latin1 has no data_coding with message_class or message_waiting: give \
+                   gsm0338, ucs2 or nothing, or channel_data.data_coding";
+        assert_eq!(submits(serde_json::json!({}), &flash).unwrap_err().0, why);
+        flash.channel_data.insert("data_coding".into(), 0x11.into());
+        let submit = &submits(serde_json::json!({}), &flash).unwrap()[0];
+        assert_eq!((submit.data_coding.0, &submit.short_message.octets()[..]), (0x11, &[0xe9][..]));
+        let mut octets = with("00ff", "message_waiting", waiting);
+        octets.channel_data.insert("binary".into(), "hex".into());
+        assert!(
+            submits(serde_json::json!({}), &octets).unwrap_err().0.starts_with("Invalid channel_data.message_waiting")
+        );
+    }
+
+    #[test]
+    fn a_ussd_reply_needs_no_header_to_be_read() {
+        let mut reply = message("27820001001", None, "Şifreniz ığş");
+        reply.transport_type = Some("ussd".into());
+        reply.transport_metadata.insert("session_info".into(), "00f0".into());
+        let submit = &submits(serde_json::json!({"national_languages": ["tr"]}), &reply).unwrap()[0];
+        assert_eq!(read(submit).as_deref(), Some("Şifreniz ığş"));
+    }
+
+    /// Field guide §5.2.
+    #[test]
+    fn strict_vumi_sends_in_one_what_vumi_sent_in_one() {
+        let lengths = |config: serde_json::Value, text: &str| -> Vec<usize> {
+            let parts = submits(config, &message("27820001001", None, text)).unwrap();
+            parts.iter().map(|part| read(part).unwrap().len()).collect()
+        };
+        for way in ["send_multipart_udh", "send_multipart_sar"] {
+            let strict = || serde_json::json!({"strict_vumi": true, way: true});
+            assert_eq!(lengths(strict(), &"x".repeat(140)), [140]);
+            assert_eq!(lengths(strict(), &"x".repeat(160)), [160]);
+            assert_eq!(lengths(strict(), &"x".repeat(161)), [130, 31]);
+            assert_eq!(lengths(strict(), &format!("{}\n", "x".repeat(140))), [130, 11]);
+        }
+        // What is no ASCII has no seven bits to fit more.
+        let wide = serde_json::json!({"strict_vumi": true, "send_multipart_udh": true, "submit_sm_encoding": "ucs2",
+            "submit_sm_data_coding": 8});
+        assert_eq!(submits(wide, &message("27820001001", None, &"†".repeat(71))).unwrap().len(), 2);
+        let mut octets = with(&"20".repeat(150), "binary", "hex".into());
+        let strict = serde_json::json!({"strict_vumi": true, "send_multipart_udh": true});
+        assert_eq!(submits(strict.clone(), &octets).unwrap().len(), 2);
+        octets.content = "20".repeat(140);
+        assert_eq!(submits(strict, &octets).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_not_to_be_split_is_not_split_by_a_header_either() {
+        let strict = || serde_json::json!({"strict_vumi": true});
+        let sent = submits(strict(), &with(&"x".repeat(200), "destination_port", 2948.into())).unwrap();
+        assert_eq!((sent.len(), sent[0].esm_class, sent[0].short_message.octets().len()), (1, EsmClass::UDHI, 207));
+        let refused = submits(strict(), &with(&"x".repeat(250), "destination_port", 2948.into())).unwrap_err();
+        assert!(refused.0.starts_with("Message too long: 257 octets where 254 fit"), "{refused}");
+    }
+
+    #[test]
+    fn packed_text_and_large_headers_fit_or_are_refused() {
+        let packed = serde_json::json!({"submit_sm_encoding": "gsm0338-packed"});
+        let parts = submits(packed, &message("27820001001", None, &"x".repeat(161))).unwrap();
+        let octets: Vec<&Bytes> = parts.iter().map(|part| part.short_message.octets()).collect();
+        assert_eq!(octets[0].len(), 140);
+        // A header of six octets is 48 bits; text begins at a multiple of seven, one bit later.
+        assert_eq!(gsm7::unpack(&octets[0][6..], 1, 153), [b'x'; 153]);
+        assert_eq!(gsm7::unpack(&octets[1][6..], 1, 8), [b'x'; 8]);
+        for udh in [format!("708a{}", "00".repeat(138)), format!("70ff{}", "00".repeat(255)) + "7000"] {
+            let refused = submits(serde_json::json!({}), &with("Hello 😀", "udh", udh.into())).unwrap_err();
+            assert!(refused.0.contains("leave no room for text"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_channel_of_gsm_03_38_folds_and_takes_national_tables_where_it_may() {
+        let config = |more: &str, value: serde_json::Value| serde_json::json!({"submit_sm_encoding": "gsm0338", "submit_sm_data_coding": 1, more: value});
+        let plain = |more: &str, value, text: &str| submits(config(more, value), &message("27820001001", None, text));
+        let folded = &plain("transliterate", true.into(), "kůň").unwrap()[0];
+        assert_eq!((folded.data_coding.0, &folded.short_message.octets()[..]), (1, &b"kun"[..]));
+        let turkish = &plain("national_languages", serde_json::json!(["tr"]), "ığş").unwrap()[0];
+        assert_eq!((turkish.data_coding.0, turkish.esm_class), (1, EsmClass::UDHI));
+        let content = Content::new(turkish.esm_class, DataCoding(0), turkish.short_message.octets(), &turkish.tlvs);
+        assert_eq!(content.unwrap().text().as_deref(), Some("ığş"));
+        let refused = plain("transliterate", false.into(), "kůň").unwrap_err();
+        assert_eq!(refused.0, "Invalid content: 'ů' at character 1 cannot be written in gsm0338");
+        let refused = plain("transliterate", true.into(), "kůň \u{f8ff}").unwrap_err();
+        assert_eq!(refused.0, "Invalid content: '\\u{f8ff}' cannot be written in gsm0338, nor folded");
+        let packed = serde_json::json!({"submit_sm_encoding": "gsm0338-packed", "transliterate": true});
+        let packed = submits(packed, &message("27820001001", None, "kůň")).unwrap();
+        assert_eq!(packed[0].short_message.octets()[..], gsm7::pack(b"kun", 0));
+        let own = submits(serde_json::json!({"transliterate": true}), &with("kůň", "encoding", "gsm0338".into()));
+        assert_eq!(own.unwrap()[0].short_message.octets()[..], *b"kun");
+    }
+
+    #[test]
+    fn what_no_way_of_sending_takes_is_refused_before_it_is_written() {
+        let refused = submits(serde_json::json!({}), &message("27820001001", None, &"ж".repeat(100_000))).unwrap_err();
+        assert_eq!(
+            refused.0,
+            "Message too long: 200000 octets of UTF-8 where no way of sending takes more than 196605"
+        );
     }
 }

@@ -7,7 +7,8 @@ const ROUTING: &str = "messages are posted to the channel that is to send them; 
 const NUMBERS: &str = "numbers are sent as they are given; write them as the SMSC wants them in the application";
 const NOT_SMPP: &str = "it belongs to another protocol and SMPP never used it";
 const FROM_MODEM: &str = "it is for modems and SMPP never used it";
-const HTTP: &str = "it is for HTTP gateways and SMPP never used it";
+/// Also of every key that begins with `generic-`.
+pub(super) const HTTP: &str = "it is for HTTP gateways and SMPP never used it";
 const LOGS: &str =
     "each channel has a log of its own at GET /channels/ID/logs, files are under `logging_path` of the server";
 

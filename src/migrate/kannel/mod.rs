@@ -4,26 +4,21 @@
 //! and a receiver with the same credentials, become one channel with `tx+rx`; equal groups become `bind_count`.
 
 mod file;
+mod join;
 mod keys;
+mod numbers;
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use smpp::text::Charset;
 
 pub(super) use self::file::Group;
+use self::join::{Link, finish, join};
+pub(super) use self::numbers::integer;
 use super::draft::{Draft, Setting, endpoint};
 use super::{MigrateError, Migration, Note, channel, vendor_tlvs};
-
-/// One group's channel, not yet joined with others.
-struct Link {
-    draft: Draft,
-    named: bool,
-    mode: &'static str,
-    endpoint: String,
-    place: String,
-    count: u32,
-}
+use crate::model::JsonObject;
 
 pub(super) fn migrate(path: &Path) -> Result<Migration, MigrateError> {
     let groups = file::groups(path)?;
@@ -77,14 +72,21 @@ fn elsewhere(group: &str) -> &'static str {
 
 fn link(group: &Group, core: Option<&Group>) -> Link {
     let mut draft = Draft::default();
-    group.settings.iter().for_each(|setting| draft.apply(keys::RULES, setting));
+    let group = &numbers::plain(group, &mut draft);
+    for setting in &group.settings {
+        match setting.key.starts_with("generic-") {
+            true => draft.note(setting, &format!("has no counterpart: {}", keys::HTTP)),
+            false => draft.apply(keys::RULES, setting),
+        }
+    }
     let named = group.text("smsc-id").is_some();
     draft.label = group.text("smsc-id").or_else(|| group.text("host")).unwrap_or("kannel").to_owned();
     credentials(&mut draft, group);
     numbering(&mut draft, group);
     alphabet(&mut draft, group);
-    encryption(&mut draft, group);
+    encryption(&mut draft, group, core);
     answers(&mut draft, group, core);
+    arriving(&mut draft, core);
     let (mode, port) = mode(&mut draft, group);
     let host = group.text("host").unwrap_or_default();
     let endpoint = endpoint(host, &port, group.text("our-host"));
@@ -145,24 +147,34 @@ fn alphabet(draft: &mut Draft, group: &Group) {
     }
 }
 
-fn encryption(draft: &mut Draft, group: &Group) {
-    let certificate = group.setting("ssl-client-certkey-file");
+/// Of the core group two keys are about every connection with TLS.
+fn encryption(draft: &mut Draft, group: &Group, core: Option<&Group>) {
+    let own = group.setting("ssl-client-certkey-file");
     let Some(setting) = group.setting("use-ssl").filter(|_| group.boolean("use-ssl") == Some(true)) else {
-        if let Some(setting) = certificate {
+        if let Some(setting) = own {
             draft.note(setting, "was left out: there is no TLS without use-ssl");
         }
         return;
     };
-    let tls = match certificate {
-        Some(file) => json!({"certificate_file": file.value, "key_file": file.value}),
-        None => json!({}),
-    };
+    let certificate = own.or_else(|| core?.setting("ssl-client-certkey-file"));
+    let authority = core.and_then(|core| core.setting("ssl-trusted-ca-file"));
+    let mut tls = JsonObject::new();
+    for (key, file) in [("certificate_file", certificate), ("key_file", certificate), ("ca_file", authority)] {
+        tls.extend(file.map(|file| (key.to_owned(), json!(file.value))));
+    }
     draft.set("tls", tls);
-    let how =
-        "became tls; the SMSC's certificate is checked now: name the authority in tls.ca_file if it is a private one";
+    let how = match authority {
+        Some(_) => "became tls",
+        None => {
+            "became tls; the SMSC's certificate is checked now: name the authority in tls.ca_file if it is a private one"
+        }
+    };
     draft.note(setting, how);
     if let Some(setting) = certificate {
         draft.note(setting, "became tls.certificate_file and tls.key_file");
+    }
+    if let Some(setting) = authority {
+        draft.note(setting, "became tls.ca_file");
     }
 }
 
@@ -194,10 +206,7 @@ fn answers(draft: &mut Draft, group: &Group, core: Option<&Group>) {
         }
     };
     draft.set("msg_id_type", kind);
-    let number = |key: &str, default: i64| {
-        let value = core.and_then(|core| core.text(key)).and_then(|text| text.parse().ok());
-        value.unwrap_or(default)
-    };
+    let number = |key: &str, default: i64| core.and_then(|core| core.text(key)).and_then(integer).unwrap_or(default);
     // `sms-resend-retry` and `sms-resend-freq` of the core group.
     let rule = json!({"count": number("sms-resend-retry", -1).max(-1), "delay": number("sms-resend-freq", 60).max(1)});
     draft.set("retry", json!({"ESME_RSYSERR": rule, "ESME_RX_T_APPN": rule}));
@@ -205,6 +214,23 @@ fn answers(draft: &mut Draft, group: &Group, core: Option<&Group>) {
         if let Some(setting) = core.and_then(|core| core.setting(key)) {
             draft.note(setting, "became retry for ESME_RSYSERR and ESME_RX_T_APPN; the wait doubles up to an hour");
         }
+    }
+}
+
+/// Messages from phones.
+fn arriving(draft: &mut Draft, core: Option<&Group>) {
+    // Octets that are no text are handed on.
+    draft.set("binary", "base64");
+    let (join, timeout) = ("sms-combine-concatenated-mo", "sms-combine-concatenated-mo-timeout");
+    let seconds = core.and_then(|core| integer(core.text(timeout)?)).unwrap_or(1_800).max(1);
+    draft.set("multipart_timeout", seconds);
+    if let Some(setting) = core.and_then(|core| core.setting(timeout)) {
+        draft.note(setting, &format!("became multipart_timeout {seconds}"));
+    }
+    if let Some(core) = core.filter(|core| core.boolean(join) == Some(false))
+        && let Some(setting) = core.setting(join)
+    {
+        draft.note(setting, "has no counterpart: long messages are always joined");
     }
 }
 
@@ -232,89 +258,4 @@ fn mode(draft: &mut Draft, group: &Group) -> (&'static str, String) {
         (false, None, Some(receive)) => ("rx", text(Some(receive))),
         (false, port, None) => ("tx", text(port)),
     }
-}
-
-/// Joins what belongs together: a transmitter and its receiver, and equal binds.
-fn join(links: &mut Vec<Link>, mut new: Link, notes: &mut Vec<Note>) {
-    let mut own = std::mem::take(&mut new.draft.notes);
-    if new.named {
-        let same = |link: &&mut Link| link.named && link.draft.label == new.draft.label;
-        if let Some(link) = links.iter_mut().filter(|link| link.mode == new.mode).find(same)
-            && link.draft.config == new.draft.config
-            && link.endpoint == new.endpoint
-        {
-            link.count += 1;
-            let rate = if new.draft.config.contains_key("mt_tps") { ", and its throughput bind_tps" } else { "" };
-            let text = format!("this group equals that at {}: it became bind_count {}{rate}", link.place, link.count);
-            notes.push(note(&new.place, &text));
-            return;
-        }
-        notes.append(&mut own);
-        let other = match new.mode {
-            "rx" => "tx",
-            "tx" => "rx",
-            _ => "",
-        };
-        if let Some(link) = links.iter_mut().filter(|link| link.mode == other).find(same) {
-            let credentials = |draft: &Draft| ["system_id", "password"].map(|key| draft.config.get(key).cloned());
-            if credentials(&link.draft) == credentials(&new.draft) {
-                pair(link, new, notes);
-                return;
-            }
-            let text = format!(
-                "this group has other credentials than that at {}: they stay two channels, and receipts must come on the \
-                 one that sends; ask the operator for a transceiver, or for one account",
-                link.place
-            );
-            notes.push(note(&new.place, &text));
-        }
-    }
-    notes.append(&mut own);
-    links.push(new);
-}
-
-/// What matters to a receiver, and a channel has one of.
-const RECEIVERS: [&str; 9] = [
-    "system_type",
-    "interface_version",
-    "address_range",
-    "bind_addr_ton",
-    "bind_addr_npi",
-    "tls",
-    "data_coding_overrides",
-    "smpp_enquire_link_interval",
-    "msg_id_type",
-];
-
-fn pair(link: &mut Link, new: Link, notes: &mut Vec<Note>) {
-    let text = format!("this group and that at {} became one channel with bind_type tx+rx", link.place);
-    notes.push(note(&new.place, &text));
-    let (transmitter, receiver) = if link.mode == "tx" { (&*link, &new) } else { (&new, &*link) };
-    let mut draft = transmitter.draft.clone();
-    if transmitter.endpoint != receiver.endpoint {
-        draft.set("receiver_endpoint", receiver.endpoint.as_str());
-    }
-    for key in RECEIVERS {
-        let Some(value) = receiver.draft.config.get(key) else { continue };
-        if transmitter.draft.config.get(key) != Some(value) {
-            let text = format!("the receiver's own {key} {value} was left out: one channel has one");
-            notes.push(note(&receiver.place, &text));
-        }
-    }
-    let endpoint = transmitter.endpoint.clone();
-    *link = Link { draft, mode: "tx+rx", endpoint, named: true, place: link.place.clone(), count: 1 };
-}
-
-fn finish(link: Link) -> Draft {
-    let mut draft = link.draft;
-    draft.set("twisted_endpoint", link.endpoint);
-    draft.set("bind_type", link.mode);
-    if link.count > 1 {
-        // Kannel paces each group by itself.
-        if let Some(rate) = draft.config.remove("mt_tps") {
-            draft.set("bind_tps", rate);
-        }
-        draft.set("bind_count", Value::from(link.count));
-    }
-    draft
 }

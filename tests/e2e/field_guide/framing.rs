@@ -96,13 +96,6 @@ async fn a_banner_instead_of_a_bind_response_is_said() {
     maybug.smpp_channel(smsc.address(), json!({}), json!({"status_url": receiver.url("/status")})).await;
     let mut peer = smsc.accept().await;
     peer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
-    let lost = crate::support::soon("the status", async {
-        loop {
-            let body = receiver.next().await.body;
-            if body["type"] == "connection_lost" {
-                return body;
-            }
-        }
-    });
-    assert_eq!(lost.await["message"], "The SMSC sent octets that are no SMPP; the connection was closed.");
+    let lost = receiver.told("connection_lost").await;
+    assert_eq!(lost["message"], "The SMSC sent octets that are no SMPP; the connection was closed.");
 }

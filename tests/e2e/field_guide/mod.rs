@@ -17,7 +17,7 @@ use smpp::pdu::DeliverSm;
 use tokio::net::TcpStream;
 
 use crate::peer::{Peer, ScriptedSmsc};
-use crate::support::{Maybug, Receiver, soon};
+use crate::support::{Maybug, Receiver};
 
 /// A phone's number.
 const PHONE: &str = "27820001001";
@@ -44,28 +44,12 @@ impl Bound {
 
     /// The next MO that the application gets.
     async fn mo(&mut self) -> Value {
-        soon("an MO", async {
-            loop {
-                let posted = self.receiver.next().await;
-                if posted.path == "/mo" {
-                    return posted.body;
-                }
-            }
-        })
-        .await
+        self.receiver.mo().await
     }
 
     /// The next status of this type.
     async fn told(&mut self, kind: &str) -> Value {
-        soon(kind, async {
-            loop {
-                let posted = self.receiver.next().await;
-                if posted.path == "/status" && posted.body["type"] == kind {
-                    return posted.body;
-                }
-            }
-        })
-        .await
+        self.receiver.told(kind).await
     }
 
     /// A text from a phone arrives, and so the link is up and the application hears of it.

@@ -11,18 +11,6 @@ use super::{Bound, PHONE};
 use crate::peer::{ScriptedSmsc, mo};
 use crate::support::{Maybug, Receiver, soon, types};
 
-async fn told(receiver: &mut Receiver, kind: &str) -> serde_json::Value {
-    soon(kind, async {
-        loop {
-            let body = receiver.next().await.body;
-            if body["type"] == kind {
-                return body;
-            }
-        }
-    })
-    .await
-}
-
 /// Field guide 8.5 #64: nobody is there.
 #[tokio::test]
 async fn an_smsc_that_cannot_be_reached_is_said_and_tried_again() {
@@ -31,13 +19,13 @@ async fn an_smsc_that_cannot_be_reached_is_said_and_tried_again() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let properties = json!({"status_url": receiver.url("/s")});
     maybug.smpp_channel(free, json!({}), properties.clone()).await;
-    let failed = told(&mut receiver, "connect_failed").await["message"].as_str().unwrap().to_owned();
+    let failed = receiver.told("connect_failed").await["message"].as_str().unwrap().to_owned();
     assert_eq!(failed, format!("Connecting to {free} failed: Connection refused (os error 111)"));
     let nowhere = json!({"twisted_endpoint": "tcp:host=no.such.host.invalid:port=2775"});
     maybug.smpp_channel(free, nowhere, properties).await;
     let failed = soon("the name", async {
         loop {
-            let message = told(&mut receiver, "connect_failed").await["message"].as_str().unwrap().to_owned();
+            let message = receiver.told("connect_failed").await["message"].as_str().unwrap().to_owned();
             if message.contains("cannot be resolved") {
                 return message;
             }
@@ -57,7 +45,7 @@ async fn a_bind_that_is_not_answered_or_closed_upon_is_tried_again_ever_later() 
     let config = json!({"smpp_bind_timeout": 0.1, "initial_reconnect_delay": 0.05, "max_reconnect_delay": 30});
     maybug.smpp_channel(smsc.address(), config, json!({"status_url": receiver.url("/s")})).await;
     let silent = smsc.accept().await;
-    assert_eq!(told(&mut receiver, "bind_timeout").await["message"], "Timed out awaiting bind");
+    assert_eq!(receiver.told("bind_timeout").await["message"], "Timed out awaiting bind");
     drop(silent);
     let mut waits = Vec::new();
     let mut last = tokio::time::Instant::now();
@@ -74,15 +62,19 @@ async fn a_bind_that_is_not_answered_or_closed_upon_is_tried_again_ever_later() 
 async fn every_refusal_of_a_bind_is_shown() {
     let smsc = ScriptedSmsc::listen().await;
     let maybug = Maybug::start().await;
-    for (status, name) in
-        [(0x0d, "ESME_RBINDFAIL"), (0x0e, "ESME_RINVPASWD"), (0x05, "ESME_RALYBND"), (0x53, "ESME_RINVSYSTYP")]
-    {
+    // The least seconds until the next try: a refused account must not get locked.
+    for (status, name, wait) in [
+        (0x0d, "ESME_RBINDFAIL", 20.0),
+        (0x0e, "ESME_RINVPASWD", 48.0),
+        (0x05, "ESME_RALYBND", 24.0),
+        (0x53, "ESME_RINVSYSTYP", 48.0),
+    ] {
         let mut receiver = Receiver::start().await;
         let id = maybug.smpp_channel(smsc.address(), json!({}), json!({"status_url": receiver.url("/s")})).await;
         smsc.accept().await.refuse_bind(CommandStatus(status)).await;
-        let failed = told(&mut receiver, "bind_failed").await;
+        let failed = receiver.told("bind_failed").await;
         assert_eq!(failed["message"], format!("Bind failed: {name} ({status:#010x})"));
-        assert!(failed["details"]["next_attempt_in"].as_f64().unwrap() > 20.0, "{failed}");
+        assert!(failed["details"]["next_attempt_in"].as_f64().unwrap() >= wait, "{failed}");
         maybug.request(hyper::Method::DELETE, &format!("/channels/{id}"), b"").await;
     }
 }
@@ -104,18 +96,23 @@ async fn before_the_bind_is_answered_the_link_is_alive_and_takes_no_messages() {
 /// Field guide 8.5 #71: half open.
 #[tokio::test]
 async fn a_peer_that_says_nothing_is_left() {
-    let mut receiver = Receiver::start().await;
-    let maybug = Maybug::start().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let config = json!({"smpp_enquire_link_interval": 0.05, "response_timeout": 0.1});
-    let properties = json!({"status_url": receiver.url("/s")});
-    maybug.smpp_channel(listener.local_addr().unwrap(), config, properties).await;
-    let (stream, _) = soon("a connection", listener.accept()).await.unwrap();
-    let mut peer = crate::peer::Peer::new(stream);
-    peer.accept_bind(Tlvs::default()).await;
-    // Nobody reads or answers from here on.
-    let lost = told(&mut receiver, "connection_lost").await;
-    assert_eq!(lost["message"], "The SMSC stopped answering enquire_link.");
+    // Whoever waits for answers for ever does not wait for a dead link.
+    for on_response_timeout in ["resend", "wait"] {
+        let mut receiver = Receiver::start().await;
+        let maybug = Maybug::start().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = json!({
+            "smpp_enquire_link_interval": 0.05, "response_timeout": 0.1, "on_response_timeout": on_response_timeout,
+        });
+        let properties = json!({"status_url": receiver.url("/s")});
+        maybug.smpp_channel(listener.local_addr().unwrap(), config, properties).await;
+        let (stream, _) = soon("a connection", listener.accept()).await.unwrap();
+        let mut peer = crate::peer::Peer::new(stream);
+        peer.accept_bind(Tlvs::default()).await;
+        // Nobody reads or answers from here on.
+        let lost = receiver.told("connection_lost").await;
+        assert_eq!(lost["message"], "The SMSC stopped answering enquire_link.");
+    }
 }
 
 /// Field guide 8.5 #72: the SMSC unbinds, with our window full.
@@ -260,7 +257,7 @@ async fn pain_29_already_bound_is_waited_out() {
     let maybug = Maybug::start().await;
     maybug.smpp_channel(smsc.address(), json!({}), json!({"status_url": receiver.url("/s")})).await;
     smsc.accept().await.refuse_bind(CommandStatus::ESME_RALYBND).await;
-    let failed = told(&mut receiver, "bind_failed").await;
+    let failed = receiver.told("bind_failed").await;
     let wait = failed["details"]["next_attempt_in"].as_f64().unwrap();
     assert!(
         (24.0..=36.0).contains(&wait),

@@ -21,6 +21,8 @@ pub(in crate::channel::esme) struct DeliverConfig {
     pub(in crate::channel::esme) allow_empty: bool,
     /// Whether messages that are no text are passed on, as base64.
     pub(in crate::channel::esme) binary: Option<()>,
+    /// Whether a header that makes segments counts without its flag.
+    pub(in crate::channel::esme) udh_without_flag: bool,
     pub(in crate::channel::esme) decoding_error: CommandStatus,
     pub(in crate::channel::esme) use_esm_class: bool,
     pub(in crate::channel::esme) regex: Option<Regex>,
@@ -52,6 +54,8 @@ impl DeliverConfig {
             default_alphabet: (!strict).then_some(Charset::Gsm7),
             allow_empty: fields.boolean("allow_empty_messages")?.unwrap_or(!strict),
             binary: fields.choice("binary", &[("refuse", None), ("base64", Some(()))])?,
+            // Field guide §4.4: Vumi does not look at the flag.
+            udh_without_flag: fields.boolean("udh_without_flag")?.unwrap_or(strict),
             decoding_error,
             use_esm_class: fields.boolean("delivery_report_use_esm_class")?.unwrap_or(true),
             regex: regex(fields)?,

@@ -109,6 +109,7 @@ pub(super) const KEYS: &[&str] = &[
     "data_coding_overrides",
     "allow_empty_messages",
     "binary",
+    "udh_without_flag",
     "max_session_length",
     "ussd_code_pdu_field",
     "submit_sm_encoding",
@@ -282,6 +283,11 @@ mod tests {
              permanent, retry, retry_elsewhere, slow_down, stop_bind"
         );
         assert!(message(json!({"msg_id_type": 4})).contains("auto, string, 0, 1, 2, 3"));
+        assert_eq!(
+            message(json!({"submit_sm_encoding": "auto", "submit_sm_data_coding": 1})),
+            "Field 'submit_sm_data_coding' cannot stand beside submit_sm_encoding auto, which announces the alphabet that \
+             it picks for each message: name an encoding, or leave the octet out"
+        );
     }
 
     #[test]

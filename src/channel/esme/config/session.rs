@@ -110,13 +110,19 @@ fn rate(fields: &Fields, key: &str) -> Result<Option<f64>, ConfigError> {
 }
 
 fn session(fields: &Fields) -> Result<SessionConfig, ConfigError> {
+    let patience = fields.seconds("response_timeout", 60.0)?;
+    let response_timeout = match OnTimeout::read(fields)? {
+        // An answer may then come as late as it likes, on a link that lives.
+        OnTimeout::Wait => FOR_EVER,
+        _ => patience,
+    };
     Ok(SessionConfig {
         role: Role::Esme,
         window: fields.integer("window_size", 1..=10_000)?.and_then(NonZeroUsize::new).unwrap_or(WINDOW),
-        response_timeout: fields.seconds("response_timeout", 60.0)?,
-        expires: OnTimeout::read(fields)? != OnTimeout::Wait,
+        response_timeout,
         bind_timeout: fields.seconds("smpp_bind_timeout", 30.0)?,
         enquire_link_interval: Some(fields.seconds("smpp_enquire_link_interval", 55.0)?),
+        enquire_link_timeout: Some(patience),
         inactivity_timeout: fields.optional_seconds("idle_timeout")?,
         pdu_read_timeout: fields.seconds("pdu_read_timeout", 10.0)?,
         pace: PaceConfig {
@@ -128,6 +134,8 @@ fn session(fields: &Fields) -> Result<SessionConfig, ConfigError> {
         ..SessionConfig::default()
     })
 }
+
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 fn binds(fields: &Fields) -> Result<Vec<BindPlan>, ConfigError> {
     use BindMode::{Receiver, Transceiver, Transmitter};

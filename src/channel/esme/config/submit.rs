@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use smpp::text::Charset;
 use smpp::text::national::Language;
 use smpp::text::segment::Split;
+use smpp::text::{Charset, coding_of};
 use smpp::{DataCoding, EsmClass};
 
 use super::super::super::ConfigError;
@@ -170,10 +170,14 @@ fn encoding(fields: &Fields, strict: bool) -> Result<Encoding, ConfigError> {
         None => return Ok(Encoding::Auto),
     };
     if name == "auto" {
-        return Ok(Encoding::Auto);
+        let how = "cannot stand beside submit_sm_encoding auto, which announces the alphabet that it picks for each \
+                   message: name an encoding, or leave the octet out";
+        return coding.map_or(Ok(Encoding::Auto), |_| Err(wrong("submit_sm_data_coding", how)));
     }
     let charset = Charset::named(&name).ok_or_else(|| wrong(key, &format!("names the unknown encoding '{name}'")))?;
-    Ok(Encoding::Fixed(charset, DataCoding(coding.unwrap_or(0))))
+    // Vumi announces what it is told, whatever the text is in.
+    let usual = if strict { DataCoding::DEFAULT } else { coding_of(charset) };
+    Ok(Encoding::Fixed(charset, coding.map_or(usual, DataCoding)))
 }
 
 fn languages(fields: &Fields) -> Result<Vec<Language>, ConfigError> {

@@ -1,12 +1,25 @@
 //! How a simulated SMSC behaves. Every key is a flag of `maybug sim` and a key of its script file, said once, here.
+//!
+//! What SMSCs ordinarily differ in is in this file, what only some of them do is in the files beside it, by purpose.
 
+mod answers;
+mod receipts;
+mod session;
+mod ussd;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use smpp::{CommandStatus, MessageState};
 
-use super::ussd::UssdDialect;
-use super::values::{Account, BindModes, Span, duration, error_share, share, status_of, weighted_state};
+pub use answers::{AnswerHabits, ErrorBody};
+pub use receipts::{Intermediate, ReceiptDates, ReceiptErr, ReceiptHabits, ReceiptText};
+pub use session::{InterfaceVersion, SessionHabits};
+pub use ussd::{UssdDialect, UssdHabits};
+
+use super::values::{Account, BindModes, Span, duration, error_share, share, weighted_state};
+use super::walk::UssdScript;
 
 /// See the file's head. The default is an SMSC that takes everything and delivers it at once.
 #[derive(Args, Clone, Debug, PartialEq)]
@@ -21,12 +34,15 @@ pub struct SimulatorConfig {
     /// Bind modes that are offered
     #[arg(long, value_name = "MODES", default_value = "tx+rx+trx")]
     pub bind_modes: BindModes,
-    /// Refuse every bind with this status
-    #[arg(long, value_name = "STATUS", value_parser = status_of)]
-    pub refuse_bind: Option<CommandStatus>,
     /// Most connections at once; more are closed as they come
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub max_connections: usize,
+    /// PEM certificate; whoever begins TLS gets it, on the same port as those who do not
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its PEM key; in the certificate's file when absent
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
 
     /// How message ids look in responses
     #[arg(long, value_enum, default_value_t)]
@@ -75,25 +91,6 @@ pub struct SimulatorConfig {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = window)]
     pub window: usize,
 
-    /// How USSD sessions are named on the wire
-    #[arg(long, value_enum, default_value_t)]
-    pub ussd_dialect: UssdDialect,
-    /// What phones answer to USSD menus, in order; then they give up. Repeatable
-    #[arg(long = "ussd-answer", value_name = "TEXT")]
-    pub ussd_answers: Vec<String>,
-
-    /// Cut each connection after this long
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub cut_every: Option<Duration>,
-    /// Cut each connection after this many requests
-    #[arg(long, value_name = "N")]
-    pub cut_after: Option<u64>,
-    /// Share of requests upon which the connection is cut
-    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
-    pub cut_rate: f64,
-    /// Leave enquire_link unanswered
-    #[arg(long)]
-    pub ignore_enquire_link: bool,
     /// Send enquire_link after this long without a PDU; 0 never does
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub enquire_link: Duration,
@@ -103,6 +100,19 @@ pub struct SimulatorConfig {
     /// Make what is left to chance the same in every run
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+
+    /// How sessions begin and end.
+    #[command(flatten)]
+    pub session: SessionHabits,
+    /// How refusals look.
+    #[command(flatten)]
+    pub answers: AnswerHabits,
+    /// How receipts look.
+    #[command(flatten)]
+    pub receipts: ReceiptHabits,
+    /// USSD.
+    #[command(flatten)]
+    pub ussd: UssdHabits,
 }
 
 fn window(text: &str) -> Result<usize, String> {
@@ -118,8 +128,9 @@ impl Default for SimulatorConfig {
             system_id: "maybug-sim".to_owned(),
             accounts: Vec::new(),
             bind_modes: BindModes::all(),
-            refuse_bind: None,
             max_connections: 1000,
+            tls_cert: None,
+            tls_key: None,
             id_format: IdFormat::default(),
             receipt_id_format: None,
             receipt_form: ReceiptForm::default(),
@@ -135,18 +146,32 @@ impl Default for SimulatorConfig {
             no_response: 0.0,
             window_limit: 10_000,
             window: 100,
-            ussd_dialect: UssdDialect::default(),
-            ussd_answers: Vec::new(),
-            cut_every: None,
-            cut_after: None,
-            cut_rate: 0.0,
-            ignore_enquire_link: false,
             enquire_link: Duration::from_secs(30),
             read_rate: None,
             seed: None,
+            session: SessionHabits::default(),
+            answers: AnswerHabits::default(),
+            receipts: ReceiptHabits::default(),
+            ussd: UssdHabits::default(),
         }
     }
 }
+
+/// Flags of the simulator as a whole, which no account can have for itself: of its listener, of the beginning of a
+/// connection, when nobody knows yet who will bind, and of chance.
+pub const OF_THE_WHOLE: [&str; 11] = [
+    "system-id",
+    "account",
+    "max-connections",
+    "tls-cert",
+    "tls-key",
+    "window",
+    "enquire-link",
+    "ignore-enquire-link",
+    "read-rate",
+    "outbind",
+    "seed",
+];
 
 /// How message ids are written.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -160,6 +185,23 @@ pub enum IdFormat {
     Decimal,
     /// A UUID
     Uuid,
+    /// Hexadecimal digits behind zeros, sixteen in all
+    PaddedHex,
+    /// Decimal digits behind zeros, twenty in all
+    PaddedDecimal,
+    /// `SMSC-` and hexadecimal digits
+    Prefixed,
+}
+
+impl IdFormat {
+    /// What must be the same in responses and receipts, since no ESME could tell one from the other.
+    const fn family(self) -> u8 {
+        match self {
+            Self::Hex | Self::UpperHex | Self::Decimal | Self::PaddedHex | Self::PaddedDecimal => 0,
+            Self::Uuid => 1,
+            Self::Prefixed => 2,
+        }
+    }
 }
 
 /// Where receipts say what they say.
@@ -177,26 +219,65 @@ pub enum ReceiptForm {
 }
 
 /// A configuration that contradicts itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SimulatorConfigError {
-    /// UUIDs have no base.
-    #[error("id-format and receipt-id-format must both be uuid, or neither")]
-    UuidBase,
+    /// UUIDs and prefixed ids have no base.
+    #[error("id-format and receipt-id-format must both be {0}, or neither")]
+    IdBase(&'static str),
+    /// The habits of an account contradict each other.
+    #[error("account {0}: {1}")]
+    Account(String, Box<Self>),
+    /// Nothing to measure the load against.
+    #[error("congestion-state needs throttle, which it tells the nearness of")]
+    Congestion,
+    /// Optional parameters that the version does not have.
+    #[error("{0} needs optional parameters, and interface-version 3.3 has none")]
+    Version(&'static str),
     /// It would not fit the bind response.
     #[error("system-id has more than 15 characters or a NUL")]
     SystemId,
 }
 
 impl SimulatorConfig {
+    /// The account of this name, if there is one.
+    pub(super) fn account(&self, system_id: &str) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.system_id == system_id)
+    }
+
+    /// How it behaves towards whoever binds under this name.
+    pub(super) fn habits_of(&self, system_id: &str) -> &Self {
+        self.account(system_id).and_then(|account| account.habits.as_deref()).unwrap_or(self)
+    }
+
     /// Checks the values against each other.
     ///
     /// # Errors
     /// The first contradiction.
     pub fn check(&self) -> Result<(), SimulatorConfigError> {
         let receipts = self.receipt_id_format.unwrap_or(self.id_format);
-        if (self.id_format == IdFormat::Uuid) != (receipts == IdFormat::Uuid) {
-            return Err(SimulatorConfigError::UuidBase);
+        if self.id_format.family() != receipts.family() {
+            let uuid = self.id_format == IdFormat::Uuid || receipts == IdFormat::Uuid;
+            return Err(SimulatorConfigError::IdBase(if uuid { "uuid" } else { "prefixed" }));
+        }
+        if self.answers.congestion_state && self.throttle.is_none() {
+            return Err(SimulatorConfigError::Congestion);
+        }
+        if !self.session.interface_version.has_tlvs() {
+            let wants = [
+                ("congestion-state", self.answers.congestion_state),
+                ("refusal-text", self.answers.refusal_text.is_some()),
+                ("network-error", self.answers.network_error.is_some()),
+                ("receipt-form tlvs", self.receipt_form == ReceiptForm::Tlvs),
+                ("ussd", self.ussd.script != UssdScript::default()),
+            ];
+            if let Some((what, _)) = wants.into_iter().find(|(_, wanted)| *wanted) {
+                return Err(SimulatorConfigError::Version(what));
+            }
+        }
+        for account in &self.accounts {
+            let checked = account.habits.as_ref().map_or(Ok(()), |habits| habits.check());
+            checked.map_err(|error| SimulatorConfigError::Account(account.system_id.clone(), Box::new(error)))?;
         }
         match smpp::CString::<16>::try_from(self.system_id.as_str()) {
             Ok(_) => Ok(()),
@@ -233,6 +314,6 @@ mod tests {
     #[test]
     fn uuids_have_no_other_base() {
         let config = Flags::parse_from(["sim", "--id-format", "uuid", "--receipt-id-format", "hex"]).config;
-        assert_eq!(config.check(), Err(SimulatorConfigError::UuidBase));
+        assert_eq!(config.check(), Err(SimulatorConfigError::IdBase("uuid")));
     }
 }
