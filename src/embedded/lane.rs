@@ -410,9 +410,10 @@ impl State {
             floor,
             floor_saved: floor,
             suspect,
-            known,
             handed_saved: suspect,
-            handed: floor,
+            // Known suspects stay so after a crash, too: the next mark covers them.
+            handed: known.last().map_or(floor, |last| floor.max(last + 1)),
+            known,
             finals,
             attempts,
             later,

@@ -20,6 +20,7 @@ enum Step {
     RetryMuchLater(usize),
     RestartChannel,
     AckAfterRestart(usize),
+    Suspect(usize),
     Close,
     Crash,
 }
@@ -33,6 +34,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(Step::RetryMuchLater),
         1 => Just(Step::RestartChannel),
         1 => any::<usize>().prop_map(Step::AckAfterRestart),
+        1 => any::<usize>().prop_map(Step::Suspect),
         1 => Just(Step::Close),
         2 => Just(Step::Crash),
     ]
@@ -59,8 +61,10 @@ struct Model {
     held: BTreeSet<usize>,
     much_later: usize,
     events: BTreeMap<usize, usize>,
-    /// Handed out before a crash and not ended since.
+    /// Handed out before a crash, or said to have been sent perhaps, and not ended since.
     suspects: BTreeSet<usize>,
+    /// Ever said to have been sent perhaps.
+    doubted: BTreeSet<usize>,
     crashed: bool,
 }
 
@@ -182,10 +186,16 @@ impl Run {
                     self.commit(ack(&delivery, &number.to_string())).await;
                 }
             }
+            Step::Suspect(choice) => {
+                let chosen = self.held.iter().nth(choice % self.held.len().max(1));
+                if let Some((number, ticket)) = chosen.map(|(number, delivery)| (*number, delivery.ticket)) {
+                    self.store().suspect(&[ticket], true);
+                    self.model.suspects.insert(number);
+                    self.model.doubted.insert(number);
+                }
+            }
             Step::Close => {
                 self.store().clone().close().await;
-                self.model.suspects.clear();
-                self.model.crashed = false;
                 self.model.forget_memory();
                 self.held.clear();
                 self.reopen(None);
@@ -212,7 +222,10 @@ impl Run {
                 delivery.possible_duplicate || !self.model.suspects.contains(&number),
                 "{number} may be a duplicate"
             );
-            assert!(!delivery.possible_duplicate || self.model.crashed, "{number} cannot be a duplicate");
+            assert!(
+                !delivery.possible_duplicate || self.model.crashed || self.model.doubted.contains(&number),
+                "{number} cannot be a duplicate"
+            );
             self.held.insert(number, delivery);
         }
     }
