@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 use smpp::pdu::UnbindResp;
 use smpp::{CommandId, CommandStatus, Tlvs};
+use tokio::net::TcpStream;
 
-use crate::peer::ScriptedSmsc;
+use crate::peer::{Peer, ScriptedSmsc};
 use crate::support::{Maybug, Receiver, soon, types};
 
 #[tokio::test]
@@ -95,17 +96,20 @@ async fn a_third_missing_answer_makes_the_bind_suspect_and_the_next_copy_late() 
     assert_eq!(events[0]["event_details"]["possible_duplicate"], true, "{events:?}");
 }
 
-/// Takes the unbind of a channel that restarts, although what it was sent has not been answered.
-async fn restart(maybug: &Maybug, id: &str, peer: &mut crate::peer::Peer<tokio::net::TcpStream>) {
-    let path = format!("/channels/{id}/restart");
-    let (_, (code, _)) = tokio::join!(
-        async {
-            let raw = peer.expect(CommandId::UNBIND).await;
-            peer.answer(&raw, CommandStatus::ESME_ROK, UnbindResp::default().into()).await;
-        },
-        maybug.post(&path, json!({}))
-    );
-    assert_eq!(code, 200);
+/// Agrees to the unbind that comes, although what was sent has not been answered.
+async fn agree(peer: &mut Peer<TcpStream>) {
+    let raw = peer.expect(CommandId::UNBIND).await;
+    peer.answer(&raw, CommandStatus::ESME_ROK, UnbindResp::default().into()).await;
+}
+
+/// Answers both messages; the first may be a duplicate, the second cannot.
+async fn takes_both(maybug: &Maybug, id: &str, mut peer: Peer<TcpStream>, messages: [String; 2]) {
+    for (message, duplicate) in messages.iter().zip([json!(true), json!(null)]) {
+        let (raw, _) = peer.submit().await;
+        peer.take(&raw, message).await;
+        let events = maybug.events(id, message, 1).await;
+        assert_eq!(events[0]["event_details"]["possible_duplicate"], duplicate, "{events:?}");
+    }
 }
 
 #[tokio::test]
@@ -117,14 +121,10 @@ async fn what_was_on_the_wire_at_a_restart_may_be_a_duplicate_and_nothing_else_i
     let sent = maybug.send(&id, json!({"to": "+27820001001", "content": "sent"})).await;
     let waits = maybug.send(&id, json!({"to": "+27820001001", "content": "waits"})).await;
     peer.submit().await;
-    restart(&maybug, &id, &mut peer).await;
-    let mut peer = smsc.bound().await;
-    for (message, duplicate) in [(sent, json!(true)), (waits, json!(null))] {
-        let (raw, _) = peer.submit().await;
-        peer.take(&raw, &message).await;
-        let events = maybug.events(&id, &message, 1).await;
-        assert_eq!(events[0]["event_details"]["possible_duplicate"], duplicate, "{events:?}");
-    }
+    let path = format!("/channels/{id}/restart");
+    let (_, (code, _)) = tokio::join!(agree(&mut peer), maybug.post(&path, json!({})));
+    assert_eq!(code, 200);
+    takes_both(&maybug, &id, smsc.bound().await, [sent, waits]).await;
 }
 
 #[tokio::test]
@@ -137,21 +137,9 @@ async fn what_was_on_the_wire_when_the_server_ended_in_order_may_be_a_duplicate_
     let waits = maybug.send(&id, json!({"to": "+27820001001", "content": "waits"})).await;
     peer.submit().await;
     let directory = maybug.directory.clone();
-    tokio::join!(
-        async {
-            let raw = peer.expect(CommandId::UNBIND).await;
-            peer.answer(&raw, CommandStatus::ESME_ROK, UnbindResp::default().into()).await;
-        },
-        maybug.server.stop()
-    );
+    tokio::join!(agree(&mut peer), maybug.server.stop());
     let maybug = Maybug::at(directory, |_| {}).await;
-    let mut peer = smsc.bound().await;
-    for (message, duplicate) in [(sent, json!(true)), (waits, json!(null))] {
-        let (raw, _) = peer.submit().await;
-        peer.take(&raw, &message).await;
-        let events = maybug.events(&id, &message, 1).await;
-        assert_eq!(events[0]["event_details"]["possible_duplicate"], duplicate, "{events:?}");
-    }
+    takes_both(&maybug, &id, smsc.bound().await, [sent, waits]).await;
 }
 
 /// What was refused before the end is known not to have been taken.
