@@ -133,8 +133,9 @@ pub fn cut(text: &Encoded, capacity: usize) -> Vec<Vec<u8>> {
         false => text.tables.encode(piece).ok(),
     };
     // What is no text of its alphabet is cut wherever it must be.
+    let whole_only = matches!(text.charset, Charset::Iso2022Jp | Charset::Gsm7Packed);
     whole
-        .and_then(|whole| cut_text(&whole, encode, capacity))
+        .and_then(|whole| cut_text(&whole, encode, whole_only, capacity))
         .unwrap_or_else(|| text.octets.chunks(capacity.max(1)).map(<[u8]>::to_vec).collect())
 }
 
@@ -149,33 +150,41 @@ pub fn concat_element(split: Split, reference: u16, total: u8, part: u8) -> Vec<
     }
 }
 
-/// Between clusters where one fits at all, else between characters; each piece is encoded by itself, so that alphabets
-/// with shifts begin anew in each.
-fn cut_text(whole: &str, encode: impl Fn(&str) -> Option<Vec<u8>>, capacity: usize) -> Option<Vec<Vec<u8>>> {
+/// Between clusters where one fits at all, else between characters. Of alphabets with shifts, or packed (`whole_only`), a
+/// piece can only be encoded as a whole; of the others its octets are those of its parts.
+fn cut_text(
+    whole: &str,
+    encode: impl Fn(&str) -> Option<Vec<u8>>,
+    whole_only: bool,
+    capacity: usize,
+) -> Option<Vec<Vec<u8>>> {
     let mut pieces = Vec::new();
-    let mut piece = String::new();
-    let mut octets = Vec::new();
-    for cluster in whole.graphemes(true) {
-        let fits = encode(cluster)?.len() <= capacity;
-        let parts: Vec<&str> = match fits {
-            true => vec![cluster],
-            false => cluster.char_indices().map(|(at, character)| &cluster[at..at + character.len_utf8()]).collect(),
-        };
-        for part in parts {
-            piece.push_str(part);
-            let longer = encode(&piece)?;
-            if longer.len() <= capacity {
-                octets = longer;
-                continue;
-            }
-            if piece.len() == part.len() {
-                // Not even a character fits.
-                return None;
-            }
-            pieces.push(octets);
-            piece.clear();
-            piece.push_str(part);
-            octets = encode(&piece)?;
+    let (mut begin, mut octets) = (0, Vec::new());
+    let mut add = |at: usize, part: &str, own: Vec<u8>| {
+        if own.len() > capacity {
+            // Not even a character fits.
+            return None;
+        }
+        let longer = if whole_only { encode(&whole[begin..at + part.len()])? } else { Vec::new() };
+        if whole_only && longer.len() <= capacity {
+            octets = longer;
+        } else if !whole_only && octets.len() + own.len() <= capacity {
+            octets.extend_from_slice(&own);
+        } else {
+            pieces.push(std::mem::replace(&mut octets, own));
+            begin = at;
+        }
+        Some(())
+    };
+    for (at, cluster) in whole.grapheme_indices(true) {
+        let own = encode(cluster)?;
+        if own.len() <= capacity {
+            add(at, cluster, own)?;
+            continue;
+        }
+        for (offset, character) in cluster.char_indices() {
+            let part = &cluster[offset..offset + character.len_utf8()];
+            add(at + offset, part, encode(part)?)?;
         }
     }
     pieces.push(octets);
