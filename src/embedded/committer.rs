@@ -26,7 +26,7 @@ pub(super) struct Job {
     /// Told once it is durable, or why not; `None` when the caller does not wait.
     pub(super) done: Option<oneshot::Sender<Result<(), CommitError>>>,
     /// The caller's share of the inbox, given back when the job is.
-    pub(super) room: Room,
+    pub(super) room: Option<Room>,
 }
 
 /// Most changes in one batch.

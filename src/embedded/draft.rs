@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fjall::{Database, PersistMode};
 
-use super::keys::{self, Kind, table};
+use super::keys::{self, Kind, Tries, table};
 use super::lane::{Entry, Item, Lane};
 use super::lanes::{ChannelLanes, Lanes};
 use super::tables::{Keyspaces, ORDINAL, Table, entry};
@@ -188,7 +188,8 @@ impl<'a> Draft<'a> {
             self.effects.push(Effect::Delayed(lane, entry, at));
             return None;
         };
-        let content = keys::reference(entry.origin, entry.attempts, record);
+        let tries = Tries { attempts: entry.attempts, possible_duplicate: entry.possible_duplicate };
+        let content = keys::reference(entry.origin, tries, record);
         let key = keys::due(at, ticket);
         self.batch.insert(&self.keyspaces.due, key, keys::value(Kind::Reference, self.now, &content));
         let moved = keys::value(Kind::Moved, self.now, &[]);

@@ -42,8 +42,13 @@ impl Inbox {
     /// Hands changes over; waits until they are durable.
     pub(super) async fn commit(&self, ops: Vec<Op>) -> Result<(), CommitError> {
         let octets = ops.iter().map(Op::size).sum();
-        let room = tokio::time::timeout(ROOM_WAIT, self.room(ops.len(), octets));
-        let room = room.await.unwrap_or(Err(CommitError::Busy))?;
+        let room = if ops.is_empty() {
+            // Takes no room, and must not be told that there is none: whoever asks waits for what came before.
+            None
+        } else {
+            let room = tokio::time::timeout(ROOM_WAIT, self.room(ops.len(), octets));
+            Some(room.await.unwrap_or(Err(CommitError::Busy))?)
+        };
         let (done, result) = oneshot::channel();
         self.send(Job { ops, octets, done: Some(done), room })?;
         result.await.map_err(|_| self.gone())?
@@ -53,7 +58,7 @@ impl Inbox {
     pub(super) async fn post(&self, ops: Vec<Op>) -> Result<(), CommitError> {
         let octets = ops.iter().map(Op::size).sum();
         let room = self.room(ops.len(), octets).await?;
-        self.send(Job { ops, octets, done: None, room })?;
+        self.send(Job { ops, octets, done: None, room: Some(room) })?;
         self.condition.check()
     }
 
@@ -64,7 +69,7 @@ impl Inbox {
         if !ops.is_empty() {
             let octets = ops.iter().map(Op::size).sum();
             // Nobody waits for it; a store that has been closed or has failed says so to those who do.
-            let _ = self.send(Job { ops, octets, done: None, room });
+            let _ = self.send(Job { ops, octets, done: None, room: Some(room) });
         }
         Ok(())
     }

@@ -94,16 +94,33 @@ pub(super) fn read<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
     serde_json::from_slice(content).ok()
 }
 
+/// How often an entry was tried, and whether it may have reached its receiver by that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct Tries {
+    /// At most 2^31 - 1 are kept.
+    pub(super) attempts: u32,
+    pub(super) possible_duplicate: bool,
+}
+
+/// The bit of the number of attempts that says so.
+const POSSIBLE_DUPLICATE: u32 = 1 << 31;
+
 /// The content of a reference.
-pub(super) fn reference(origin: Ticket, attempts: u32, record: &[u8]) -> Vec<u8> {
+pub(super) fn reference(origin: Ticket, tries: Tries, record: &[u8]) -> Vec<u8> {
+    let flag = if tries.possible_duplicate { POSSIBLE_DUPLICATE } else { 0 };
+    let attempts = tries.attempts.min(POSSIBLE_DUPLICATE - 1) | flag;
     [&entry(origin)[..], &attempts.to_be_bytes(), record].concat()
 }
 
 /// A queue entry's record as JSON, where it first was, how often it was tried; `None` for anything else.
-pub(super) fn queued(ticket: Ticket, value: &[u8]) -> Option<(Ticket, u32, &[u8])> {
+pub(super) fn queued(ticket: Ticket, value: &[u8]) -> Option<(Ticket, Tries, &[u8])> {
     match open(value)? {
-        (Kind::Record, record) => Some((ticket, 0, record)),
-        (Kind::Reference, content) => Some((self::ticket(content)?, attempts(content.get(12..)?)?, content.get(16..)?)),
+        (Kind::Record, record) => Some((ticket, Tries::default(), record)),
+        (Kind::Reference, content) => {
+            let tried = attempts(content.get(12..)?)?;
+            let (attempts, possible_duplicate) = (tried & !POSSIBLE_DUPLICATE, tried & POSSIBLE_DUPLICATE != 0);
+            Some((self::ticket(content)?, Tries { attempts, possible_duplicate }, content.get(16..)?))
+        }
         _ => None,
     }
 }
@@ -219,9 +236,12 @@ mod tests {
         let value = record(Kind::Record, Timestamp(5_000_000), &"x").unwrap();
         assert_eq!((written(&value), read::<String>(&value)), (Some(5), Some("x".to_owned())));
         assert_eq!(open(&[]), None);
-        let content = reference(ticket(3), 4, b"record");
-        let moved = self::value(Kind::Reference, Timestamp(0), &content);
-        assert_eq!(queued(ticket(9), &moved), Some((ticket(3), 4, &b"record"[..])));
-        assert_eq!(queued(ticket(9), &value), Some((ticket(9), 0, &b"\"x\""[..])));
+        for possible_duplicate in [false, true] {
+            let tries = Tries { attempts: 4, possible_duplicate };
+            let content = reference(ticket(3), tries, b"record");
+            let moved = self::value(Kind::Reference, Timestamp(0), &content);
+            assert_eq!(queued(ticket(9), &moved), Some((ticket(3), tries, &b"record"[..])));
+        }
+        assert_eq!(queued(ticket(9), &value), Some((ticket(9), Tries::default(), &b"\"x\""[..])));
     }
 }

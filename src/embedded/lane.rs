@@ -213,7 +213,7 @@ impl Lane {
             expected = entry.seq + 1;
             let noted = state.attempts.remove(&entry.seq).unwrap_or_default();
             if !state.finals.contains(&entry.seq) && !state.ahead.remove(&entry.seq) {
-                entry.possible_duplicate = entry.seq < state.suspect || state.known.remove(&entry.seq);
+                entry.possible_duplicate |= entry.seq < state.suspect || state.known.remove(&entry.seq);
                 entry.attempts = entry.attempts.max(noted);
                 state.ring.push_back(entry);
                 self.rings.fetch_add(1, Ordering::Relaxed);

@@ -354,7 +354,7 @@ mod tests {
         let op = || Op::Retry { ticket, at, record: Some(serde_json::to_vec(&**callback).unwrap()) };
         let room = engine.inbox.room(1, 1).await.unwrap();
         // Said twice, it counts once.
-        engine.inbox.send(Job { ops: vec![op(), op()], octets: 1, done: None, room }).unwrap();
+        engine.inbox.send(Job { ops: vec![op(), op()], octets: 1, done: None, room: Some(room) }).unwrap();
         engine.write(Vec::new(), true).await.unwrap();
         assert_eq!(lane.waiting(), 2);
         let second = next(&engine, &lane, generation).await;
@@ -405,5 +405,20 @@ mod tests {
             seqs.extend(entries.into_iter().map(|entry| entry.seq));
         }
         assert_eq!(seqs, (0..600).filter(|seq| *seq != 10).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_what_came_before_is_never_told_that_there_is_no_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
+        let engine = Embedded::open(&config).unwrap();
+        let mut taken = Vec::new();
+        for size in [1_000, 1] {
+            while let Ok(room) = tokio::time::timeout(Duration::from_millis(1), engine.inbox.room(size, 0)).await {
+                taken.push(room.unwrap());
+            }
+        }
+        assert_eq!(engine.write(vec![owed("a")], true).await, Err(CommitError::Busy));
+        assert_eq!(engine.write(Vec::new(), true).await, Ok(()));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use serde::de::DeserializeOwned;
 
-use super::keys::{self, table};
+use super::keys::{self, Tries, table};
 use super::lane::{Entry, Item, Lane};
 use super::retention::Retention;
 use crate::store::{OpenError, ReadError, StoreConfig, Ticket};
@@ -165,13 +165,14 @@ impl Keyspaces {
 
 /// A queue entry as memory keeps it; `ticket` is where it is.
 pub(super) fn entry(outbound: bool, ticket: Ticket, value: &[u8]) -> Option<Entry> {
-    let (origin, attempts, record) = keys::queued(ticket, value)?;
+    let (origin, tries, record) = keys::queued(ticket, value)?;
     let item = if outbound {
         Item::Message(Arc::new(serde_json::from_slice(record).ok()?))
     } else {
         Item::Callback(Arc::new(serde_json::from_slice(record).ok()?))
     };
-    Some(Entry { seq: ticket.seq, origin, item, attempts, possible_duplicate: false })
+    let Tries { attempts, possible_duplicate } = tries;
+    Some(Entry { seq: ticket.seq, origin, item, attempts, possible_duplicate })
 }
 
 pub(super) fn unreadable(error: &fjall::Error) -> ReadError {

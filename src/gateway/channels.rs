@@ -28,11 +28,15 @@ pub(super) struct Places(Mutex<HashMap<ChannelId, Place>>);
 /// A channel's task and how to end it.
 pub(super) struct Running {
     stop: CancellationToken,
+    /// Ends it where it stands.
+    cut: CancellationToken,
     task: JoinHandle<()>,
 }
 
 /// Most channels of one server: each has a task, a socket and a log.
 const MAX_CHANNELS: usize = 10_000;
+/// How long a channel that is cut off may take to go.
+const CUT_WAIT: Duration = Duration::from_secs(5);
 /// Longest pause before a channel that panicked is started again.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
@@ -208,8 +212,11 @@ impl Gateway {
         let Some(mut channel) = place.take() else { return };
         channel.stop.cancel();
         if tokio::time::timeout(self.0.config.channel_drain, &mut channel.task).await.is_err() {
-            channel.task.abort();
+            channel.cut.cancel();
             self.0.logs.channel(id).warn("the channel did not end in time and was cut off");
+            if tokio::time::timeout(CUT_WAIT, channel.task).await.is_err() {
+                self.0.logs.channel(id).error("the channel does not let itself be cut off; it is left behind");
+            }
         }
         // An engine that fails answers whatever the successor asks of it.
         let _ = self.0.store.commit(Vec::new()).await;
@@ -232,8 +239,9 @@ impl Gateway {
                 stop: stop.clone(),
             }
         };
-        let task = tokio::spawn(supervise(channel_type, setup, stop.clone()));
-        Ok(Running { stop, task })
+        let cut = CancellationToken::new();
+        let task = tokio::spawn(supervise(channel_type, setup, stop.clone(), cut.clone()));
+        Ok(Running { stop, cut, task })
     }
 }
 
@@ -249,14 +257,26 @@ async fn finish<T: Send + 'static>(
     }
 }
 
-async fn supervise(channel_type: ChannelType, setup: impl Fn() -> Setup<GatewayIntake>, stop: CancellationToken) {
+async fn supervise(
+    channel_type: ChannelType,
+    setup: impl Fn() -> Setup<GatewayIntake>,
+    stop: CancellationToken,
+    cut: CancellationToken,
+) {
     let mut pause = Duration::from_secs(1);
     loop {
         let Setup { id, intake, log, .. } = setup();
         let mut run = tokio::spawn(channel_type.run(setup()));
-        // When this task is aborted the channel's goes with it.
-        let _abort = AbortOnDrop(run.abort_handle());
-        match (&mut run).await {
+        let ended = tokio::select! {
+            ended = &mut run => ended,
+            () = cut.cancelled() => {
+                run.abort();
+                // It says what may have been sent as it goes; a panic of its has no meaning any more.
+                let _ = run.await;
+                return;
+            }
+        };
+        match ended {
             Ok(Ok(())) => return,
             Ok(Err(error)) => return log.error(format!("the channel cannot run: {error}")),
             Err(error) => log.error(format!("the channel failed and will be started again: {error}")),
@@ -273,14 +293,6 @@ async fn supervise(channel_type: ChannelType, setup: impl Fn() -> Setup<GatewayI
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(MAX_PAUSE),
             () = stop.cancelled() => return,
         }
-    }
-}
-
-struct AbortOnDrop(tokio::task::AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

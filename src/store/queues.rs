@@ -86,12 +86,15 @@ impl OutboundQueue {
         };
         for (lane, generation) in &self.lanes {
             while room > 0 {
-                match self.engine.take(lane, *generation, room, weight)? {
-                    Ok(entries) => {
+                match self.engine.take(lane, *generation, room, weight) {
+                    // What has been taken is handed on; the next look meets the error again.
+                    Err(_) if !found.is_empty() => return Ok((found, None)),
+                    Err(error) => return Err(error),
+                    Ok(Ok(entries)) => {
                         room = entries.iter().fold(room, |room, entry| room.saturating_sub(weight(&entry.item)));
                         found.extend(entries.into_iter().filter_map(|entry| delivery(lane, entry)));
                     }
-                    Err(due) => {
+                    Ok(Err(due)) => {
                         first_due = [first_due, due].into_iter().flatten().min();
                         break;
                     }

@@ -97,3 +97,20 @@ async fn a_primary_that_refuses_who_we_are_is_left_alone_while_a_backup_serves()
         _ = primary.accept() => panic!("the primary was sent the refused password again"),
     }
 }
+
+#[tokio::test]
+async fn a_backup_is_tried_although_the_primary_agrees_and_hangs_up_at_once() {
+    let (primary, backup) = (ScriptedSmsc::listen().await, ScriptedSmsc::listen().await);
+    let maybug = Maybug::start().await;
+    let config = json!({"backup_hosts": [host(&backup)], "initial_reconnect_delay": 0.1, "max_reconnect_delay": 0.2});
+    maybug.smpp_channel(primary.address(), config, json!({})).await;
+    let dropping = async {
+        for _ in 0..8 {
+            drop(primary.bound().await);
+        }
+    };
+    tokio::select! {
+        () = dropping => panic!("eight binds of the primary ended at once, and the backup was not tried"),
+        _ = backup.accept() => {}
+    }
+}

@@ -24,6 +24,8 @@ use crate::model::{JsonObject, Level};
 
 /// A bind that held this long was a good one: the next delay is the first again.
 const GOOD_BIND: Duration = Duration::from_secs(60);
+/// So many binds in a row that were shorter than that are reason to try another host.
+const SHORT_BINDS: u32 = 2;
 /// Least wait after the SMSC said that we are bound already: the old bind must die first (field guide §2.2).
 const ALREADY_BOUND: Duration = Duration::from_secs(30);
 /// Least wait after the SMSC refused who we are, and the longest: SMSCs lock accounts that keep trying, and yet the
@@ -50,6 +52,8 @@ pub(super) struct BindLife<'a, I> {
     delay: Duration,
     /// By rank of the host: those that refused us and are left alone for a while.
     blocks: Vec<Block>,
+    /// Binds in a row that did not last.
+    short: u32,
 }
 
 /// A host that refused us.
@@ -94,7 +98,7 @@ fn jittered(wait: Duration) -> Duration {
 
 impl<'a, I: Intake> BindLife<'a, I> {
     pub(super) fn new(shared: &'a Shared<I>, number: usize) -> Self {
-        Self { shared, number, delay: shared.config.session.initial_reconnect_delay, blocks: Vec::new() }
+        Self { shared, number, delay: shared.config.session.initial_reconnect_delay, blocks: Vec::new(), short: 0 }
     }
 
     /// Holds the bind until the channel's stop.
@@ -118,9 +122,11 @@ impl<'a, I: Intake> BindLife<'a, I> {
                 if self.stopped() {
                     break;
                 }
-                let last = place + 1 == open.len() || !end.held.is_zero();
+                let agreed = !end.held.is_zero();
+                self.short = if agreed && end.held < GOOD_BIND { self.short + 1 } else { 0 };
+                // A host that had agreed is tried again before the next one, unless it does not hold to it.
+                let last = place + 1 == open.len() || (agreed && self.short < SHORT_BINDS);
                 wait = self.ended(*rank, end, last).await;
-                // A host that had agreed is tried again before the next one.
                 if last {
                     break;
                 }

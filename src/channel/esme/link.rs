@@ -4,7 +4,7 @@
 //! which the link does not wait for: answers are sent as commits end.
 
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::json;
@@ -75,6 +75,8 @@ pub(super) struct Link<'a, I> {
 
 /// Most MTs taken from the queue at once.
 const PULL: usize = 256;
+/// From a queue that could not be read to the next try.
+const READ_AGAIN: Duration = Duration::from_secs(1);
 
 impl<'a, I: Intake> Link<'a, I> {
     pub(super) fn new(shared: &'a Shared<I>, bind: usize, mode: BindMode, peer: String, stream: Stream) -> Self {
@@ -255,7 +257,7 @@ impl<'a, I: Intake> Link<'a, I> {
                 Ok(pulled) => self.accept(pulled),
                 Err(error) => {
                     self.shared.unreadable(&error);
-                    return nothing;
+                    return Wait { until: Some(now + READ_AGAIN), ..nothing };
                 }
             }
             if !self.shared.outgoing().outcomes.is_empty() {

@@ -4,6 +4,7 @@
 //! compiler. None is held across a wait but the queue's, by whichever bind waits for new MTs.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -19,9 +20,9 @@ use super::pace::SharedPace;
 use super::receipts::Receipts;
 use super::submit::estimate;
 use super::ussd::Sessions;
-use crate::channel::{Arrival, Intake, IntakeError, Setup, StatusReport};
+use crate::channel::{Arrival, Fate, Intake, IntakeError, Outcome, Setup, StatusReport};
 use crate::model::{JsonObject, Level};
-use crate::store::{Delivery, OutboundQueue, ReadError};
+use crate::store::{Delivery, OutboundQueue, ReadError, Store, Ticket};
 
 /// See the file's head.
 pub(super) struct Shared<I> {
@@ -35,6 +36,8 @@ pub(super) struct Shared<I> {
     health: Mutex<Health>,
     /// Binds that may send at present.
     senders: Mutex<BTreeSet<usize>>,
+    /// It has ended in order.
+    left: AtomicBool,
     queue: tokio::sync::Mutex<OutboundQueue>,
     pub(super) ledger: Ledger,
     /// Order of the oldest PDU that may still be answered; receipts that nothing matches wait for it.
@@ -46,6 +49,41 @@ pub(super) struct Shared<I> {
 /// The state behind a lock; a panic while it was held has ended the channel already.
 fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// MTs whose fate is known but perhaps not stored yet: should the channel be cut off meanwhile, they were sent.
+struct Deciding<'a> {
+    store: &'a Store,
+    tickets: Vec<Ticket>,
+}
+
+impl<'a> Deciding<'a> {
+    fn new(store: &'a Store, outcomes: &[Outcome]) -> Self {
+        let ended = outcomes.iter().filter(|outcome| !matches!(outcome.fate, Fate::Retry { .. }));
+        Self { store, tickets: ended.map(|outcome| outcome.ticket).collect() }
+    }
+
+    /// It is stored.
+    fn done(mut self) {
+        self.tickets.clear();
+    }
+}
+
+impl Drop for Deciding<'_> {
+    fn drop(&mut self) {
+        self.store.suspect(&self.tickets, true);
+    }
+}
+
+/// A channel that was cut off, or has panicked: as after a kill, whatever was in hand may have been sent.
+impl<I> Drop for Shared<I> {
+    fn drop(&mut self) {
+        if !*self.left.get_mut() {
+            let outgoing = lock(&self.outgoing);
+            let tickets = [outgoing.in_hand(false), outgoing.in_hand(true)].concat();
+            self.setup.store.suspect(&tickets, true);
+        }
+    }
 }
 
 impl<I: Intake> Shared<I> {
@@ -60,6 +98,7 @@ impl<I: Intake> Shared<I> {
             pace: Mutex::new(SharedPace::new(rate, config.session.binds.len(), now)),
             health: Mutex::new(Health::new(&config.session.binds)),
             senders: Mutex::default(),
+            left: AtomicBool::new(false),
             queue: tokio::sync::Mutex::new(setup.store.outbound(&setup.id)),
             ledger: Ledger::default(),
             answered: watch::Sender::new(0),
@@ -139,7 +178,9 @@ impl<I: Intake> Shared<I> {
         };
         self.setup.store.suspect(&suspects, true);
         if !outcomes.is_empty() {
+            let deciding = Deciding::new(&self.setup.store, &outcomes);
             self.setup.intake.decided(&self.setup.id, outcomes).await;
+            deciding.done();
         }
         if self.answered.receiver_count() > 0 {
             let oldest = self.outgoing().oldest_open();
@@ -160,6 +201,7 @@ impl<I: Intake> Shared<I> {
             let tickets = self.outgoing().in_hand(uncertain);
             self.setup.store.suspect(&tickets, uncertain);
         }
+        self.left.store(true, Ordering::Relaxed);
     }
 
     /// Stores a batch; when this returns `Ok` it is durable.
