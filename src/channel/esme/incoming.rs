@@ -44,7 +44,8 @@ pub(super) enum Step {
 }
 
 impl Incoming {
-    pub(super) fn new<I>(setup: &Setup<I>, config: &EsmeConfig) -> Self {
+    /// With the segments that are stored.
+    pub(super) fn new<I>(setup: &Setup<I>, config: &EsmeConfig, parts: &[(MessageId, Vec<u8>)]) -> Self {
         let now = tokio::time::Instant::now().into_std();
         let mut incoming = Self {
             channel: setup.id.clone(),
@@ -54,10 +55,7 @@ impl Incoming {
             complete: Vec::new(),
             read_at: now,
         };
-        match setup.store.parts(&setup.id) {
-            Ok(parts) => parts.iter().for_each(|(id, record)| incoming.restore(now, *id, record)),
-            Err(error) => setup.log.error(format!("stored segments could not be read: {error}")),
-        }
+        parts.iter().for_each(|(id, record)| incoming.restore(now, *id, record));
         incoming
     }
 

@@ -83,6 +83,13 @@ impl Ledger {
         Memory::Reread
     }
 
+    /// Memory could not be read back. When that is to be tried again.
+    pub(super) fn distrust(&self, now: Instant) -> Instant {
+        let mut state = self.state();
+        (state.stale, state.reread) = (true, Some(now));
+        now + PAUSE
+    }
+
     /// Waits for every batch that has begun by now; whether all that ended meanwhile were stored.
     pub(super) async fn earlier_stored(&self) -> bool {
         let (until, failures) = {
@@ -141,6 +148,8 @@ mod tests {
         assert_eq!(ledger.memory(now), Memory::Reread);
         assert_eq!(ledger.memory(now), Memory::Sound);
         drop(ledger.begin());
+        assert_eq!(ledger.memory(now), Memory::Stale(now + PAUSE));
+        assert_eq!(ledger.distrust(now), now + PAUSE, "what cannot be read back is tried again as rarely");
         assert_eq!(ledger.memory(now), Memory::Stale(now + PAUSE));
         assert_eq!(ledger.memory(now + PAUSE), Memory::Reread);
     }

@@ -17,7 +17,7 @@ use super::config::EsmeConfig;
 use super::deliver::report as read_report;
 use super::outgoing::Recent;
 use super::shared::Shared;
-use crate::channel::{Arrival, Intake, IntakeError, Setup};
+use crate::channel::{Arrival, Intake, IntakeError};
 use crate::model::{
     Candidate, ChannelId, DeliveryStatus, EventKind, JsonObject, MessageId, Outbound, SmscMessageId, Timestamp,
     UnmatchedReceipt,
@@ -121,11 +121,8 @@ struct Segments {
 }
 
 impl Receipts {
-    pub(super) fn new<I>(setup: &Setup<I>, _: &EsmeConfig) -> Self {
-        let notes = setup.store.notes(&setup.id, UnmatchedReceipt::NOTES).unwrap_or_else(|error| {
-            setup.log.error(format!("receipts that were kept aside could not be read: {error}"));
-            Vec::new()
-        });
+    /// With what is stored as kept aside.
+    pub(super) fn new(notes: Vec<(String, Vec<u8>)>) -> Self {
         Self {
             unmatched: notes.into_iter().map(|(name, _)| name).collect(),
             combined: Recently::default(),

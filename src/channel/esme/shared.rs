@@ -21,7 +21,7 @@ use super::receipts::Receipts;
 use super::submit::estimate;
 use super::ussd::Sessions;
 use crate::channel::{Arrival, Fate, Intake, IntakeError, Outcome, Setup, StatusReport};
-use crate::model::{JsonObject, Level};
+use crate::model::{JsonObject, Level, UnmatchedReceipt};
 use crate::store::{Delivery, OutboundQueue, ReadError, Store, Ticket};
 
 /// See the file's head.
@@ -49,6 +49,14 @@ pub(super) struct Shared<I> {
 /// The state behind a lock; a panic while it was held has ended the channel already.
 fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What memory has of what is stored.
+fn stored<I>(setup: &Setup<I>, config: &EsmeConfig) -> Result<(Incoming, Receipts, Sessions), ReadError> {
+    let (store, id) = (&setup.store, &setup.id);
+    let incoming = Incoming::new(setup, config, &store.parts(id)?);
+    let receipts = Receipts::new(store.notes(id, UnmatchedReceipt::NOTES)?);
+    Ok((incoming, receipts, Sessions::new(config.ussd, &store.notes(id, Sessions::NOTES)?)))
 }
 
 /// MTs whose fate is known but perhaps not stored yet: should the channel be cut off meanwhile, they were sent.
@@ -90,17 +98,23 @@ impl<I: Intake> Shared<I> {
     pub(super) fn new(setup: Setup<I>, config: EsmeConfig) -> Self {
         let now = tokio::time::Instant::now().into_std();
         let rate = [config.session.rate, setup.rate_limit].into_iter().flatten().reduce(f64::min);
+        let ledger = Ledger::default();
+        let (incoming, receipts, sessions) = stored(&setup, &config).unwrap_or_else(|error| {
+            setup.log.error(format!("what the channel keeps could not be read: {error}"));
+            ledger.distrust(now);
+            (Incoming::new(&setup, &config, &[]), Receipts::new(Vec::new()), Sessions::new(config.ussd, &[]))
+        });
         Self {
             outgoing: Mutex::new(Outgoing::new(&config, ids::recall(&setup, &config))),
-            incoming: Mutex::new(Incoming::new(&setup, &config)),
-            receipts: Mutex::new(Receipts::new(&setup, &config)),
-            sessions: Mutex::new(Sessions::new(&setup, config.ussd)),
+            incoming: Mutex::new(incoming),
+            receipts: Mutex::new(receipts),
+            sessions: Mutex::new(sessions),
             pace: Mutex::new(SharedPace::new(rate, config.session.binds.len(), now)),
             health: Mutex::new(Health::new(&config.session.binds)),
             senders: Mutex::default(),
             left: AtomicBool::new(false),
             queue: tokio::sync::Mutex::new(setup.store.outbound(&setup.id)),
-            ledger: Ledger::default(),
+            ledger,
             answered: watch::Sender::new(0),
             work: Notify::new(),
             setup,
@@ -221,9 +235,13 @@ impl<I: Intake> Shared<I> {
             Memory::Stale(until) => return Err(until),
             Memory::Reread => {
                 self.setup.log.warn("something could not be stored; segments, sessions and receipts are read back");
-                *self.incoming() = Incoming::new(&self.setup, &self.config);
-                *self.receipts() = Receipts::new(&self.setup, &self.config);
-                *self.sessions() = Sessions::new(&self.setup, self.config.ussd);
+                match stored(&self.setup, &self.config) {
+                    Ok(stored) => (*self.incoming(), *self.receipts(), *self.sessions()) = stored,
+                    Err(error) => {
+                        self.unreadable(&error);
+                        return Err(self.ledger.distrust(self.now()));
+                    }
+                }
             }
         }
         Ok(())

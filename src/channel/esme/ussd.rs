@@ -11,7 +11,7 @@ use smpp::{Tag, Tlvs};
 
 use super::config::{Dialect, UssdConfig};
 use super::submit::Unsendable;
-use crate::channel::{Arrival, Setup};
+use crate::channel::Arrival;
 use crate::model::{Inbound, Outbound, SessionEvent, Timestamp};
 
 /// Most sessions of one channel that are kept; the oldest are forgotten.
@@ -33,19 +33,17 @@ struct Session {
 }
 
 impl Sessions {
-    /// With those that an earlier run kept.
-    pub(super) fn new<I>(setup: &Setup<I>, config: UssdConfig) -> Self {
+    /// Begins the names of the notes that sessions are kept in.
+    pub(super) const NOTES: &str = PREFIX;
+
+    /// With those that are stored.
+    pub(super) fn new(config: UssdConfig, notes: &[(String, Vec<u8>)]) -> Self {
         let mut sessions = Self { config, live: HashMap::new(), ends: BTreeSet::new() };
-        match setup.store.notes(&setup.id, PREFIX) {
-            Ok(notes) => {
-                for (name, record) in notes {
-                    let read = serde_json::from_slice::<(String, Timestamp)>(&record);
-                    if let (Some(key), Ok((code, ends))) = (name.strip_prefix(PREFIX), read) {
-                        sessions.insert(key.to_owned(), Session { code, ends });
-                    }
-                }
+        for (name, record) in notes {
+            let read = serde_json::from_slice::<(String, Timestamp)>(record);
+            if let (Some(key), Ok((code, ends))) = (name.strip_prefix(PREFIX), read) {
+                sessions.insert(key.to_owned(), Session { code, ends });
             }
-            Err(error) => setup.log.error(format!("stored USSD sessions could not be read: {error}")),
         }
         sessions
     }
