@@ -447,31 +447,13 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{JsonObject, MessageId, Priority};
 
     fn lane(rings: &Arc<AtomicUsize>) -> Lane {
         Lane::new(0, "out/1/c".into(), true, Arc::default(), rings.clone())
     }
 
     fn entry(seq: u64) -> Entry {
-        let message = Outbound {
-            id: MessageId::mint(),
-            channel: "c".into(),
-            to: String::new(),
-            from: None,
-            group: None,
-            content: String::new(),
-            reply_to: None,
-            session_event: None,
-            priority: Priority::BULK,
-            channel_data: JsonObject::new(),
-            transport_type: None,
-            transport_metadata: JsonObject::new(),
-            provider: None,
-            event_url: None,
-            event_auth_token: None,
-            accepted_at: Timestamp(0),
-        };
+        let message = Outbound::plain("", "");
         let item = Item::Message(Arc::new(message));
         Entry { seq, origin: Ticket { lane: 0, seq }, item, attempts: 0, possible_duplicate: false }
     }

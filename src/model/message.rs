@@ -79,6 +79,31 @@ pub struct Outbound {
     pub accepted_at: Timestamp,
 }
 
+#[cfg(test)]
+impl Outbound {
+    /// A plain message on the channel `c`, for tests.
+    pub(crate) fn plain(to: &str, content: &str) -> Self {
+        Self {
+            id: MessageId::mint(),
+            channel: "c".into(),
+            to: to.into(),
+            from: None,
+            group: None,
+            content: content.into(),
+            reply_to: None,
+            session_event: None,
+            priority: Priority::BULK,
+            channel_data: JsonObject::new(),
+            transport_type: None,
+            transport_metadata: JsonObject::new(),
+            provider: None,
+            event_url: None,
+            event_auth_token: None,
+            accepted_at: Timestamp::now(),
+        }
+    }
+}
+
 /// An MO as a channel handed it to us.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inbound {

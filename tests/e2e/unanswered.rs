@@ -102,6 +102,16 @@ async fn agree(peer: &mut Peer<TcpStream>) {
     peer.answer(&raw, CommandStatus::ESME_ROK, UnbindResp::default().into()).await;
 }
 
+/// A channel with one message on the wire and one behind it.
+async fn sent_and_waiting(smsc: &ScriptedSmsc, maybug: &Maybug) -> (String, Peer<TcpStream>, [String; 2]) {
+    let id = maybug.smpp_channel(smsc.address(), json!({"window_size": 1}), json!({})).await;
+    let mut peer = smsc.bound().await;
+    let sent = maybug.send(&id, json!({"to": "+27820001001", "content": "sent"})).await;
+    let waits = maybug.send(&id, json!({"to": "+27820001001", "content": "waits"})).await;
+    peer.submit().await;
+    (id, peer, [sent, waits])
+}
+
 /// Answers both messages; the first may be a duplicate, the second cannot.
 async fn takes_both(maybug: &Maybug, id: &str, mut peer: Peer<TcpStream>, messages: [String; 2]) {
     for (message, duplicate) in messages.iter().zip([json!(true), json!(null)]) {
@@ -116,30 +126,22 @@ async fn takes_both(maybug: &Maybug, id: &str, mut peer: Peer<TcpStream>, messag
 async fn what_was_on_the_wire_at_a_restart_may_be_a_duplicate_and_nothing_else_is() {
     let smsc = ScriptedSmsc::listen().await;
     let maybug = Maybug::start().await;
-    let id = maybug.smpp_channel(smsc.address(), json!({"window_size": 1}), json!({})).await;
-    let mut peer = smsc.bound().await;
-    let sent = maybug.send(&id, json!({"to": "+27820001001", "content": "sent"})).await;
-    let waits = maybug.send(&id, json!({"to": "+27820001001", "content": "waits"})).await;
-    peer.submit().await;
+    let (id, mut peer, messages) = sent_and_waiting(&smsc, &maybug).await;
     let path = format!("/channels/{id}/restart");
     let (_, (code, _)) = tokio::join!(agree(&mut peer), maybug.post(&path, json!({})));
     assert_eq!(code, 200);
-    takes_both(&maybug, &id, smsc.bound().await, [sent, waits]).await;
+    takes_both(&maybug, &id, smsc.bound().await, messages).await;
 }
 
 #[tokio::test]
 async fn what_was_on_the_wire_when_the_server_ended_in_order_may_be_a_duplicate_and_nothing_else_is() {
     let smsc = ScriptedSmsc::listen().await;
     let maybug = Maybug::start().await;
-    let id = maybug.smpp_channel(smsc.address(), json!({"window_size": 1}), json!({})).await;
-    let mut peer = smsc.bound().await;
-    let sent = maybug.send(&id, json!({"to": "+27820001001", "content": "sent"})).await;
-    let waits = maybug.send(&id, json!({"to": "+27820001001", "content": "waits"})).await;
-    peer.submit().await;
+    let (id, mut peer, messages) = sent_and_waiting(&smsc, &maybug).await;
     let directory = maybug.directory.clone();
     tokio::join!(agree(&mut peer), maybug.server.stop());
     let maybug = Maybug::at(directory, |_| {}).await;
-    takes_both(&maybug, &id, smsc.bound().await, [sent, waits]).await;
+    takes_both(&maybug, &id, smsc.bound().await, messages).await;
 }
 
 /// What was refused before the end is known not to have been taken.

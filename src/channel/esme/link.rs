@@ -13,6 +13,7 @@ use smpp::net::{Direction, Driver};
 use smpp::pdu::{Bind, BindMode, DataSmResp, DeliverSmResp};
 use smpp::session::{CloseReason, Event, Ready, Session, State, answer_to, interface_version};
 use smpp::{Address, CString, CommandStatus, Npi, Password, Pdu, SequenceNumber, Ton};
+use tokio::sync::futures::Notified;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{OnTimeout, SessionPlan};
@@ -169,6 +170,8 @@ impl<'a, I: Intake> Link<'a, I> {
                 self.driver.finish().await;
                 return why;
             }
+            // From before it looks for work: what is told while it looks must not be missed.
+            let work = self.shared.work.notified();
             let wait = self.send().await;
             if self.driver.session.outstanding() == 0 {
                 self.unthrottled().await;
@@ -177,7 +180,7 @@ impl<'a, I: Intake> Link<'a, I> {
                 // What turned out to be too late to be sent.
                 self.shared.settle().await;
             }
-            self.step(wait, retire).await;
+            self.step(wait, work, retire).await;
         }
     }
 
@@ -187,7 +190,7 @@ impl<'a, I: Intake> Link<'a, I> {
     }
 
     /// Waits for whatever comes first, and handles it.
-    async fn step(&mut self, wait: Wait, retire: &CancellationToken) {
+    async fn step(&mut self, wait: Wait, work: Notified<'_>, retire: &CancellationToken) {
         let overdue = self.shared.next_overdue();
         let stopping = retire.is_cancelled();
         tokio::select! {
@@ -204,7 +207,7 @@ impl<'a, I: Intake> Link<'a, I> {
                 Ok(deliveries) => self.accept(deliveries),
                 Err(error) => self.shared.unreadable(&error),
             },
-            () = self.shared.work.notified(), if wait.pull > 0 || wait.until.is_some() => {}
+            () = work, if wait.pull > 0 || wait.until.is_some() => {}
             () = sleep_until(wait.until), if wait.until.is_some() => {}
             () = sleep_until(overdue), if overdue.is_some() => self.overdue(),
             () = retire.cancelled(), if !stopping => {

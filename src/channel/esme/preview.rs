@@ -92,31 +92,13 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::model::{MessageId, Priority};
 
     fn told(config: Value, content: &str) -> JsonObject {
         let mut config = config.as_object().unwrap().clone();
         for (key, value) in [("twisted_endpoint", "tcp:h:1"), ("system_id", "s"), ("password", "p")] {
             config.insert(key.into(), value.into());
         }
-        let message = Outbound {
-            id: MessageId::mint(),
-            channel: "c".into(),
-            to: "27820001001".into(),
-            from: None,
-            group: None,
-            content: content.into(),
-            reply_to: None,
-            session_event: None,
-            priority: Priority::BULK,
-            channel_data: JsonObject::new(),
-            transport_type: None,
-            transport_metadata: JsonObject::new(),
-            provider: None,
-            event_url: None,
-            event_auth_token: None,
-            accepted_at: Timestamp::now(),
-        };
+        let message = Outbound::plain("27820001001", content);
         preview(&EsmeConfig::parse(&config).unwrap(), &message)
     }
 

@@ -260,27 +260,10 @@ mod tests {
 
     use super::*;
     use crate::channel::esme::config::EsmeConfig;
-    use crate::model::{JsonObject, MessageId, Priority, SessionEvent};
+    use crate::model::SessionEvent;
 
     fn message(to: &str, from: Option<&str>, content: &str) -> Outbound {
-        Outbound {
-            id: MessageId::mint(),
-            channel: "c".into(),
-            to: to.into(),
-            from: from.map(Into::into),
-            group: None,
-            content: content.into(),
-            reply_to: None,
-            session_event: None,
-            priority: Priority::BULK,
-            channel_data: JsonObject::new(),
-            transport_type: None,
-            transport_metadata: JsonObject::new(),
-            provider: None,
-            event_url: None,
-            event_auth_token: None,
-            accepted_at: Timestamp::now(),
-        }
+        Outbound { from: from.map(Into::into), ..Outbound::plain(to, content) }
     }
 
     fn submits(config: serde_json::Value, message: &Outbound) -> Result<Vec<SubmitSm>, Unsendable> {
