@@ -6,13 +6,13 @@ use serde_json::json;
 use super::Api;
 use super::junebug::wire::envelope;
 use crate::web::Response;
-use crate::web::route::{Answer, Request, Route};
+use crate::web::route::{Answer, Request, Route, Scope};
 
 pub(super) fn routes() -> Vec<Route<Api>> {
     vec![
-        Route { method: Method::GET, pattern: "/health", handler: health },
-        Route { method: Method::GET, pattern: "/health/live", handler: live },
-        Route { method: Method::GET, pattern: "/health/ready", handler: ready },
+        Route { method: Method::GET, pattern: "/health", scope: Scope::Open, handler: health },
+        Route { method: Method::GET, pattern: "/health/live", scope: Scope::Open, handler: live },
+        Route { method: Method::GET, pattern: "/health/ready", scope: Scope::Open, handler: ready },
     ]
 }
 

@@ -85,6 +85,7 @@ async fn deliver<I: Intake>(setup: &Setup<I>, config: &LoopbackConfig, deliverie
                 transport_type: None,
                 transport_metadata: JsonObject::new(),
                 provider: None,
+                destinations: Vec::new(),
                 received_at: Timestamp::now(),
             };
             arrivals.push(Arrival::Message { message: echo.into(), joined_from: Vec::new() });

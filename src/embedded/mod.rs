@@ -311,6 +311,7 @@ mod tests {
             transport_type: None,
             transport_metadata: JsonObject::new(),
             provider: None,
+            destinations: Vec::new(),
             received_at: Timestamp::now(),
         };
         let callback = Callback {

@@ -154,6 +154,10 @@ fn outbound(
         provider: None,
         event_url: draft.event_url,
         event_auth_token: draft.event_auth_token,
+        destination: None,
+        router: None,
+        send_at: None,
+        expires_at: None,
         accepted_at: Timestamp::now(),
     };
     if let Some(answered) = answered {

@@ -67,42 +67,60 @@ impl<'de> Deserialize<'de> for MessageId {
 /// Our id of an event; the same form as a [`MessageId`].
 pub type EventId = MessageId;
 
-/// A channel's id: a dashed UUID when we make it, any non-empty string without a slash when it was imported.
+/// An id that is a name: a dashed UUID when we make it, any non-empty string without a slash when it was imported.
 /// Cloning is a reference count.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ChannelId(pub Arc<str>);
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Arc<str>);
 
-impl ChannelId {
-    /// A new id.
-    #[must_use]
-    pub fn mint() -> Self {
-        Self(Uuid::new_v4().to_string().into())
-    }
+        impl $name {
+            /// A new id.
+            #[must_use]
+            pub fn mint() -> Self {
+                Self(Uuid::new_v4().to_string().into())
+            }
 
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+            /// The id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
 }
 
-impl From<&str> for ChannelId {
-    fn from(text: &str) -> Self {
-        Self(text.into())
-    }
+name! {
+    /// A channel's id.
+    ChannelId
 }
-
-impl fmt::Display for ChannelId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+name! {
+    /// A router's id.
+    RouterId
 }
-
-impl fmt::Debug for ChannelId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+name! {
+    /// The id of a router's destination.
+    DestinationId
 }
 
 /// The SMSC's id of a message or of one segment, exactly as it sent it; unique only within a channel.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ChannelId, MessageId, Priority, Timestamp};
+use super::{ChannelId, DestinationId, MessageId, Priority, RouterId, Timestamp};
 
 /// A JSON object whose content is the application's or the channel's business.
 pub type JsonObject = serde_json::Map<String, serde_json::Value>;
@@ -75,6 +75,18 @@ pub struct Outbound {
     /// Sent as `Authorization: Token …` with those events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_auth_token: Option<String>,
+    /// The router's destination that it was sent from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<DestinationId>,
+    /// The router that chose its channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub router: Option<RouterId>,
+    /// It leaves its queue not before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_at: Option<Timestamp>,
+    /// Not worth sending from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// When we accepted it.
     pub accepted_at: Timestamp,
 }
@@ -99,6 +111,10 @@ impl Outbound {
             provider: None,
             event_url: None,
             event_auth_token: None,
+            destination: None,
+            router: None,
+            send_at: None,
+            expires_at: None,
             accepted_at: Timestamp::now(),
         }
     }
@@ -139,6 +155,9 @@ pub struct Inbound {
     /// Operator, where the channel knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
+    /// The router's destinations that it went to; none for a channel without a router.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub destinations: Vec<DestinationId>,
     /// When it arrived.
     pub received_at: Timestamp,
 }

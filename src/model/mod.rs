@@ -15,7 +15,7 @@ pub mod timestamp;
 pub use callback::{Callback, CallbackKind, CallbackTarget};
 pub use channel::{ChannelProperties, Priority};
 pub use event::{DeliveryStatus, Event, EventKind};
-pub use id::{ChannelId, EventId, MessageId, SmscMessageId};
+pub use id::{ChannelId, DestinationId, EventId, MessageId, RouterId, SmscMessageId};
 pub use message::{Inbound, JsonObject, Outbound, SessionEvent};
 pub use receipt::{Candidate, UnmatchedReceipt};
 pub use status::{Level, Status};

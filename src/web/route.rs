@@ -37,12 +37,27 @@ impl Request {
 /// What answers a request.
 pub type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 
+/// What a route is for, which decides who may call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Anybody.
+    Open,
+    /// Whoever may look.
+    Read,
+    /// Whoever may send.
+    Send,
+    /// Whoever may change the configuration.
+    Admin,
+}
+
 /// One row: what answers `method` on `pattern` (matchit's syntax, without a final slash).
 pub struct Route<S> {
     /// The method.
     pub method: Method,
     /// The path.
     pub pattern: &'static str,
+    /// Who may call it.
+    pub scope: Scope,
     /// The handler.
     pub handler: fn(S, Request) -> Answer,
 }
@@ -123,9 +138,9 @@ mod tests {
     #[test]
     fn both_spellings_are_found_and_methods_are_known() {
         let routes = Routes::new(vec![
-            Route { method: Method::GET, pattern: "/channels", handler },
-            Route { method: Method::GET, pattern: "/channels/{id}", handler },
-            Route { method: Method::DELETE, pattern: "/channels/{id}", handler },
+            Route { method: Method::GET, pattern: "/channels", scope: Scope::Read, handler },
+            Route { method: Method::GET, pattern: "/channels/{id}", scope: Scope::Read, handler },
+            Route { method: Method::DELETE, pattern: "/channels/{id}", scope: Scope::Read, handler },
         ]);
         for path in ["/channels", "/channels/"] {
             assert!(matches!(routes.find(&Method::HEAD, path), Found::Handler(..)), "{path}");

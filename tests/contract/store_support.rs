@@ -34,6 +34,10 @@ pub(crate) fn message(content: &str, priority: u8) -> Arc<Outbound> {
         provider: None,
         event_url: None,
         event_auth_token: None,
+        destination: None,
+        router: None,
+        send_at: None,
+        expires_at: None,
         accepted_at: Timestamp::now(),
     })
 }
@@ -93,6 +97,7 @@ pub(crate) fn inbound(body: &str, url: &str) -> Change {
         transport_type: None,
         transport_metadata: JsonObject::new(),
         provider: None,
+        destinations: Vec::new(),
         received_at: Timestamp::now(),
     };
     Change::Receive { message: Arc::new(message), callback: Some(callback(body, url)), joined_from: Vec::new() }

@@ -189,6 +189,10 @@ fn message(content: &str) -> Outbound {
         provider: None,
         event_url: None,
         event_auth_token: None,
+        destination: None,
+        router: None,
+        send_at: None,
+        expires_at: None,
         accepted_at: Timestamp::now(),
     }
 }

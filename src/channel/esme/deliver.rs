@@ -267,6 +267,7 @@ fn inbound(
         transport_type: Some("sms".to_owned()),
         transport_metadata,
         provider: None,
+        destinations: Vec::new(),
         received_at: Timestamp::now(),
     }
 }
