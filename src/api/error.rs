@@ -89,7 +89,7 @@ fn gateway(error: &GatewayError) -> Response {
     match error {
         GatewayError::ChannelNotFound => one(StatusCode::NOT_FOUND, "channel not found", "ChannelNotFound", ""),
         GatewayError::ReceiptNotFound => one(StatusCode::NOT_FOUND, "receipt not found", "ReceiptNotFound", ""),
-        GatewayError::InvalidChannelType(_) => bad("invalid channel type", "InvalidChannelType"),
+        GatewayError::InvalidChannelType { .. } => bad("invalid channel type", "InvalidChannelType"),
         GatewayError::Config(error) => {
             let mut item = json!({"type": "ConfigError", "message": message});
             if !error.key.is_empty() {

@@ -2,16 +2,18 @@
 //!
 //! A channel pulls its MTs from the store's queue and tells everything that happens through [`Intake`], which
 //! it declares and the gateway implements; it never looks upwards. Its task is its own: whatever a provider
-//! does costs that channel alone.
+//! does costs that channel alone. Which types there are is in [`ChannelTypes`].
 
 pub mod esme;
 mod fields;
 pub mod loopback;
+mod types;
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+pub use self::types::{AnyChannelType, ChannelType, ChannelTypes, Run, UnknownClass};
 use crate::config::nearest;
 use crate::model::{ChannelId, DeliveryStatus, Inbound, JsonObject, Level, Outbound, SmscMessageId, Timestamp};
 use crate::store::{PartId, Store, Ticket};
@@ -200,73 +202,4 @@ pub struct Setup<I> {
     pub log: ChannelLog,
     /// When to end.
     pub stop: Stop,
-}
-
-/// The channel types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChannelType {
-    /// One bind to an SMSC.
-    Smpp,
-    /// No network: every MT is delivered at once.
-    Loopback,
-}
-
-impl ChannelType {
-    /// Every type with the name that the API uses.
-    pub const ALL: [(&'static str, Self); 2] = [("smpp", Self::Smpp), ("loopback", Self::Loopback)];
-
-    /// The type with this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, channel_type)| *channel_type)
-    }
-
-    /// Checks a configuration without starting anything.
-    ///
-    /// # Errors
-    /// [`ConfigError`] names the key.
-    pub fn check(self, config: &JsonObject) -> Result<(), ConfigError> {
-        match self {
-            Self::Smpp => esme::EsmeConfig::parse(config).map(|_| ()),
-            Self::Loopback => loopback::LoopbackConfig::parse(config).map(|_| ()),
-        }
-    }
-
-    /// What a message would be for the provider, without sending it; `None` for types that pass text on as it is.
-    ///
-    /// # Errors
-    /// [`ConfigError`] when the configuration does not pass [`ChannelType::check`].
-    pub fn preview(self, config: &JsonObject, message: &Outbound) -> Result<Option<JsonObject>, ConfigError> {
-        match self {
-            Self::Smpp => Ok(Some(esme::preview(&esme::EsmeConfig::parse(config)?, message))),
-            Self::Loopback => Ok(None),
-        }
-    }
-
-    /// Keys of the configuration that are never shown.
-    #[must_use]
-    pub fn secrets(self) -> &'static [&'static str] {
-        match self {
-            Self::Smpp => &esme::aliases::SECRETS,
-            Self::Loopback => &[],
-        }
-    }
-
-    /// Runs a channel until its stop is given.
-    ///
-    /// # Errors
-    /// [`ConfigError`] when the configuration does not pass [`ChannelType::check`].
-    pub async fn run<I: Intake>(self, setup: Setup<I>) -> Result<(), ConfigError> {
-        match self {
-            Self::Smpp => {
-                let config = esme::EsmeConfig::parse(&setup.config)?;
-                esme::run(setup, config).await;
-            }
-            Self::Loopback => {
-                let config = loopback::LoopbackConfig::parse(&setup.config)?;
-                loopback::run(setup, config).await;
-            }
-        }
-        Ok(())
-    }
 }

@@ -24,6 +24,7 @@ pub use self::callbacks::CallbackPolicy;
 pub use self::error::{GatewayError, StartError};
 pub use self::intake::GatewayIntake;
 pub use self::outbound::{Draft, ReplyTo};
+use crate::channel::ChannelTypes;
 use crate::model::{
     CallbackKind, ChannelId, ChannelProperties, Event, JsonObject, Level, MessageId, Status, Timestamp,
 };
@@ -51,6 +52,18 @@ pub struct GatewayConfig {
     pub channel_drain: Duration,
 }
 
+/// What a server can run, beyond what it comes with if a program adds to it: the extension point.
+pub struct Types {
+    /// The channel types.
+    pub channels: ChannelTypes<GatewayIntake>,
+}
+
+impl Default for Types {
+    fn default() -> Self {
+        Self { channels: ChannelTypes::built_in() }
+    }
+}
+
 /// By channel and component: what was told, and when.
 type Told = HashMap<(ChannelId, &'static str), (Status, Timestamp)>;
 
@@ -60,6 +73,7 @@ pub struct Gateway(Arc<Inner>);
 
 struct Inner {
     config: GatewayConfig,
+    types: Types,
     store: Store,
     logs: ChannelLogs,
     rates: Arc<Rates>,
@@ -80,6 +94,7 @@ impl Gateway {
     /// [`StartError`] when the store cannot be read.
     pub async fn start(
         config: GatewayConfig,
+        types: Types,
         store: Store,
         logs: ChannelLogs,
         rates: Rates,
@@ -91,6 +106,7 @@ impl Gateway {
         let policy = config.callbacks.clone();
         let gateway = Self(Arc::new(Inner {
             config,
+            types,
             store,
             logs,
             rates: Arc::new(rates),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{Gateway, GatewayError};
-use crate::channel::ChannelType;
 use crate::model::{
     ChannelId, ChannelProperties, Inbound, JsonObject, MessageId, Outbound, Priority, SessionEvent, Timestamp,
 };
@@ -64,8 +63,7 @@ impl Gateway {
         let properties = self.channel(channel)?;
         let message = self.prepare(&properties, draft)?;
         let name = properties.channel_type();
-        let channel_type = ChannelType::named(name).ok_or_else(|| GatewayError::InvalidChannelType(name.to_owned()))?;
-        let told = channel_type.preview(&properties.config(), &message)?;
+        let told = self.channel_type(name)?.preview(&properties.config(), &message)?;
         told.ok_or_else(|| GatewayError::Usage(format!("A channel of type '{name}' passes text on as it is")))
     }
 

@@ -7,6 +7,7 @@ mod binds;
 mod callbacks;
 mod crash;
 mod durability;
+mod extending;
 mod failover;
 mod field_guide;
 mod hundred;
