@@ -51,7 +51,7 @@ const BATCH: usize = 256;
 
 /// Runs the channel until its stop.
 async fn run<I: Intake>(setup: Setup<I>, config: LoopbackConfig) {
-    let mut queue = setup.store.outbound(&setup.id);
+    let mut queue = setup.queue();
     let report = super::StatusReport {
         component: "loopback",
         level: Level::Ok,

@@ -7,12 +7,14 @@
 pub mod esme;
 mod fields;
 pub mod loopback;
+mod queue;
 mod types;
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+pub use self::queue::MtQueue;
 pub use self::types::{AnyChannelType, ChannelType, ChannelTypes, Run, UnknownClass};
 use crate::config::nearest;
 use crate::model::{ChannelId, DeliveryStatus, Inbound, JsonObject, Level, Outbound, SmscMessageId, Timestamp};
@@ -194,7 +196,7 @@ pub struct Setup<I> {
     pub config: JsonObject,
     /// Most MTs per second, for every channel type (`rate_limit_count` in `rate_limit_window`).
     pub rate_limit: Option<f64>,
-    /// Where its MTs come from and where it looks receipts up.
+    /// Where it looks up what it keeps, and the messages that receipts belong to.
     pub store: Store,
     /// Where everything that happens goes.
     pub intake: I,
@@ -202,4 +204,12 @@ pub struct Setup<I> {
     pub log: ChannelLog,
     /// When to end.
     pub stop: Stop,
+}
+
+impl<I> Setup<I> {
+    /// The channel's MTs, within its rate limit. There is one queue at a time: a second one takes the first one's place.
+    #[must_use]
+    pub fn queue(&self) -> MtQueue {
+        MtQueue::open(&self.store, &self.id, self.rate_limit)
+    }
 }

@@ -4,9 +4,13 @@ use hyper::Method;
 use maybug::config::Config;
 use maybug::server::Server;
 use maybug::smsc::{SimEvent, SimulatorConfig};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{Maybug, Smsc};
+use crate::support::{Maybug, Receiver, Smsc, soon, types};
+
+#[allow(dead_code, reason = "a program whose main is not this one's")]
+#[path = "../../examples/spool_channel.rs"]
+mod spool_channel;
 
 const TRANSMITTER: &str = "vumi.transports.smpp.SmppTransmitterTransport";
 
@@ -67,4 +71,45 @@ async fn a_class_that_has_no_counterpart_is_told_at_the_start() {
     let error = Server::start(&config).await.err().unwrap().to_string();
     assert!(error.contains("'fax' is 'my.own.FaxTransport'") && error.contains("docs/extending.md"), "{error}");
     assert!(!config.data.exists());
+}
+
+#[tokio::test]
+async fn a_program_adds_a_channel_type_of_its_own() {
+    let mut receiver = Receiver::start().await;
+    let maybug = Maybug::extended(spool_channel::types()).await;
+    let refused = json!({"type": "spool", "config": {"directry": "/x"}});
+    let (status, answer) = maybug.post("/channels/", refused).await;
+    let item = &answer["result"]["errors"][0];
+    assert_eq!((status, &item["type"], &item["key"]), (400, &json!("ConfigError"), &json!("directry")));
+    let (_, answer) = maybug.post("/channels/", json!({"type": "fax", "config": {}})).await;
+    let told = answer["result"]["errors"][0]["message"].as_str().unwrap();
+    assert!(told.ends_with(", spool"), "{told}");
+
+    let spool = tempfile::tempdir().unwrap();
+    let id = maybug
+        .channel(json!({
+            "type": "spool", "config": {"directory": spool.path()}, "mo_url": receiver.url("/mo"),
+            "status_url": receiver.url("/status"),
+        }))
+        .await;
+    receiver.told("watching").await;
+    let message = maybug.send(&id, json!({"to": "27820001001", "content": "out of it"})).await;
+    assert_eq!(types(&maybug.events(&id, &message, 1).await), ["submitted"]);
+    let written = std::fs::read(spool.path().join(format!("out/{message}.json"))).unwrap();
+    let written: Value = serde_json::from_slice(&written).unwrap();
+    assert_eq!((&written["to"], &written["content"]), (&json!("27820001001"), &json!("out of it")));
+
+    let incoming = spool.path().join("in");
+    std::fs::write(incoming.join("bad.json"), "no message").unwrap();
+    let mo = json!({"from": "27820001001", "to": "40404", "content": "into it"}).to_string();
+    std::fs::write(incoming.join("1.part"), mo).unwrap();
+    std::fs::rename(incoming.join("1.part"), incoming.join("1.json")).unwrap();
+    let posted = receiver.mo().await;
+    assert_eq!((&posted["from"], &posted["content"]), (&json!("27820001001"), &json!("into it")));
+    soon("the files to go", async {
+        while incoming.join("1.json").exists() || !incoming.join("bad.bad").exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
