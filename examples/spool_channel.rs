@@ -11,7 +11,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use maybug::channel::{Arrival, ChannelType, ChannelTypes, ConfigError, Fate, Intake, Outcome, Setup, StatusReport};
+use maybug::channel::{Arrival, ChannelType, ConfigError, Fate, Intake, Outcome, Setup, StatusReport};
 use maybug::config::Config;
 use maybug::gateway::Types;
 use maybug::model::{Inbound, JsonObject, Level, MessageId, SmscMessageId, Timestamp};
@@ -33,7 +33,9 @@ async fn main() -> anyhow::Result<()> {
 
 /// What every server has, and `spool`.
 pub(crate) fn types() -> Types {
-    Types { channels: ChannelTypes::built_in().with("spool", Spool), ..Types::default() }
+    let mut types = Types::default();
+    types.channels = types.channels.with("spool", Spool);
+    types
 }
 
 /// The channel type `spool`.
