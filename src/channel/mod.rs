@@ -6,6 +6,7 @@
 
 pub mod esme;
 mod fields;
+mod held;
 pub mod loopback;
 mod queue;
 mod types;
