@@ -9,6 +9,7 @@ mod fields;
 mod held;
 pub mod loopback;
 mod queue;
+mod sessions;
 mod types;
 
 use std::sync::Arc;
