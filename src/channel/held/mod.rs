@@ -2,9 +2,10 @@
 //! answers is the response.
 //!
 //! A request is held under the id of its MO and answered by the MT that names it. Where such requests come in is in
-//! [`ports`].
+//! [`ports`], what they say in [`request`].
 
 mod ports;
+mod request;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,8 @@ use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-pub(super) use self::ports::{Hook, Place, PortError, Ports};
+pub(super) use self::ports::{Hook, Ports};
+pub(super) use self::request::{BadEncoding, Credentials, Whole, unauthorised};
 use crate::model::MessageId;
 use crate::web::Response;
 
@@ -38,6 +40,9 @@ struct Entry {
 
 /// A response, and where to say that its request was still there.
 type Reply = (Response, oneshot::Sender<()>);
+
+/// Ends every wait when it goes, however its channel ends.
+pub(super) struct Ending(pub(super) Arc<Held>);
 
 /// A request that is held; dropped, it is no more.
 pub(super) struct Waiting {
@@ -100,18 +105,19 @@ impl Held {
         Ok(entry.since.elapsed())
     }
 
-    /// How many are held.
-    pub(super) fn len(&self) -> usize {
-        self.waiting().as_ref().map_or(0, HashMap::len)
-    }
-
     /// Ends every wait, and holds nothing any more.
-    pub(super) fn end(&self) {
+    fn end(&self) {
         *self.waiting() = None;
     }
 
     fn waiting(&self) -> MutexGuard<'_, Option<HashMap<MessageId, Entry>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
@@ -171,9 +177,9 @@ mod tests {
         assert_eq!(held.answer(first, unavailable("one")).await, Ok(Duration::from_secs(3)));
         assert_eq!(request.await.unwrap().unwrap().headers()[RETRY_AFTER], "1");
         assert_eq!(held.answer(first, unavailable("again")).await, Err(Gone));
-        assert_eq!(held.len(), 1);
         assert_eq!(other.answered(Duration::from_secs(1)).await.err(), Some(Unanswered::Timeout));
-        assert_eq!((held.answer(second, unavailable("late")).await, held.len()), (Err(Gone), 0));
+        assert_eq!(held.answer(second, unavailable("late")).await, Err(Gone));
+        assert!(held.waiting().as_ref().unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -191,7 +197,7 @@ mod tests {
     async fn the_end_of_the_channel_ends_every_wait() {
         let held = Held::new(9);
         let waiting = held.hold(MessageId::mint()).unwrap();
-        held.end();
+        drop(Ending(held.clone()));
         assert_eq!(waiting.answered(LONG).await.err(), Some(Unanswered::Ended));
         assert_eq!(held.hold(MessageId::mint()).err(), Some(NotHeld::Ended));
     }

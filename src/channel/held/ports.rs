@@ -1,6 +1,7 @@
 //! Ports on which providers call: one listener each, shared by the channels that have a path on it.
 //!
-//! A port is opened by the first channel that has a path there and closed by the last one that leaves.
+//! A port is opened by the first channel that has a path there and closed by the last one that leaves. One that cannot
+//! be had is tried again and again.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,6 +16,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::response;
+use crate::channel::{Intake, Setup, StatusReport};
+use crate::model::{JsonObject, Level};
 use crate::web::Response;
 use crate::web::server::{Handler, Limits, serve};
 
@@ -64,6 +67,8 @@ pub(crate) enum PortError {
     },
 }
 
+/// First and longest pause before a port is tried again.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// How long running requests may take once the last channel of a port has gone.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -72,7 +77,7 @@ impl Ports {
     ///
     /// # Errors
     /// [`PortError`].
-    pub(crate) async fn open(&self, address: SocketAddr, path: &str, hook: Hook) -> Result<Place, PortError> {
+    async fn open(&self, address: SocketAddr, path: &str, hook: Hook) -> Result<Place, PortError> {
         let slot = self.slot(address);
         let mut held = slot.lock().await;
         if let Some((port, _)) = &*held
@@ -100,6 +105,41 @@ impl Ports {
         Ok(Place { port, path: path.to_owned() })
     }
 
+    /// The same for a channel, which says of its component `listener` how that goes; tries until it succeeds.
+    pub(crate) async fn listen<I: Intake>(
+        &self,
+        setup: &Setup<I>,
+        address: SocketAddr,
+        path: &str,
+        hook: Hook,
+    ) -> Place {
+        let report = |level, kind, message: String, details| StatusReport {
+            component: "listener",
+            level,
+            kind,
+            message,
+            details,
+        };
+        let (mut pause, longest) = PAUSE;
+        loop {
+            match self.open(address, path, hook.clone()).await {
+                Ok(place) => {
+                    let address = place.port.address;
+                    let details = JsonObject::from_iter([("address".to_owned(), address.to_string().into())]);
+                    let message = format!("Listening on http://{address}{path}");
+                    setup.intake.status(&setup.id, report(Level::Ok, "listening", message, details)).await;
+                    return place;
+                }
+                Err(error) => {
+                    let report = report(Level::Down, "cannot_listen", error.to_string(), JsonObject::new());
+                    setup.intake.status(&setup.id, report).await;
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+
     /// An address's slot; those that nobody needs any more are forgotten.
     fn slot(&self, address: SocketAddr) -> Arc<Slot> {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,13 +164,6 @@ impl Port {
         }
         paths.insert(path.to_owned(), hook.clone());
         Ok(true)
-    }
-}
-
-impl Place {
-    /// Where the port is: its number, if 0 was asked for.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.port.address
     }
 }
 
