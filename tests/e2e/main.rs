@@ -21,6 +21,7 @@ mod receipts;
 mod results;
 mod smpp_channel;
 mod support;
+mod telnet;
 mod texts;
 mod throttling;
 mod unanswered;
