@@ -6,7 +6,7 @@
 
 pub mod dmark;
 pub mod esme;
-mod fields;
+pub(crate) mod fields;
 mod held;
 pub mod loopback;
 mod queue;
