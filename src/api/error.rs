@@ -115,13 +115,17 @@ fn gateway(error: &GatewayError) -> Response {
         GatewayError::MessageNotFound(_) => bad("message not found", "MessageNotFound"),
         GatewayError::MessageTooLong { .. } => bad("message too long", "MessageTooLong"),
         GatewayError::QueueFull { .. } => {
-            later(one(StatusCode::TOO_MANY_REQUESTS, "queue full", "QueueFull", &message), "5")
+            later(one(StatusCode::TOO_MANY_REQUESTS, "queue full", "QueueFull", &message), 5)
+        }
+        GatewayError::RateLimitExceeded { seconds, .. } => {
+            let refusal = one(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded", "RateLimitExceeded", &message);
+            later(refusal, *seconds)
         }
         GatewayError::Store(CommitError::Busy) => {
-            later(one(StatusCode::SERVICE_UNAVAILABLE, "store busy", "StoreBusy", &message), "1")
+            later(one(StatusCode::SERVICE_UNAVAILABLE, "store busy", "StoreBusy", &message), 1)
         }
         GatewayError::Store(_) => {
-            later(one(StatusCode::SERVICE_UNAVAILABLE, "store unavailable", "StoreUnavailable", &message), "30")
+            later(one(StatusCode::SERVICE_UNAVAILABLE, "store unavailable", "StoreUnavailable", &message), 30)
         }
         GatewayError::Read(_) | GatewayError::Log(_) => {
             one(StatusCode::INTERNAL_SERVER_ERROR, "generic error", "ReadError", &message)
@@ -130,8 +134,8 @@ fn gateway(error: &GatewayError) -> Response {
 }
 
 /// A refusal that passes.
-fn later(mut response: Response, seconds: &'static str) -> Response {
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+fn later(mut response: Response, seconds: u64) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 

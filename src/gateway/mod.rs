@@ -10,6 +10,7 @@ mod directory;
 mod error;
 mod hosts;
 mod intake;
+mod meter;
 mod outbound;
 mod parked;
 mod receipts;
@@ -31,6 +32,7 @@ pub use self::directory::Router;
 pub use self::error::{GatewayError, StartError};
 use self::hosts::Hosts;
 pub use self::intake::GatewayIntake;
+use self::meter::Meters;
 pub use self::outbound::{Draft, ReplyTo, Via};
 pub use self::parked::Parked;
 pub use self::routers::Edit;
@@ -99,6 +101,7 @@ struct Inner {
     store: Store,
     logs: ChannelLogs,
     rates: Arc<Rates>,
+    meters: Meters,
     directory: ArcSwap<Directory>,
     /// Whose turn it is to change a router.
     routers: tokio::sync::Mutex<()>,
@@ -135,6 +138,7 @@ impl Gateway {
             store,
             logs,
             rates: Arc::new(rates),
+            meters: Meters::default(),
             directory: ArcSwap::from_pointee(Directory::of(channels)),
             routers: tokio::sync::Mutex::default(),
             sticky: StickyRoutes::default(),

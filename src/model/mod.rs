@@ -14,7 +14,7 @@ pub mod status;
 pub mod timestamp;
 
 pub use callback::{Callback, CallbackKind, CallbackTarget};
-pub use channel::{ChannelProperties, Priority};
+pub use channel::{ChannelProperties, Priority, RateLimit};
 pub use event::{DeliveryStatus, Event, EventKind};
 pub use id::{ChannelId, DestinationId, EventId, MessageId, RouterId, SmscMessageId};
 pub use message::{Inbound, JsonObject, Outbound, SessionEvent};

@@ -17,6 +17,7 @@ mod lifecycle;
 mod log_privacy;
 mod peer;
 mod pressure;
+mod rate_limit;
 mod receipts;
 mod results;
 mod routers;
