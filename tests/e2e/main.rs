@@ -22,6 +22,7 @@ mod results;
 mod routers;
 mod smpp_channel;
 mod support;
+mod telnet;
 mod texts;
 mod throttling;
 mod unanswered;
