@@ -19,6 +19,7 @@ mod peer;
 mod pressure;
 mod rate_limit;
 mod receipts;
+mod refused;
 mod results;
 mod routers;
 mod smpp_channel;
