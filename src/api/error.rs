@@ -89,6 +89,7 @@ fn gateway(error: &GatewayError) -> Response {
     match error {
         GatewayError::ChannelNotFound => one(StatusCode::NOT_FOUND, "channel not found", "ChannelNotFound", ""),
         GatewayError::ReceiptNotFound => one(StatusCode::NOT_FOUND, "receipt not found", "ReceiptNotFound", ""),
+        GatewayError::NotQueued(_) => one(StatusCode::NOT_FOUND, "message not found", "MessageNotFound", &message),
         GatewayError::InvalidChannelType(_) => bad("invalid channel type", "InvalidChannelType"),
         GatewayError::Config(error) => {
             let mut item = json!({"type": "ConfigError", "message": message});

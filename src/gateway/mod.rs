@@ -12,6 +12,7 @@ mod intake;
 mod outbound;
 mod receipts;
 pub mod retry;
+mod withdrawals;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,11 +24,11 @@ use tokio_util::sync::CancellationToken;
 pub use self::callbacks::CallbackPolicy;
 pub use self::error::{GatewayError, StartError};
 pub use self::intake::GatewayIntake;
-pub use self::outbound::{Draft, ReplyTo};
+pub use self::outbound::{Draft, FARTHEST, ReplyTo};
 use crate::model::{
     CallbackKind, ChannelId, ChannelProperties, Event, JsonObject, Level, MessageId, Status, Timestamp,
 };
-use crate::store::{Depth, Store};
+use crate::store::{Depth, QueueLength, Store};
 use crate::telemetry::channel_log::PduChunk;
 use crate::telemetry::{ChannelLogs, Label, Rates};
 use crate::web::client::Client;
@@ -71,6 +72,7 @@ struct Inner {
     told: Mutex<Told>,
     stop: CancellationToken,
     dispatcher: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    expiry: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 impl Gateway {
@@ -99,9 +101,12 @@ impl Gateway {
             told: Mutex::default(),
             stop: CancellationToken::new(),
             dispatcher: Mutex::default(),
+            expiry: Mutex::default(),
         }));
         let dispatcher = tokio::spawn(callbacks::dispatch(gateway.clone(), lanes, client, policy));
         *gateway.0.dispatcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(dispatcher);
+        let expiry = tokio::spawn(gateway.clone().expire());
+        *gateway.0.expiry.lock().unwrap_or_else(PoisonError::into_inner) = Some(expiry);
         for channel in stored {
             if let Err(error) = gateway.start_channel(&channel).await {
                 // One bad definition must not keep the others down.
@@ -119,6 +124,10 @@ impl Gateway {
         if let Some(dispatcher) = dispatcher {
             // It ends by itself once told; a panic in it has been reported.
             let _ = dispatcher.await;
+        }
+        let expiry = self.0.expiry.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(expiry) = expiry {
+            let _ = expiry.await;
         }
         self.0.store.clone().close().await;
     }
@@ -157,6 +166,15 @@ impl Gateway {
     #[must_use]
     pub fn rate(&self, channel: &ChannelId, label: Label) -> f64 {
         self.0.rates.rate(channel, label, Timestamp::now())
+    }
+
+    /// How much waits in all queues of a channel.
+    ///
+    /// # Errors
+    /// [`GatewayError::ChannelNotFound`].
+    pub fn queue_length(&self, channel: &ChannelId) -> Result<QueueLength, GatewayError> {
+        self.channel(channel)?;
+        Ok(self.0.store.queue_length(channel))
     }
 
     /// How much waits for a channel.

@@ -156,7 +156,7 @@ impl Run {
                 }
                 self.store().commit(batch).await.unwrap();
             }
-            Step::Pull(max) => self.pull(max),
+            Step::Pull(max) => self.pull(max).await,
             Step::Ack(choice) => {
                 if let Some((number, delivery)) = self.choose(choice) {
                     *self.model.events.entry(number).or_default() += 1;
@@ -212,9 +212,17 @@ impl Run {
         assert_eq!(self.store().depth(&channel()).waiting, self.model.waiting());
     }
 
-    fn pull(&mut self, max: usize) {
+    async fn pull(&mut self, max: usize) {
         let expected = self.model.pull(max);
-        let pulled = self.live.as_mut().unwrap().1.try_pull(max).unwrap();
+        let (store, queue) = self.live.as_mut().unwrap();
+        let mut pulled = queue.try_pull(max).unwrap();
+        while pulled.len() < expected.len() {
+            // What is not marked as handed out yet is to be had after a commit.
+            store.commit(Vec::new()).await.unwrap();
+            let more = queue.try_pull(max - pulled.len()).unwrap();
+            assert!(!more.is_empty(), "{} of {expected:?}", pulled.len());
+            pulled.extend(more);
+        }
         let numbers: Vec<usize> = pulled.iter().map(|delivery| delivery.message.content.parse().unwrap()).collect();
         assert_eq!(numbers, expected);
         for (number, delivery) in numbers.into_iter().zip(pulled) {
@@ -270,7 +278,7 @@ proptest! {
                 run.step(step).await;
             }
             run.step(Step::Crash).await;
-            run.pull(10_000);
+            run.pull(10_000).await;
             run.check_look_ups();
         });
     }

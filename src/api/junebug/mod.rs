@@ -3,6 +3,7 @@
 mod channels;
 mod logs;
 mod messages;
+mod queue;
 mod receipts;
 mod schema;
 pub(super) mod wire;
@@ -38,11 +39,24 @@ pub(super) fn routes() -> Vec<Route<Api>> {
             handler: messages::create,
         },
         Route {
+            method: Method::DELETE,
+            pattern: "/channels/{channel}/messages",
+            scope: Scope::Send,
+            handler: messages::cancel_all,
+        },
+        Route {
             method: Method::GET,
             pattern: "/channels/{channel}/messages/{message}",
             scope: Scope::Read,
             handler: messages::show,
         },
+        Route {
+            method: Method::DELETE,
+            pattern: "/channels/{channel}/messages/{message}",
+            scope: Scope::Send,
+            handler: messages::cancel,
+        },
+        Route { method: Method::GET, pattern: "/channels/{channel}/queue", scope: Scope::Read, handler: queue::show },
         Route {
             method: Method::GET,
             pattern: "/channels/{channel}/receipts",
