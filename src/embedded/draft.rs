@@ -55,8 +55,8 @@ pub(super) struct Withdrawal {
     pub(super) id: [u8; 16],
     /// The event.
     pub(super) event: Vec<u8>,
-    /// The lane, the record and the request that its sender is owed.
-    pub(super) callback: Option<(Arc<Lane>, Vec<u8>, Item)>,
+    /// The lane, the record and the request, of each that its sender is owed.
+    pub(super) callbacks: Vec<(Arc<Lane>, Vec<u8>, Item)>,
     /// The key under which its time was noted, when that is why it leaves.
     pub(super) expiry: Option<DueKey>,
     pub(super) tally: Tally,
@@ -68,8 +68,8 @@ impl Op {
         match self {
             Self::Append { value, .. } | Self::Event { value, .. } | Self::Schedule { value, .. } => value.len() + 64,
             Self::Withdraw(withdrawal) => {
-                let callback = withdrawal.callback.as_ref().map_or(0, |(_, record, _)| record.len());
-                withdrawal.record.len() + withdrawal.event.len() + callback + 128
+                let callbacks: usize = withdrawal.callbacks.iter().map(|(_, record, _)| record.len()).sum();
+                withdrawal.record.len() + withdrawal.event.len() + callbacks + 128
             }
             Self::Retry { record, .. } => record.as_ref().map_or(32, Vec::len) + 64,
             Self::Put(_, key, value) => key.len() + value.len(),
@@ -248,7 +248,7 @@ impl<'a> Draft<'a> {
 
     /// An MT leaves its queue without its channel, if it waits there still.
     fn withdraw(&mut self, withdrawal: Withdrawal, ordinal: &mut Ordinal) -> fjall::Result<()> {
-        let Withdrawal { place, origin, record, id, event, callback, expiry, tally } = withdrawal;
+        let Withdrawal { place, origin, record, id, event, callbacks, expiry, tally } = withdrawal;
         let kept = match place {
             Place::Entry(ticket) => {
                 let Some(lane) = self.lanes.numbered(ticket.lane) else { return Ok(()) };
@@ -287,7 +287,7 @@ impl<'a> Draft<'a> {
         };
         let place = self.ordinal(ordinal);
         self.batch.insert(&self.keyspaces.fate, keys::fate(kept, place), event);
-        if let Some((lane, value, item)) = callback {
+        for (lane, value, item) in callbacks {
             self.append_item(lane, value, item, None);
         }
         tally.count();

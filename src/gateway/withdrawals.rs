@@ -5,16 +5,14 @@
 
 use std::time::Duration;
 
-use super::intake::{event, event_callback};
+use super::intake::{Counts, event, event_callbacks};
 use super::{Gateway, GatewayError};
 use crate::model::{ChannelId, EventKind, JsonObject, MessageId, Outbound, Priority, Timestamp};
-use crate::store::{Batch, Change, Queued, Tally};
+use crate::store::{Batch, Change, CommitError, Queued, Tally};
 use crate::telemetry::Label;
 
 /// From a store that could not be read or written to the next try.
 const AGAIN: Duration = Duration::from_secs(5);
-/// What a cancelled MT's event says.
-const CANCELLED: &str = "cancelled";
 
 impl Gateway {
     /// Cancels what waits for a channel, or what of it has this priority: scheduled and delayed messages too, not what the
@@ -34,8 +32,7 @@ impl Gateway {
             .await?;
             all = back;
             let Some(found) = found? else { break };
-            let batch = found.into_iter().map(|queued| cancel(queued, &tally)).collect();
-            self.withdraw(channel, batch, &tally).await?;
+            self.withdraw(found, &tally, cancelled).await?;
         }
         Ok(tally.total())
     }
@@ -53,7 +50,7 @@ impl Gateway {
             let found = blocking(move || store.queued(message)).await??;
             let queued = found.filter(|queued| queued.message.channel == *channel).ok_or_else(gone)?;
             let tally = Tally::default();
-            self.withdraw(channel, vec![cancel(queued, &tally)], &tally).await?;
+            self.withdraw(vec![queued], &tally, cancelled).await?;
             if tally.total() > 0 {
                 return Ok(());
             }
@@ -61,12 +58,29 @@ impl Gateway {
         Err(gone())
     }
 
-    /// Writes withdrawals, however much waits to be written; returns once they are durable.
-    async fn withdraw(&self, channel: &ChannelId, batch: Batch, tally: &Tally) -> Result<(), GatewayError> {
-        let before = tally.total();
+    /// Withdraws MTs that were found, however much waits to be written; returns once that is durable.
+    async fn withdraw(
+        &self,
+        found: Vec<Queued>,
+        tally: &Tally,
+        why: fn(&Outbound) -> EventKind,
+    ) -> Result<(), CommitError> {
+        let now = Timestamp::now();
+        let mut counts = Counts::default();
+        let directory = self.0.directory.load_full();
+        let batch = found.into_iter().map(|queued| {
+            let message: &Outbound = &queued.message;
+            counts.event(&directory, message, Label::Rejected);
+            let event = event(message, why(message), JsonObject::new(), now);
+            let callbacks = event_callbacks(message, &event, now);
+            Change::Withdraw { queued, event, callbacks, tally: tally.clone() }
+        });
+        let batch = batch.collect();
         self.0.store.post(batch).await?;
+        // Also what the look for them has found out; the next one goes by that.
         self.0.store.commit(Batch::new()).await?;
-        self.0.rates.count(channel, Label::Rejected, Timestamp::now(), tally.total() - before);
+        // Those that their channel got hold of meanwhile are counted too: few, and rates are no accounts.
+        counts.count(&self.0.rates, now);
         Ok(())
     }
 
@@ -90,13 +104,7 @@ impl Gateway {
                     return;
                 }
             };
-            let batch = found.into_iter().map(|queued| self.expired(queued)).collect();
-            // Waits for room; and for what was said of those that have left, so that they are not found again.
-            let written = match self.0.store.post(batch).await {
-                Ok(()) => self.0.store.commit(Batch::new()).await,
-                refused => refused,
-            };
-            if let Err(error) = written {
+            if let Err(error) = self.withdraw(found, &Tally::default(), expired).await {
                 // They are found again after the restart that the store asks for.
                 tracing::error!(%error, "expired messages could not be taken out of their queues");
                 self.pause().await;
@@ -107,24 +115,14 @@ impl Gateway {
     async fn pause(&self) {
         let _ = tokio::time::timeout(AGAIN, self.0.stop.cancelled()).await;
     }
-
-    fn expired(&self, queued: Queued) -> Change {
-        let at = queued.message.expires_at.unwrap_or_default();
-        self.0.rates.count(&queued.message.channel, Label::Rejected, Timestamp::now(), 1);
-        withdrawn(queued, EventKind::Expired { reason: format!("not sent before {at}") }, &Tally::default())
-    }
 }
 
-fn cancel(queued: Queued, tally: &Tally) -> Change {
-    withdrawn(queued, EventKind::Nack { reason: CANCELLED.to_owned() }, tally)
+fn cancelled(_: &Outbound) -> EventKind {
+    EventKind::Nack { reason: "cancelled".to_owned() }
 }
 
-fn withdrawn(queued: Queued, kind: EventKind, tally: &Tally) -> Change {
-    let now = Timestamp::now();
-    let message: &Outbound = &queued.message;
-    let event = event(message, kind, JsonObject::new(), now);
-    let callback = event_callback(message, &event, now);
-    Change::Withdraw { queued, event, callback, tally: tally.clone() }
+fn expired(message: &Outbound) -> EventKind {
+    EventKind::Expired { reason: format!("not sent before {}", message.expires_at.unwrap_or_default()) }
 }
 
 /// Runs something that waits for the disk away from the tasks that must not.

@@ -65,7 +65,7 @@ pub(crate) fn withdraw(queued: Queued, tally: &Tally) -> Change {
         kind: EventKind::Nack { reason: "cancelled".into() },
         details: JsonObject::new(),
     };
-    Change::Withdraw { queued, event, callback: None, tally: tally.clone() }
+    Change::Withdraw { queued, event, callbacks: Vec::new(), tally: tally.clone() }
 }
 
 /// Cancels all that waits; how many.
@@ -91,7 +91,7 @@ pub(crate) fn ack(delivery: &Delivery, smsc_message_id: &str) -> Change {
         origin: delivery.origin,
         leaves: Some(delivery.ticket),
         correlate: vec![SmscMessageId(smsc_message_id.into())],
-        callback: None,
+        callbacks: Vec::new(),
     }
 }
 
@@ -136,5 +136,5 @@ pub(crate) fn inbound(body: &str, url: &str) -> Change {
         destinations: Vec::new(),
         received_at: Timestamp::now(),
     };
-    Change::Receive { message: Arc::new(message), callback: Some(callback(body, url)), joined_from: Vec::new() }
+    Change::Receive { message: Arc::new(message), callbacks: vec![callback(body, url)], joined_from: Vec::new() }
 }
