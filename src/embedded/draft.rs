@@ -404,6 +404,9 @@ impl<'a> Draft<'a> {
                 }
                 if let Item::Message(message) = &entry.item {
                     self.put_id(keys::id(message.id), ticket);
+                    // Kept as long as it is, from now on.
+                    let phone = keys::value(Kind::Record, self.now, &[]);
+                    self.batch.insert(&self.keyspaces.phone, keys::phone(&message.to, message.id), phone);
                 }
                 self.effects.push(Effect::Placed(lane, entry));
             }

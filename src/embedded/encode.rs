@@ -9,7 +9,7 @@ use super::keys::{self, Kind, table};
 use super::lane::{Item, Lane};
 use super::tables::Table;
 use super::withdraw::Spot;
-use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, DestinationId, RouterId, Timestamp};
+use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, DestinationId, MessageId, RouterId, Timestamp};
 use crate::store::{Change, CommitError, PartId, Queued, Ticket};
 
 /// Retries sooner than this wait in memory, later ones on disk.
@@ -22,6 +22,7 @@ impl Embedded {
             Change::Accept(message) => {
                 let lane = self.lanes.outbound(&message.channel, message.priority);
                 let (value, id) = (record(now, &*message)?, keys::id(message.id));
+                ops.push(of_phone(now, &message.to, message.id, None));
                 ops.push(match message.send_at.filter(|at| *at > now) {
                     Some(at) => Op::Schedule { lane, value, id, at },
                     None => Op::Append { lane, value, id: Some(id), item: Item::Message(message) },
@@ -59,6 +60,7 @@ impl Embedded {
             Change::Receive { message, callbacks, joined_from } => {
                 let key = keys::of_channel(&message.channel, &keys::id(message.id));
                 ops.push(Op::Put(Table::Inbound, key, record(now, &*message)?));
+                ops.push(of_phone(now, &message.from, message.id, Some(&message.channel)));
                 ops.extend(joined_from.into_iter().map(|id| remove_part(&message.channel, id)));
                 self.encode_callbacks(now, callbacks, ops)?;
             }
@@ -203,6 +205,12 @@ fn callback_lane(callback: &Callback) -> String {
             format!("event/{}/{}", authority.unwrap_or_default(), callback.channel)
         }
     }
+}
+
+/// A message among those of its phone; an MO's channel is where it is kept.
+fn of_phone(now: Timestamp, address: &str, message: MessageId, channel: Option<&ChannelId>) -> Op {
+    let channel = channel.map_or("", ChannelId::as_str);
+    Op::Put(Table::Phone, keys::phone(address, message), keys::value(Kind::Record, now, channel.as_bytes()))
 }
 
 fn destination_key(router: &RouterId, destination: &DestinationId) -> Vec<u8> {

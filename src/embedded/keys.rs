@@ -183,6 +183,28 @@ pub(super) fn fate(ticket: Ticket, ordinal: u64) -> [u8; 20] {
     key
 }
 
+/// An address without what it may be written with: a plus sign, spaces around it.
+pub(super) fn digits(address: &str) -> &str {
+    let address = address.trim();
+    address.strip_prefix('+').unwrap_or(address)
+}
+
+/// Octets of an address that are part of a key; addresses that differ only behind are told apart by their messages.
+const ADDRESS: usize = 40;
+
+/// `phone`: the phone's address, NUL; behind it the message id.
+pub(super) fn phone_prefix(address: &str) -> Vec<u8> {
+    let digits = digits(address).as_bytes();
+    [&digits[..digits.len().min(ADDRESS)], &[0]].concat()
+}
+
+/// `phone`: the phone's address, the message id. The value is the channel of an MO, and empty for an MT.
+pub(super) fn phone(address: &str, message: MessageId) -> Vec<u8> {
+    let mut key = phone_prefix(address);
+    key.extend(id(message));
+    key
+}
+
 /// `id`: the message id.
 pub(super) fn id(id: MessageId) -> [u8; 16] {
     *id.0.as_bytes()

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::keys::ordinal_of;
-use crate::model::{Callback, Outbound, Timestamp};
+use crate::model::{Callback, ChannelId, Outbound, Timestamp};
 use crate::store::Ticket;
 
 /// Most entries that wait in a lane's ring.
@@ -197,6 +197,11 @@ impl Lane {
     /// steps that leave it sound.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether its MTs are this channel's.
+    pub(super) fn is_of(&self, channel: &ChannelId) -> bool {
+        self.outbound && self.name.rsplit_once('/').is_some_and(|(_, of)| of == channel.as_str())
     }
 
     pub(super) fn ticket(&self, seq: u64) -> Ticket {

@@ -16,6 +16,7 @@ mod lanes;
 mod reads;
 mod recovery;
 mod retention;
+mod search;
 mod sweep;
 mod tables;
 mod withdraw;

@@ -10,12 +10,14 @@ mod directory;
 mod error;
 mod hosts;
 mod intake;
+pub mod listing;
 mod outbound;
 mod parked;
 mod receipts;
 pub mod retry;
 mod routers;
 pub mod routing;
+mod search;
 mod templates;
 mod withdrawals;
 
@@ -24,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use self::callbacks::CallbackPolicy;
@@ -112,6 +115,8 @@ struct Inner {
     stop: CancellationToken,
     dispatcher: Mutex<Option<tokio::task::JoinHandle<()>>>,
     expiry: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    /// Looks at messages have turns.
+    searches: Semaphore,
 }
 
 impl Gateway {
@@ -146,6 +151,7 @@ impl Gateway {
             stop: CancellationToken::new(),
             dispatcher: Mutex::default(),
             expiry: Mutex::default(),
+            searches: Semaphore::new(search::SEARCHES),
         }));
         gateway.load_routers().map_err(StartError::Routers)?;
         let dispatcher = tokio::spawn(callbacks::dispatch(gateway.clone(), lanes, client, policy));

@@ -126,7 +126,7 @@ fn expired(message: &Outbound) -> EventKind {
 }
 
 /// Runs something that waits for the disk away from the tasks that must not.
-async fn blocking<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, GatewayError> {
+pub(super) async fn blocking<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, GatewayError> {
     let read = tokio::task::spawn_blocking(read).await;
     read.map_err(|error| GatewayError::Read(error.to_string().into()))
 }

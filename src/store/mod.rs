@@ -5,6 +5,7 @@
 //! separate them. Which engine does it is decided in one place, at start.
 
 mod queues;
+mod search;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::model::{
 };
 
 pub use queues::{CallbackLanes, CallbackQueue, OutboundQueue};
+pub use search::{Direction, Found, Kept, Page, Search, Standing};
 
 /// Where and how the store keeps things.
 #[derive(Clone, Debug)]
@@ -183,6 +185,15 @@ impl Store {
     /// [`ReadError`], as for every read below.
     pub fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, ReadError> {
         self.engine.message(id)
+    }
+
+    /// Messages of these channels, the newest first, at most `limit`. The work of one look is bounded, so that a page may be
+    /// short and not the last.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn search(&self, search: &Search, channels: &[ChannelId], limit: usize) -> Result<Page, ReadError> {
+        self.engine.search(search, channels, limit)
     }
 
     /// An MT's events in the order they were recorded.

@@ -132,7 +132,6 @@ mod tests {
     use std::net::SocketAddr;
 
     use bytes::Bytes;
-    use http_body_util::Full;
     use tokio::sync::Notify;
     use tokio::task::JoinHandle;
 
@@ -153,7 +152,7 @@ mod tests {
                 self.let_go.notified().await;
             }
             let body = if path == "/large" { vec![b'x'; 32 << 20] } else { path.into_bytes() };
-            Response::new(Full::new(Bytes::from(body)))
+            Response::new(Bytes::from(body).into())
         }
     }
 

@@ -22,6 +22,7 @@ mod receipts;
 mod results;
 mod routers;
 mod schedule;
+mod search;
 mod smpp_channel;
 mod support;
 mod texts;

@@ -8,6 +8,7 @@ mod queue;
 mod receipts;
 mod routers;
 mod schema;
+mod search;
 pub(super) mod wire;
 
 use hyper::Method;
@@ -39,6 +40,20 @@ pub(super) fn routes() -> Vec<Route<Api>> {
             pattern: "/channels/{channel}/messages",
             scope: Scope::Send,
             handler: messages::create,
+        },
+        Route { method: Method::GET, pattern: "/messages", scope: Scope::Read, handler: search::list },
+        Route { method: Method::GET, pattern: "/messages/export", scope: Scope::Read, handler: search::export },
+        Route {
+            method: Method::GET,
+            pattern: "/channels/{channel}/messages",
+            scope: Scope::Read,
+            handler: search::list,
+        },
+        Route {
+            method: Method::GET,
+            pattern: "/channels/{channel}/messages/export",
+            scope: Scope::Read,
+            handler: search::export,
         },
         Route {
             method: Method::DELETE,
