@@ -6,6 +6,7 @@ pub mod error;
 mod health;
 mod junebug;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,9 +54,9 @@ impl Api {
 }
 
 impl Handler for Api {
-    async fn call(self: Arc<Self>, request: hyper::Request<Incoming>) -> Response {
+    async fn call(self: Arc<Self>, _: SocketAddr, request: hyper::Request<Incoming>) -> Response {
         match self.routes.find(request.method(), request.uri().path()) {
-            Found::Handler(handler, params) => handler(Self::clone(&self), Request { inner: request, params }).await,
+            Found::Row(row, params) => (row.handler)(Self::clone(&self), Request { inner: request, params }).await,
             Found::WrongMethod(allowed) => ApiError::WrongMethod { allowed }.into(),
             Found::NoPath => ApiError::NoPath.into(),
         }

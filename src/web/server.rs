@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +23,12 @@ use super::watched::{Answering, Watched};
 
 /// What answers requests.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one.
-    fn call(self: Arc<Self>, request: hyper::Request<Incoming>) -> impl Future<Output = Response> + Send;
+    /// Answers one from this peer.
+    fn call(
+        self: Arc<Self>,
+        peer: SocketAddr,
+        request: hyper::Request<Incoming>,
+    ) -> impl Future<Output = Response> + Send;
 }
 
 /// What a listener puts up with.
@@ -68,8 +73,8 @@ pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>, limits: L
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, usually: others may close some meanwhile.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -94,7 +99,7 @@ pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>, limits: L
         let answering = Answering::default();
         let stream = Watched::new(stream, answering.clone(), limits.head, limits.stall);
         let service = service_fn(move |request| {
-            let answer = answering.clone().run(handler.clone().call(request));
+            let answer = answering.clone().run(handler.clone().call(peer, request));
             async move { Ok::<_, Infallible>(answer.await) }
         });
         let connection = graceful.watch(http.serve_connection(stream, service));
@@ -129,8 +134,6 @@ async fn refuse(mut stream: TcpStream) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use bytes::Bytes;
     use http_body_util::Full;
     use tokio::sync::Notify;
@@ -146,7 +149,7 @@ mod tests {
     }
 
     impl Handler for Echo {
-        async fn call(self: Arc<Self>, request: hyper::Request<Incoming>) -> Response {
+        async fn call(self: Arc<Self>, _: SocketAddr, request: hyper::Request<Incoming>) -> Response {
             let path = request.uri().path().to_owned();
             if path == "/slow" {
                 self.asked.notify_one();

@@ -288,7 +288,7 @@ struct Recorder {
 }
 
 impl Handler for Recorder {
-    async fn call(self: Arc<Self>, request: hyper::Request<Incoming>) -> Response {
+    async fn call(self: Arc<Self>, _: SocketAddr, request: hyper::Request<Incoming>) -> Response {
         let (head, body) = request.into_parts();
         let octets = body.collect().await.unwrap().to_bytes();
         let body = serde_json::from_slice(&octets).unwrap();
