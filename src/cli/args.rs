@@ -58,6 +58,9 @@ pub struct ServeArgs {
     /// Directory of the store [default: maybug-data].
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Ask everybody for credentials; `maybug account` makes them.
+    #[arg(long, conflicts_with = "open")]
+    pub auth: bool,
     /// Listen on other than loopback addresses without authentication.
     #[arg(long)]
     pub open: bool,

@@ -1,11 +1,13 @@
 //! Accepting HTTP: one task per connection, limits on each, an orderly end.
 //!
-//! At the bound on connections a new one is answered 503 and closed; at the bound on those it is just closed.
+//! At the bounds on connections, of all and of one address, a new one is answered 503 and closed; at the bound on those
+//! it is just closed.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -36,6 +38,8 @@ pub trait Handler: Send + Sync + 'static {
 pub struct Limits {
     /// Most connections at a time.
     pub connections: usize,
+    /// Most connections of one address at a time; loopback is exempt.
+    pub per_address: usize,
     /// How long a request's head may take from its first octet on.
     pub head: Duration,
     /// How long a connection may idle before its next request.
@@ -49,7 +53,14 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { connections: 4_096, head: seconds(10), idle: seconds(60), stall: seconds(30), drain: seconds(10) }
+        Self {
+            connections: 4_096,
+            per_address: 64,
+            head: seconds(10),
+            idle: seconds(60),
+            stall: seconds(30),
+            drain: seconds(10),
+        }
     }
 }
 
@@ -63,6 +74,7 @@ const REFUSAL: Duration = Duration::from_secs(1);
 /// Answers connections until `stop`, then lets running requests finish.
 pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>, limits: Limits, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(limits.connections));
+    let addresses = Arc::new(Addresses { most: limits.per_address, taken: Mutex::default() });
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
@@ -82,7 +94,8 @@ pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>, limits: L
                 continue;
             }
         };
-        let Ok(place) = places.clone().try_acquire_owned() else {
+        let place = addresses.enter(peer.ip()).zip(places.clone().try_acquire_owned().ok());
+        let Some(place) = place else {
             if let Ok(place) = refusals.clone().try_acquire_owned() {
                 tokio::spawn(async move {
                     // Whoever does not even take this is no loss.
@@ -113,6 +126,59 @@ pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>, limits: L
     drop(listener);
     if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests were still running at the end");
+    }
+}
+
+/// Counts connections by address; asked once a connection.
+struct Addresses {
+    most: usize,
+    taken: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A connection's place among those of its address.
+struct Entered {
+    addresses: Arc<Addresses>,
+    /// `None` for one that is not counted.
+    address: Option<IpAddr>,
+}
+
+impl Addresses {
+    /// `None` when there is no place for one more.
+    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Entered> {
+        let address = counted(address);
+        if let Some(address) = address {
+            let mut taken = self.taken();
+            let count = taken.entry(address).or_default();
+            if *count >= self.most {
+                return None;
+            }
+            *count += 1;
+        }
+        Some(Entered { addresses: self.clone(), address })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let Some(address) = self.address else { return };
+        let mut taken = self.addresses.taken();
+        match taken.get_mut(&address) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(taken.remove(&address)),
+        }
+    }
+}
+
+/// What a peer's connections are counted under: whoever has one IPv6 address has its network of 64 bits.
+fn counted(address: IpAddr) -> Option<IpAddr> {
+    match address.to_canonical() {
+        address if address.is_loopback() => None,
+        IpAddr::V6(address) => Some(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into()),
+        address => Some(address),
     }
 }
 
@@ -265,6 +331,24 @@ mod tests {
         assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["status"], 503);
         first.write_all(get("/c").as_bytes()).await.unwrap();
         until(&mut first, "/c").await;
+    }
+
+    #[test]
+    fn connections_are_counted_by_address_and_loopback_is_not() {
+        let addresses = Arc::new(Addresses { most: 2, taken: Mutex::default() });
+        let enter = |address: &str| addresses.enter(address.parse().unwrap());
+        let first = enter("203.0.113.1").unwrap();
+        let second = enter("::ffff:203.0.113.1").unwrap();
+        assert!(enter("203.0.113.1").is_none());
+        let other = enter("203.0.113.2").unwrap();
+        drop(second);
+        let again = enter("203.0.113.1").unwrap();
+        let network = [enter("2001:db8::1").unwrap(), enter("2001:db8::ffff:1").unwrap()];
+        assert!(enter("2001:db8::2").is_none());
+        assert!(enter("2001:db8:0:1::2").is_some());
+        let loopback: Vec<_> = (0..9).map(|_| enter("127.0.0.1").unwrap()).collect();
+        drop((first, other, again, network, loopback));
+        assert!(addresses.taken().is_empty());
     }
 
     #[tokio::test]
