@@ -78,6 +78,7 @@ impl Server {
         let mut listeners = JoinSet::new();
         let guard = guard(config, accounts, &addresses);
         if let Some(warning) = warning(config, &guard, &addresses) {
+            tracing::warn!("{warning}");
             listeners.spawn(remind(warning, stop.clone()));
         }
         let api = Arc::new(Api::new(gateway.clone(), guard, limits));
@@ -172,14 +173,10 @@ fn warning(config: &Config, guard: &Guard, addresses: &[SocketAddr]) -> Option<&
     }
 }
 
-/// Warns now and every minute.
+/// Warns again every minute.
 async fn remind(warning: &'static str, stop: CancellationToken) {
-    let mut minutes = tokio::time::interval(REMINDER);
-    loop {
-        tokio::select! {
-            _ = minutes.tick() => tracing::warn!("{warning}"),
-            () = stop.cancelled() => return,
-        }
+    while tokio::time::timeout(REMINDER, stop.cancelled()).await.is_err() {
+        tracing::warn!("{warning}");
     }
 }
 
@@ -221,4 +218,26 @@ fn client(config: &Config, addresses: &[SocketAddr]) -> Client {
         networks.extend(["127.0.0.0/8", "::1/128"].iter().filter_map(|network| network.parse::<IpNet>().ok()));
     }
     Client::new(Allowed { networks })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_warning_comes_back_every_minute() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let subscriber = tracing_subscriber::fmt().with_writer(Mutex::new(log.reopen().unwrap())).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let stop = CancellationToken::new();
+        let reminding = tokio::spawn(remind("it is open", stop.clone()));
+        tokio::time::sleep(REMINDER * 3 + REMINDER / 2).await;
+        stop.cancel();
+        reminding.await.unwrap();
+        let log = std::fs::read_to_string(log.path()).unwrap();
+        assert_eq!(log.matches("WARN").count(), 3, "{log}");
+        assert_eq!(log.matches("it is open").count(), 3, "{log}");
+    }
 }

@@ -178,7 +178,7 @@ fn typed<T: DeserializeOwned>(body: JsonObject) -> Result<T, ApiError> {
 }
 
 /// An account as it may be shown.
-fn shown(account: &Account) -> JsonObject {
+pub(crate) fn shown(account: &Account) -> JsonObject {
     let tokens: Vec<JsonObject> = account.tokens.iter().map(shown_token).collect();
     let shown = json!({
         "name": account.name,

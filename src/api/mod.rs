@@ -2,7 +2,7 @@
 //!
 //! All share one port and one table of routes; what is not about a route is answered in Junebug's envelope.
 
-mod accounts;
+pub(crate) mod accounts;
 pub mod error;
 pub mod guard;
 mod health;

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,8 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::Response;
 use super::watched::{Answering, Watched};
+use super::{Response, refusal};
 
 /// What answers requests.
 pub trait Handler: Send + Sync + 'static {
@@ -183,13 +184,8 @@ fn counted(address: IpAddr) -> Option<IpAddr> {
 }
 
 async fn refuse(mut stream: TcpStream) -> io::Result<()> {
-    const BODY: &str = "{\"status\": 503, \"code\": \"Service Unavailable\", \"description\": \"too many connections\", \
-                        \"result\": {\"errors\": [{\"type\": \"Busy\", \"message\": \"\"}]}}";
-    let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{BODY}",
-        BODY.len()
-    );
+    let why = "too many connections";
+    let answer = refusal::answer(StatusCode::SERVICE_UNAVAILABLE, why, "Busy", "try again in a moment", Some(1));
     stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await?;
     // A socket closed with the request still unread would take the answer with it.
@@ -202,6 +198,7 @@ async fn refuse(mut stream: TcpStream) -> io::Result<()> {
 mod tests {
     use bytes::Bytes;
     use http_body_util::Full;
+    use serde_json::{Value, json};
     use tokio::sync::Notify;
     use tokio::task::JoinHandle;
 
@@ -261,6 +258,15 @@ mod tests {
             text.push(stream.read_u8().await.unwrap());
         }
         String::from_utf8(text).unwrap()
+    }
+
+    /// An answer's head, and its body as far as its length says.
+    async fn envelope(stream: &mut TcpStream) -> (String, Value) {
+        let head = until(stream, "\r\n\r\n").await;
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap();
+        let mut body = vec![0; length.parse().unwrap()];
+        stream.read_exact(&mut body).await.unwrap();
+        (head, serde_json::from_slice(&body).unwrap())
     }
 
     fn get(path: &str) -> String {
@@ -328,7 +334,7 @@ mod tests {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("Retry-After: 1"), "{head}");
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{answer}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["status"], 503);
+        assert_eq!(serde_json::from_str::<Value>(body).unwrap()["status"], 503);
         first.write_all(get("/c").as_bytes()).await.unwrap();
         until(&mut first, "/c").await;
     }
@@ -356,10 +362,21 @@ mod tests {
         let server = start(Limits::default()).await;
         let begun = "GET / HTTP/1.1\r\nHost: h\r\nX: ";
         let long = format!("{begun}{}", "x".repeat(MAX_HEAD - begun.len()));
-        let mut stream = connect(server.address, &long).await;
-        assert_eq!(until(&mut stream, "\r\n").await, "HTTP/1.1 431 Request Header Fields Too Large\r\n");
-        let mut stream = connect(server.address, "NONSENSE\r\n\r\n").await;
-        assert_eq!(until(&mut stream, "\r\n").await, "HTTP/1.1 400 Bad Request\r\n");
+        let many = format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "X: x\r\n".repeat(100));
+        for (request, status, reason) in [
+            (&*long, 431, "Request Header Fields Too Large"),
+            (&many, 431, "Request Header Fields Too Large"),
+            ("NONSENSE\r\n\r\n", 400, "Bad Request"),
+        ] {
+            let mut stream = connect(server.address, request).await;
+            let (head, body) = envelope(&mut stream).await;
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} {reason}\r\n")), "{head}");
+            assert_eq!((&body["status"], &body["result"]["errors"][0]["type"]), (&json!(status), &json!(reason)));
+        }
+        // After a good one on the same connection.
+        let mut stream = connect(server.address, &(get("/a") + "NONSENSE\r\n\r\n")).await;
+        until(&mut stream, "/a").await;
+        assert_eq!(envelope(&mut stream).await.1["status"], 400);
     }
 
     #[tokio::test]
