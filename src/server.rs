@@ -155,7 +155,8 @@ async fn listen(addresses: &[SocketAddr], mut port: u16) -> anyhow::Result<Vec<T
 
 fn guard(config: &Config, accounts: Accounts, addresses: &[SocketAddr]) -> Guard {
     // Pages in a browser on this machine reach loopback whatever their host resolves to; elsewhere hosts prove nothing.
-    let hosts = is_private(addresses).then(|| [&config.api_hosts[..], &[config.interface.clone()]].concat());
+    let hosts =
+        is_private(addresses).then(|| [&config.api_hosts[..], std::slice::from_ref(&config.interface)].concat());
     Guard::new(accounts, config.auth(), hosts)
 }
 
