@@ -7,7 +7,7 @@ mod messages;
 mod queue;
 mod receipts;
 mod routers;
-mod schema;
+pub(super) mod schema;
 mod search;
 pub(super) mod wire;
 
