@@ -18,7 +18,7 @@ use crate::api::guard::Guard;
 use crate::api::{Api, ApiLimits};
 use crate::config::{Auth, Config};
 use crate::gateway::retry::RetryPolicy;
-use crate::gateway::{CallbackPolicy, Gateway, GatewayConfig};
+use crate::gateway::{CallbackPolicy, Gateway, GatewayConfig, Types};
 use crate::model::ChannelId;
 use crate::store::{Store, StoreConfig};
 use crate::telemetry::channel_log::LogFiles;
@@ -53,6 +53,16 @@ impl Server {
     /// # Errors
     /// What could not be opened, read or listened on.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        Self::start_with(config, Types::default()).await
+    }
+
+    /// The same with types of one's own beside the built-in ones.
+    ///
+    /// # Errors
+    /// What could not be opened, read or listened on.
+    pub async fn start_with(config: &Config, mut types: Types) -> anyhow::Result<Self> {
+        types.channels = types.channels.configured(&config.channels, config.replace_channels)?;
+        types.routers = types.routers.configured(&config.routers, config.replace_routers)?;
         let addresses = config.addresses().await?;
         let bound = listen(&addresses, config.port).await?;
         let addresses = bound.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
@@ -66,7 +76,8 @@ impl Server {
         let store = Store::open(&store_config(config))?;
         let accounts = Accounts::open(store.clone())?;
         let rates = Rates::new(config.metric_window);
-        let gateway = Gateway::start(gateway_config(config), store, logs, rates, client(config, &addresses)).await?;
+        let client = client(config, &addresses);
+        let gateway = Gateway::start(gateway_config(config), types, store, logs, rates, client).await?;
         let limits = ApiLimits {
             body: MAX_BODY,
             body_time: BODY_TIME,
