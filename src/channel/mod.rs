@@ -8,6 +8,7 @@ pub mod esme;
 mod fields;
 pub mod loopback;
 mod queue;
+mod sessions;
 mod types;
 
 use std::sync::Arc;
