@@ -4,11 +4,14 @@
 //! it declares and the gateway implements; it never looks upwards. Its task is its own: whatever a provider
 //! does costs that channel alone. Which types there are is in [`ChannelTypes`].
 
+pub mod dmark;
 pub mod esme;
 mod fields;
+mod held;
 pub mod loopback;
 mod queue;
 mod sessions;
+mod told;
 mod types;
 
 use std::sync::Arc;

@@ -18,7 +18,7 @@ const MAX_SESSIONS: usize = 100_000;
 const PREFIX: &str = "session/";
 
 /// See the file's head.
-pub(super) struct Sessions<T> {
+pub(super) struct Sessions<T = String> {
     length: Duration,
     live: HashMap<String, (T, Timestamp)>,
     /// By when they end.
@@ -48,18 +48,22 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
 
     /// A turn: what is to be stored.
     pub(super) fn keep(&mut self, key: String, what: T, now: Timestamp) -> Arrival {
-        let ends = now.plus(self.length);
-        let record = serde_json::to_vec(&(&what, ends)).ok();
-        let name = format!("{PREFIX}{key}");
-        self.insert(key, what, ends);
-        Arrival::Note { name, record }
+        let note = self.note(&key, &what, now);
+        self.insert(key, what, now.plus(self.length));
+        note
+    }
+
+    /// What is to be stored of a turn that is remembered only once it has been.
+    pub(super) fn note(&self, key: &str, what: &T, now: Timestamp) -> Arrival {
+        let record = serde_json::to_vec(&(what, now.plus(self.length))).ok();
+        Arrival::Note { name: format!("{PREFIX}{key}"), record }
     }
 
     /// Its end, if it was known.
     pub(super) fn forget(&mut self, key: &str) -> Option<(T, Arrival)> {
         let (what, ends) = self.live.remove(key)?;
         self.ends.remove(&(ends, key.to_owned()));
-        Some((what, Arrival::Note { name: format!("{PREFIX}{key}"), record: None }))
+        Some((what, ended(key)))
     }
 
     /// Forgets the sessions that have ended, and the first of too many.
@@ -81,4 +85,9 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
         }
         self.ends.insert((ends, key));
     }
+}
+
+/// What is to be stored at a session's end.
+pub(super) fn ended(key: &str) -> Arrival {
+    Arrival::Note { name: format!("{PREFIX}{key}"), record: None }
 }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::{ConfigError, Intake, Setup, esme, loopback};
+use super::held::Ports;
+use super::{ConfigError, Intake, Setup, dmark, esme, loopback};
 use crate::model::{JsonObject, Outbound};
 
 /// A kind of channel: what its `config` may say, and how a channel with it runs.
@@ -118,13 +119,25 @@ impl<I: Intake> ChannelTypes<I> {
         for (class, bind_type) in esme::CLASSES {
             classes.push((class, Arc::new(esme::Smpp { bind_type })));
         }
-        Self { named: Vec::new(), classes }.with("smpp", esme::Smpp::default()).with("loopback", loopback::Loopback)
+        let ports = Ports::default();
+        Self { named: Vec::new(), classes }
+            .with("smpp", esme::Smpp::default())
+            .with("loopback", loopback::Loopback)
+            .with_class("dmark", "DmarkUssdTransport", dmark::Dmark::new(ports.clone()))
     }
 
     /// Adds a type under a name, in place of the one that has it.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, channel_type: impl ChannelType) -> Self {
         self.insert(name.into(), Arc::new(channel_type));
+        self
+    }
+
+    /// The same for a type that is the counterpart of a class of Vumi's.
+    fn with_class(mut self, name: &str, class: &'static str, channel_type: impl ChannelType) -> Self {
+        let channel_type: Arc<dyn AnyChannelType<I>> = Arc::new(channel_type);
+        self.classes.push((class, channel_type.clone()));
+        self.insert(name.to_owned(), channel_type);
         self
     }
 

@@ -6,6 +6,7 @@ mod bad_pdus;
 mod binds;
 mod callbacks;
 mod crash;
+mod dmark;
 mod durability;
 mod extending;
 mod failover;
