@@ -41,7 +41,7 @@ impl Dmark {
 #[derive(Clone, Debug)]
 pub struct DmarkConfig {
     address: SocketAddr,
-    path: String,
+    paths: Vec<String>,
     credentials: Option<Credentials>,
     session_timeout: Duration,
     fix_to_addr: bool,
@@ -118,7 +118,7 @@ impl DmarkConfig {
         let status = fields.integer("request_timeout_status_code", 200_u16..=599)?.unwrap_or(504);
         Ok(Self {
             address: SocketAddr::new(interface, port),
-            path: format!("/{}", path.trim_matches('/')),
+            paths: vec![format!("/{}", path.trim_matches('/'))],
             credentials,
             session_timeout: fields.seconds("ussd_session_timeout", 600.0)?,
             fix_to_addr: fields.boolean("fix_to_addr")?.unwrap_or(false),
@@ -152,7 +152,7 @@ impl ChannelType for Dmark {
         tokio::select! {
             () = turns.setup.stop.cancelled() => {}
             _ = async {
-                let _place = self.ports.listen(&turns.setup, turns.config.address, &turns.config.path, hook).await;
+                let _place = self.ports.listen(&turns.setup, turns.config.address, &turns.config.paths, hook).await;
                 std::future::pending::<()>().await;
             } => {}
             () = turns.reply() => {}
