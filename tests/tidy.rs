@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Floors of `src/`, lowest first; a file imports from its own floor or a lower one.
-const FLOORS: [(&str, u8); 17] = [
+const FLOORS: [(&str, u8); 18] = [
     ("model", 1),
     ("config", 1),
     ("store", 2),
@@ -13,6 +13,7 @@ const FLOORS: [(&str, u8); 17] = [
     ("capture", 2),
     ("endpoint", 2),
     ("telemetry", 2),
+    ("access", 3),
     ("channel", 3),
     ("gateway", 4),
     ("api", 5),

@@ -147,7 +147,7 @@ impl ChannelType for Dmark {
         let _ending = Ending(turns.held.clone());
         let hook: Hook = {
             let turns = turns.clone();
-            Arc::new(move |request| Box::pin(turns.clone().answer(request)))
+            Arc::new(move |_, request| Box::pin(turns.clone().answer(request)))
         };
         tokio::select! {
             () = turns.setup.stop.cancelled() => {}

@@ -211,6 +211,8 @@ pub(super) mod table {
     pub(in crate::embedded) const VOID: &str = "void";
     /// Channel to its properties.
     pub(in crate::embedded) const CHANNEL: &str = "channel";
+    /// Account name to the account.
+    pub(in crate::embedded) const ACCOUNT: &str = "account";
     /// Channel and component to its latest status.
     pub(in crate::embedded) const STATUS: &str = "status";
     /// Channel and segment to its record.

@@ -1,11 +1,11 @@
-//! What the store can be asked: messages, their events, MOs, correlations, channels, statuses, parts.
+//! What the store can be asked: messages, their events, MOs, correlations, channels, accounts, statuses, parts.
 
 use std::sync::Arc;
 
 use super::Embedded;
 use super::keys::{self, table};
 use super::tables::{get, records, unreadable};
-use crate::model::{Callback, ChannelId, ChannelProperties, Event, Inbound, MessageId, SmscMessageId, Status};
+use crate::model::{Account, Callback, ChannelId, ChannelProperties, Event, Inbound, MessageId, SmscMessageId, Status};
 use crate::store::{PartId, ReadError, StoredMessage, Ticket};
 
 impl Embedded {
@@ -56,6 +56,11 @@ impl Embedded {
     pub(crate) fn channel(&self, id: &ChannelId) -> Result<Option<ChannelProperties>, ReadError> {
         let value = get(&self.keyspaces.meta, &keys::meta(table::CHANNEL, id.as_str().as_bytes()))?;
         Ok(value.and_then(|value| keys::read(&value)))
+    }
+
+    pub(crate) fn accounts(&self) -> Result<Vec<Account>, ReadError> {
+        let rows = records(self.keyspaces.meta.prefix(keys::meta(table::ACCOUNT, &[])))?;
+        Ok(rows.into_iter().map(|(_, account)| account).collect())
     }
 
     pub(crate) fn statuses(&self, channel: &ChannelId) -> Result<Vec<Status>, ReadError> {

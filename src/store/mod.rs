@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use crate::embedded::Embedded;
 use crate::model::{
-    Callback, ChannelId, ChannelProperties, Event, Inbound, MessageId, Outbound, SmscMessageId, Status, Timestamp,
+    Account, Callback, ChannelId, ChannelProperties, Event, Inbound, MessageId, Outbound, SmscMessageId, Status,
+    Timestamp,
 };
 
 pub use queues::{CallbackLanes, CallbackQueue, OutboundQueue};
@@ -192,6 +193,14 @@ impl Store {
         self.engine.statuses(channel)
     }
 
+    /// Every account, sorted by name.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn accounts(&self) -> Result<Vec<Account>, ReadError> {
+        self.engine.accounts()
+    }
+
     /// Stored segments of long MOs.
     ///
     /// # Errors
@@ -326,6 +335,10 @@ pub enum Change {
     SaveChannel(ChannelProperties),
     /// A channel was deleted. Its messages age out.
     DeleteChannel(ChannelId),
+    /// An account was made or changed.
+    SaveAccount(Arc<Account>),
+    /// The account of this name was deleted.
+    DeleteAccount(String),
     /// The latest word of a channel's component, and the request that we owe `status_url`.
     SaveStatus {
         /// The status.

@@ -4,7 +4,7 @@ mod channels;
 mod logs;
 mod messages;
 mod receipts;
-mod schema;
+pub(super) mod schema;
 pub(super) mod wire;
 
 use hyper::Method;

@@ -21,8 +21,8 @@ use crate::model::{JsonObject, Level};
 use crate::web::Response;
 use crate::web::server::{Handler, Limits, serve};
 
-/// What answers the requests of one path.
-pub(crate) type Hook = Arc<dyn Fn(hyper::Request<Incoming>) -> Answer + Send + Sync>;
+/// What answers the requests of one path, each with whom it comes from.
+pub(crate) type Hook = Arc<dyn Fn(SocketAddr, hyper::Request<Incoming>) -> Answer + Send + Sync>;
 /// The answer to one.
 type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 
@@ -94,7 +94,10 @@ impl Ports {
         let (listener, bound) = bound.map_err(|source| PortError::Listen { address, source })?;
         let had = Mutex::new(paths.iter().map(|path| (path.clone(), hook.clone())).collect());
         let port = Arc::new(Port { address: bound, paths: had, stop: CancellationToken::new() });
-        let serving = serve(listener, port.clone(), Limits { drain: DRAIN, ..Limits::default() }, port.stop.clone());
+        let limits = Limits::default();
+        // A provider has few addresses, and a request for each phone that is being answered.
+        let limits = Limits { drain: DRAIN, per_address: limits.connections, ..limits };
+        let serving = serve(listener, port.clone(), limits, port.stop.clone());
         let kept = slot.clone();
         let task = tokio::spawn(async move {
             serving.await;
@@ -195,9 +198,9 @@ impl Drop for Place {
 }
 
 impl Handler for Port {
-    async fn call(self: Arc<Self>, request: hyper::Request<Incoming>) -> Response {
+    async fn call(self: Arc<Self>, peer: SocketAddr, request: hyper::Request<Incoming>) -> Response {
         match self.hook(request.uri().path()) {
-            Some(hook) => hook(request).await,
+            Some(hook) => hook(peer, request).await,
             None => response(StatusCode::NOT_FOUND, "text/plain", "Not found"),
         }
     }
