@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::held::Ports;
-use super::{ConfigError, Intake, Setup, dmark, esme, loopback};
+use super::{ConfigError, Intake, Setup, dmark, esme, http, loopback};
 use crate::model::{JsonObject, Outbound};
 
 /// A kind of channel: what its `config` may say, and how a channel with it runs.
@@ -124,6 +124,7 @@ impl<I: Intake> ChannelTypes<I> {
             .with("smpp", esme::Smpp::default())
             .with("loopback", loopback::Loopback)
             .with_class("dmark", "DmarkUssdTransport", dmark::Dmark::new(ports.clone()))
+            .with("http", http::Http::new(ports))
     }
 
     /// Adds a type under a name, in place of the one that has it.

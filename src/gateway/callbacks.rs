@@ -5,12 +5,12 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use hyper::{Method, StatusCode};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::Method;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -292,7 +292,7 @@ fn judge(answer: Result<Answer, ClientError>) -> Outcome {
         Ok(answer) => {
             let moved = if answer.status.is_redirection() { " (redirects are not followed)" } else { "" };
             let why = format!("the answer {}{moved}", answer.status);
-            Outcome::Failed { why, said: said(&answer), retry_after: retry_after(&answer) }
+            Outcome::Failed { why, said: said(&answer), retry_after: answer.retry_after() }
         }
         Err(error) => Outcome::Failed { why: error.to_string(), said: String::new(), retry_after: None },
     }
@@ -302,15 +302,6 @@ fn judge(answer: Result<Answer, ClientError>) -> Outcome {
 fn said(answer: &Answer) -> String {
     let text: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
     format!(": {text}")
-}
-
-fn retry_after(answer: &Answer) -> Option<Duration> {
-    let patience = matches!(answer.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
-    let asked = answer.headers.get(RETRY_AFTER).filter(|_| patience)?.to_str().ok()?;
-    match asked.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => httpdate::parse_http_date(asked).ok()?.duration_since(SystemTime::now()).ok(),
-    }
 }
 
 fn what(callback: &Callback) -> String {

@@ -77,6 +77,8 @@ struct Inner {
     store: Store,
     logs: ChannelLogs,
     rates: Arc<Rates>,
+    /// Requests to receivers of callbacks and to providers.
+    client: Client,
     /// Every channel's properties, for the message path: read without a lock.
     directory: ArcSwap<HashMap<ChannelId, Arc<ChannelProperties>>>,
     /// Where channels run.
@@ -110,6 +112,7 @@ impl Gateway {
             store,
             logs,
             rates: Arc::new(rates),
+            client: client.clone(),
             directory: ArcSwap::from_pointee(directory),
             places: channels::Places::default(),
             told: Mutex::default(),
