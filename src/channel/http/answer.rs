@@ -125,7 +125,10 @@ impl<'a> Said<'a> {
     fn is(&mut self, test: &Test) -> bool {
         let status = self.status();
         test.status.as_ref().is_none_or(|statuses| statuses.0.iter().any(|range| range.contains(&status)))
-            && test.headers.iter().all(|(name, pattern)| self.header(name).is_some_and(|text| pattern.0.is_match(&text)))
+            && test
+                .headers
+                .iter()
+                .all(|(name, pattern)| self.header(name).is_some_and(|text| pattern.0.is_match(&text)))
             && test.body.as_ref().is_none_or(|pattern| pattern.0.is_match(self.text.trim()))
             && holds(&test.json, || self.json())
             && holds(&test.xml, || self.xml())
@@ -184,7 +187,9 @@ impl<'de> Deserialize<'de> for Statuses {
         let value = Value::deserialize(deserializer)?;
         let items = if let Value::Array(items) = &value { items.as_slice() } else { std::slice::from_ref(&value) };
         let ranges = items.iter().map(Self::of).collect::<Option<Vec<_>>>();
-        ranges.map(Self).ok_or_else(|| serde::de::Error::custom("a status is 200, \"2xx\", \"200-204\" or a list of those"))
+        ranges
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("a status is 200, \"2xx\", \"200-204\" or a list of those"))
     }
 }
 

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use hyper::Method;
 use ipnet::IpNet;
+use md5::Md5;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::answer::{Extract, Test};
 use super::content::{Content, Headers, Pairs, Reply};
@@ -78,6 +80,9 @@ pub(super) struct Outbound {
     pub(super) basic: Option<Basic>,
     pub(super) bearer: Option<Template>,
     pub(super) body: Option<Content>,
+    /// `{signature.x}`: what providers have hashed to know who asks.
+    #[serde(default)]
+    pub(super) signatures: BTreeMap<String, Signature>,
     /// How long an answer may take.
     #[serde(default = "half_a_minute", deserialize_with = "seconds")]
     pub(super) timeout: Duration,
@@ -113,6 +118,31 @@ pub(super) enum OnUnknown {
     Resend,
     /// It is reported as refused.
     Report,
+}
+
+/// A hash, in lower-case hexadecimal.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Signature {
+    Md5(Template),
+    Sha256(Template),
+}
+
+impl Signature {
+    pub(super) fn template(&self) -> &Template {
+        match self {
+            Self::Md5(template) | Self::Sha256(template) => template,
+        }
+    }
+
+    /// The hash of a text.
+    pub(super) fn of(&self, text: &str) -> String {
+        let octets = match self {
+            Self::Md5(_) => Md5::digest(text).to_vec(),
+            Self::Sha256(_) => Sha256::digest(text).to_vec(),
+        };
+        octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    }
 }
 
 /// HTTP Basic.
@@ -214,8 +244,20 @@ pub(super) const MT_FIELDS: &[&str] = &[
 pub(super) const REQUEST_FIELDS: &[&str] =
     &["in", "item", "path", "header", "secret", "now", "message_id", "error", "session"];
 /// Fields of an answer that waited for an MT: both.
-const REPLY_FIELDS: &[&str] =
-    &["in", "path", "header", "session", "to", "from", "content", "message_id", "channel_data", "metadata", "secret", "now"];
+const REPLY_FIELDS: &[&str] = &[
+    "in",
+    "path",
+    "header",
+    "session",
+    "to",
+    "from",
+    "content",
+    "message_id",
+    "channel_data",
+    "metadata",
+    "secret",
+    "now",
+];
 /// Most requests at a time.
 const MAX_WINDOW: usize = 1_000;
 
@@ -260,9 +302,11 @@ impl HttpConfig {
             route.check(self, &format!("inbound[{number}]"))?;
         }
         if let Some(held) = &self.reply {
-            for (key, reply) in
-                [("continue", Some(&held.go_on)), ("end", held.end.as_ref()), ("timeout_response", Some(&held.timeout_response))]
-            {
+            for (key, reply) in [
+                ("continue", Some(&held.go_on)),
+                ("end", held.end.as_ref()),
+                ("timeout_response", Some(&held.timeout_response)),
+            ] {
                 for template in reply.into_iter().flat_map(Reply::templates) {
                     self.check_template(&format!("reply.{key}"), template, REPLY_FIELDS)?;
                 }
@@ -295,17 +339,24 @@ impl HttpConfig {
             return Err(ConfigError::new("outbound.window", why));
         }
         if outbound.basic.is_some() && outbound.bearer.is_some() {
-            return Err(ConfigError::new("outbound.bearer", "Field 'outbound.bearer' and 'outbound.basic' exclude each other"));
+            return Err(ConfigError::new(
+                "outbound.bearer",
+                "Field 'outbound.bearer' and 'outbound.basic' exclude each other",
+            ));
         }
         let headers = outbound.headers.0.iter().map(|(_, template)| ("headers", template));
         let query = outbound.query.0.values().map(|template| ("query", template));
         let body = outbound.body.iter().flat_map(Content::templates).map(|template| ("body", template));
+        for (name, signature) in &outbound.signatures {
+            self.check_template(&format!("outbound.signatures.{name}"), signature.template(), MT_FIELDS)?;
+        }
+        let known = [MT_FIELDS, &["signature"]].concat();
         let basic = outbound.basic.iter().flat_map(|basic| [&basic.username, &basic.password]);
         let authorization = basic.map(|template| ("basic", template));
         let bearer = outbound.bearer.iter().map(|template| ("bearer", template));
         let url = std::iter::once(("url", &outbound.url));
         for (key, template) in url.chain(query).chain(headers).chain(authorization).chain(bearer).chain(body) {
-            self.check_template(&format!("outbound.{key}"), template, MT_FIELDS)?;
+            self.check_template(&format!("outbound.{key}"), template, &known)?;
         }
         Ok(())
     }
@@ -329,6 +380,14 @@ impl HttpConfig {
                     return wrong(format_args!("'{field}' needs a name: {{{field}.…}}"));
                 }
                 _ => {}
+            }
+            if field.root == "signature"
+                && !self
+                    .outbound
+                    .iter()
+                    .any(|outbound| named.is_some_and(|name| outbound.signatures.contains_key(name)))
+            {
+                return wrong(format_args!("'outbound.signatures' has no '{}'", named.unwrap_or_default()));
             }
             if let Some(table) = field.tables().find(|table| !self.tables.contains_key(*table)) {
                 return wrong(format_args!("'tables' has no '{table}'"));

@@ -231,3 +231,120 @@ fn status<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<StatusCod
     let status = StatusCode::from_u16(code).ok().filter(|status| status.as_u16() >= 200 && status.as_u16() < 600);
     status.ok_or_else(|| serde::de::Error::custom(format!("{code} is no status from 200 to 599")))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::super::config::HttpConfig;
+    use super::super::scope::MessageFields;
+    use super::super::tree;
+    use super::*;
+    use crate::model::Outbound;
+
+    /// A configuration and a message whose every text is this one.
+    fn config() -> HttpConfig {
+        let config = json!({"outbound": {"url": "https://h/"}});
+        HttpConfig::parse(config.as_object().unwrap()).unwrap()
+    }
+
+    fn message(text: &str) -> Outbound {
+        let mut message = Outbound { from: Some(text.to_owned()), ..Outbound::plain(text, text) };
+        message.channel_data.insert("x".to_owned(), json!({"y": [text]}));
+        message
+    }
+
+    const NAMES: [&str; 4] = ["to", "from", "content", "channel_data.x.y"];
+
+    fn filled(content: Value, text: &str) -> Bytes {
+        let content: Content = serde_json::from_value(content).unwrap();
+        let (config, message) = (config(), message(text));
+        content.fill(&MessageFields::of(&config, &message, None), &[]).unwrap().0
+    }
+
+    /// Any text at all, and often one that would mean something where it stands.
+    fn texts() -> impl Strategy<Value = String> {
+        let special = prop::sample::select(vec![
+            "\"", "\\", "'", "<", ">", "&", "]]>", "<!--", "-->", "&amp;", "&#10;", "\r\n", "\n", "\r", "\0", "\t",
+            "=", "&a=b", "%0d%0a", "+", "#", "?", "/", "//", "../", ":", "@", "{to}", "{{", "}", "|", "\u{2028}",
+            "\u{fffe}", "😀", "é", " ",
+        ]);
+        prop_oneof![
+            any::<String>(),
+            prop::collection::vec(prop_oneof![special.prop_map(str::to_owned), "[a-z]{0,3}"], 0..8)
+                .prop_map(|parts| parts.concat()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_leaves_its_place_in_json(text in texts()) {
+            let shape = NAMES.iter().map(|name| (name.to_string(), json!([format!("a{{{name}}}b")])));
+            let body = filled(json!({"json": Value::Object(shape.collect())}), &text);
+            let read: Value = serde_json::from_slice(&body).unwrap();
+            prop_assert_eq!(read.as_object().unwrap().len(), NAMES.len());
+            for name in NAMES {
+                prop_assert_eq!(&read[name], &json!([format!("a{text}b")]));
+            }
+        }
+
+        #[test]
+        fn no_text_adds_a_parameter(text in texts()) {
+            let pairs = NAMES.iter().map(|name| (name.to_string(), json!(format!("{{{name}}}"))));
+            let body = filled(json!({"form": Value::Object(pairs.collect())}), &text);
+            let read = tree::form(&body).unwrap();
+            prop_assert_eq!(read.as_object().unwrap().len(), NAMES.len());
+            for name in NAMES {
+                // A mark at the beginning means nothing and is not read.
+                prop_assert_eq!(read[name].as_str().unwrap(), text.trim_start_matches('\u{feff}'));
+            }
+        }
+
+        #[test]
+        fn no_text_adds_an_element_or_an_attribute(text in texts()) {
+            let body = filled(json!({"xml": "<a><b c=\"{to}\" d='{from}'>|{content}|</b><e/></a>"}), &text);
+            let read = tree::xml(&body).unwrap();
+            let mut names: Vec<&String> = read["a"]["b"].as_object().unwrap().keys().collect();
+            names.sort();
+            prop_assert_eq!(names, ["#text", "@c", "@d"]);
+            prop_assert_eq!(read["a"].as_object().unwrap().len(), 2);
+            let said = |character: char| !matches!(character, '\0'..'\u{20}' | '\u{fffe}' | '\u{ffff}') || "\t\n\r".contains(character);
+            let expected: String = text.chars().map(|character| if said(character) { character } else { '?' }).collect();
+            prop_assert_eq!(read["a"]["b"]["#text"].as_str().unwrap(), format!("|{expected}|"));
+        }
+
+        #[test]
+        fn no_text_begins_another_header(text in texts()) {
+            let headers: Headers = serde_json::from_value(json!({"X-To": "{to}", "X-Y": "a{channel_data.x.y}"})).unwrap();
+            let (config, message) = (config(), message(&text));
+            let mut map = HeaderMap::new();
+            match headers.fill(&MessageFields::of(&config, &message, None), &mut map) {
+                Ok(()) => {
+                    prop_assert_eq!(map.len(), 2);
+                    for value in map.values() {
+                        prop_assert!(!value.as_bytes().iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0)));
+                    }
+                }
+                Err(error) => prop_assert!(text.chars().any(char::is_control), "{error}"),
+            }
+        }
+
+        #[test]
+        fn no_text_leaves_its_step_of_a_path(text in texts()) {
+            let template = Template::parse("https://h/a/{to}/b").unwrap();
+            let (config, message) = (config(), message(&text));
+            let filled = template.fill(&MessageFields::of(&config, &message, None), Place::Url);
+            if text == "." || text == ".." {
+                prop_assert!(filled.is_err());
+                return Ok(());
+            }
+            let url: url::Url = filled.unwrap().unwrap().parse().unwrap();
+            prop_assert_eq!((url.host_str(), url.query(), url.fragment()), (Some("h"), None, None));
+            let steps: Vec<&str> = url.path_segments().unwrap().collect();
+            prop_assert_eq!(steps.len(), 3);
+            prop_assert_eq!((steps[0], steps[2]), ("a", "b"));
+            prop_assert_eq!(percent_encoding::percent_decode_str(steps[1]).decode_utf8().unwrap(), text);
+        }
+    }
+}

@@ -5,9 +5,10 @@ use std::fmt::Write;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use chrono::format::{Item, StrftimeItems};
+use percent_encoding::utf8_percent_encode;
 use smpp::text::Charset;
 
-use super::template::{Fields, cut};
+use super::template::{Fields, UNRESERVED, cut};
 use crate::model::Timestamp;
 
 /// One change.
@@ -33,6 +34,8 @@ pub(super) enum Filter {
     Replace(String, String),
     /// `after:TEXT`: what comes behind the last of these; all of it where there is none.
     After(String),
+    /// `urlencode`: fit for a part of a URL.
+    UrlEncode,
     /// `date:FORMAT`: an instant in a form of strftime's, UTC.
     Date(String),
     /// `hex:CHARSET`: its octets in hexadecimal.
@@ -87,7 +90,8 @@ impl Filter {
             "utf8" => Ok(Charset::Utf8),
             _ => Err(format!("the filter '{name}' takes one of: gsm, ucs2, latin1, utf8")),
         };
-        if argument.is_some() && matches!(name, "optional" | "trim" | "upper" | "lower" | "base64" | "br" | "number") {
+        const BARE: [&str; 8] = ["optional", "trim", "upper", "lower", "urlencode", "base64", "br", "number"];
+        if argument.is_some() && BARE.contains(&name) {
             return Err(format!("the filter '{name}' takes no argument"));
         }
         Ok(match name {
@@ -101,6 +105,7 @@ impl Filter {
             "swap" => two().map(|(from, to)| Self::Swap(from, to))?,
             "replace" => two().map(|(from, to)| Self::Replace(from, to))?,
             "after" => Self::After(one()?),
+            "urlencode" => Self::UrlEncode,
             "date" => Self::Date(format(one()?)?),
             "hex" => Self::Hex(charset()?),
             "unhex" => Self::Unhex(charset()?),
@@ -126,7 +131,9 @@ impl Filter {
             Self::Trim => text.trim().to_owned().into(),
             Self::Upper => text.to_uppercase().into(),
             Self::Lower => text.to_lowercase().into(),
-            Self::Strip(prefix) => text.strip_prefix(prefix.as_str()).map(|rest| rest.to_owned().into()).unwrap_or(text),
+            Self::Strip(prefix) => {
+                text.strip_prefix(prefix.as_str()).map(|rest| rest.to_owned().into()).unwrap_or(text)
+            }
             Self::Lead(prefix) if text.starts_with(prefix.as_str()) => text,
             Self::Lead(prefix) => format!("{prefix}{text}").into(),
             Self::Swap(from, to) => match text.strip_prefix(from.as_str()) {
@@ -137,6 +144,7 @@ impl Filter {
             Self::After(mark) => {
                 text.rsplit_once(mark.as_str()).map(|(_, rest)| rest.to_owned().into()).unwrap_or(text)
             }
+            Self::UrlEncode => utf8_percent_encode(&text, UNRESERVED).to_string().into(),
             Self::Date(format) => date(&text, format)?.into(),
             Self::Hex(charset) => hex(&charset.encode(&text).map_err(|error| error.to_string())?).into(),
             Self::Unhex(charset) => {
@@ -269,6 +277,7 @@ mod tests {
             ("{in.hex|unhex:ucs2|lower}", "ab"),
             ("{in.template_name|hex:gsm}/{in.template_name|hex:ucs2}", "416E6E/0041006E006E"),
             ("{in.template_name|base64}", "QW5u"),
+            ("{to|urlencode}", "%2B27820001001"),
             ("{in.template|expand:template_}", "Hi Ann, !"),
             ("{in.price|table:errors}", "unknown"),
             ("{to|strip:+|table_prefix:networks}", "b"),

@@ -33,15 +33,13 @@ impl<I: Intake> State<I> {
         let mut messages = Vec::with_capacity(items.len());
         for item in &items {
             let id = MessageId::mint();
-            let fields =
-                RequestFields { item: *item, message: Some(id), ..RequestFields::of(&self.config, &request) };
+            let fields = RequestFields { item: *item, message: Some(id), ..RequestFields::of(&self.config, &request) };
             messages.push((Arc::new(self.inbound(route, &fields, &turn, now)?), fields));
         }
         let mut arrivals = self.sessions().expire(now);
-        arrivals.extend(messages.iter().map(|(message, _)| Arrival::Message {
-            message: message.clone(),
-            joined_from: Vec::new(),
-        }));
+        arrivals.extend(
+            messages.iter().map(|(message, _)| Arrival::Message { message: message.clone(), joined_from: Vec::new() }),
+        );
         let first = messages.first().map(|(message, _)| message.clone());
         if route.hold
             && turn.event != Some(SessionEvent::Close)
@@ -241,9 +239,14 @@ mod tests {
 
     #[test]
     fn turns_that_repeat_what_was_said_before_are_told_apart() {
-        for (all, before, expected) in
-            [("1", "", "1"), ("1*2", "1", "2"), ("1*2*", "1*2", ""), ("1*2*3*4", "1*2", "3*4"), ("7", "1*2", "7"), ("1", "1", "")]
-        {
+        for (all, before, expected) in [
+            ("1", "", "1"),
+            ("1*2", "1", "2"),
+            ("1*2*", "1*2", ""),
+            ("1*2*3*4", "1*2", "3*4"),
+            ("7", "1*2", "7"),
+            ("1", "1", ""),
+        ] {
             assert_eq!(latest(all, before, "*"), expected, "{all}");
         }
     }

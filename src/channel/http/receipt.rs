@@ -1,6 +1,5 @@
 //! Delivery receipts out of requests, and the messages that they belong to. One that belongs to none is kept aside.
 
-
 use std::time::Duration;
 
 use super::message::{items, shapes};
@@ -79,4 +78,3 @@ impl<I: Intake> State<I> {
         }
     }
 }
-

@@ -9,7 +9,6 @@ use hyper::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
-use super::config::HttpConfig;
 use super::content::Reply;
 use super::route::{Format, Kind, Route, Unexpected};
 use super::scope::{MessageFields, PollFields, Request, RequestFields};
@@ -135,7 +134,7 @@ impl<I: Intake> State<I> {
         let (expired, due): (Vec<_>, Vec<_>) = found.into_iter().partition(|delivery| late(&delivery.message));
         let each: Vec<_> = due
             .iter()
-            .map(|delivery| MessageFields { config: &self.config, message: &delivery.message, request: Some(request) })
+            .map(|delivery| MessageFields::of(&self.config, &delivery.message, Some(request)))
             .map(PollFields::Message)
             .collect();
         let response = route.response.fill(&PollFields::Question(fields), &each).map_err(Problem::Response);
@@ -213,19 +212,10 @@ impl Problem {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Read(_) | Self::Unknown | Self::Parameters { .. } | Self::Fill(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Read(_) | Self::Unknown | Self::Parameters { .. } | Self::Fill(_) => StatusCode::BAD_REQUEST,
             Self::Response(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Store(_) | Self::Full(_) | Self::Unreadable => StatusCode::SERVICE_UNAVAILABLE,
         }
-    }
-}
-
-impl<'a> RequestFields<'a> {
-    /// Fields of a request as it came.
-    pub(super) fn of(config: &'a HttpConfig, request: &'a Request) -> Self {
-        Self { config, request, item: None, message: None, error: None }
     }
 }
 

@@ -173,6 +173,7 @@ pub(super) enum IdOf {
 pub(super) enum Condition {
     Present(bool),
     OneOf(Vec<String>),
+    NoneOf(Vec<String>),
     Matches(Regex),
 }
 
@@ -248,14 +249,18 @@ impl Route {
             Kind::Receipt if self.id.is_none() => return missing("id", "for receipts"),
             Kind::Receipt if self.state.is_none() => return missing("state", "for receipts"),
             Kind::Poll if config.mailbox.is_none() => {
-                return Err(ConfigError::new("mailbox", format!("Field 'mailbox' must be given for '{key}', which polls")));
+                return Err(ConfigError::new(
+                    "mailbox",
+                    format!("Field 'mailbox' must be given for '{key}', which polls"),
+                ));
             }
             _ => {}
         }
         if self.hold && config.reply.is_none() {
             return Err(ConfigError::new("reply", format!("Field 'reply' must be given for '{key}.hold'")));
         }
-        if self.session_event.is_some() && self.session.is_none() && matches!(self.session_event, Some(EventRule::Auto)) {
+        if self.session_event.is_some() && self.session.is_none() && matches!(self.session_event, Some(EventRule::Auto))
+        {
             return missing("session", "where session_event is auto");
         }
         for (name, template) in self.templates() {
@@ -329,8 +334,9 @@ impl Route {
     pub(super) fn fits(&self, parameters: &Value) -> bool {
         self.when.iter().all(|(path, condition)| match condition {
             Condition::Present(present) => path.find(parameters).is_some() == *present,
-            Condition::OneOf(words) => {
-                path.text(parameters).is_some_and(|text| words.iter().any(|word| *word == text))
+            Condition::OneOf(words) => path.text(parameters).is_some_and(|text| words.iter().any(|word| *word == text)),
+            Condition::NoneOf(words) => {
+                path.text(parameters).is_some_and(|text| words.iter().all(|word| *word != text))
             }
             Condition::Matches(pattern) => path.text(parameters).is_some_and(|text| pattern.is_match(&text)),
         })
@@ -401,12 +407,18 @@ impl<'de> Deserialize<'de> for PathPattern {
 
 impl<'de> Deserialize<'de> for Condition {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let help = "a condition is true (given), false (not given), a text or list of texts, or {\"matches\": pattern}";
+        let help = "a condition is true (given), false (not given), a text, a list of texts, {\"not\": list of texts} or \
+                    {\"matches\": pattern}";
+        let texts = |words: &[Value]| {
+            let words = words.iter().map(|word| text(word).map(|word| word.into_owned())).collect::<Option<Vec<_>>>();
+            words.ok_or_else(|| wrong(help.to_owned()))
+        };
         Ok(match Value::deserialize(deserializer)? {
             Value::Bool(present) => Self::Present(present),
-            Value::Array(words) => {
-                let words = words.iter().map(|word| text(word).map(|word| word.into_owned())).collect::<Option<_>>();
-                Self::OneOf(words.ok_or_else(|| wrong(help.to_owned()))?)
+            Value::Array(words) => Self::OneOf(texts(&words)?),
+            Value::Object(object) if object.len() == 1 && object.contains_key("not") => {
+                let words = object.get("not").and_then(Value::as_array).ok_or_else(|| wrong(help.to_owned()))?;
+                Self::NoneOf(texts(words)?)
             }
             Value::Object(object) => {
                 let pattern = object.get("matches").and_then(Value::as_str).filter(|_| object.len() == 1);
@@ -542,7 +554,9 @@ mod tests {
             assert_eq!(states.status(state), expected, "{state}");
         }
         let states: States = serde_json::from_value(json!({"failed": ["<0", "100..199", ">=900"]})).unwrap();
-        for (state, expected) in [("-1", true), ("0", false), ("100", true), ("200", false), ("900", true), ("x", false)] {
+        for (state, expected) in
+            [("-1", true), ("0", false), ("100", true), ("200", false), ("900", true), ("x", false)]
+        {
             assert_eq!(states.status(state) == DeliveryStatus::Failed, expected, "{state}");
         }
     }

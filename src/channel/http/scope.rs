@@ -45,6 +45,7 @@ pub(super) struct RequestFields<'a> {
     pub(super) request: &'a Request,
     /// The item of a list that is looked at, and its place there.
     pub(super) item: Option<(usize, &'a Value)>,
+    pub(super) now: Timestamp,
     /// The MO that it has become.
     pub(super) message: Option<MessageId>,
     /// What was wrong with it.
@@ -56,6 +57,7 @@ pub(super) struct MessageFields<'a> {
     pub(super) config: &'a HttpConfig,
     pub(super) message: &'a Outbound,
     pub(super) request: Option<&'a Request>,
+    pub(super) now: Timestamp,
 }
 
 /// Fields of the answer to a question for MTs: of the question in general, of an MT for each.
@@ -77,10 +79,6 @@ fn named<'a>(texts: &'a Texts, path: Option<&Path>) -> Option<Cow<'a, str>> {
     texts.get(path?.as_str()).map(|text| Cow::Borrowed(text.as_str()))
 }
 
-fn now() -> Option<Cow<'static, str>> {
-    Some(Timestamp::now().to_string().into())
-}
-
 impl Request {
     fn field(&self, root: &str, path: &Path) -> Option<Cow<'_, str>> {
         match root {
@@ -100,6 +98,20 @@ impl Request {
     }
 }
 
+impl<'a> RequestFields<'a> {
+    /// Fields of a request as it came.
+    pub(super) fn of(config: &'a HttpConfig, request: &'a Request) -> Self {
+        Self { config, request, item: None, now: Timestamp::now(), message: None, error: None }
+    }
+}
+
+impl<'a> MessageFields<'a> {
+    /// Fields of an MT.
+    pub(super) fn of(config: &'a HttpConfig, message: &'a Outbound, request: Option<&'a Request>) -> Self {
+        Self { config, message, request, now: Timestamp::now() }
+    }
+}
+
 impl Fields for RequestFields<'_> {
     fn field(&self, root: &str, path: Option<&Path>) -> Option<Cow<'_, str>> {
         match (root, path, self.item) {
@@ -111,7 +123,7 @@ impl Fields for RequestFields<'_> {
             ("item", None, Some((_, item))) => text(item),
             ("item", Some(path), Some((_, item))) => path.text(item),
             ("secret", path, _) => named(&self.config.secrets, path),
-            ("now", None, _) => now(),
+            ("now", None, _) => Some(self.now.to_string().into()),
             ("message_id", None, _) => Some(self.message?.to_string().into()),
             ("error", None, _) => self.error.map(Cow::Borrowed),
             (root, path, _) => self.request.field(root, path?),
@@ -142,10 +154,14 @@ impl Fields for MessageFields<'_> {
             ("transport_type", None) => optional(&message.transport_type),
             ("session_event", None) => message.session_event.map(|event| event.as_str().into()),
             ("accepted_at", None) => Some(message.accepted_at.to_string().into()),
-            ("now", None) => now(),
+            ("now", None) => Some(self.now.to_string().into()),
             ("channel_data", Some(path)) => text(path.find_in(&message.channel_data)?),
             ("metadata", Some(path)) => text(path.find_in(&message.transport_metadata)?),
             ("secret", path) => named(&self.config.secrets, path),
+            ("signature", Some(path)) => {
+                let signature = self.config.outbound.as_ref()?.signatures.get(path.as_str())?;
+                Some(signature.of(&signature.template().plain(self).ok()?).into())
+            }
             ("sender", path) => {
                 let senders = &self.config.senders;
                 let sender = senders.get(message.from.as_deref().unwrap_or_default());

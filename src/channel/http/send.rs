@@ -75,7 +75,7 @@ async fn deal<I: Intake>(state: &State<I>, delivery: Delivery) {
         (Some(id), _, _) => reply(state, delivery, id).await,
         (None, Some(outbound), _) => request(state, outbound, delivery).await,
         (None, None, Some(mailbox)) => {
-            let fields = MessageFields { config: &state.config, message, request: None };
+            let fields = MessageFields::of(&state.config, message, None);
             match mailbox.of.plain(&fields) {
                 Ok(whose) => {
                     if let Some(oldest) = state.wait(whose, delivery) {
@@ -107,7 +107,7 @@ async fn reply<I: Intake>(state: &State<I>, delivery: Delivery, id: MessageId) {
         return state.decide(delivery, rejected(GONE.to_owned())).await;
     };
     let message = delivery.message.clone();
-    let fields = MessageFields { config: &state.config, message: &message, request: request.as_deref() };
+    let fields = MessageFields::of(&state.config, &message, request.as_deref());
     let ends = message.session_event == Some(SessionEvent::Close);
     let reply = held.end.as_ref().filter(|_| ends).unwrap_or(&held.go_on);
     let response = match reply.fill(&fields, &[]) {
@@ -180,7 +180,7 @@ type Written = (Url, HeaderMap, bytes::Bytes);
 /// The request.
 fn write<I: Intake>(state: &State<I>, outbound: &Outbound, delivery: &Delivery) -> Result<Written, FillError> {
     let message = &delivery.message;
-    let fields = MessageFields { config: &state.config, message, request: None };
+    let fields = MessageFields::of(&state.config, message, None);
     let unfit = |field: &str, why: &str| FillError::Unfit { field: field.to_owned(), why: why.to_owned() };
     let url = outbound.url.fill(&fields, Place::Url)?.unwrap_or_default();
     let mut url: Url = url.parse().map_err(|_| unfit("the URL", "is none with this message's fields in it"))?;

@@ -75,7 +75,7 @@ pub(super) enum FillError {
 }
 
 /// RFC 3986 §2.3.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Template {
     /// Reads a template.
@@ -216,6 +216,11 @@ impl Field {
             return if self.is_optional() { Ok(None) } else { Err(FillError::Missing(self.to_string())) };
         };
         Ok(Some(match place {
+            // Steps up, however they are written (WHATWG URL §4.5).
+            Place::Url if matches!(&*text, "." | "..") => {
+                let why = "cannot be a step of a URL's path".to_owned();
+                return Err(FillError::Unfit { field: self.to_string(), why });
+            }
             Place::Plain => text.into_owned(),
             Place::Url => utf8_percent_encode(&text, UNRESERVED).to_string(),
             Place::Xml => xml(&text, said.lines),

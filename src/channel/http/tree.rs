@@ -50,7 +50,8 @@ pub(super) fn form(octets: &[u8]) -> Result<Value, ReadError> {
         }
         let mut halves = pair.splitn(2, |octet| *octet == b'=');
         let mut half = || {
-            let spaced: Vec<u8> = halves.next()?.iter().map(|octet| if *octet == b'+' { b' ' } else { *octet }).collect();
+            let spaced: Vec<u8> =
+                halves.next()?.iter().map(|octet| if *octet == b'+' { b' ' } else { *octet }).collect();
             let octets: Vec<u8> = percent_encoding::percent_decode(&spaced).collect();
             Some(decode(&octets).into_owned())
         };
