@@ -96,7 +96,7 @@ impl Ports {
         let port = Arc::new(Port { address: bound, paths: had, stop: CancellationToken::new() });
         let limits = Limits::default();
         // A provider has few addresses, and a request for each phone that is being answered.
-        let limits = Limits { drain: DRAIN, per_address: limits.connections, ..limits };
+        let limits = Limits { drain: DRAIN, per_address: limits.connections, envelopes: false, ..limits };
         let serving = serve(listener, port.clone(), limits, port.stop.clone());
         let kept = slot.clone();
         let task = tokio::spawn(async move {

@@ -27,7 +27,7 @@ impl<I: Intake> State<I> {
         {
             return respond(reply, &RequestFields::of(&self.config, &request));
         }
-        self.complete(route, &request, request.session.is_some())?;
+        self.complete(route, &request)?;
         let request = Arc::new(request);
         let items = items(route, &request);
         let mut messages = Vec::with_capacity(items.len());
@@ -110,7 +110,7 @@ impl<I: Intake> State<I> {
         let fields = RequestFields::of(&self.config, request);
         let key = filled(route.session.as_ref(), &fields)?.filter(|key| !key.is_empty());
         if route.session.is_some() && key.is_none() {
-            self.complete(route, request, true)?;
+            self.complete(route, request)?;
         }
         let known = key.as_ref().and_then(|key| self.sessions().get(key, now).cloned());
         let auto = if known.is_some() { SessionEvent::Resume } else { SessionEvent::New };

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 impl<I: Intake> State<I> {
     /// Takes a request as a receipt, or as several.
     pub(super) async fn receipt(&self, route: &Route, request: &Request) -> Result<Response, Problem> {
-        self.complete(route, request, true)?;
+        self.complete(route, request)?;
         let general = RequestFields::of(&self.config, request);
         let items = items(route, request);
         let each: Vec<_> = items.into_iter().map(|item| RequestFields { item, ..general.clone() }).collect();

@@ -124,7 +124,7 @@ impl<I: Intake> State<I> {
     /// Gives the MTs that are asked for. They have been sent when the answer is: there is nothing by which the provider
     /// says that it has it.
     async fn poll(&self, route: &Route, request: &Request) -> Result<Response, Problem> {
-        self.complete(route, request, false)?;
+        self.complete(route, request)?;
         let fields = RequestFields::of(&self.config, request);
         let whose = route.mailbox.as_ref().map(|template| template.plain(&fields)).transpose()?.unwrap_or_default();
         let most = self.config.mailbox.as_ref().map_or(0, |mailbox| mailbox.most);
@@ -160,10 +160,10 @@ impl<I: Intake> State<I> {
     }
 
     /// That a request has the parameters it needs, and no others where that matters.
-    pub(super) fn complete(&self, route: &Route, request: &Request, session_known: bool) -> Result<(), Problem> {
+    pub(super) fn complete(&self, route: &Route, request: &Request) -> Result<(), Problem> {
         let lacks = |path: &&super::path::Path| path.find(&request.parameters).is_none();
         let mut missing: Vec<String> =
-            route.needed(session_known).filter(lacks).map(|path| path.as_str().to_owned()).collect();
+            route.needed().filter(lacks).map(|path| path.as_str().to_owned()).collect();
         missing.sort();
         missing.dedup();
         let given = request.parameters.as_object().into_iter().flat_map(JsonObject::keys);

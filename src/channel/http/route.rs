@@ -309,13 +309,21 @@ impl Route {
         all
     }
 
-    /// Parameters that messages and receipts are made of and cannot do without. The addresses of a session that is known
-    /// are known.
-    pub(super) fn needed(&self, session_known: bool) -> impl Iterator<Item = &Path> {
-        let always = [&self.content, &self.group, &self.provider, &self.session, &self.id, &self.state, &self.mailbox];
-        let addresses = [&self.from, &self.to].into_iter().filter(move |_| !session_known);
+    /// Parameters that messages and receipts are made of and cannot do without.
+    pub(super) fn needed(&self) -> impl Iterator<Item = &Path> {
+        let single = [
+            &self.from,
+            &self.to,
+            &self.content,
+            &self.group,
+            &self.provider,
+            &self.session,
+            &self.id,
+            &self.state,
+            &self.mailbox,
+        ];
         let shapes = [&self.channel_data, &self.metadata, &self.details].into_iter().flat_map(BTreeMap::values);
-        let templates = always.into_iter().chain(addresses).flatten().chain(shapes.flat_map(Shape::templates));
+        let templates = single.into_iter().flatten().chain(shapes.flat_map(Shape::templates));
         let fields = templates.flat_map(Template::fields).filter(|field| !field.is_optional());
         self.required.iter().chain(fields.filter_map(parameter))
     }
