@@ -12,13 +12,18 @@ use subtle::ConstantTimeEq;
 use super::content::Reply;
 use super::route::{Format, Kind, Route, Unexpected};
 use super::scope::{MessageFields, PollFields, Request, RequestFields};
+use super::send::submitted;
 use super::state::State;
 use super::template::{FillError, Template};
 use super::tree::{self, ReadError};
 use crate::channel::held::{self, NotHeld, Whole};
 use crate::channel::{Fate, Intake, IntakeError};
-use crate::model::{JsonObject, SmscMessageId, Timestamp};
+use crate::model::{JsonObject, Timestamp};
+use crate::store::Delivery;
 use crate::web::Response;
+
+/// What a body that is a list is called.
+const LIST: &str = "items";
 
 /// Why a request is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -128,33 +133,25 @@ impl<I: Intake> State<I> {
         let fields = RequestFields::of(&self.config, request);
         let whose = route.mailbox.as_ref().map(|template| template.plain(&fields)).transpose()?.unwrap_or_default();
         let most = self.config.mailbox.as_ref().map_or(0, |mailbox| mailbox.most);
-        let found = self.asked_for(&whose, most);
+        let mut asked = self.asked_for(whose, most);
         let now = Timestamp::now();
-        let late = |message: &crate::model::Outbound| message.expires_at.is_some_and(|expires| expires <= now);
-        let (expired, due): (Vec<_>, Vec<_>) = found.into_iter().partition(|delivery| late(&delivery.message));
+        let is_late = |delivery: &Delivery| delivery.message.expires_at.is_some_and(|expires| expires <= now);
+        let due = asked.found.iter().filter(|delivery| !is_late(delivery));
         let each: Vec<_> = due
-            .iter()
             .map(|delivery| MessageFields::of(&self.config, &delivery.message, Some(request)))
             .map(PollFields::Message)
             .collect();
         let response = route.response.fill(&PollFields::Question(fields), &each).map_err(Problem::Response);
         drop(each);
-        for delivery in expired {
-            let reason = "nobody asked for it in time".to_owned();
-            self.decide(delivery, Fate::Expired { reason, details: JsonObject::new() }).await;
-        }
-        for delivery in due {
-            let id = SmscMessageId(delivery.message.id.to_string());
+        while let Some(delivery) = asked.found.front() {
+            let details = JsonObject::new();
             let fate = match &response {
-                Ok(_) => Fate::Submitted {
-                    smsc_message_ids: vec![id],
-                    correlate: Vec::new(),
-                    announce: true,
-                    details: JsonObject::new(),
-                },
-                Err(problem) => Fate::Rejected { reason: problem.to_string(), details: JsonObject::new() },
+                _ if is_late(delivery) => Fate::Expired { reason: "nobody asked for it in time".to_owned(), details },
+                Ok(_) => submitted(delivery.message.id.to_string(), Vec::new()),
+                Err(problem) => Fate::Rejected { reason: problem.to_string(), details },
             };
-            self.decide(delivery, fate).await;
+            self.decide(delivery.clone(), fate).await;
+            asked.found.pop_front();
         }
         response
     }
@@ -162,8 +159,7 @@ impl<I: Intake> State<I> {
     /// That a request has the parameters it needs, and no others where that matters.
     pub(super) fn complete(&self, route: &Route, request: &Request) -> Result<(), Problem> {
         let lacks = |path: &&super::path::Path| path.find(&request.parameters).is_none();
-        let mut missing: Vec<String> =
-            route.needed().filter(lacks).map(|path| path.as_str().to_owned()).collect();
+        let mut missing: Vec<String> = route.needed().filter(lacks).map(|path| path.as_str().to_owned()).collect();
         missing.sort();
         missing.dedup();
         let given = request.parameters.as_object().into_iter().flat_map(JsonObject::keys);
@@ -256,9 +252,10 @@ fn read(route: &Route, query: &str, octets: &[u8], media_type: &str) -> Result<V
     };
     match (&mut all, body) {
         (Value::Object(all), Value::Object(members)) => all.extend(members),
-        (_, Value::Null) => {}
-        // A list is at hand by its indices.
-        (_, other) => return Ok(other),
+        (Value::Object(all), list @ Value::Array(_)) => {
+            all.insert(LIST.to_owned(), list);
+        }
+        _ => {}
     }
     Ok(all)
 }

@@ -256,6 +256,10 @@ impl Route {
             }
             _ => {}
         }
+        if self.each.is_some() && (self.hold || self.session.is_some()) {
+            let why = format!("Field '{key}.each' excludes 'hold' and 'session': a turn is one message");
+            return Err(ConfigError::new(&format!("{key}.each"), why));
+        }
         if self.hold && config.reply.is_none() {
             return Err(ConfigError::new("reply", format!("Field 'reply' must be given for '{key}.hold'")));
         }

@@ -97,7 +97,8 @@ fn rejected(reason: String) -> Fate {
     Fate::Rejected { reason, details: JsonObject::new() }
 }
 
-fn submitted(id: String, correlate: Vec<SmscMessageId>) -> Fate {
+/// That the provider has it, under this id, and under which receipts will name it.
+pub(super) fn submitted(id: String, correlate: Vec<SmscMessageId>) -> Fate {
     Fate::Submitted { smsc_message_ids: vec![SmscMessageId(id)], correlate, announce: true, details: JsonObject::new() }
 }
 

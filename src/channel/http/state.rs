@@ -10,6 +10,7 @@ use super::config::HttpConfig;
 use super::scope::{Request, Session};
 use crate::channel::held::{Credentials, Held, MOST};
 use crate::channel::sessions::Sessions;
+use crate::channel::told::Told;
 use crate::channel::{Arrival, Fate, Intake, Outcome, Setup, StatusReport};
 use crate::model::{JsonObject, Level, MessageId, UnmatchedReceipt};
 use crate::store::Delivery;
@@ -33,6 +34,7 @@ pub(super) struct State<I> {
     /// The notes of receipts that belong to no message that we know, the oldest first.
     unmatched: Mutex<VecDeque<String>>,
     pub(super) under_way: UnderWay,
+    told: Told,
 }
 
 /// The state behind a lock; a panic while it was held has ended the channel already.
@@ -69,6 +71,7 @@ impl<I: Intake> State<I> {
             waiting: Mutex::default(),
             unmatched: Mutex::new(unmatched),
             under_way: UnderWay::default(),
+            told: Told::default(),
             config,
             setup,
         }
@@ -103,16 +106,18 @@ impl<I: Intake> State<I> {
         oldest
     }
 
-    /// MTs that somebody asks for.
-    pub(super) fn asked_for(&self, whose: &str, most: usize) -> Vec<Delivery> {
+    /// MTs that somebody asks for. Those that nothing has become of wait again when what is returned is dropped.
+    pub(super) fn asked_for(&self, whose: String, most: usize) -> AskedFor<'_> {
         let mut waiting = lock(&self.waiting);
-        let Some(queue) = waiting.boxes.get_mut(whose) else { return Vec::new() };
-        let found: Vec<Delivery> = queue.drain(..most.min(queue.len())).collect();
-        if queue.is_empty() {
-            waiting.boxes.remove(whose);
+        let mut found = VecDeque::new();
+        if let Some(queue) = waiting.boxes.get_mut(&whose) {
+            found.extend(queue.drain(..most.min(queue.len())));
+            if queue.is_empty() {
+                waiting.boxes.remove(&whose);
+            }
         }
         waiting.count -= found.len();
-        found
+        AskedFor { waiting: &self.waiting, whose, found }
     }
 
     /// Keeps a receipt aside; the oldest one makes room if need be.
@@ -139,7 +144,28 @@ impl<I: Intake> State<I> {
     /// Says how a component does.
     pub(super) async fn tell(&self, component: &'static str, level: Level, kind: &'static str, message: String) {
         let report = StatusReport { component, level, kind, message, details: JsonObject::new() };
-        self.setup.intake.status(&self.setup.id, report).await;
+        self.told.tell(&self.setup, report).await;
+    }
+}
+
+/// See [`State::asked_for`].
+pub(super) struct AskedFor<'a> {
+    waiting: &'a Mutex<Waiting>,
+    whose: String,
+    /// In their order.
+    pub(super) found: VecDeque<Delivery>,
+}
+
+impl Drop for AskedFor<'_> {
+    fn drop(&mut self) {
+        if self.found.is_empty() {
+            return;
+        }
+        let mut waiting = lock(self.waiting);
+        waiting.count += self.found.len();
+        let queue = waiting.boxes.entry(std::mem::take(&mut self.whose)).or_default();
+        self.found.append(queue);
+        *queue = std::mem::take(&mut self.found);
     }
 }
 

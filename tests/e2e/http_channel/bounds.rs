@@ -207,6 +207,62 @@ async fn what_cannot_be_stored_is_not_taken() {
 }
 
 #[tokio::test]
+async fn a_list_is_a_message_for_each_item() {
+    let config = json!({"web_port": 0, "inbound": [{
+        "path": "/mo", "each": "items", "from": "{item.sender.number}", "content": "{item.text}",
+        "response": {"body": {"json": {"taken": {"$each": "{message_id}"}}}},
+    }]});
+    let mut stage = Stage::open(config).await;
+    let asked = Asked {
+        method: "POST".into(),
+        path: "/mo".into(),
+        headers: [("Content-Type".to_owned(), "application/json; charset=utf-8".to_owned())].into(),
+        body: r#"[{"sender": {"number": 1}, "text": "a"}, {"sender": {"number": 2}, "text": "b"}]"#.into(),
+    };
+    let asked = stage.provider.ask(asked);
+    let mut ids = Vec::new();
+    for (from, content) in [("1", "a"), ("2", "b")] {
+        let mo = stage.hears().await;
+        assert_eq!((&mo["from"], &mo["content"]), (&json!(from), &json!(content)));
+        ids.push(mo["message_id"].clone());
+    }
+    assert_eq!(soon("the answer", asked).await.unwrap().body, json!({"taken": ids}).to_string());
+}
+
+/// What docs/http-channel.md says is what happens.
+#[tokio::test]
+async fn the_worked_example_works() {
+    let (_, rest) = include_str!("../../../docs/http-channel.md").split_once("```json\n").unwrap();
+    let example: Value = serde_json::from_str(rest.split_once("```").unwrap().0).unwrap();
+    let mut stage = Stage::open(example["config"].clone()).await;
+    assert_eq!(stage.gets("/hook/mo?key=only-they-know").await.0, 405);
+    let post = |path: &str, body: Value| Asked {
+        method: "POST".into(),
+        path: path.into(),
+        headers: [("Content-Type".to_owned(), "application/json".to_owned())].into(),
+        body: body.to_string(),
+    };
+    let mo = post("/hook/mo?key=only-they-know", json!({"from": "27820001001", "to": "8110", "text": "Hi"}));
+    assert_eq!(soon("the answer", stage.provider.ask(mo)).await.unwrap().status, 200);
+    let mo = stage.hears().await;
+    assert_eq!((&mo["from"], &mo["to"], &mo["content"]), (&json!("+27820001001"), &json!("8110"), &json!("Hi")));
+    stage.provider.will_say(202, &[].into(), r#"{"messages": [{"id": "m-1"}]}"#);
+    let id = stage.sends(&json!({"reply_to": "<mo_id>", "content": "Hello"})).await;
+    let asked = soon("the request", stage.provider.asked()).await;
+    let expected = json!({"to": "27820001001", "from": "8110", "text": "Hello", "reference": id});
+    assert_eq!(serde_json::from_str::<Value>(&asked.body).unwrap(), expected);
+    assert_eq!(
+        (asked.path.as_str(), &asked.headers["authorization"]),
+        ("/v1/messages", &"Bearer s3cret".parse().unwrap())
+    );
+    let receipt = post("/hook/receipt?key=only-they-know", json!({"id": "m-1", "status": "DELIVRD"}));
+    assert_eq!(soon("the answer", stage.provider.ask(receipt)).await.unwrap().status, 200);
+    assert_eq!(types(&stage.maybug.events(&stage.channel, &id, 2).await), ["submitted", "delivery_succeeded"]);
+    let wrong = post("/hook/receipt?key=other", json!({"id": "m-1", "status": "DELIVRD"}));
+    assert_eq!(soon("the answer", stage.provider.ask(wrong)).await.unwrap().status, 403);
+}
+
+#[tokio::test]
 async fn requests_from_elsewhere_are_forbidden() {
     let config = json!({
         "web_port": 0, "allow_from": ["192.0.2.0/24"],
@@ -296,6 +352,10 @@ async fn what_is_wrong_in_a_configuration_is_named() {
         (inbound(json!({"from": "{to}"})), "Field 'inbound[0].from': there is no field 'to' here"),
         (inbound(json!({"from": "{in.x}", "hold": true})), "Field 'reply' must be given for 'inbound[0].hold'"),
         (inbound(json!({"kind": "receipt", "id": "{in.x}"})), "Field 'inbound[0].state' must be given for receipts"),
+        (
+            inbound(json!({"from": "1", "each": "items", "session": "{in.x}"})),
+            "Field 'inbound[0].each' excludes 'hold' and 'session'",
+        ),
         (inbound(json!({"kind": "poll"})), "Field 'mailbox' must be given for 'inbound[0]', which polls"),
         (
             inbound(json!({"from": "1", "response": {"status": 99}})),
