@@ -62,6 +62,7 @@ impl Server {
     /// What could not be opened, read or listened on.
     pub async fn start_with(config: &Config, mut types: Types) -> anyhow::Result<Self> {
         types.channels = types.channels.configured(&config.channels, config.replace_channels)?;
+        types.routers = types.routers.configured(&config.routers, config.replace_routers)?;
         let addresses = config.addresses().await?;
         let bound = listen(&addresses, config.port).await?;
         let addresses = bound.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
@@ -165,7 +166,8 @@ async fn listen(addresses: &[SocketAddr], mut port: u16) -> anyhow::Result<Vec<T
 
 fn guard(config: &Config, accounts: Accounts, addresses: &[SocketAddr]) -> Guard {
     // Pages in a browser on this machine reach loopback whatever their host resolves to; elsewhere hosts prove nothing.
-    let hosts = is_private(addresses).then(|| [&config.api_hosts[..], &[config.interface.clone()]].concat());
+    let hosts =
+        is_private(addresses).then(|| [&config.api_hosts[..], std::slice::from_ref(&config.interface)].concat());
     Guard::new(accounts, config.auth(), hosts)
 }
 

@@ -3,6 +3,7 @@
 //! All share one port and one table of routes; what is not about a route is answered in Junebug's envelope.
 
 pub(crate) mod accounts;
+mod callbacks;
 pub mod error;
 pub mod guard;
 mod health;
@@ -65,7 +66,7 @@ struct Table {
 /// Every route.
 #[must_use]
 pub fn routes() -> Vec<Route<Api>> {
-    junebug::routes().into_iter().chain(accounts::routes()).chain(health::routes()).collect()
+    [junebug::routes(), callbacks::routes(), accounts::routes(), health::routes()].into_iter().flatten().collect()
 }
 
 impl Api {

@@ -6,12 +6,13 @@
 
 pub mod dmark;
 pub mod esme;
-mod fields;
+pub(crate) mod fields;
 mod held;
 pub mod http;
 pub mod loopback;
 mod queue;
 mod sessions;
+pub mod telnet;
 mod told;
 mod types;
 

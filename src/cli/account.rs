@@ -148,13 +148,13 @@ fn checked(name: &str) -> anyhow::Result<&str> {
 /// Where the accounts are.
 enum Place {
     Store { accounts: Box<Accounts>, store: Store },
-    Api(Remote),
+    Api(Box<Remote>),
 }
 
 impl Place {
     fn open(place: &AccountPlace, make: bool) -> anyhow::Result<Self> {
         if let Some(url) = &place.api {
-            return Ok(Self::Api(Remote::new(url)?));
+            return Ok(Self::Api(Box::new(Remote::new(url)?)));
         }
         let path = &place.data;
         if !make && !path.exists() {

@@ -3,6 +3,7 @@
 //! Twisted's strings because Vumi's configurations have them (field guide §1.2): `tcp:HOST:PORT`, `ssl:HOST:PORT`,
 //! `tls:HOST:PORT`, with `timeout=`, `bindAddress=` and, for TLS, `certKey=`, `privateKey=`, `caCertsDir=`.
 
+mod listen;
 mod stream;
 mod text;
 mod tls;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
+pub use listen::{parse_interface, parse_listen};
 pub use stream::Stream;
 pub use text::{DEFAULT_TIMEOUT, EndpointText};
 pub use tls::{TlsClient, TlsError, TlsOptions};
@@ -171,7 +173,7 @@ mod tests {
             queued.push(stream);
         }
         let well = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let text = EndpointText { timeout: Duration::from_secs(2), ..EndpointText::tcp("smsc", 1) };
+        let text = EndpointText { timeout: Duration::from_secs(4), ..EndpointText::tcp("smsc", 1) };
         let endpoint = text.open().unwrap();
         let addresses = [silent, well.local_addr().unwrap()];
         let stream = tokio::time::timeout(endpoint.timeout, endpoint.connect_any(&addresses)).await.unwrap().unwrap();

@@ -10,6 +10,7 @@ pub mod event;
 pub mod id;
 pub mod message;
 pub mod receipt;
+pub mod router;
 pub mod status;
 pub mod timestamp;
 
@@ -20,5 +21,6 @@ pub use event::{DeliveryStatus, Event, EventKind};
 pub use id::{ChannelId, DestinationId, EventId, MessageId, RouterId, SmscMessageId};
 pub use message::{Inbound, JsonObject, Outbound, SessionEvent};
 pub use receipt::{Candidate, UnmatchedReceipt};
+pub use router::{DestinationProperties, RouterProperties};
 pub use status::{Level, Status};
 pub use timestamp::Timestamp;

@@ -12,6 +12,10 @@ use crate::support::{Maybug, Receiver, Smsc, soon, types};
 #[path = "../../examples/spool_channel.rs"]
 mod spool_channel;
 
+#[allow(dead_code, reason = "a program whose main is not this one's")]
+#[path = "../../examples/office_hours.rs"]
+mod office_hours;
+
 const TRANSMITTER: &str = "vumi.transports.smpp.SmppTransmitterTransport";
 
 #[tokio::test]
@@ -112,4 +116,34 @@ async fn a_program_adds_a_channel_type_of_its_own() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_program_adds_a_router_type_and_the_file_names_others() {
+    let mut receiver = Receiver::start().await;
+    let named = Maybug::with(|config| {
+        config.routers = [("by_number".into(), "junebug.router.FromAddressRouter".into())].into();
+        config.replace_routers = true;
+    })
+    .await;
+    let (status, answer) = named.post("/routers/", json!({"type": "by_number", "config": {}})).await;
+    assert_eq!((status, &answer["result"]["errors"][0]["type"]), (400, &json!("InvalidRouterConfig")));
+    let (_, answer) = named.post("/routers/", json!({"type": "from_address", "config": {}})).await;
+    assert_eq!(answer["result"]["errors"][0]["message"], "Invalid router type from_address, must be one of: by_number");
+    let maybug = Maybug::extended(office_hours::types()).await;
+    let channel = maybug.channel(json!({"type": "loopback", "config": {"echo": true}})).await;
+    let (status, answer) = maybug.post("/routers/", json!({"type": "by_day", "config": {}})).await;
+    assert_eq!(status, 400);
+    let message = answer["result"]["errors"][0]["message"].as_str().unwrap();
+    assert!(message.ends_with("outbound, office_hours"), "{message}");
+    let (status, answer) =
+        maybug.post("/routers/", json!({"type": "office_hours", "config": {"channel": channel}})).await;
+    assert_eq!(status, 201, "{answer}");
+    let path = format!("/routers/{}/destinations/", answer["result"]["id"].as_str().unwrap());
+    let (_, answer) = maybug.post(&path, json!({"config": {"opens": 25, "closes": 1}})).await;
+    assert_eq!(answer["result"]["errors"][0]["message"], "Field 'opens' is not an hour from 0 to 24");
+    let body = json!({"config": {"opens": 0, "closes": 24}, "mo_url": receiver.url("/always")});
+    assert_eq!(maybug.post(&path, body).await.0, 201);
+    maybug.send(&channel, json!({"to": "1", "from": "2", "content": "x"})).await;
+    assert_eq!(receiver.next().await.path, "/always");
 }

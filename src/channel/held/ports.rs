@@ -94,10 +94,7 @@ impl Ports {
         let (listener, bound) = bound.map_err(|source| PortError::Listen { address, source })?;
         let had = Mutex::new(paths.iter().map(|path| (path.clone(), hook.clone())).collect());
         let port = Arc::new(Port { address: bound, paths: had, stop: CancellationToken::new() });
-        let limits = Limits::default();
-        // A provider has few addresses, and a request for each phone that is being answered.
-        let limits = Limits { drain: DRAIN, per_address: limits.connections, envelopes: false, ..limits };
-        let serving = serve(listener, port.clone(), limits, port.stop.clone());
+        let serving = serve(listener, port.clone(), limits(), port.stop.clone());
         let kept = slot.clone();
         let task = tokio::spawn(async move {
             serving.await;
@@ -195,6 +192,12 @@ impl Drop for Place {
             self.port.stop.cancel();
         }
     }
+}
+
+/// An aggregator holds as many connections as it has sessions, all from one address.
+fn limits() -> Limits {
+    let limits = Limits::default();
+    Limits { drain: DRAIN, per_address: limits.connections, envelopes: false, ..limits }
 }
 
 impl Handler for Port {
