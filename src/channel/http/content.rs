@@ -31,10 +31,10 @@ pub(super) enum Content {
 pub(super) enum Shape {
     Literal(Value),
     Text(Template),
-    List(Vec<Shape>),
-    Object(Vec<(String, Shape)>),
+    List(Vec<Self>),
+    Object(Vec<(String, Self)>),
     /// `{"$each": …}`: a list with one of these for each message.
-    Each(Box<Shape>),
+    Each(Box<Self>),
 }
 
 /// Names and values, as a query or a form has them.
