@@ -103,6 +103,8 @@ struct Inner {
     store: Store,
     logs: ChannelLogs,
     rates: Arc<Rates>,
+    /// Requests to receivers of callbacks and to providers.
+    client: Client,
     directory: ArcSwap<Directory>,
     /// Whose turn it is to change a router.
     routers: tokio::sync::Mutex<()>,
@@ -142,6 +144,7 @@ impl Gateway {
             store,
             logs,
             rates: Arc::new(rates),
+            client: client.clone(),
             directory: ArcSwap::from_pointee(Directory::of(channels)),
             routers: tokio::sync::Mutex::default(),
             sticky: StickyRoutes::default(),

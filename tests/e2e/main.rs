@@ -14,6 +14,7 @@ mod durability;
 mod extending;
 mod failover;
 mod field_guide;
+mod http_channel;
 mod hundred;
 mod junebug;
 mod lifecycle;
