@@ -40,7 +40,8 @@ impl Intake for GatewayIntake {
                         DeliveryStatus::Failed => Label::DeliveryFailed,
                     });
                     let event = event(&message, EventKind::DeliveryReport { status }, details, now);
-                    let callback = event_callback(&message, &event, now).filter(|_| announce);
+                    let awaited = message.accepted_at.until(now) <= self.0.0.config.outbound_ttl;
+                    let callback = event_callback(&message, &event, now).filter(|_| announce && awaited);
                     Change::Record { event, origin, leaves: None, correlate: Vec::new(), callback }
                 }
             });

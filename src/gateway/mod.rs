@@ -37,6 +37,8 @@ use crate::web::client::Client;
 pub struct GatewayConfig {
     /// How long an MO can be replied to.
     pub inbound_ttl: Duration,
+    /// How long after an MT was accepted its receipts are posted; later ones can only be asked for.
+    pub outbound_ttl: Duration,
     /// Sends a reply whose MO has expired as an ordinary message.
     pub allow_expired_replies: bool,
     /// Whether MOs that end a session are forwarded.

@@ -18,6 +18,7 @@ mod pressure;
 mod receipts;
 mod results;
 mod smpp_channel;
+#[path = "../shared/support.rs"]
 mod support;
 mod texts;
 mod throttling;
