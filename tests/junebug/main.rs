@@ -5,6 +5,7 @@
 
 mod bodies;
 mod channels;
+mod courier;
 mod envelope;
 mod events;
 mod extended;
