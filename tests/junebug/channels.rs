@@ -321,10 +321,10 @@ async fn line_054_only_a_new_config_restarts_the_connection() {
     let change = json!({"label": "b", "mo_url": "http://127.0.0.1:1/", "metadata": {}, "character_limit": 5});
     assert_eq!(maybug.post(&path, change).await.0, 200);
     let mut config = maybug.get(&path).await.1["result"]["config"].clone();
-    config["window_size"] = json!(2);
+    config["system_id"] = json!("other");
     assert_eq!(maybug.post(&path, json!({"config": config})).await.0, 200);
     let second = smsc.next("the second bind", |event| match event {
-        SimEvent::Bound { connection, .. } => Some(*connection),
+        SimEvent::Bound { connection, system_id, .. } if system_id == "other" => Some(*connection),
         _ => None,
     });
     assert_eq!(second.await, 2, "the first change made no connection");
