@@ -2,6 +2,7 @@
 //!
 //! All share one port and one table of routes; what is not about a route is answered in Junebug's envelope.
 
+mod callbacks;
 pub mod error;
 mod health;
 mod junebug;
@@ -42,7 +43,7 @@ impl Api {
     /// The APIs of a gateway.
     #[must_use]
     pub fn new(gateway: Gateway, limits: ApiLimits) -> Self {
-        let rows = junebug::routes().into_iter().chain(health::routes()).collect();
+        let rows = [junebug::routes(), callbacks::routes(), health::routes()].into_iter().flatten().collect();
         Self { gateway, limits, routes: Arc::new(Routes::new(rows)) }
     }
 

@@ -1,10 +1,11 @@
-//! A log per channel, as Junebug keeps it (Junebug reference §6), and the last PDUs of each.
+//! A log per channel, router and destination, as Junebug keeps it (Junebug reference §6), and the last PDUs of each.
 //!
 //! Entries go to a rotating file of JSON lines, written by one thread away from every message; when it cannot keep up
 //! entries are dropped and counted, never waited for. PDUs go to a ring in memory as the octets they were, and become
 //! readable only when somebody reads them. Where logs are to know nothing private they are masked before they are kept.
 
 use std::collections::{HashMap, VecDeque};
+use std::error::Error;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -49,12 +50,15 @@ pub struct ChannelLogs {
     files: Arc<LogFiles>,
     lines: SyncSender<Line>,
     dropped: Arc<AtomicU64>,
-    rings: Arc<Mutex<HashMap<ChannelId, Arc<Mutex<PduRing>>>>>,
+    rings: Arc<Mutex<Rings>>,
 }
 
+/// By id.
+type Rings = HashMap<Arc<str>, Arc<Mutex<PduRing>>>;
+
 enum Line {
-    Entry(ChannelId, String),
-    Delete(ChannelId),
+    Entry(Arc<str>, String),
+    Delete(Arc<str>),
     Flush(SyncSender<()>),
 }
 
@@ -81,13 +85,19 @@ impl ChannelLogs {
     /// The log of one channel.
     #[must_use]
     pub fn channel(&self, id: &ChannelId) -> ChannelLog {
+        self.of(&id.0)
+    }
+
+    /// The log of whatever has this id.
+    #[must_use]
+    pub fn of(&self, id: &Arc<str>) -> ChannelLog {
         let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
         let ring = rings.entry(id.clone()).or_default().clone();
         ChannelLog { id: id.clone(), logs: self.clone(), ring }
     }
 
-    /// Forgets a channel and deletes its files.
-    pub fn delete(&self, id: &ChannelId) {
+    /// Forgets whatever had this id and deletes its files.
+    pub fn delete(&self, id: &Arc<str>) {
         self.rings.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         let _ = self.lines.send(Line::Delete(id.clone()));
     }
@@ -99,10 +109,10 @@ impl ChannelLogs {
     }
 }
 
-/// One channel's log.
+/// The log of one channel, router or destination.
 #[derive(Clone)]
 pub struct ChannelLog {
-    id: ChannelId,
+    id: Arc<str>,
     logs: ChannelLogs,
     ring: Arc<Mutex<PduRing>>,
 }
@@ -123,16 +133,16 @@ impl ChannelLog {
     pub fn write(&self, level: LogLevel, message: impl Into<String>, details: JsonObject) {
         let message = message.into();
         match level {
-            LogLevel::Debug => tracing::debug!(channel = %self.id, "{message}"),
-            LogLevel::Info => tracing::info!(channel = %self.id, "{message}"),
-            LogLevel::Warning => tracing::warn!(channel = %self.id, "{message}"),
-            LogLevel::Error => tracing::error!(channel = %self.id, "{message}"),
+            LogLevel::Debug => tracing::debug!(id = %self.id, "{message}"),
+            LogLevel::Info => tracing::info!(id = %self.id, "{message}"),
+            LogLevel::Warning => tracing::warn!(id = %self.id, "{message}"),
+            LogLevel::Error => tracing::error!(id = %self.id, "{message}"),
         }
         if level < LogLevel::Info {
             return;
         }
         let mut entry = details;
-        entry.insert("logger".to_owned(), json!(self.id.as_str().to_lowercase()));
+        entry.insert("logger".to_owned(), json!(self.id.to_lowercase()));
         entry.insert("level".to_owned(), json!(level as u8));
         entry.insert("timestamp".to_owned(), json!(Timestamp::now().as_secs_f64()));
         entry.insert("message".to_owned(), json!(message));
@@ -155,6 +165,21 @@ impl ChannelLog {
     /// Something failed.
     pub fn error(&self, message: impl Into<String>) {
         self.write(LogLevel::Error, message, JsonObject::new());
+    }
+
+    /// Something failed because of an error, which `exception` shows as Junebug does: its class, what it says, and as
+    /// the stack what caused what.
+    pub fn failure<E: Error>(&self, message: impl Into<String>, error: &E) {
+        let class = std::any::type_name::<E>().rsplit("::").next().unwrap_or_default();
+        let mut stack = vec![error.to_string()];
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            stack.push(error.to_string());
+            cause = error.source();
+        }
+        let instance = format!("{class}({:?})", error.to_string());
+        let exception = json!({"class": class, "instance": instance, "stack": stack});
+        self.write(LogLevel::Error, message, JsonObject::from_iter([("exception".to_owned(), exception)]));
     }
 
     /// Whether texts and numbers are not for this log.
@@ -237,15 +262,15 @@ impl PduRing {
 }
 
 /// `{id}` for 0, `{id}.{n}` for older ones.
-fn rotated(path: &Path, id: &ChannelId, index: usize) -> PathBuf {
+fn rotated(path: &Path, id: &Arc<str>, index: usize) -> PathBuf {
     // Imported ids may be anything but a slash; dots must not lead out of the directory.
-    let name = id.as_str().replace("..", "__").replace('/', "_");
+    let name = id.replace("..", "__").replace('/', "_");
     if index == 0 { path.join(name) } else { path.join(format!("{name}.{index}")) }
 }
 
 struct Writer {
     files: LogFiles,
-    open: HashMap<ChannelId, (File, u64)>,
+    open: HashMap<Arc<str>, (File, u64)>,
 }
 
 impl Writer {
@@ -265,7 +290,7 @@ impl Writer {
         }
     }
 
-    fn append(&mut self, id: &ChannelId, entry: &str) -> io::Result<()> {
+    fn append(&mut self, id: &Arc<str>, entry: &str) -> io::Result<()> {
         let full = self.open.get(id).is_some_and(|(_, size)| *size >= self.files.rotate_size);
         if full {
             self.open.remove(id);
@@ -287,7 +312,7 @@ impl Writer {
         Ok(())
     }
 
-    fn rotate(&self, id: &ChannelId) -> io::Result<()> {
+    fn rotate(&self, id: &Arc<str>) -> io::Result<()> {
         let path = |index| rotated(&self.files.path, id, index);
         let mut last = 0;
         while path(last).exists() {
@@ -301,7 +326,7 @@ impl Writer {
         (0..last).rev().try_for_each(|index| fs::rename(path(index), path(index + 1)))
     }
 
-    fn delete(&mut self, id: &ChannelId) -> io::Result<()> {
+    fn delete(&mut self, id: &Arc<str>) -> io::Result<()> {
         self.open.remove(id);
         for index in 0.. {
             match fs::remove_file(rotated(&self.files.path, id, index)) {

@@ -6,8 +6,8 @@ use maybug::smsc::{SimulatorConfig, Span};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::setup::{becomes, loopback};
-use crate::support::{Maybug, Smsc};
+use crate::setup::{becomes, echoing, loopback, phone_writes};
+use crate::support::{Maybug, Receiver, Smsc};
 
 /// Junebug 195: A channel sends at its rate, and nothing is lost.
 #[tokio::test]
@@ -50,6 +50,44 @@ async fn line_196_a_higher_priority_leaves_first() {
         }
     }
     assert_eq!(order, ["realtime", "bulk 0", "bulk 1", "bulk 2"]);
+}
+
+/// Junebug 197: `event_url` may have parameters of the message and of its fate, as Kannel has them.
+#[tokio::test]
+async fn line_197_event_url_has_parameters() {
+    let mut receiver = Receiver::start().await;
+    let maybug = Maybug::start().await;
+    let id = maybug.channel(loopback(json!({}))).await;
+    let url = receiver.url("/e?id=%I&d=%d");
+    let message = maybug.send(&id, json!({"to": "1", "content": "x", "event_url": url})).await;
+    assert_eq!(receiver.next().await.path, format!("/e?id={message}&d=8"));
+    let posted = receiver.next().await;
+    assert_eq!(posted.path, format!("/e?id={message}&d=1"));
+    assert_eq!(posted.body["event_type"], "delivery_succeeded", "the body comes as well");
+}
+
+/// Junebug 198: `mo_url` may have parameters of the message, which are encoded.
+#[tokio::test]
+async fn line_198_mo_url_has_parameters() {
+    let mut receiver = Receiver::start().await;
+    let maybug = Maybug::start().await;
+    let id = maybug.channel(echoing(&receiver.url("/mo?f=%p&t=%a"))).await;
+    phone_writes(&maybug, &id, "two  words & é").await;
+    let posted = receiver.next().await;
+    assert_eq!(posted.path, "/mo?f=%2B27820001001&t=two%20words%20%26%20%C3%A9");
+    assert_eq!(posted.body["content"], "two  words & é");
+}
+
+/// Junebug 199: What is encoded in a URL already, and what is no parameter, stays.
+#[tokio::test]
+async fn line_199_what_is_encoded_already_stays() {
+    let mut receiver = Receiver::start().await;
+    let maybug = Maybug::start().await;
+    let id = maybug.channel(loopback(json!({}))).await;
+    let given = receiver.url("/e%20f?plus=%2B&d0=%d0&z=%z&n=%I");
+    let message = maybug.send(&id, json!({"to": "1", "content": "x", "event_url": given})).await;
+    let path = receiver.next().await.path;
+    assert_eq!(path, format!("/e%20f?plus=%2B&d0=%d0&z=%z&n={message}"));
 }
 
 /// Junebug 203: Every PDU is in the log of its channel, decoded, passwords masked.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::routing::Routed;
 use crate::setup::{becomes, error, keys, loopback};
 use crate::support::Maybug;
 
@@ -86,6 +87,24 @@ async fn line_182_an_entry_has_four_keys() {
     assert!(entry["timestamp"].is_f64() && entry["message"].is_string(), "{entry}");
 }
 
+/// Junebug 183: The entry of a failure has level 40 and an exception of strings: in Junebug its class is Python's, and its
+/// stack one of frames.
+#[tokio::test]
+async fn line_183_a_failure_has_an_exception() {
+    let maybug = impatient(100).await;
+    let id = channel_with(&maybug, 1).await;
+    let entries = log(&maybug, &id, "").await;
+    let failure = &entries[0];
+    assert_eq!(keys(failure), ["exception", "level", "logger", "message", "timestamp"]);
+    assert_eq!(failure["level"], 40);
+    let exception = &failure["exception"];
+    assert_eq!(keys(exception), ["class", "instance", "stack"]);
+    assert_eq!(exception["class"], "CallbackError");
+    assert!(exception["instance"].as_str().unwrap().starts_with("CallbackError(\"Connection refused"), "{exception}");
+    let stack = exception["stack"].as_array().unwrap();
+    assert!(!stack.is_empty() && stack.iter().all(Value::is_string), "{exception}");
+}
+
 /// Junebug 184: Each channel has a log of its own.
 #[tokio::test]
 async fn line_184_each_channel_has_its_own_log() {
@@ -95,6 +114,37 @@ async fn line_184_each_channel_has_its_own_log() {
         assert!(log(&maybug, id, "").await.iter().all(|entry| entry["logger"] == json!(id)));
     }
     assert_eq!((log(&maybug, &noisy, "").await.len(), log(&maybug, &quiet, "").await.len()), (5, 1));
+}
+
+/// Junebug 185: The log of an unknown channel or router is 404.
+#[tokio::test]
+async fn line_185_the_log_of_nothing_is_404() {
+    let maybug = Maybug::start().await;
+    for (path, kind) in [("/channels/nope/logs", "ChannelNotFound"), ("/routers/nope/logs", "RouterNotFound")] {
+        let (status, answer) = maybug.get(path).await;
+        assert_eq!((status, error(&answer).0), (404, kind));
+    }
+}
+
+/// Junebug 186: A router's log obeys `n` and `max_logs` as a channel's does.
+#[tokio::test]
+async fn line_186_a_routers_log_obeys_n() {
+    let routed = Routed::on(Maybug::with(|config| config.max_logs = 3).await).await;
+    for text in ["one", "two", "three", "four"] {
+        routed.phone_writes("8110", text).await;
+    }
+    let file = routed.maybug.directory.path().join("logs").join(&routed.router);
+    let entries = || std::fs::read_to_string(&file).unwrap_or_default().lines().count();
+    let path = format!("{}/logs", routed.path());
+    let all = becomes(&routed.maybug, &path, |_| entries() == 4).await;
+    let all = all.as_array().unwrap();
+    assert_eq!(all.len(), 3);
+    assert!(all.iter().all(|entry| entry["logger"] == json!(routed.router)), "{all:?}");
+    for (n, count) in [("0", 0), ("1", 1), ("2", 2), ("9", 3)] {
+        let (_, answer) = routed.maybug.get(&format!("{path}?n={n}")).await;
+        assert_eq!(answer["result"], json!(all[..count]), "{n}");
+    }
+    assert_eq!(routed.maybug.get(&format!("{path}?n=x")).await.0, 400);
 }
 
 /// Junebug 187: Health is fine, with an empty object.

@@ -6,11 +6,14 @@
 mod bodies;
 mod channels;
 mod courier;
+mod destinations;
 mod envelope;
 mod events;
 mod extended;
 mod inbound;
 mod logs_health_config;
+mod routers;
+mod routing;
 mod sending;
 mod setup;
 mod status;
