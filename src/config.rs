@@ -3,6 +3,7 @@
 //!
 //! A key that nobody knows is refused with the nearest one that is known; a wrong type names its key.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -77,6 +78,10 @@ pub struct Config {
     pub callback_allow: Vec<IpNet>,
     /// Seconds after which a callback that nobody took is given up and kept aside.
     pub callback_max_age: u64,
+    /// Further names of channel types: each the name of a type, or the Python class that Junebug would have run.
+    pub channels: BTreeMap<String, String>,
+    /// Whether no other channel types have names.
+    pub replace_channels: bool,
     /// What to tell about keys that were given and have no effect; no key itself.
     #[serde(skip)]
     pub without_effect: Vec<String>,
@@ -109,13 +114,15 @@ impl Default for Config {
             log_format: LogFormat::Text,
             callback_allow: Vec::new(),
             callback_max_age: 24 * 3600,
+            channels: BTreeMap::new(),
+            replace_channels: false,
             without_effect: Vec::new(),
         }
     }
 }
 
 /// The keys of [`Config`].
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 26] = [
     "interface",
     "port",
     "open",
@@ -140,6 +147,8 @@ const KEYS: [&str; 24] = [
     "log_format",
     "callback_allow",
     "callback_max_age",
+    "channels",
+    "replace_channels",
 ];
 
 /// Junebug's keys that are read over, and what to know about that.
@@ -152,9 +161,7 @@ const UNUSED: [(&str, &str); 5] = [
 ];
 
 /// Junebug's keys that cannot be honoured.
-const REFUSED: [(&str, &str); 5] = [
-    ("channels", "channel types of one's own cannot be loaded"),
-    ("replace_channels", "channel types of one's own cannot be loaded"),
+const REFUSED: [(&str, &str); 3] = [
     ("plugins", "plugins cannot be loaded"),
     ("routers", "router types of one's own cannot be loaded"),
     ("replace_routers", "router types of one's own cannot be loaded"),
@@ -392,7 +399,6 @@ mod tests {
         );
         assert!(message("log_level: maybug=loud").starts_with("the key 'log_level' is wrong: "));
         assert!(message("plugins: [{type: a.B}]").contains("'plugins' is not supported"));
-        assert!(message("channels: {x: y.Z}").contains("'channels' is not supported"));
         assert!(message("- 1").contains("is no YAML mapping"));
     }
 

@@ -15,8 +15,13 @@ pub enum GatewayError {
     #[error("channel not found")]
     ChannelNotFound,
     /// No channel type has this name.
-    #[error("Invalid channel type '{0}', must be one of: smpp, loopback")]
-    InvalidChannelType(String),
+    #[error("Invalid channel type '{name}', must be one of: {known}")]
+    InvalidChannelType {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
     /// No router has this id.
     #[error("Router with ID {0} cannot be found")]
     RouterNotFound(RouterId),

@@ -35,6 +35,7 @@ pub use self::outbound::{Draft, ReplyTo, Via};
 pub use self::parked::Parked;
 pub use self::routers::Edit;
 use self::routing::{RouterTypes, StickyRoutes};
+use crate::channel::ChannelTypes;
 use crate::model::{
     CallbackKind, ChannelId, ChannelProperties, DestinationId, Event, EventId, JsonObject, Level, MessageId, RouterId,
     Status, Timestamp,
@@ -65,6 +66,20 @@ pub struct GatewayConfig {
     pub channel_drain: Duration,
 }
 
+/// What a server can run, beyond what it comes with if a program adds to it: the extension point.
+pub struct Types {
+    /// The channel types.
+    pub channels: ChannelTypes<GatewayIntake>,
+    /// The router types.
+    pub routers: RouterTypes,
+}
+
+impl Default for Types {
+    fn default() -> Self {
+        Self { channels: ChannelTypes::built_in(), routers: routing::router_types() }
+    }
+}
+
 /// By channel and component: what was told, and when.
 type Told = HashMap<ChannelId, HashMap<&'static str, Word>>;
 
@@ -82,13 +97,13 @@ pub struct Gateway(Arc<Inner>);
 
 struct Inner {
     config: GatewayConfig,
+    types: Types,
     store: Store,
     logs: ChannelLogs,
     rates: Arc<Rates>,
     directory: ArcSwap<Directory>,
     /// Whose turn it is to change a router.
     routers: tokio::sync::Mutex<()>,
-    router_types: RouterTypes,
     sticky: StickyRoutes,
     hosts: Hosts,
     /// Where channels run.
@@ -106,6 +121,7 @@ impl Gateway {
     /// [`StartError`] when the store cannot be read.
     pub async fn start(
         config: GatewayConfig,
+        types: Types,
         store: Store,
         logs: ChannelLogs,
         rates: Rates,
@@ -117,12 +133,12 @@ impl Gateway {
         let policy = config.callbacks.clone();
         let gateway = Self(Arc::new(Inner {
             config,
+            types,
             store,
             logs,
             rates: Arc::new(rates),
             directory: ArcSwap::from_pointee(Directory::of(channels)),
             routers: tokio::sync::Mutex::default(),
-            router_types: routing::router_types(),
             sticky: StickyRoutes::default(),
             hosts: Hosts::new(policy.per_host, policy.retry),
             places: channels::Places::default(),

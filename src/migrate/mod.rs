@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use self::draft::Draft;
-use crate::channel::ChannelType;
+use crate::gateway::Types;
 use crate::model::JsonObject;
 
 /// Whose configuration it is.
@@ -110,11 +110,12 @@ pub fn migrate(source: Source, path: &Path) -> Result<Migration, MigrateError> {
         Source::Junebug => junebug::migrate(path)?,
     };
     in_order(&mut migration.notes);
+    let types = Types::default().channels;
     for channel in &migration.channels {
         let empty = JsonObject::new();
         let config = channel["config"].as_object().unwrap_or(&empty);
         let label = channel["label"].as_str().unwrap_or("without a label");
-        let checked = match channel["type"].as_str().and_then(ChannelType::named) {
+        let checked = match channel["type"].as_str().and_then(|name| types.get(name)) {
             Some(channel_type) => channel_type.check(config).map_err(|error| error.message),
             None => Err(format!("there is no channel type {}", channel["type"])),
         };
