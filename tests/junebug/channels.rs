@@ -69,11 +69,15 @@ async fn line_029_a_negative_rate_limit_window_is_named() {
     assert_eq!(refused(loopback(json!({"rate_limit_window": -1}))).await, expected);
 }
 
-/// Junebug 30: `mo_url_auth_token` must be text.
+/// Junebug 30: `mo_url_auth_token` must be text; ours may be null as well, and is held to that in changes too.
 #[tokio::test]
 async fn line_030_mo_url_auth_token_must_be_text() {
-    let expected = [row("5 is not of type 'string'", "properties.mo_url_auth_token.type")];
+    let expected = [row("5 is not of type 'string', 'null'", "properties.mo_url_auth_token.type")];
     assert_eq!(refused(loopback(json!({"mo_url_auth_token": 5}))).await, expected);
+    let maybug = Maybug::start().await;
+    let path = format!("/channels/{}", maybug.channel(loopback(json!({"mo_url_auth_token": null}))).await);
+    let (status, answer) = maybug.post(&path, json!({"mo_url_auth_token": 5})).await;
+    assert_eq!(violations(status, &answer), expected);
 }
 
 /// Junebug 31: A create is 201 `Created` `channel created`.

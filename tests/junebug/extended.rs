@@ -6,7 +6,7 @@ use maybug::smsc::{SimulatorConfig, Span};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::setup::{becomes, echoing, loopback, phone_writes};
+use crate::setup::{becomes, echoing, error, loopback, phone_writes};
 use crate::support::{Maybug, Receiver, Smsc};
 
 /// Junebug 195: A channel sends at its rate, and nothing is lost.
@@ -25,6 +25,11 @@ async fn line_195_a_channel_sends_at_its_rate() {
         assert_eq!(smsc.message().await.2, n.to_string());
     }
     assert!(begun.elapsed() > Duration::from_millis(3_900), "{:?}", begun.elapsed());
+    // One of the two alone would be no limit, and nobody would know.
+    let (status, answer) = maybug.post("/channels/", loopback(json!({"rate_limit_count": 2}))).await;
+    assert_eq!((status, error(&answer).0), (400, "ApiUsageError"));
+    let (status, _) = maybug.post(&format!("/channels/{id}"), json!({"rate_limit_window": 0})).await;
+    assert_eq!(status, 400);
 }
 
 /// Junebug 196: What waits with priority 5 leaves before what waits with priority 1.

@@ -149,10 +149,12 @@ async fn line_087_priority_may_be_a_number() {
     assert_eq!(send(json!({"to": "+1", "content": "a", "priority": 1})).await.0, 201);
 }
 
-/// Junebug 88: `priority` may be a number as text, which is all that Junebug takes.
+/// Junebug 88: `priority` may be a number as text, which is all that Junebug takes; 1 and 5 have names here.
 #[tokio::test]
 async fn line_088_priority_may_be_text() {
-    assert_eq!(send(json!({"to": "+1", "content": "a", "priority": "3"})).await.0, 201);
+    for priority in ["3", "bulk", "realtime"] {
+        assert_eq!(send(json!({"to": "+1", "content": "a", "priority": priority})).await.0, 201);
+    }
 }
 
 /// Junebug 89: `priority` is from 1 to 5.
