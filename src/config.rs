@@ -82,6 +82,10 @@ pub struct Config {
     pub channels: BTreeMap<String, String>,
     /// Whether no other channel types have names.
     pub replace_channels: bool,
+    /// Further names of router types, in the same way.
+    pub routers: BTreeMap<String, String>,
+    /// Whether no other router types have names.
+    pub replace_routers: bool,
     /// What to tell about keys that were given and have no effect; no key itself.
     #[serde(skip)]
     pub without_effect: Vec<String>,
@@ -116,13 +120,15 @@ impl Default for Config {
             callback_max_age: 24 * 3600,
             channels: BTreeMap::new(),
             replace_channels: false,
+            routers: BTreeMap::new(),
+            replace_routers: false,
             without_effect: Vec::new(),
         }
     }
 }
 
 /// The keys of [`Config`].
-const KEYS: [&str; 26] = [
+const KEYS: [&str; 28] = [
     "interface",
     "port",
     "open",
@@ -149,6 +155,8 @@ const KEYS: [&str; 26] = [
     "callback_max_age",
     "channels",
     "replace_channels",
+    "routers",
+    "replace_routers",
 ];
 
 /// Junebug's keys that are read over, and what to know about that.
@@ -161,11 +169,7 @@ const UNUSED: [(&str, &str); 5] = [
 ];
 
 /// Junebug's keys that cannot be honoured.
-const REFUSED: [(&str, &str); 3] = [
-    ("plugins", "plugins cannot be loaded"),
-    ("routers", "router types of one's own cannot be loaded"),
-    ("replace_routers", "router types of one's own cannot be loaded"),
-];
+const REFUSED: [(&str, &str); 1] = [("plugins", "plugins cannot be loaded")];
 
 /// Why the configuration was refused.
 #[derive(Debug, thiserror::Error)]

@@ -54,6 +54,7 @@ impl Server {
     /// What could not be opened, read or listened on.
     pub async fn start_with(config: &Config, mut types: Types) -> anyhow::Result<Self> {
         types.channels = types.channels.configured(&config.channels, config.replace_channels)?;
+        types.routers = types.routers.configured(&config.routers, config.replace_routers)?;
         let addresses = config.addresses().await?;
         let bound = listen(&addresses, config.port).await?;
         let addresses = bound.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;

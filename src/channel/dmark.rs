@@ -3,7 +3,7 @@
 //! Each turn of a phone is a request; it is held until the application has answered, and that is the response. The
 //! first request of a transaction opens its session, which is kept durably; nothing says when the phone ends it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use hyper::StatusCode;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::fields::{Fields, wrong};
+use super::fields::{Fields, WORKER_KEYS, wrong};
 use super::held::{
     self, Credentials, Ending, Held, Hook, MOST, Ports, Unanswered, Whole, response, unauthorised, unavailable,
 };
 use super::sessions::Sessions;
 use super::told::Told;
 use super::{Arrival, ChannelType, ConfigError, Fate, Intake, Outcome, Setup, StatusReport};
+use crate::endpoint::parse_interface;
 use crate::model::{
     ChannelId, Inbound, JsonObject, Level, MessageId, Outbound, SessionEvent, SmscMessageId, Timestamp,
 };
@@ -73,12 +74,7 @@ const KEYS: &[&str] = &[
     "request_cleanup_interval",
     "noisy",
     "redis_manager",
-    "transport_name",
-    "worker_name",
     "transport_type",
-    "publish_status",
-    "amqp_prefetch_count",
-    "middleware",
 ];
 
 /// What each request has, and no other.
@@ -100,15 +96,14 @@ impl DmarkConfig {
     /// # Errors
     /// [`ConfigError`] names the key.
     pub fn parse(config: &JsonObject) -> Result<Self, ConfigError> {
-        ConfigError::check_keys(config, KEYS)?;
+        ConfigError::check_keys(config, &[KEYS, &WORKER_KEYS].concat())?;
         let fields = Fields(config.clone());
         let path = fields.required_text("web_path")?;
         let missing = || ConfigError::new("web_port", "Missing required config field 'web_port'");
         let port = fields.integer("web_port", 0..=u16::MAX)?.ok_or_else(missing)?;
-        let interface = match fields.text("web_interface")? {
-            None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            Some(text) => text.parse().map_err(|_| wrong("web_interface", "is not an IP address"))?,
-        };
+        let interface = fields.text("web_interface")?.unwrap_or_default();
+        let interface =
+            parse_interface(&interface).map_err(|why| wrong("web_interface", &format!("is wrong: {why}")))?;
         let credentials = match (fields.text("web_username")?, fields.text("web_password")?) {
             (None, None) => None,
             (Some(username), Some(password)) => Some(Credentials::new(&username, &password)),

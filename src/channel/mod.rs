@@ -11,6 +11,7 @@ mod held;
 pub mod loopback;
 mod queue;
 mod sessions;
+pub mod telnet;
 mod told;
 mod types;
 

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::held::Ports;
-use super::{ConfigError, Intake, Setup, dmark, esme, loopback};
+use super::{ConfigError, Intake, Setup, dmark, esme, loopback, telnet};
 use crate::model::{JsonObject, Outbound};
 
 /// A kind of channel: what its `config` may say, and how a channel with it runs.
@@ -123,7 +123,8 @@ impl<I: Intake> ChannelTypes<I> {
         Self { named: Vec::new(), classes }
             .with("smpp", esme::Smpp::default())
             .with("loopback", loopback::Loopback)
-            .with_class("dmark", "DmarkUssdTransport", dmark::Dmark::new(ports.clone()))
+            .with_class("telnet", "TelnetServerTransport", telnet::Telnet)
+            .with_class("dmark", "DmarkUssdTransport", dmark::Dmark::new(ports))
     }
 
     /// Adds a type under a name, in place of the one that has it.

@@ -34,12 +34,12 @@ pub enum GatewayError {
         destination: DestinationId,
     },
     /// No router type has this name.
-    #[error("Invalid router type {name}, must be one of: {}", known.join(", "))]
+    #[error("Invalid router type {name}, must be one of: {known}")]
     InvalidRouterType {
         /// The name.
         name: String,
-        /// Those that there are.
-        known: Vec<String>,
+        /// The names that there are.
+        known: String,
     },
     /// The configuration of a router or destination is wrong.
     #[error("{0}")]

@@ -76,7 +76,7 @@ pub struct Types {
 
 impl Default for Types {
     fn default() -> Self {
-        Self { channels: ChannelTypes::built_in(), routers: routing::router_types() }
+        Self { channels: ChannelTypes::built_in(), routers: RouterTypes::built_in() }
     }
 }
 

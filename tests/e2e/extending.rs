@@ -12,6 +12,10 @@ use crate::support::{Maybug, Receiver, Smsc, soon, types};
 #[path = "../../examples/spool_channel.rs"]
 mod spool_channel;
 
+#[allow(dead_code, reason = "a program whose main is not this one's")]
+#[path = "../../examples/office_hours.rs"]
+mod office_hours;
+
 const TRANSMITTER: &str = "vumi.transports.smpp.SmppTransmitterTransport";
 
 #[tokio::test]
@@ -38,23 +42,6 @@ async fn a_name_of_the_configuration_file_stands_for_a_type_or_for_the_class_tha
         (&shown["result"]["type"], &shown["result"]["config"]["password"]),
         (&json!("sender"), &json!("********"))
     );
-}
-
-/// Conformance list 193.
-#[tokio::test]
-async fn the_names_of_the_configuration_file_may_be_the_only_ones() {
-    let maybug = Maybug::with(|config| {
-        config.channels.insert("foo".into(), "loopback".into());
-        config.replace_channels = true;
-    })
-    .await;
-    maybug.channel(json!({"type": "foo", "config": {}, "mo_url": null})).await;
-    let body = json!({"type": "loopback", "config": {}}).to_string();
-    let (status, _, answer) = maybug.request(Method::POST, "/channels/", body.as_bytes()).await;
-    assert_eq!((status, &answer["description"]), (400, &json!("invalid channel type")));
-    let item = &answer["result"]["errors"][0];
-    assert_eq!(item["type"], "InvalidChannelType");
-    assert_eq!(item["message"], "Invalid channel type 'loopback', must be one of: foo");
 }
 
 #[tokio::test]
@@ -112,4 +99,34 @@ async fn a_program_adds_a_channel_type_of_its_own() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_program_adds_a_router_type_and_the_file_names_others() {
+    let mut receiver = Receiver::start().await;
+    let named = Maybug::with(|config| {
+        config.routers = [("by_number".into(), "junebug.router.FromAddressRouter".into())].into();
+        config.replace_routers = true;
+    })
+    .await;
+    let (status, answer) = named.post("/routers/", json!({"type": "by_number", "config": {}})).await;
+    assert_eq!((status, &answer["result"]["errors"][0]["type"]), (400, &json!("InvalidRouterConfig")));
+    let (_, answer) = named.post("/routers/", json!({"type": "from_address", "config": {}})).await;
+    assert_eq!(answer["result"]["errors"][0]["message"], "Invalid router type from_address, must be one of: by_number");
+    let maybug = Maybug::extended(office_hours::types()).await;
+    let channel = maybug.channel(json!({"type": "loopback", "config": {"echo": true}})).await;
+    let (status, answer) = maybug.post("/routers/", json!({"type": "by_day", "config": {}})).await;
+    assert_eq!(status, 400);
+    let message = answer["result"]["errors"][0]["message"].as_str().unwrap();
+    assert!(message.ends_with("outbound, office_hours"), "{message}");
+    let (status, answer) =
+        maybug.post("/routers/", json!({"type": "office_hours", "config": {"channel": channel}})).await;
+    assert_eq!(status, 201, "{answer}");
+    let path = format!("/routers/{}/destinations/", answer["result"]["id"].as_str().unwrap());
+    let (_, answer) = maybug.post(&path, json!({"config": {"opens": 25, "closes": 1}})).await;
+    assert_eq!(answer["result"]["errors"][0]["message"], "Field 'opens' is not an hour from 0 to 24");
+    let body = json!({"config": {"opens": 0, "closes": 24}, "mo_url": receiver.url("/always")});
+    assert_eq!(maybug.post(&path, body).await.0, 201);
+    maybug.send(&channel, json!({"to": "1", "from": "2", "content": "x"})).await;
+    assert_eq!(receiver.next().await.path, "/always");
 }

@@ -23,6 +23,7 @@ mod routers;
 mod smpp_channel;
 #[path = "../shared/support.rs"]
 mod support;
+mod telnet;
 mod texts;
 mod throttling;
 mod unanswered;

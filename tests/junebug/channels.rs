@@ -4,7 +4,7 @@ use hyper::Method;
 use maybug::smsc::{SimEvent, SimulatorConfig};
 use serde_json::{Value, json};
 
-use crate::setup::{RATES, echoing, error, keys, loopback, phone_writes, violations};
+use crate::setup::{RATES, echoing, error, keys, loopback, phone_writes, violations, with_quiet};
 use crate::support::{Maybug, Receiver, Smsc};
 
 /// What a refused create says.
@@ -118,6 +118,15 @@ async fn line_033_the_id_is_a_dashed_uuid() {
     assert_eq!(id, uuid.hyphenated().to_string());
 }
 
+/// Junebug 34: Before a component has said anything the status is null, and there are no components.
+#[tokio::test]
+async fn line_034_no_status_yet_is_null() {
+    let maybug = with_quiet().await;
+    let (_, answer) = maybug.post("/channels/", json!({"type": "quiet", "config": {}})).await;
+    let status = &answer["result"]["status"];
+    assert_eq!((status.get("status"), &status["components"]), (Some(&Value::Null), &json!({})));
+}
+
 /// Junebug 35: A new channel's seven rates are 0.
 #[tokio::test]
 async fn line_035_new_rates_are_zero() {
@@ -164,7 +173,7 @@ async fn line_039_an_unknown_type_is_named_with_all_there_are() {
     let (kind, message) = error(&answer);
     assert_eq!(kind, "InvalidChannelType");
     assert!(message.starts_with("Invalid channel type 'foo', must be one of: "), "{message}");
-    for name in ["smpp", "loopback"] {
+    for name in ["smpp", "telnet", "dmark", "loopback"] {
         assert!(message.contains(name), "{message}");
     }
 }

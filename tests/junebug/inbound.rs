@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
-use crate::setup::{echoing, keys, logged, phone_writes};
+use crate::setup::{Terminal, echoing, keys, logged, phone_writes, telnet};
 use crate::support::{Maybug, Receiver, Scripted, soon};
 
 /// Junebug 117: A message is posted as JSON of nine keys.
@@ -53,6 +53,34 @@ async fn line_119_without_a_token_there_is_no_authorization() {
     maybug.post(&format!("/channels/{id}"), json!({"mo_url": url, "mo_url_auth_token": "t"})).await;
     phone_writes(&maybug, &id, "x").await;
     assert_eq!(receiver.next().await.headers["authorization"], "Basic bWU6cGFzcw==");
+}
+
+/// Junebug 120: `session_event` is there for sessions, and absent for anything else.
+#[tokio::test]
+async fn line_120_session_event_is_for_sessions() {
+    let mut receiver = Receiver::start().await;
+    let maybug = Maybug::start().await;
+    let id = maybug.channel(telnet(json!({"mo_url": receiver.url("/mo")}))).await;
+    let mut terminal = Terminal::connect(&maybug, &id).await;
+    assert_eq!(receiver.mo().await["channel_data"], json!({"session_event": "new"}));
+    terminal.types("hello").await;
+    let mo = receiver.mo().await;
+    assert_eq!((&mo["channel_data"], &mo["content"]), (&json!({"session_event": "resume"}), &json!("hello")));
+    drop(terminal);
+    assert_eq!(receiver.mo().await["channel_data"], json!({"session_event": "close"}), "Junebug drops this one");
+    let id = maybug.channel(echoing(&receiver.url("/mo"))).await;
+    phone_writes(&maybug, &id, "x").await;
+    assert_eq!(receiver.mo().await["channel_data"], json!({}));
+}
+
+/// Junebug 121: A message without text is posted with a `content` of null.
+#[tokio::test]
+async fn line_121_a_message_without_text_has_content_null() {
+    let mut receiver = Receiver::start().await;
+    let maybug = Maybug::start().await;
+    let id = maybug.channel(telnet(json!({"mo_url": receiver.url("/mo")}))).await;
+    let _terminal = Terminal::connect(&maybug, &id).await;
+    assert_eq!(receiver.mo().await.get("content"), Some(&Value::Null));
 }
 
 /// Junebug 122: The query of `mo_url` stays.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::routing::Routed;
-use crate::setup::{becomes, error, keys, loopback};
+use crate::setup::{becomes, error, keys, loopback, telnet, with_quiet};
 use crate::support::Maybug;
 
 /// A server that gives its callbacks up at once, so that each of them is one entry in a log.
@@ -32,6 +32,14 @@ async fn log(maybug: &Maybug, channel: &str, query: &str) -> Vec<Value> {
     let (status, answer) = maybug.get(&format!("/channels/{channel}/logs{query}")).await;
     assert_eq!((status, &answer["description"]), (200, &json!("logs retrieved")));
     answer["result"].as_array().unwrap().clone()
+}
+
+/// Junebug 177: A log without entries is an empty list.
+#[tokio::test]
+async fn line_177_an_empty_log_is_an_empty_list() {
+    let maybug = with_quiet().await;
+    let id = maybug.channel(json!({"type": "quiet", "config": {}})).await;
+    assert_eq!(log(&maybug, &id, "").await, [] as [Value; 0]);
 }
 
 /// Junebug 178: `n` gives that many, the newest first.
@@ -154,6 +162,21 @@ async fn line_187_health_is_ok() {
     let (status, answer) = maybug.get("/health").await;
     let expected = json!({"status": 200, "code": "OK", "description": "health ok", "result": {}});
     assert_eq!((status, answer), (200, expected));
+}
+
+/// Junebug 193: With `replace_channels` there are the types of `channels` and no other.
+#[tokio::test]
+async fn line_193_replace_channels_leaves_only_its_own() {
+    let maybug = Maybug::with(|config| {
+        config.channels.insert("foo".into(), "loopback".into());
+        config.replace_channels = true;
+    })
+    .await;
+    maybug.channel(json!({"type": "foo", "config": {}})).await;
+    let (status, answer) = maybug.post("/channels/", telnet(json!({}))).await;
+    assert_eq!((status, &answer["description"]), (400, &json!("invalid channel type")));
+    let message = "Invalid channel type 'telnet', must be one of: foo";
+    assert_eq!(error(&answer), ("InvalidChannelType", message));
 }
 
 /// Junebug 194: A directory for logs that does not exist is made.

@@ -1,6 +1,9 @@
 //! What many lines need: channels, the items of an error, messages from phones, entries of a log.
 
 use hyper::HeaderMap;
+use maybug::channel::{ChannelType, ConfigError, Intake, Setup};
+use maybug::gateway::Types;
+use maybug::model::JsonObject;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -22,6 +25,52 @@ pub(crate) fn echoing(mo_url: &str) -> Value {
 /// A message from a phone to 8110, on a channel that echoes.
 pub(crate) async fn phone_writes(maybug: &Maybug, channel: &str, text: &str) {
     maybug.send(channel, json!({"to": "+27820001001", "from": "8110", "content": text})).await;
+}
+
+/// A channel type of a program's own that says nothing of itself, which every built-in one does.
+#[derive(Clone, Copy)]
+pub(crate) struct Quiet;
+
+impl ChannelType for Quiet {
+    fn check(&self, _: &JsonObject) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    async fn run<I: Intake>(&self, setup: Setup<I>) -> Result<(), ConfigError> {
+        setup.stop.cancelled().await;
+        Ok(())
+    }
+}
+
+/// A server that has it, as `quiet`.
+pub(crate) async fn with_quiet() -> Maybug {
+    let mut types = Types::default();
+    types.channels = types.channels.with("quiet", Quiet);
+    Maybug::extended(types).await
+}
+
+/// Somebody at a terminal of a `telnet` channel.
+pub(crate) struct Terminal(pub(crate) TcpStream);
+
+impl Terminal {
+    /// Connects to a channel of this server, once it listens.
+    pub(crate) async fn connect(maybug: &Maybug, channel: &str) -> Self {
+        let wanted = |channel: &Value| channel["status"]["components"]["telnet"]["details"]["address"].is_string();
+        let channel = becomes(maybug, &format!("/channels/{channel}"), wanted).await;
+        let address = channel["status"]["components"]["telnet"]["details"]["address"].as_str().unwrap();
+        Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub(crate) async fn types(&mut self, line: &str) {
+        self.0.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+    }
+}
+
+/// A `telnet` channel.
+pub(crate) fn telnet(properties: Value) -> Value {
+    let mut channel = json!({"type": "telnet", "config": {"twisted_endpoint": "tcp:0:interface=127.0.0.1"}});
+    channel.as_object_mut().unwrap().extend(properties.as_object().unwrap().clone());
+    channel
 }
 
 /// The only item of an error: its type and message.
