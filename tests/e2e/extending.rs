@@ -1,6 +1,5 @@
 //! Which channel types a server has: those of its configuration file, and those that a program adds.
 
-use hyper::Method;
 use maybug::config::Config;
 use maybug::server::Server;
 use maybug::smsc::{SimEvent, SimulatorConfig};
