@@ -81,6 +81,13 @@ impl Embedded {
                 ops.push(Op::Reopen(self.lanes.of_channel(&channel.id)));
             }
             Change::DeleteChannel(channel) => self.encode_deletion(&channel, ops)?,
+            Change::SaveAccount(account) => {
+                let key = keys::meta(table::ACCOUNT, account.name.as_bytes());
+                ops.push(Op::Put(Table::Meta, key, record(now, &*account)?));
+            }
+            Change::DeleteAccount(name) => {
+                ops.push(Op::Remove(Table::Meta, keys::meta(table::ACCOUNT, name.as_bytes())));
+            }
             Change::SaveRouter(router) => {
                 let key = keys::meta(table::ROUTER, router.id.as_str().as_bytes());
                 ops.push(Op::Put(Table::Meta, key, record(now, &router)?));

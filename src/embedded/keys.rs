@@ -216,6 +216,8 @@ pub(super) mod table {
     pub(in crate::embedded) const VOID: &str = "void";
     /// Channel to its properties.
     pub(in crate::embedded) const CHANNEL: &str = "channel";
+    /// Account name to the account.
+    pub(in crate::embedded) const ACCOUNT: &str = "account";
     /// Router to its properties.
     pub(in crate::embedded) const ROUTER: &str = "router";
     /// Router and destination to its properties.

@@ -1,4 +1,4 @@
-//! What the store can be asked: messages, their events, MOs, correlations, channels, statuses, parts.
+//! What the store can be asked: messages, their events, MOs, correlations, channels, accounts, statuses, parts.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use super::Embedded;
 use super::keys::{self, table};
 use super::tables::{get, records, unreadable};
 use crate::model::{
-    Callback, ChannelId, ChannelProperties, DestinationProperties, Event, Inbound, MessageId, RouterProperties,
-    SmscMessageId, Status,
+    Account, Callback, ChannelId, ChannelProperties, DestinationProperties, Event, Inbound, MessageId,
+    RouterProperties, SmscMessageId, Status,
 };
 use crate::store::{PartId, ReadError, StoredMessage, Ticket};
 
@@ -59,6 +59,11 @@ impl Embedded {
     pub(crate) fn channel(&self, id: &ChannelId) -> Result<Option<ChannelProperties>, ReadError> {
         let value = get(&self.keyspaces.meta, &keys::meta(table::CHANNEL, id.as_str().as_bytes()))?;
         Ok(value.and_then(|value| keys::read(&value)))
+    }
+
+    pub(crate) fn accounts(&self) -> Result<Vec<Account>, ReadError> {
+        let rows = records(self.keyspaces.meta.prefix(keys::meta(table::ACCOUNT, &[])))?;
+        Ok(rows.into_iter().map(|(_, account)| account).collect())
     }
 
     pub(crate) fn routers(&self) -> Result<Vec<RouterProperties>, ReadError> {

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use crate::embedded::Embedded;
 use crate::model::{
-    Callback, ChannelId, ChannelProperties, DestinationId, DestinationProperties, Event, Inbound, MessageId, Outbound,
-    RouterId, RouterProperties, SmscMessageId, Status, Timestamp,
+    Account, Callback, ChannelId, ChannelProperties, DestinationId, DestinationProperties, Event, Inbound, MessageId,
+    Outbound, RouterId, RouterProperties, SmscMessageId, Status, Timestamp,
 };
 
 pub use queues::{CallbackLanes, CallbackQueue, OutboundQueue};
@@ -209,6 +209,14 @@ impl Store {
         self.engine.statuses(channel)
     }
 
+    /// Every account, sorted by name.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn accounts(&self) -> Result<Vec<Account>, ReadError> {
+        self.engine.accounts()
+    }
+
     /// Stored segments of long MOs.
     ///
     /// # Errors
@@ -379,6 +387,10 @@ pub enum Change {
     SaveChannel(ChannelProperties),
     /// A channel was deleted. Its messages age out.
     DeleteChannel(ChannelId),
+    /// An account was made or changed.
+    SaveAccount(Arc<Account>),
+    /// The account of this name was deleted.
+    DeleteAccount(String),
     /// A router was defined or changed.
     SaveRouter(RouterProperties),
     /// A router was deleted, with its destinations.

@@ -1,6 +1,8 @@
 //! The server as its users see it: over HTTP and SMPP, in process on free ports, and as a process that is killed.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+mod auth;
+mod auth_limits;
 mod bad_input;
 mod bad_pdus;
 mod binds;

@@ -6,7 +6,7 @@ mod logs;
 mod messages;
 mod receipts;
 mod routers;
-mod schema;
+pub(super) mod schema;
 pub(super) mod wire;
 
 use hyper::Method;

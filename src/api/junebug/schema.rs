@@ -9,10 +9,14 @@ use crate::model::JsonObject;
 
 /// What a field may be.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub(in crate::api) enum Kind {
     Text,
     TextOrNull,
+    Flag,
     Object,
+    ObjectOrNull,
+    List,
+    ListOrNull,
     /// A whole number, zero or more.
     Count,
     CountOrNull,
@@ -21,11 +25,11 @@ pub(super) enum Kind {
 }
 
 /// A body's form.
-pub(super) struct Schema {
-    pub(super) required: &'static [&'static str],
-    pub(super) fields: &'static [(&'static str, Kind)],
+pub(in crate::api) struct Schema {
+    pub(in crate::api) required: &'static [&'static str],
+    pub(in crate::api) fields: &'static [(&'static str, Kind)],
     /// Whether fields that are not listed are accepted.
-    pub(super) open: bool,
+    pub(in crate::api) open: bool,
 }
 
 /// Creating a channel (§2.2). Null is what a change has instead of absence, so what was changed can be created again.
@@ -100,12 +104,21 @@ impl Schema {
     ///
     /// # Errors
     /// [`ApiError::NotJson`], [`ApiError::Invalid`] with every violation.
-    pub(super) fn read(&self, body: &[u8]) -> Result<JsonObject, ApiError> {
+    pub(in crate::api) fn read(&self, body: &[u8]) -> Result<JsonObject, ApiError> {
         let value: Value = serde_json::from_slice(body).map_err(|error| ApiError::NotJson(error.to_string()))?;
         let Value::Object(object) = value else {
             let message = format!("{} is not of type 'object'", python(&value));
             return Err(ApiError::Invalid(vec![Violation { message, schema_path: vec!["type".to_owned()] }]));
         };
+        self.check(&object)?;
+        Ok(object)
+    }
+
+    /// Whether an object has this form.
+    ///
+    /// # Errors
+    /// [`ApiError::Invalid`] with every violation.
+    pub(in crate::api) fn check(&self, object: &JsonObject) -> Result<(), ApiError> {
         let mut violations = Vec::new();
         for field in self.required.iter().filter(|field| !object.contains_key(**field)) {
             let message = format!("'{field}' is a required property");
@@ -117,8 +130,8 @@ impl Schema {
                 violations.push(Violation { message, schema_path });
             }
         }
-        violations.extend(self.unexpected(&object));
-        if violations.is_empty() { Ok(object) } else { Err(ApiError::Invalid(violations)) }
+        violations.extend(self.unexpected(object));
+        if violations.is_empty() { Ok(()) } else { Err(ApiError::Invalid(violations)) }
     }
 
     fn unexpected(&self, object: &JsonObject) -> Option<Violation> {
@@ -141,11 +154,17 @@ impl Kind {
         let not = |name: &str| Some(("type", format!("{} is not of type {name}", python(value))));
         match (self, value) {
             (Self::Text | Self::TextOrNull, Value::String(_)) => None,
-            (Self::TextOrNull | Self::CountOrNull, Value::Null) => None,
-            (Self::Object, Value::Object(_)) => None,
+            (Self::TextOrNull | Self::CountOrNull | Self::ObjectOrNull | Self::ListOrNull, Value::Null) => None,
+            (Self::Flag, Value::Bool(_)) => None,
+            (Self::Object | Self::ObjectOrNull, Value::Object(_)) => None,
+            (Self::List | Self::ListOrNull, Value::Array(_)) => None,
             (Self::Text, _) => not("'string'"),
             (Self::TextOrNull, _) => not("'string', 'null'"),
+            (Self::Flag, _) => not("'boolean'"),
             (Self::Object, _) => not("'object'"),
+            (Self::ObjectOrNull, _) => not("'object', 'null'"),
+            (Self::List, _) => not("'array'"),
+            (Self::ListOrNull, _) => not("'array', 'null'"),
             (Self::Count | Self::CountOrNull, Value::Number(number)) if number.is_i64() || number.is_u64() => {
                 let negative = number.as_i64().is_some_and(|number| number < 0);
                 negative.then(|| ("minimum", format!("{number} is less than the minimum of 0")))

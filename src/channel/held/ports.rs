@@ -94,7 +94,7 @@ impl Ports {
         let (listener, bound) = bound.map_err(|source| PortError::Listen { address, source })?;
         let paths = Mutex::new(HashMap::from([(path.to_owned(), hook)]));
         let port = Arc::new(Port { address: bound, paths, stop: CancellationToken::new() });
-        let serving = serve(listener, port.clone(), Limits { drain: DRAIN, ..Limits::default() }, port.stop.clone());
+        let serving = serve(listener, port.clone(), limits(), port.stop.clone());
         let kept = slot.clone();
         let task = tokio::spawn(async move {
             serving.await;
@@ -177,8 +177,14 @@ impl Drop for Place {
     }
 }
 
+/// An aggregator holds as many connections as it has sessions, all from one address.
+fn limits() -> Limits {
+    let limits = Limits::default();
+    Limits { drain: DRAIN, per_address: limits.connections, ..limits }
+}
+
 impl Handler for Port {
-    async fn call(self: Arc<Self>, request: hyper::Request<Incoming>) -> Response {
+    async fn call(self: Arc<Self>, _: SocketAddr, request: hyper::Request<Incoming>) -> Response {
         let path = request.uri().path();
         let hook = {
             let paths = self.paths();
