@@ -109,7 +109,7 @@ pub(crate) fn header(name: &'static str, value: &str) -> HeaderMap {
 pub(crate) async fn raw(maybug: &Maybug, method: &str, path: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(maybug.server.addresses()[0]).await.unwrap();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
