@@ -244,6 +244,7 @@ impl Gateway {
                 rate_limit: channel.rate_limit().map(RateLimit::per_second),
                 store: gateway.0.store.clone(),
                 intake: GatewayIntake(gateway.clone()),
+                client: gateway.0.client.clone(),
                 log: gateway.0.logs.channel(&channel.id),
                 stop: stop.clone(),
             }
@@ -254,16 +255,14 @@ impl Gateway {
     }
 }
 
-/// That a rate limit is whole (Junebug reference §9): a count above zero needs a window, and a window a count.
+/// That a rate has a count and a window (Junebug reference §9, row 1): one of them alone would be no limit, silently.
 fn check_rate_limit(channel: &ChannelProperties) -> Result<(), GatewayError> {
-    let given = |key: &str| channel.properties.get(key).filter(|value| !value.is_null());
-    let limits = |key: &str| given(key).is_some_and(|value| value.as_u64() != Some(0));
-    for (key, other) in [("rate_limit_count", "rate_limit_window"), ("rate_limit_window", "rate_limit_count")] {
-        if limits(key) && given(other).is_none() {
-            return Err(GatewayError::Usage(format!("\"{key}\" must be given together with \"{other}\"")));
-        }
+    let given = |key| channel.properties.get(key).and_then(serde_json::Value::as_u64).is_some_and(|number| number > 0);
+    if given("rate_limit_count") != given("rate_limit_window") {
+        let message = "\"rate_limit_count\" and \"rate_limit_window\" must be given together";
+        return Err(GatewayError::Usage(message.to_owned()));
     }
-    match given("rate_limit_action").map(|action| (action.as_str(), action)) {
+    match channel.properties.get("rate_limit_action").map(|action| (action.as_str(), action)) {
         None | Some((Some("queue" | "reject"), _)) => Ok(()),
         Some((_, other)) => {
             let message = format!("Invalid rate_limit_action {other}: it must be \"queue\" or \"reject\"");
@@ -305,8 +304,8 @@ async fn supervise(
         };
         match ended {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => return log.error(format!("the channel cannot run: {error}")),
-            Err(error) => log.error(format!("the channel failed and will be started again: {error}")),
+            Ok(Err(error)) => return log.failure(format!("the channel cannot run: {error}"), &error),
+            Err(error) => log.failure(format!("the channel failed and will be started again: {error}"), &error),
         }
         let report = StatusReport {
             component: "channel",

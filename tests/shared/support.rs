@@ -90,9 +90,19 @@ impl Maybug {
     }
 
     pub(crate) async fn request(&self, method: Method, path: &str, body: &[u8]) -> (u16, HeaderMap, Value) {
+        self.request_with(method, path, HeaderMap::new(), body).await
+    }
+
+    pub(crate) async fn request_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: &[u8],
+    ) -> (u16, HeaderMap, Value) {
         let url = Url::parse(&format!("{}{path}", self.base)).unwrap();
         let body = Bytes::copy_from_slice(body);
-        let answer = self.client.request(method, &url, HeaderMap::new(), body, DEADLINE).await.unwrap();
+        let answer = self.client.request(method, &url, headers, body, DEADLINE).await.unwrap();
         assert_eq!(answer.headers["content-type"], "application/json", "{path}");
         assert!(answer.body.is_ascii(), "{path}");
         let envelope: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
@@ -142,7 +152,7 @@ impl Maybug {
     }
 }
 
-fn client() -> Client {
+pub(crate) fn client() -> Client {
     Client::new(Allowed { networks: vec!["127.0.0.0/8".parse().unwrap()] })
 }
 
@@ -169,7 +179,11 @@ pub(crate) struct Smsc {
 
 impl Smsc {
     pub(crate) async fn start(config: SimulatorConfig) -> Self {
-        let simulator = Simulator::start(([127, 0, 0, 1], 0).into(), config).await.unwrap();
+        Self::at(([127, 0, 0, 1], 0).into(), config).await
+    }
+
+    pub(crate) async fn at(address: SocketAddr, config: SimulatorConfig) -> Self {
+        let simulator = Simulator::start(address, config).await.unwrap();
         let events = simulator.events();
         Self { simulator, events }
     }
@@ -226,8 +240,12 @@ pub(crate) struct Process {
 impl Process {
     /// `maybug serve` with further flags.
     pub(crate) async fn start(directory: &Path, flags: &[&str]) -> Self {
+        Self::on("127.0.0.1", directory, flags).await
+    }
+
+    pub(crate) async fn on(interface: &str, directory: &Path, flags: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_maybug"))
-            .args(["serve", "-i", "127.0.0.1", "-p", "0", "--data"])
+            .args(["serve", "-i", interface, "-p", "0", "--data"])
             .arg(directory.join("data"))
             .arg("--logging-path")
             .arg(directory.join("logs"))
@@ -243,6 +261,7 @@ impl Process {
             loop {
                 let line = lines.next_line().await.unwrap().expect("the server ended at its start");
                 log.push_str(&line);
+                log.push('\n');
                 if let Some((_, address)) = line.split_once("the API listens on ") {
                     return address.to_owned();
                 }
@@ -298,7 +317,7 @@ struct Recorder {
 }
 
 impl Handler for Recorder {
-    async fn call(self: Arc<Self>, request: hyper::Request<Incoming>) -> Response {
+    async fn call(self: Arc<Self>, _: SocketAddr, request: hyper::Request<Incoming>) -> Response {
         let (head, body) = request.into_parts();
         let octets = body.collect().await.unwrap().to_bytes();
         let body = serde_json::from_slice(&octets).unwrap();
@@ -326,7 +345,11 @@ impl Handler for Recorder {
 
 impl Receiver {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at(([127, 0, 0, 1], 0).into()).await
+    }
+
+    pub(crate) async fn at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, posted) = mpsc::unbounded_channel();
         let script = Arc::new(Mutex::new(VecDeque::new()));
