@@ -83,7 +83,7 @@ pub struct ServeArgs {
     /// Seconds for which a message from a phone can be replied to [default: 600].
     #[arg(long, value_name = "SECONDS")]
     pub inbound_message_ttl: Option<u64>,
-    /// Seconds for which events of a sent message can be asked for [default: 172800].
+    /// Seconds after a message for which its receipts are posted [default: 172800].
     #[arg(long, value_name = "SECONDS")]
     pub outbound_message_ttl: Option<u64>,
     /// Send replies to expired messages as ordinary ones.
