@@ -201,6 +201,7 @@ fn gateway(error: &GatewayError) -> Response {
             one(StatusCode::NOT_FOUND, "callback not found", "CallbackNotFound", &message)
         }
         GatewayError::ReceiptNotFound => one(StatusCode::NOT_FOUND, "receipt not found", "ReceiptNotFound", ""),
+        GatewayError::NotQueued(_) => one(StatusCode::NOT_FOUND, "message not found", "MessageNotFound", &message),
         GatewayError::InvalidChannelType { .. } => bad("invalid channel type", "InvalidChannelType"),
         GatewayError::Config(error) => {
             let mut item = json!({"type": "ConfigError", "message": message});

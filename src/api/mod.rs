@@ -8,6 +8,7 @@ pub mod error;
 pub mod guard;
 mod health;
 mod junebug;
+mod openapi;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -66,7 +67,10 @@ struct Table {
 /// Every route.
 #[must_use]
 pub fn routes() -> Vec<Route<Api>> {
-    [junebug::routes(), callbacks::routes(), accounts::routes(), health::routes()].into_iter().flatten().collect()
+    [junebug::routes(), callbacks::routes(), accounts::routes(), health::routes(), openapi::routes()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 impl Api {

@@ -5,11 +5,11 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -428,7 +428,7 @@ fn judge(answer: Result<Answer, ClientError>) -> Outcome {
         }
         Ok(answer) => {
             let why = CallbackError::Answer(answer.status);
-            Outcome::Failed { why, said: said(&answer), retry_after: retry_after(&answer) }
+            Outcome::Failed { why, said: said(&answer), retry_after: answer.retry_after() }
         }
         Err(error) => CallbackError::from(error).into(),
     }
@@ -444,15 +444,6 @@ fn is_final(status: StatusCode) -> bool {
 fn said(answer: &Answer) -> String {
     let text: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
     format!(": {text}")
-}
-
-fn retry_after(answer: &Answer) -> Option<Duration> {
-    let patience = matches!(answer.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
-    let asked = answer.headers.get(RETRY_AFTER).filter(|_| patience)?.to_str().ok()?;
-    match asked.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => httpdate::parse_http_date(asked).ok()?.duration_since(SystemTime::now()).ok(),
-    }
 }
 
 fn what(callback: &Callback) -> String {

@@ -7,6 +7,7 @@ mod fixtures;
 mod kannel;
 mod kannel_config;
 mod libraries;
+mod openapi;
 mod process;
 #[path = "../shared/server.rs"]
 mod server;

@@ -5,7 +5,8 @@
 use serde_json::Value;
 
 use crate::api::error::{ApiError, Violation};
-use crate::model::JsonObject;
+use crate::gateway::FARTHEST;
+use crate::model::{JsonObject, Timestamp};
 
 /// What a field may be.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,10 @@ pub(in crate::api) enum Kind {
     CountOrNull,
     /// A whole number from 1 to 5, as such or as text, or the name of one.
     Priority,
+    /// An instant as text.
+    Time,
+    /// A whole number of seconds, one or more, a leap year at most.
+    Seconds,
 }
 
 /// A body's form.
@@ -95,6 +100,9 @@ pub(super) const MESSAGE: Schema = Schema {
         ("event_auth_token", Kind::Text),
         ("priority", Kind::Priority),
         ("channel_data", Kind::Object),
+        ("send_at", Kind::Time),
+        ("expires_at", Kind::Time),
+        ("validity", Kind::Seconds),
     ],
     open: false,
 };
@@ -177,6 +185,22 @@ impl Kind {
                 Some(number) => Some(("maximum", format!("{number} is greater than the maximum of 5"))),
                 None => not("'integer'"),
             },
+            (Self::Time, Value::String(text)) => {
+                let bad = Timestamp::parse_any(text).is_none();
+                bad.then(|| ("format", format!("'{text}' is not a 'date-time'")))
+            }
+            (Self::Time, _) => not("'string'"),
+            (Self::Seconds, Value::Number(number)) if number.is_i64() || number.is_u64() => {
+                let most = FARTHEST.as_secs();
+                match number.as_u64() {
+                    None | Some(0) => Some(("minimum", format!("{number} is less than the minimum of 1"))),
+                    Some(seconds) if seconds > most => {
+                        Some(("maximum", format!("{number} is greater than the maximum of {most}")))
+                    }
+                    Some(_) => None,
+                }
+            }
+            (Self::Seconds, _) => not("'integer'"),
         }
     }
 }
@@ -231,6 +255,10 @@ mod tests {
         assert_eq!(
             messages(&CHANNEL, r#"{"type": "smpp", "config": {}, "rate_limit_count": -3, "character_limit": true}"#),
             ["-3 is less than the minimum of 0", "True is not of type 'integer', 'null'"]
+        );
+        assert_eq!(
+            messages(&MESSAGE, r#"{"content": "", "send_at": "soon", "expires_at": 1, "validity": 0}"#),
+            ["'soon' is not a 'date-time'", "0 is less than the minimum of 1", "1 is not of type 'string'"]
         );
         assert!(CHANNEL.read(br#"{"type": "x", "config": {}, "anything": [1]}"#).is_ok());
         assert!(MESSAGE.read(br#"{"content": "x", "priority": "5", "from": null}"#).is_ok());
