@@ -11,6 +11,7 @@ mod error;
 mod hosts;
 mod intake;
 pub mod listing;
+mod meter;
 mod outbound;
 mod parked;
 mod receipts;
@@ -35,6 +36,7 @@ pub use self::directory::Router;
 pub use self::error::{GatewayError, StartError};
 use self::hosts::Hosts;
 pub use self::intake::GatewayIntake;
+use self::meter::Meters;
 pub use self::outbound::{Draft, FARTHEST, ReplyTo, Via};
 pub use self::parked::Parked;
 pub use self::routers::Edit;
@@ -107,6 +109,7 @@ struct Inner {
     rates: Arc<Rates>,
     /// Requests to receivers of callbacks and to providers.
     client: Client,
+    meters: Meters,
     directory: ArcSwap<Directory>,
     /// Whose turn it is to change a router.
     routers: tokio::sync::Mutex<()>,
@@ -147,6 +150,7 @@ impl Gateway {
             logs,
             rates: Arc::new(rates),
             client: client.clone(),
+            meters: Meters::default(),
             directory: ArcSwap::from_pointee(Directory::of(channels)),
             routers: tokio::sync::Mutex::default(),
             sticky: StickyRoutes::default(),
