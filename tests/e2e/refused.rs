@@ -11,7 +11,6 @@ use maybug::store::{Store, StoreConfig};
 use maybug::telemetry::ChannelLogs;
 use maybug::telemetry::channel_log::LogFiles;
 use maybug::web::client::{Allowed, Answer, Client};
-use maybug::web::client::{Allowed, Client};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
