@@ -16,12 +16,12 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
 
 fn own(args: &CheckArgs) -> anyhow::Result<()> {
     let file = args.file.display();
-    let (without_effect, problems) = Config::problems_of(&args.file)?;
+    let (notes, problems) = Config::problems_of(&args.file)?;
     if args.json {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        println!("{}", serde_json::json!({"problems": problems, "without_effect": without_effect}));
+        println!("{}", serde_json::json!({"problems": problems, "notes": notes}));
     } else {
-        without_effect.iter().for_each(|line| println!("{file}: {line}"));
+        notes.iter().for_each(|line| println!("{file}: {line}"));
         problems.iter().for_each(|problem| println!("{file}: {problem}"));
     }
     match problems.len() {

@@ -18,7 +18,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
         None => config?,
     };
     log::init(config.log_format, &config.log_level);
-    config.without_effect.iter().for_each(|line| tracing::warn!("{line}"));
+    config.notes().iter().for_each(|line| tracing::warn!("{line}"));
     let server = Server::start(&config).await?;
     for address in server.addresses() {
         tracing::info!("the API listens on http://{address}");

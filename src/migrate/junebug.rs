@@ -32,8 +32,8 @@ pub(super) fn migrate(path: &Path) -> Result<Migration, MigrateError> {
         }
         Value::Object(object) => {
             let problem = |text: String| Note { place: name(path), text };
-            let (without_effect, problems) = Config::problems(&object);
-            migration.notes.extend(without_effect.into_iter().map(problem));
+            let (about, problems) = Config::problems(&object);
+            migration.notes.extend(about.into_iter().map(problem));
             migration.problems.extend(problems.iter().map(|error| problem(error.to_string())));
         }
         _ => return Err(syntax("it is neither a channel nor a configuration file".to_owned())),

@@ -389,7 +389,7 @@ fn all_problems_of_our_own_file_are_told_at_once() {
         "the key 'port' is wrong: invalid type: string \"many\"",
         "the key 'metric_window' is wrong: it must be a positive number",
         "the key 'plugins' is not supported",
-        "the key 'redis' has no effect",
+        "`redis` is not used",
         "unknown key 'zzz'",
     ] {
         assert!(said.contains(problem), "{problem}: {said}");
