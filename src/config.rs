@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 pub use self::plugins::{NginxConfig, Plugin};
 pub use self::services::{AmqpConfig, RedisConfig, Secret};
@@ -330,6 +331,9 @@ impl Config {
         if let Err(error) = EnvFilter::try_new(&self.log_level) {
             return bad("log_level", &error.to_string());
         }
+        if self.rabbitmq_management_interface.as_ref().is_some_and(|address| !is_host_and_port(address)) {
+            return bad("rabbitmq_management_interface", "expected HOST:PORT, without http://");
+        }
         self.retention = self.retention.max(self.outbound_message_ttl).max(self.inbound_message_ttl);
         Ok(self)
     }
@@ -354,6 +358,11 @@ impl Config {
     pub fn retention(&self) -> Duration {
         Duration::from_secs(self.retention)
     }
+}
+
+fn is_host_and_port(address: &str) -> bool {
+    let plain = !address.contains(['/', '@', '?', '#']);
+    plain && Url::parse(&format!("http://{address}")).is_ok_and(|url| url.has_host())
 }
 
 fn read(path: &Path) -> Result<JsonObject, ConfigFileError> {
@@ -441,6 +450,10 @@ mod tests {
         assert!(message("log_level: maybug=loud").starts_with("the key 'log_level' is wrong: "));
         assert!(message("plugins: [{type: a.B}]").contains("'plugins[0]' is wrong: there is no plugin 'a.B'"));
         assert!(message("amqp: {host: h}").contains("'amqp.host' is wrong: unknown field `host`, expected one of"));
+        assert!(
+            message("rabbitmq_management_interface: http://localhost:15672")
+                .contains("_interface' is wrong: expected HOST")
+        );
         assert!(message("channels: {x: y.Z}").contains("'channels' is not supported"));
         assert!(message("- 1").contains("is no YAML mapping"));
     }

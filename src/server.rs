@@ -22,6 +22,7 @@ use crate::store::{Store, StoreConfig};
 use crate::telemetry::channel_log::LogFiles;
 use crate::telemetry::{ChannelLogs, Rates};
 use crate::web::client::{Allowed, Client};
+use crate::web::management::Management;
 use crate::web::server::{Limits, serve};
 
 /// A running server.
@@ -59,7 +60,7 @@ impl Server {
         let rates = Rates::new(config.metric_window);
         let gateway = Gateway::start(gateway_config(config), store, logs, rates, client(config, &addresses)).await?;
         let limits = ApiLimits { body: MAX_BODY, body_time: BODY_TIME, max_logs: config.max_logs };
-        let api = Arc::new(Api::new(gateway.clone(), limits));
+        let api = Arc::new(Api::new(gateway.clone(), limits, management(config)?));
         let stop = CancellationToken::new();
         let mut listeners = JoinSet::new();
         for listener in bound {
@@ -157,6 +158,13 @@ fn gateway_config(config: &Config) -> GatewayConfig {
         },
         channel_drain: CHANNEL_DRAIN,
     }
+}
+
+/// What health asks for queues, if anything.
+fn management(config: &Config) -> anyhow::Result<Option<Management>> {
+    let Some(address) = &config.rabbitmq_management_interface else { return Ok(None) };
+    let management = Management::new(address, &config.amqp.clone().unwrap_or_default());
+    Ok(Some(management.with_context(|| format!("the rabbitmq_management_interface '{address}' is no HOST:PORT"))?))
 }
 
 /// Callbacks may go to loopback while only those on this machine can ask for them.

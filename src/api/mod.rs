@@ -16,6 +16,7 @@ use self::error::ApiError;
 use crate::gateway::Gateway;
 use crate::web::Response;
 use crate::web::body;
+use crate::web::management::Management;
 use crate::web::route::{Found, Request, Routes};
 use crate::web::server::Handler;
 
@@ -35,15 +36,16 @@ pub struct ApiLimits {
 pub struct Api {
     gateway: Gateway,
     limits: ApiLimits,
+    management: Option<Management>,
     routes: Arc<Routes<Self>>,
 }
 
 impl Api {
-    /// The APIs of a gateway.
+    /// The APIs of a gateway, and the interface that health asks for queues.
     #[must_use]
-    pub fn new(gateway: Gateway, limits: ApiLimits) -> Self {
+    pub fn new(gateway: Gateway, limits: ApiLimits, management: Option<Management>) -> Self {
         let rows = junebug::routes().into_iter().chain(health::routes()).collect();
-        Self { gateway, limits, routes: Arc::new(Routes::new(rows)) }
+        Self { gateway, limits, management, routes: Arc::new(Routes::new(rows)) }
     }
 
     /// A request's body.

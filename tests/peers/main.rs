@@ -1,13 +1,18 @@
-//! Against peers written by others: npm `smpp`, PyPI `smpplib`, Kannel, tshark. `tests/run` installs them.
+//! Against peers written by others: npm `smpp`, PyPI `smpplib`, Kannel, tshark, RabbitMQ. `tests/run` installs them.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod captures;
+#[path = "../shared/daemon.rs"]
+mod daemon;
 mod dissector;
 mod fixtures;
+mod health;
 mod kannel;
 mod kannel_config;
 mod libraries;
 mod process;
+#[path = "../shared/rabbitmq.rs"]
+mod rabbitmq;
 #[path = "../shared/server.rs"]
 mod server;
 mod tshark;
