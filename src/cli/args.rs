@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use smpp::text::Charset;
 use url::Url;
 
+use super::jb::JunebugFlags;
 use crate::config::LogFormat;
 use crate::migrate::Source;
 use crate::replay::Pace;
@@ -44,7 +45,10 @@ pub enum Command {
 
 /// Flags of `serve`; each overrides the key of the same name in the file.
 #[derive(Debug, Default, clap::Args)]
-#[command(after_help = "Example:\n  maybug serve --demo\n  maybug serve -c maybug.yaml -p 8081")]
+#[command(
+    after_help = "Example:\n  maybug serve --demo\n  maybug serve -c maybug.yaml -p 8081\n\nJunebug's spellings of \
+              several letters work too (-redish, -amqpvh, -ittl, …). Called by the name `jb`, maybug does `serve`."
+)]
 pub struct ServeArgs {
     /// Configuration file (YAML).
     #[arg(short, long, value_name = "FILE")]
@@ -97,6 +101,9 @@ pub struct ServeArgs {
     /// Most log entries in one answer [default: 100].
     #[arg(long, value_name = "COUNT")]
     pub max_logs: Option<usize>,
+    /// What only `jb` had.
+    #[command(flatten)]
+    pub junebug: JunebugFlags,
 }
 
 /// Flags of `sim`.

@@ -9,6 +9,7 @@ mod counts;
 mod decode;
 mod doctor;
 mod fixture;
+mod jb;
 mod pdu_content;
 mod post;
 mod replay;
@@ -30,6 +31,7 @@ use self::args::{Args, Command};
 /// # Errors
 /// What is wrong with either, to be told with [`clap::Error::exit`].
 pub fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
+    let words = &jb::translate(words);
     let args = Args::try_parse_from(words)?;
     match &args.command {
         Command::Sim(sim) => match &sim.script {
