@@ -3,6 +3,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{Api, ApiLimits};
 use crate::config::Config;
 use crate::gateway::retry::RetryPolicy;
-use crate::gateway::{CallbackPolicy, Gateway, GatewayConfig};
+use crate::gateway::{Activity, CallbackPolicy, Gateway, GatewayConfig};
 use crate::model::ChannelId;
 use crate::store::{Store, StoreConfig};
 use crate::telemetry::channel_log::LogFiles;
@@ -49,12 +50,7 @@ impl Server {
         let addresses = config.addresses().await?;
         let bound = listen(&addresses, config.port).await?;
         let addresses = bound.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
-        let logs = ChannelLogs::start(LogFiles {
-            path: config.logging_path.clone(),
-            rotate_size: config.log_rotate_size,
-            max_files: config.max_log_files,
-            privacy: config.log_privacy,
-        });
+        let logs = ChannelLogs::start(log_files(config));
         let logs = logs.with_context(|| format!("logs cannot be kept in {}", config.logging_path.display()))?;
         let store = Store::open(&store_config(config))?;
         let rates = Rates::new(config.metric_window);
@@ -112,6 +108,52 @@ impl Server {
     }
 }
 
+/// What a stopped server keeps, with all its rules and none of its activity: no channel runs, no callback is made.
+pub struct Offline {
+    gateway: Gateway,
+    logs: PathBuf,
+}
+
+impl Offline {
+    /// Opens the directory of a server that is stopped; it is made if absent.
+    ///
+    /// # Errors
+    /// What could not be opened or read; it is in use while a server runs on it.
+    pub async fn open(data: &Path) -> anyhow::Result<Self> {
+        let store = Store::open(&StoreConfig {
+            // How long things are kept is the server's business.
+            retention: Duration::from_secs(u64::from(u32::MAX)),
+            correlation_retention: Duration::from_secs(u64::from(u32::MAX)),
+            path: data.to_owned(),
+            min_free: 0,
+            ..StoreConfig::default()
+        })?;
+        // Nobody logs anything while nothing happens; what is deleted would be deleted here.
+        let config = Config {
+            logging_path: std::env::temp_dir().join(format!("maybug-{}", uuid::Uuid::new_v4())),
+            ..Config::default()
+        };
+        let logs = ChannelLogs::start(log_files(&config))?;
+        let rates = Rates::new(config.metric_window);
+        let rules = GatewayConfig { activity: Activity::Idle, ..gateway_config(&config) };
+        let gateway = Gateway::start(rules, store, logs, rates, client(&config, &[])).await?;
+        Ok(Self { gateway, logs: config.logging_path })
+    }
+
+    /// The gateway.
+    #[must_use]
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// Everything is on disk.
+    pub async fn close(self) {
+        self.gateway.shutdown().await;
+        // It is empty, and whoever cleans up temporary files does it as well.
+        let _ = std::fs::remove_dir_all(&self.logs);
+    }
+}
+
 /// Listens on every address that this machine has, one of them at least; on one port for all.
 async fn listen(addresses: &[SocketAddr], mut port: u16) -> anyhow::Result<Vec<TcpListener>> {
     let mut bound = Vec::new();
@@ -144,6 +186,15 @@ fn store_config(config: &Config) -> StoreConfig {
     }
 }
 
+fn log_files(config: &Config) -> LogFiles {
+    LogFiles {
+        path: config.logging_path.clone(),
+        rotate_size: config.log_rotate_size,
+        max_files: config.max_log_files,
+        privacy: config.log_privacy,
+    }
+}
+
 fn gateway_config(config: &Config) -> GatewayConfig {
     let max_age = Duration::from_secs(config.callback_max_age);
     GatewayConfig {
@@ -157,6 +208,7 @@ fn gateway_config(config: &Config) -> GatewayConfig {
             ..CallbackPolicy::default()
         },
         channel_drain: CHANNEL_DRAIN,
+        activity: Activity::Full,
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod error;
 mod health;
+mod import;
 mod junebug;
 
 use std::sync::Arc;
@@ -44,7 +45,7 @@ impl Api {
     /// The APIs of a gateway, and the interface that health asks for queues.
     #[must_use]
     pub fn new(gateway: Gateway, limits: ApiLimits, management: Option<Management>) -> Self {
-        let rows = junebug::routes().into_iter().chain(health::routes()).collect();
+        let rows = junebug::routes().into_iter().chain(health::routes()).chain(import::routes()).collect();
         Self { gateway, limits, management, routes: Arc::new(Routes::new(rows)) }
     }
 

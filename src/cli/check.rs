@@ -3,13 +3,15 @@
 use anyhow::bail;
 use serde_json::Value;
 
-use super::args::CheckArgs;
+use super::args::{CheckArgs, Origin};
 use crate::config::Config;
 use crate::migrate::{self, Migration, Source};
 
-pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
+pub(super) async fn run(args: &CheckArgs) -> anyhow::Result<()> {
     match args.from {
-        Some(source) => import(args, source),
+        Some(Origin::JunebugRedis) => super::import::run(args).await,
+        _ if args.apply => bail!("--apply takes over what has ids: it is for --from junebug-redis"),
+        Some(Origin::File(source)) => import(args, source),
         None => own(args),
     }
 }

@@ -9,6 +9,7 @@ mod counts;
 mod decode;
 mod doctor;
 mod fixture;
+mod import;
 mod jb;
 mod pdu_content;
 mod post;
@@ -18,6 +19,7 @@ mod script;
 mod send;
 mod serve;
 mod simulator;
+mod target;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -51,7 +53,7 @@ pub async fn run(args: Args) -> ExitCode {
             Some(url) => post::run(args, url).await,
             None => send::run(args).await,
         },
-        Command::Check(args) => check::run(&args),
+        Command::Check(args) => check::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Decode(args) => match &args.make_fixture {
             Some(out) => fixture::run(&args, out),

@@ -8,6 +8,7 @@ mod callbacks;
 mod channels;
 mod error;
 mod hosts;
+mod import;
 mod intake;
 mod outbound;
 mod receipts;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::callbacks::CallbackPolicy;
 pub use self::error::{GatewayError, StartError};
+pub use self::import::{Import, Imported};
 pub use self::intake::GatewayIntake;
 pub use self::outbound::{Draft, ReplyTo};
 use crate::model::{
@@ -49,6 +51,17 @@ pub struct GatewayConfig {
     pub callbacks: CallbackPolicy,
     /// How long channels may take to finish what is in flight.
     pub channel_drain: Duration,
+    /// What it does beside answering.
+    pub activity: Activity,
+}
+
+/// What a gateway does beside answering whoever asks it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// Channels run, callbacks are made.
+    Full,
+    /// Neither: what is stored can be looked at and changed.
+    Idle,
 }
 
 /// By channel and component: what was told, and when.
@@ -100,6 +113,9 @@ impl Gateway {
             stop: CancellationToken::new(),
             dispatcher: Mutex::default(),
         }));
+        if gateway.0.config.activity == Activity::Idle {
+            return Ok(gateway);
+        }
         let dispatcher = tokio::spawn(callbacks::dispatch(gateway.clone(), lanes, client, policy));
         *gateway.0.dispatcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(dispatcher);
         for channel in stored {
