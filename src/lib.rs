@@ -12,7 +12,7 @@
 //! | floor | module | what |
 //! |---|---|---|
 //! | 0 | the crate `smpp` | the protocol, without sockets and clocks |
-//! | 1 | [`model`], [`config`] | what everybody talks about; what an operator may set |
+//! | 1 | [`model`], [`config`], [`pattern`] | what everybody talks about; what an operator may set; Python's patterns |
 //! | 2 | [`store`] on `embedded` | the durable pipeline: changes in, queues and look-ups out |
 //! | 2 | [`web`], [`telemetry`] | HTTP in and out; process log, channel logs, rates |
 //! | 2 | [`endpoint`], [`capture`] | connecting to a peer, with TLS; SMPP conversations from capture files |
@@ -51,6 +51,7 @@ pub mod endpoint;
 pub mod gateway;
 pub mod migrate;
 pub mod model;
+pub mod pattern;
 pub mod replay;
 pub mod server;
 pub mod smsc;

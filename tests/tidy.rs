@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 
 /// Floors of `src/`, lowest first; a file imports from its own floor or a lower one.
-const FLOORS: [(&str, u8); 17] = [
+const FLOORS: [(&str, u8); 18] = [
     ("model", 1),
     ("config", 1),
+    ("pattern", 1),
     ("store", 2),
     ("embedded", 2),
     ("web", 2),

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::junebug::wire::envelope;
 use crate::gateway::GatewayError;
+use crate::gateway::routing::RoutingError;
 use crate::store::CommitError;
 use crate::web::Response;
 use crate::web::body::BodyError;
@@ -94,6 +95,19 @@ fn gateway(error: &GatewayError) -> Response {
     let bad = |description, kind| one(StatusCode::BAD_REQUEST, description, kind, &message);
     match error {
         GatewayError::ChannelNotFound => one(StatusCode::NOT_FOUND, "channel not found", "ChannelNotFound", ""),
+        GatewayError::RouterNotFound(_) => one(StatusCode::NOT_FOUND, "router not found", "RouterNotFound", &message),
+        GatewayError::DestinationNotFound { .. } => {
+            one(StatusCode::NOT_FOUND, "destination not found", "DestinationNotFound", &message)
+        }
+        GatewayError::InvalidRouterType { .. } => bad("invalid router type", "InvalidRouterType"),
+        GatewayError::Routing(RoutingError::Router(_)) => bad("invalid router config", "InvalidRouterConfig"),
+        GatewayError::Routing(RoutingError::Destination(_)) => {
+            bad("invalid router destination config", "InvalidRouterDestinationConfig")
+        }
+        GatewayError::NoRoute { .. } => bad("no route", "NoRoute"),
+        GatewayError::CallbackNotFound(_) => {
+            one(StatusCode::NOT_FOUND, "callback not found", "CallbackNotFound", &message)
+        }
         GatewayError::ReceiptNotFound => one(StatusCode::NOT_FOUND, "receipt not found", "ReceiptNotFound", ""),
         GatewayError::InvalidChannelType(_) => bad("invalid channel type", "InvalidChannelType"),
         GatewayError::Config(error) => {

@@ -33,10 +33,12 @@ fn health(api: Api, _: Request) -> Answer {
     })
 }
 
-/// Every channel's queues.
+/// The queues of every channel, then of every router's destinations.
 fn queues(api: &Api) -> Vec<String> {
-    let channels = api.gateway.channels();
-    let names = channels.iter().flat_map(|id| ["inbound", "outbound", "event"].map(|kind| format!("{id}.{kind}")));
+    let mut owners: Vec<String> = api.gateway.channels().iter().map(ToString::to_string).collect();
+    let routers = api.gateway.routers().into_iter().filter_map(|id| api.gateway.router(&id).ok());
+    owners.extend(routers.flat_map(|router| router.destinations.keys().map(ToString::to_string).collect::<Vec<_>>()));
+    let names = owners.iter().flat_map(|owner| ["inbound", "outbound", "event"].map(|kind| format!("{owner}.{kind}")));
     names.collect()
 }
 

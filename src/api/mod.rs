@@ -2,6 +2,7 @@
 //!
 //! All share one port and one table of routes; what is not about a route is answered in Junebug's envelope.
 
+mod callbacks;
 pub mod error;
 mod health;
 mod import;
@@ -45,7 +46,8 @@ impl Api {
     /// The APIs of a gateway, and the interface that health asks for queues.
     #[must_use]
     pub fn new(gateway: Gateway, limits: ApiLimits, management: Option<Management>) -> Self {
-        let rows = junebug::routes().into_iter().chain(health::routes()).chain(import::routes()).collect();
+        let rows = [junebug::routes(), callbacks::routes(), health::routes(), import::routes()];
+        let rows = rows.into_iter().flatten().collect();
         Self { gateway, limits, management, routes: Arc::new(Routes::new(rows)) }
     }
 

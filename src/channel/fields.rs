@@ -11,14 +11,14 @@ use crate::model::JsonObject;
 
 /// A configuration, flat.
 #[derive(Debug)]
-pub(super) struct Fields(pub(super) JsonObject);
+pub(crate) struct Fields(pub(crate) JsonObject);
 
 impl Fields {
-    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
-    pub(super) fn text(&self, key: &str) -> Result<Option<String>, ConfigError> {
+    pub(crate) fn text(&self, key: &str) -> Result<Option<String>, ConfigError> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -27,11 +27,11 @@ impl Fields {
         }
     }
 
-    pub(super) fn required_text(&self, key: &str) -> Result<String, ConfigError> {
+    pub(crate) fn required_text(&self, key: &str) -> Result<String, ConfigError> {
         self.text(key)?.ok_or_else(|| ConfigError::new(key, format!("Missing required config field '{key}'")))
     }
 
-    pub(super) fn sized_text(&self, key: &str, most: usize, required: bool) -> Result<String, ConfigError> {
+    pub(crate) fn sized_text(&self, key: &str, most: usize, required: bool) -> Result<String, ConfigError> {
         let text = if required { self.required_text(key)? } else { self.text(key)?.unwrap_or_default() };
         if text.len() > most || !text.is_ascii() || text.contains('\0') {
             return Err(wrong(key, &format!("must be at most {most} ASCII characters")));
@@ -41,7 +41,7 @@ impl Fields {
 
     /// Also 0 and 1, and the words as text in any case; empty text is false. To Vumi every other text is true, `no` and
     /// `off` too, which nobody means: it is an error.
-    pub(super) fn boolean(&self, key: &str) -> Result<Option<bool>, ConfigError> {
+    pub(crate) fn boolean(&self, key: &str) -> Result<Option<bool>, ConfigError> {
         let value = match self.get(key) {
             None => return Ok(None),
             Some(Value::Bool(value)) => Some(*value),
@@ -57,7 +57,7 @@ impl Fields {
         value.map(Some).ok_or_else(|| wrong(key, "is not true or false"))
     }
 
-    pub(super) fn number(&self, key: &str) -> Result<Option<f64>, ConfigError> {
+    pub(crate) fn number(&self, key: &str) -> Result<Option<f64>, ConfigError> {
         let number = match self.get(key) {
             None => return Ok(None),
             Some(Value::Number(number)) => number.as_f64(),
@@ -68,7 +68,7 @@ impl Fields {
         number.map(Some).ok_or_else(|| wrong(key, "is not a number"))
     }
 
-    pub(super) fn integer<T>(&self, key: &str, range: std::ops::RangeInclusive<T>) -> Result<Option<T>, ConfigError>
+    pub(crate) fn integer<T>(&self, key: &str, range: std::ops::RangeInclusive<T>) -> Result<Option<T>, ConfigError>
     where
         T: TryFrom<i64> + PartialOrd + std::fmt::Display,
     {
@@ -80,12 +80,12 @@ impl Fields {
     }
 
     /// At least a millisecond, at most ten years.
-    pub(super) fn seconds(&self, key: &str, default: f64) -> Result<Duration, ConfigError> {
+    pub(crate) fn seconds(&self, key: &str, default: f64) -> Result<Duration, ConfigError> {
         Ok(self.optional_seconds(key)?.unwrap_or_else(|| Duration::from_secs_f64(default)))
     }
 
     /// The same, without a default.
-    pub(super) fn optional_seconds(&self, key: &str) -> Result<Option<Duration>, ConfigError> {
+    pub(crate) fn optional_seconds(&self, key: &str) -> Result<Option<Duration>, ConfigError> {
         let Some(seconds) = self.number(key)? else { return Ok(None) };
         if !(0.001..=315_360_000.0).contains(&seconds) {
             return Err(wrong(key, "must be a number of seconds larger than zero"));
@@ -94,7 +94,7 @@ impl Fields {
     }
 
     /// One of some words; the first when absent.
-    pub(super) fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<T, ConfigError> {
+    pub(crate) fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<T, ConfigError> {
         let text = self.text(key)?;
         let found = match &text {
             None => choices.first(),
@@ -106,7 +106,7 @@ impl Fields {
         })
     }
 
-    pub(super) fn object(&self, key: &str) -> Result<Option<&JsonObject>, ConfigError> {
+    pub(crate) fn object(&self, key: &str) -> Result<Option<&JsonObject>, ConfigError> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::Object(object)) => Ok(Some(object)),
@@ -114,7 +114,7 @@ impl Fields {
         }
     }
 
-    pub(super) fn texts(&self, key: &str) -> Result<Vec<String>, ConfigError> {
+    pub(crate) fn texts(&self, key: &str) -> Result<Vec<String>, ConfigError> {
         match self.get(key) {
             None => Ok(Vec::new()),
             Some(Value::Array(items)) => items
@@ -127,7 +127,7 @@ impl Fields {
 }
 
 /// A sentence about a key.
-pub(super) fn wrong(key: &str, how: &str) -> ConfigError {
+pub(crate) fn wrong(key: &str, how: &str) -> ConfigError {
     ConfigError::new(key, format!("Field '{key}' {how}"))
 }
 

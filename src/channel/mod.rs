@@ -5,7 +5,7 @@
 //! does costs that channel alone.
 
 pub mod esme;
-mod fields;
+pub(crate) mod fields;
 pub mod loopback;
 
 use std::sync::Arc;

@@ -59,6 +59,8 @@ async fn apply(objects: &[Import], target: &Target, json: bool) -> anyhow::Resul
 fn named(object: &Import) -> (&'static str, String) {
     match object {
         Import::Channel { id, .. } => ("channel", id.to_string()),
+        Import::Router { id, .. } => ("router", id.to_string()),
+        Import::Destination { router, id, .. } => ("destination", format!("{id} of {router}")),
         Import::Inbound(message) => ("inbound", message.id.to_string()),
     }
 }

@@ -8,7 +8,7 @@ use super::draft::Op;
 use super::keys::{self, Kind, table};
 use super::lane::Item;
 use super::tables::Table;
-use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, Timestamp};
+use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, DestinationId, RouterId, Timestamp};
 use crate::store::{Change, CommitError, PartId, Ticket};
 
 /// Retries sooner than this wait in memory, later ones on disk.
@@ -24,7 +24,7 @@ impl Embedded {
                 id: Some(keys::id(message.id)),
                 item: Item::Message(message),
             }),
-            Change::Record { event, origin, leaves, correlate, callback } => {
+            Change::Record { event, origin, leaves, correlate, callbacks } => {
                 let kind = if leaves == Some(origin) { Kind::Final } else { Kind::Record };
                 let value = keys::record(kind, now, &event).map_err(|error| unwritable(&error))?;
                 ops.push(Op::Event { origin, value });
@@ -37,13 +37,13 @@ impl Embedded {
                     let value = keys::value(Kind::Reference, now, &keys::correlation(origin, segments));
                     ops.push(Op::Put(Table::Smsc, key, value));
                 }
-                self.encode_callback(now, callback, ops)?;
+                self.encode_callbacks(now, callbacks, ops)?;
             }
-            Change::Receive { message, callback, joined_from } => {
+            Change::Receive { message, callbacks, joined_from } => {
                 let key = keys::of_channel(&message.channel, &keys::id(message.id));
                 ops.push(Op::Put(Table::Inbound, key, record(now, &*message)?));
                 ops.extend(joined_from.into_iter().map(|id| remove_part(&message.channel, id)));
-                self.encode_callback(now, callback, ops)?;
+                self.encode_callbacks(now, callbacks, ops)?;
             }
             Change::SavePart { channel, id, record } => {
                 let key = keys::meta(table::PART, &keys::of_channel(&channel, &keys::id(id)));
@@ -68,16 +68,38 @@ impl Embedded {
                 }
                 ops.push(Op::Finish(ticket));
             }
+            Change::CallbackRevived(ticket, callback) => {
+                ops.push(Op::Remove(Table::Meta, keys::meta(table::PARKED, &keys::entry(ticket))));
+                self.encode_callbacks(now, [callback], ops)?;
+            }
+            Change::CallbackForgotten(ticket) => {
+                ops.push(Op::Remove(Table::Meta, keys::meta(table::PARKED, &keys::entry(ticket))));
+            }
             Change::SaveChannel(channel) => {
                 let key = keys::meta(table::CHANNEL, channel.id.as_str().as_bytes());
                 ops.push(Op::Put(Table::Meta, key, record(now, &channel)?));
                 ops.push(Op::Reopen(self.lanes.of_channel(&channel.id)));
             }
             Change::DeleteChannel(channel) => self.encode_deletion(&channel, ops)?,
+            Change::SaveRouter(router) => {
+                let key = keys::meta(table::ROUTER, router.id.as_str().as_bytes());
+                ops.push(Op::Put(Table::Meta, key, record(now, &router)?));
+            }
+            Change::DeleteRouter(router) => {
+                ops.push(Op::Remove(Table::Meta, keys::meta(table::ROUTER, router.as_str().as_bytes())));
+                self.remove_all(keys::meta(table::DESTINATION, &keys::of_name(router.as_str(), &[])), ops)?;
+            }
+            Change::SaveDestination(destination) => {
+                let key = destination_key(&destination.router, &destination.id);
+                ops.push(Op::Put(Table::Meta, key, record(now, &destination)?));
+            }
+            Change::DeleteDestination(router, destination) => {
+                ops.push(Op::Remove(Table::Meta, destination_key(&router, &destination)));
+            }
             Change::SaveStatus { status, callback } => {
                 let rest = keys::of_channel(&status.channel_id, status.component.as_bytes());
                 ops.push(Op::Put(Table::Meta, keys::meta(table::STATUS, &rest), record(now, &status)?));
-                self.encode_callback(now, callback, ops)?;
+                self.encode_callbacks(now, callback, ops)?;
             }
         }
         Ok(())
@@ -108,13 +130,13 @@ impl Embedded {
         }))
     }
 
-    fn encode_callback(
+    fn encode_callbacks(
         &self,
         now: Timestamp,
-        callback: Option<Callback>,
+        callbacks: impl IntoIterator<Item = Callback>,
         ops: &mut Vec<Op>,
     ) -> Result<(), CommitError> {
-        if let Some(callback) = callback {
+        for callback in callbacks {
             ops.push(Op::Append {
                 lane: self.lanes.named(&callback_lane(&callback)),
                 value: record(now, &callback)?,
@@ -128,13 +150,18 @@ impl Embedded {
     fn encode_deletion(&self, channel: &ChannelId, ops: &mut Vec<Op>) -> Result<(), CommitError> {
         ops.push(Op::Remove(Table::Meta, keys::meta(table::CHANNEL, channel.as_str().as_bytes())));
         for table in [table::STATUS, table::PART, table::NOTE] {
-            let prefix = keys::meta(table, &keys::of_channel(channel, &[]));
-            for guard in self.keyspaces.meta.prefix(prefix) {
-                let key = guard.key().map_err(|error| CommitError::NotReady(error.to_string().into()))?;
-                ops.push(Op::Remove(Table::Meta, key.to_vec()));
-            }
+            self.remove_all(keys::meta(table, &keys::of_channel(channel, &[])), ops)?;
         }
         ops.push(Op::Close(self.lanes.of_channel(channel)));
+        Ok(())
+    }
+
+    /// Removes every record of `meta` whose key begins so.
+    fn remove_all(&self, prefix: Vec<u8>, ops: &mut Vec<Op>) -> Result<(), CommitError> {
+        for guard in self.keyspaces.meta.prefix(prefix) {
+            let key = guard.key().map_err(|error| CommitError::NotReady(error.to_string().into()))?;
+            ops.push(Op::Remove(Table::Meta, key.to_vec()));
+        }
         Ok(())
     }
 }
@@ -143,6 +170,7 @@ fn callback_lane(callback: &Callback) -> String {
     match (&callback.target, callback.kind) {
         (CallbackTarget::Channel, CallbackKind::Status) => format!("status/{}", callback.channel),
         (CallbackTarget::Channel, _) => format!("mo/{}", callback.channel),
+        (CallbackTarget::Destination { destination, .. }, _) => format!("destination/{destination}"),
         (CallbackTarget::Url { url, .. }, _) => {
             let authority = url::Url::parse(url)
                 .ok()
@@ -150,6 +178,10 @@ fn callback_lane(callback: &Callback) -> String {
             format!("event/{}", authority.unwrap_or_default())
         }
     }
+}
+
+fn destination_key(router: &RouterId, destination: &DestinationId) -> Vec<u8> {
+    keys::meta(table::DESTINATION, &keys::of_name(router.as_str(), destination.as_str().as_bytes()))
 }
 
 fn remove_part(channel: &ChannelId, id: PartId) -> Op {

@@ -132,7 +132,7 @@ mod tests {
             origin,
             leaves,
             correlate: Vec::new(),
-            callback: None,
+            callbacks: Vec::new(),
         };
         assert_eq!(guard.admit(&[record(Some(origin))], true), Ok(()));
         assert_eq!(guard.admit(&[record(None)], false), Ok(()));

@@ -173,7 +173,12 @@ pub(super) fn id(id: MessageId) -> [u8; 16] {
 
 /// `smsc`, `inbound` and channel-bound records of `meta`: channel, NUL, the rest.
 pub(super) fn of_channel(channel: &ChannelId, rest: &[u8]) -> Vec<u8> {
-    [channel.as_str().as_bytes(), &[0], rest].concat()
+    of_name(channel.as_str(), rest)
+}
+
+/// Records of `meta` that belong to something with a name: the name, NUL, the rest.
+pub(super) fn of_name(name: &str, rest: &[u8]) -> Vec<u8> {
+    [name.as_bytes(), &[0], rest].concat()
 }
 
 /// Place among an entry's fates of its end without an event.
@@ -211,6 +216,10 @@ pub(super) mod table {
     pub(in crate::embedded) const VOID: &str = "void";
     /// Channel to its properties.
     pub(in crate::embedded) const CHANNEL: &str = "channel";
+    /// Router to its properties.
+    pub(in crate::embedded) const ROUTER: &str = "router";
+    /// Router and destination to its properties.
+    pub(in crate::embedded) const DESTINATION: &str = "destination";
     /// Channel and component to its latest status.
     pub(in crate::embedded) const STATUS: &str = "status";
     /// Channel and segment to its record.

@@ -323,7 +323,7 @@ mod tests {
             body: serde_json::value::to_raw_value(body).unwrap(),
             created_at: Timestamp::now(),
         };
-        Change::Receive { message: Arc::new(message), callback: Some(callback), joined_from: Vec::new() }
+        Change::Receive { message: Arc::new(message), callbacks: vec![callback], joined_from: Vec::new() }
     }
 
     async fn next(engine: &Embedded, lane: &Lane, generation: u64) -> Entry {

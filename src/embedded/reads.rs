@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::Embedded;
 use super::keys::{self, table};
 use super::tables::{get, records, unreadable};
-use crate::model::{Callback, ChannelId, ChannelProperties, Event, Inbound, MessageId, SmscMessageId, Status};
+use crate::model::{
+    Callback, ChannelId, ChannelProperties, DestinationProperties, Event, Inbound, MessageId, RouterProperties,
+    SmscMessageId, Status,
+};
 use crate::store::{PartId, ReadError, StoredMessage, Ticket};
 
 impl Embedded {
@@ -58,6 +61,16 @@ impl Embedded {
         Ok(value.and_then(|value| keys::read(&value)))
     }
 
+    pub(crate) fn routers(&self) -> Result<Vec<RouterProperties>, ReadError> {
+        let rows = records(self.keyspaces.meta.prefix(keys::meta(table::ROUTER, &[])))?;
+        Ok(rows.into_iter().map(|(_, router)| router).collect())
+    }
+
+    pub(crate) fn destinations(&self) -> Result<Vec<DestinationProperties>, ReadError> {
+        let rows = records(self.keyspaces.meta.prefix(keys::meta(table::DESTINATION, &[])))?;
+        Ok(rows.into_iter().map(|(_, destination)| destination).collect())
+    }
+
     pub(crate) fn statuses(&self, channel: &ChannelId) -> Result<Vec<Status>, ReadError> {
         let prefix = keys::meta(table::STATUS, &keys::of_channel(channel, &[]));
         Ok(records(self.keyspaces.meta.prefix(prefix))?.into_iter().map(|(_, status)| status).collect())
@@ -89,12 +102,26 @@ impl Embedded {
         Ok(notes)
     }
 
-    pub(crate) fn parked_callbacks(&self, limit: usize) -> Result<Vec<(Ticket, Callback, String)>, ReadError> {
+    pub(crate) fn parked_callbacks(
+        &self,
+        after: Option<Ticket>,
+        limit: usize,
+    ) -> Result<Vec<(Ticket, Callback, String)>, ReadError> {
         let prefix = keys::meta(table::PARKED, &[]);
-        let rows: Vec<(Vec<u8>, (Callback, String))> = records(self.keyspaces.meta.prefix(&prefix).take(limit))?;
+        let from = match after {
+            Some(ticket) => [&keys::meta(table::PARKED, &keys::entry(ticket))[..], &[0]].concat(),
+            None => prefix.clone(),
+        };
+        let to = keys::meta(table::PARKED, &[u8::MAX; 13]);
+        let rows: Vec<(Vec<u8>, (Callback, String))> = records(self.keyspaces.meta.range(from..to).take(limit))?;
         let found = rows
             .into_iter()
             .filter_map(|(key, (callback, reason))| Some((keys::ticket(key.get(prefix.len()..)?)?, callback, reason)));
         Ok(found.collect())
+    }
+
+    pub(crate) fn parked_callback(&self, ticket: Ticket) -> Result<Option<(Callback, String)>, ReadError> {
+        let value = get(&self.keyspaces.meta, &keys::meta(table::PARKED, &keys::entry(ticket)))?;
+        Ok(value.and_then(|value| keys::read(&value)))
     }
 }

@@ -171,7 +171,7 @@ mod tests {
             queued.push(stream);
         }
         let well = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let text = EndpointText { timeout: Duration::from_secs(2), ..EndpointText::tcp("smsc", 1) };
+        let text = EndpointText { timeout: Duration::from_secs(4), ..EndpointText::tcp("smsc", 1) };
         let endpoint = text.open().unwrap();
         let addresses = [silent, well.local_addr().unwrap()];
         let stream = tokio::time::timeout(endpoint.timeout, endpoint.connect_any(&addresses)).await.unwrap().unwrap();

@@ -66,13 +66,15 @@ impl<'a> From<&'a Inbound> for MessageBody<'a> {
 pub struct EventBody<'a> {
     event_type: &'static str,
     message_id: MessageId,
-    channel_id: &'a ChannelId,
+    channel_id: &'a str,
     timestamp: String,
     event_details: JsonObject,
 }
 
-impl<'a> From<&'a Event> for EventBody<'a> {
-    fn from(event: &'a Event) -> Self {
+impl<'a> EventBody<'a> {
+    /// An event as whoever sent the message under this id sees it: a channel's or a destination's.
+    #[must_use]
+    pub fn new(event: &'a Event, sender: &'a str) -> Self {
         let mut event_details = event.details.clone();
         if let EventKind::Nack { reason } | EventKind::Expired { reason } = &event.kind {
             event_details.insert("reason".to_owned(), json!(reason));
@@ -80,7 +82,7 @@ impl<'a> From<&'a Event> for EventBody<'a> {
         Self {
             event_type: event_type(&event.kind),
             message_id: event.message,
-            channel_id: &event.channel,
+            channel_id: sender,
             timestamp: event.at.to_string(),
             event_details,
         }
@@ -110,8 +112,8 @@ pub fn inbound(message: &Inbound) -> Box<RawValue> {
 
 /// The body of an event's callback.
 #[must_use]
-pub fn event(event: &Event) -> Box<RawValue> {
-    raw(&EventBody::from(event))
+pub fn event(event: &Event, sender: &str) -> Box<RawValue> {
+    raw(&EventBody::new(event, sender))
 }
 
 /// The body of a status event's callback.

@@ -4,12 +4,12 @@
 //! message leave in order: while one waits to be tried again those behind it wait too.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -17,10 +17,11 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::Gateway;
-use super::hosts::{Host, Hosts};
+use super::hosts::Host;
 use super::retry::{RetryPolicy, Verdict};
-use crate::model::{Callback, CallbackKind, CallbackTarget, EventId, MessageId, Timestamp};
-use crate::store::{CallbackDelivery, CallbackLanes, CallbackQueue, Change};
+use super::templates::{self, Values};
+use crate::model::{Callback, CallbackKind, CallbackTarget, EventId, Inbound, MessageId, Status, Timestamp};
+use crate::store::{CallbackDelivery, CallbackLanes, CallbackQueue, Change, ReadError, Ticket};
 use crate::telemetry::ChannelLog;
 use crate::web::client::{Answer, Client, ClientError};
 
@@ -43,6 +44,8 @@ impl Default for CallbackPolicy {
     }
 }
 
+/// How often a request has been made, this time included.
+const ATTEMPT: HeaderName = HeaderName::from_static("x-junebug-attempt");
 /// Callbacks of one receiver that may be in hand at a time.
 const IN_HAND: usize = 64;
 /// How long a spared host is waited for before its URL is looked up again: somebody may have corrected it.
@@ -53,7 +56,6 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Makes callbacks until the gateway stops.
 pub(super) async fn dispatch(gateway: Gateway, mut lanes: CallbackLanes, client: Client, policy: CallbackPolicy) {
     let total = Arc::new(Semaphore::new(policy.total));
-    let hosts = Arc::new(Hosts::new(policy.per_host, policy.retry));
     let stop = gateway.0.stop.clone();
     let mut receivers = JoinSet::new();
     loop {
@@ -68,7 +70,6 @@ pub(super) async fn dispatch(gateway: Gateway, mut lanes: CallbackLanes, client:
             client: client.clone(),
             policy: policy.clone(),
             total: total.clone(),
-            hosts: hosts.clone(),
             spared: None,
             busy: HashSet::new(),
             behind: HashMap::new(),
@@ -86,7 +87,6 @@ struct Receiver {
     client: Client,
     policy: CallbackPolicy,
     total: Arc<Semaphore>,
-    hosts: Arc<Hosts>,
     /// The host gets nothing more before.
     spared: Option<(Arc<Host>, Instant)>,
     /// Messages with a request on its way.
@@ -97,11 +97,36 @@ struct Receiver {
     held: HashMap<MessageId, (EventId, Timestamp)>,
 }
 
+/// A try that the receiver did not take.
+struct Failure {
+    /// This one included.
+    attempts: u32,
+    why: String,
+    /// The beginning of what the receiver says; it may repeat the message.
+    said: String,
+}
+
+impl Failure {
+    fn of(delivery: &CallbackDelivery, why: String, said: String) -> Self {
+        Self { attempts: delivery.attempts + 1, why, said }
+    }
+
+    /// As it may stand in a log.
+    fn reason(&self, log: &ChannelLog) -> String {
+        if log.privacy() { self.why.clone() } else { format!("{}{}", self.why, self.said) }
+    }
+}
+
 /// How a request ended.
 enum Outcome {
     Taken,
     /// Nobody wants it any more.
     Unwanted,
+    /// The receiver has read it and will never take it.
+    Refused {
+        why: String,
+        said: String,
+    },
     Failed {
         why: String,
         /// The beginning of what the receiver says; it may repeat the message.
@@ -167,14 +192,25 @@ impl Receiver {
         let mut changes = Vec::new();
         match outcome {
             Outcome::Taken | Outcome::Unwanted => changes.push(Change::CallbackDone(delivery.ticket)),
+            Outcome::Refused { why, said } => {
+                changes.push(self.given_up(&delivery.callback, delivery.ticket, &Failure::of(&delivery, why, said)));
+            }
             Outcome::Failed { why, said, retry_after } => {
-                changes.push(self.failed(&delivery, &why, &said, retry_after));
+                let failure = Failure::of(&delivery, why, said);
+                match self.hand_over(&delivery, failure.attempts) {
+                    Some(handed) => changes.extend(handed),
+                    None => changes.push(self.failed(&delivery, &failure, retry_after)),
+                }
             }
-            Outcome::Spared(host, until) => {
-                self.spared = Some((host, until));
-                ready.push_front(delivery);
-                return;
-            }
+            // Whoever would wait for a receiver that is spared may have another one at once.
+            Outcome::Spared(host, until) => match self.hand_over(&delivery, u32::MAX) {
+                Some(handed) => changes.extend(handed),
+                None => {
+                    self.spared = Some((host, until));
+                    ready.push_front(delivery);
+                    return;
+                }
+            },
         }
         if let Some(Change::CallbackRetry { at, .. }) = changes.first() {
             let at = *at;
@@ -195,30 +231,60 @@ impl Receiver {
         self.post(changes).await;
     }
 
-    fn failed(&self, delivery: &CallbackDelivery, why: &str, said: &str, retry_after: Option<Duration>) -> Change {
+    fn failed(&self, delivery: &CallbackDelivery, failure: &Failure, retry_after: Option<Duration>) -> Change {
         let callback = &delivery.callback;
-        // The log of a deleted channel has been deleted too.
-        let log =
-            self.gateway.channel(&callback.channel).is_ok().then(|| self.gateway.0.logs.channel(&callback.channel));
-        let reason = format!("{why}{said}");
-        let why = if log.as_ref().is_some_and(ChannelLog::privacy) { why } else { &reason };
         let now = Timestamp::now();
-        let (attempts, jitter) = (delivery.attempts + 1, fastrand::f64());
-        match self.policy.retry.verdict(callback.created_at, now, attempts, retry_after, jitter) {
+        let attempts = failure.attempts;
+        match self.policy.retry.verdict(callback.created_at, now, attempts, retry_after, fastrand::f64()) {
             Verdict::At(at) => {
                 let wait = now.until(at).as_secs_f64();
-                if let Some(log) = log {
+                if let Some(log) = self.log(callback) {
+                    let why = failure.reason(&log);
                     log.warn(format!("{} failed because of {why}; next try in {wait:.1} s", what(callback)));
                 }
                 Change::CallbackRetry { ticket: delivery.ticket, at }
             }
-            Verdict::GiveUp => {
-                if let Some(log) = log {
-                    log.error(format!("{} was given up after {attempts} tries: {why}", what(callback)));
-                }
-                Change::CallbackParked { ticket: delivery.ticket, reason }
-            }
+            Verdict::GiveUp => self.given_up(callback, delivery.ticket, failure),
         }
+    }
+
+    /// Kept aside, where it can be looked at and made again.
+    fn given_up(&self, callback: &Callback, ticket: Ticket, failure: &Failure) -> Change {
+        if let Some(log) = self.log(callback) {
+            let (attempts, why) = (failure.attempts, failure.reason(&log));
+            let tries = if attempts == 1 { "a try" } else { "tries" };
+            log.error(format!("{} was given up after {attempts} {tries}: {why}", what(callback)));
+        }
+        Change::CallbackParked { ticket, reason: format!("{}{}", failure.why, failure.said) }
+    }
+
+    /// The log that a callback's fate belongs into; one of a deleted channel or destination has been deleted too.
+    fn log(&self, callback: &Callback) -> Option<ChannelLog> {
+        let gateway = &self.gateway;
+        let id = match &callback.target {
+            CallbackTarget::Destination { router, destination } => {
+                gateway.destination(router, destination).is_ok().then_some(&destination.0)
+            }
+            _ => gateway.channel(&callback.channel).is_ok().then_some(&callback.channel.0),
+        };
+        id.map(|id| gateway.0.logs.of(id))
+    }
+
+    /// What lets another destination have an MO which this one has failed to take so many times, if its router says so.
+    fn hand_over(&self, delivery: &CallbackDelivery, failures: u32) -> Option<[Change; 2]> {
+        let callback = &delivery.callback;
+        let CallbackTarget::Destination { router, destination: failed } = &callback.target else { return None };
+        let heir = self.gateway.heir(router, failed, failures)?;
+        let message = self.gateway.0.store.inbound(&callback.channel, callback.message).ok()??;
+        let destinations = [&message.destinations[..], std::slice::from_ref(&heir)].concat();
+        if let Some(log) = self.log(callback) {
+            log.warn(format!("Message {} goes on to destination {heir}", callback.message));
+        }
+        let target = CallbackTarget::Destination { router: router.clone(), destination: heir };
+        let callbacks = vec![Callback { target, ..Callback::clone(callback) }];
+        let message = Arc::new(Inbound { destinations, ..message });
+        let received = Change::Receive { message, callbacks, joined_from: Vec::new() };
+        Some([Change::CallbackDone(delivery.ticket), received])
     }
 
     async fn post(&self, changes: Vec<Change>) {
@@ -232,9 +298,19 @@ impl Receiver {
     /// Makes one request.
     fn request(&self, delivery: CallbackDelivery) -> impl Future<Output = (CallbackDelivery, Outcome)> + use<> {
         let (client, total, timeout) = (self.client.clone(), self.total.clone(), self.policy.timeout);
-        let (target, hosts) = (self.target(&delivery.callback), self.hosts.clone());
+        let (target, gateway) = (self.target(&delivery.callback), self.gateway.clone());
         async move {
             let Some((url, token)) = target else { return (delivery, Outcome::Unwanted) };
+            if delivery.attempts > 0 && gateway.is_superseded(&delivery.callback) {
+                return (delivery, Outcome::Unwanted);
+            }
+            let url = match gateway.expanded(&delivery.callback, url) {
+                Ok(url) => url,
+                Err(error) => {
+                    let why = format!("the message, which its URL speaks of: {error}");
+                    return (delivery, Outcome::Failed { why, said: String::new(), retry_after: None });
+                }
+            };
             let url = match Url::parse(&url) {
                 Ok(url) => url,
                 // Not the URL itself: it may have a password in it.
@@ -243,17 +319,19 @@ impl Receiver {
                     return (delivery, Outcome::Failed { why, said: String::new(), retry_after: None });
                 }
             };
-            let host = hosts.of(&url);
+            let host = gateway.0.hosts.of(&url);
             let pass = match host.clone().enter().await {
                 Ok(pass) => pass,
                 Err(until) => return (delivery, Outcome::Spared(host, until)),
             };
             let _place = total.acquire().await;
             let body = Bytes::copy_from_slice(delivery.callback.body.get().as_bytes());
-            let outcome = judge(client.request(Method::POST, &url, headers(token.as_deref()), body, timeout).await);
+            let headers = headers(token.as_deref(), delivery.attempts + 1);
+            let outcome = judge(client.request(Method::POST, &url, headers, body, timeout).await);
             match outcome {
-                Outcome::Taken => pass.succeeded(),
-                _ => pass.failed(fastrand::f64()),
+                Outcome::Failed { .. } => pass.failed(fastrand::f64()),
+                // A host that refuses one request has read it.
+                _ => pass.succeeded(),
             }
             (delivery, outcome)
         }
@@ -263,7 +341,44 @@ impl Receiver {
         match &callback.target {
             CallbackTarget::Url { url, token } => Some((url.clone(), token.clone())),
             CallbackTarget::Channel => self.gateway.channel_target(&callback.channel, callback.kind),
+            CallbackTarget::Destination { router, destination } => self.gateway.destination_target(router, destination),
         }
+    }
+}
+
+impl Gateway {
+    /// A callback's URL with its escapes replaced.
+    fn expanded(&self, callback: &Callback, url: String) -> Result<String, ReadError> {
+        if !templates::has_escapes(&url) {
+            return Ok(url);
+        }
+        let channel = self.channel(&callback.channel).ok();
+        let channel = channel.as_deref();
+        let (mo, mt, events);
+        let values = match callback.kind {
+            CallbackKind::Mo => {
+                mo = self.0.store.inbound(&callback.channel, callback.message)?;
+                mo.as_ref().map(Values::of_mo)
+            }
+            CallbackKind::Event => {
+                mt = self.0.store.message(callback.message)?;
+                events = mt.as_ref().map(|stored| self.0.store.events(stored)).transpose()?.unwrap_or_default();
+                mt.as_ref().map(|stored| Values::of_event(&stored.message, callback.id, &events))
+            }
+            CallbackKind::Status => None,
+        };
+        Ok(templates::expand(&url, &values.unwrap_or_default().on(channel)))
+    }
+
+    /// Whether a status is not its component's latest any more.
+    fn is_superseded(&self, callback: &Callback) -> bool {
+        if callback.kind != CallbackKind::Status {
+            return false;
+        }
+        let Ok(status) = serde_json::from_str::<Status>(callback.body.get()) else { return false };
+        let told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = told.get(&callback.channel).and_then(|components| components.get(status.component.as_str()));
+        latest.is_some_and(|word| word.callback != callback.id)
     }
 }
 
@@ -275,8 +390,9 @@ async fn again(spared: Option<&(Arc<Host>, Instant)>) {
     }
 }
 
-fn headers(token: Option<&str>) -> HeaderMap {
+fn headers(token: Option<&str>, attempt: u32) -> HeaderMap {
     let mut headers = HeaderMap::new();
+    headers.insert(ATTEMPT, attempt.into());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // A token that no header can carry cannot be what the receiver expects either.
     if let Some(mut value) = token.and_then(|token| HeaderValue::try_from(format!("Token {token}")).ok()) {
@@ -289,13 +405,22 @@ fn headers(token: Option<&str>) -> HeaderMap {
 fn judge(answer: Result<Answer, ClientError>) -> Outcome {
     match answer {
         Ok(answer) if answer.status.is_success() => Outcome::Taken,
-        Ok(answer) => {
+        Ok(answer) if is_final(answer.status) => {
             let moved = if answer.status.is_redirection() { " (redirects are not followed)" } else { "" };
-            let why = format!("the answer {}{moved}", answer.status);
+            Outcome::Refused { why: format!("the answer {}{moved}", answer.status), said: said(&answer) }
+        }
+        Ok(answer) => {
+            let why = format!("the answer {}", answer.status);
             Outcome::Failed { why, said: said(&answer), retry_after: retry_after(&answer) }
         }
         Err(error) => Outcome::Failed { why: error.to_string(), said: String::new(), retry_after: None },
     }
+}
+
+/// Whether an answer will be the same next time (Junebug reference §9, row 5).
+fn is_final(status: StatusCode) -> bool {
+    let passing = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+    !status.is_server_error() && !passing.contains(&status)
 }
 
 /// The beginning of what the receiver says.

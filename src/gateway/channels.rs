@@ -69,7 +69,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`]; nothing is left behind then.
     pub async fn create_channel(&self, properties: JsonObject) -> Result<Arc<ChannelProperties>, GatewayError> {
-        if self.0.directory.load().len() >= MAX_CHANNELS {
+        if self.0.directory.load().channels.len() >= MAX_CHANNELS {
             return Err(GatewayError::Usage(format!("there are {MAX_CHANNELS} channels already, which is the most")));
         }
         self.put_channel(&ChannelId::mint(), properties).await
@@ -89,6 +89,7 @@ impl Gateway {
         let gateway = self.clone();
         finish(async move {
             let mut place = gateway.0.places.hold(&channel.id).await;
+            gateway.check_unrouted(&channel)?;
             gateway.define(channel, &mut place).await
         })
         .await
@@ -113,6 +114,7 @@ impl Gateway {
             if channel == *before {
                 return Ok(before);
             }
+            gateway.check_unrouted(&channel)?;
             check(&channel)?;
             let differs = |key: &&str| before.properties.get(*key) != channel.properties.get(*key);
             if RUNS_ON.iter().any(differs) {
@@ -135,10 +137,11 @@ impl Gateway {
             gateway.vacate(&id, &mut place).await;
             gateway.0.store.commit(vec![Change::DeleteChannel(id.clone())]).await?;
             gateway.update_directory(|directory| {
-                directory.remove(&id);
+                directory.channels.remove(&id);
             });
-            gateway.0.logs.delete(&id);
-            gateway.0.rates.forget(&id);
+            gateway.0.logs.delete(&id.0);
+            gateway.0.rates.forget(&id.0);
+            gateway.0.sticky.forget(&id);
             gateway.0.places.forget(&id);
             Ok(())
         })
@@ -191,21 +194,25 @@ impl Gateway {
         Ok(saved)
     }
 
+    /// That nobody is named to get MOs that a router takes.
+    fn check_unrouted(&self, channel: &ChannelProperties) -> Result<(), GatewayError> {
+        let directory = self.0.directory.load();
+        match directory.router_of(&channel.id).filter(|_| channel.has_destination()) {
+            None => Ok(()),
+            Some(router) => Err(GatewayError::Usage(format!(
+                "Router {} takes this channel's messages: it can have no \"mo_url\" or \"amqp_queue\" of its own",
+                router.properties.id
+            ))),
+        }
+    }
+
     async fn save(&self, channel: ChannelProperties) -> Result<Arc<ChannelProperties>, GatewayError> {
         self.0.store.commit(vec![Change::SaveChannel(channel.clone())]).await?;
         let saved = Arc::new(channel);
         self.update_directory(|directory| {
-            directory.insert(saved.id.clone(), saved.clone());
+            directory.channels.insert(saved.id.clone(), saved.clone());
         });
         Ok(saved)
-    }
-
-    fn update_directory(&self, change: impl Fn(&mut HashMap<ChannelId, Arc<ChannelProperties>>)) {
-        self.0.directory.rcu(|directory| {
-            let mut directory = HashMap::clone(directory);
-            change(&mut directory);
-            directory
-        });
     }
 
     /// Ends what runs in a channel's place, within the drain time. What it decided is written then: its successor must

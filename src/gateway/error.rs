@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::routing::RoutingError;
 use crate::channel::ConfigError;
-use crate::model::JsonObject;
+use crate::model::{DestinationId, JsonObject, RouterId};
 use crate::store::{CommitError, ReadError};
 
 /// Why the gateway did not do what it was asked.
@@ -16,6 +17,36 @@ pub enum GatewayError {
     /// No channel type has this name.
     #[error("Invalid channel type '{0}', must be one of: smpp, loopback")]
     InvalidChannelType(String),
+    /// No router has this id.
+    #[error("Router with ID {0} cannot be found")]
+    RouterNotFound(RouterId),
+    /// The router has no such destination.
+    #[error("Cannot find destination with ID {destination} for router {router}")]
+    DestinationNotFound {
+        /// The router.
+        router: RouterId,
+        /// The destination.
+        destination: DestinationId,
+    },
+    /// No router type has this name.
+    #[error("Invalid router type {name}, must be one of: {}", known.join(", "))]
+    InvalidRouterType {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// The configuration of a router or destination is wrong.
+    #[error("{0}")]
+    Routing(#[from] RoutingError),
+    /// A router has no channel for a number.
+    #[error("Router {router} has no channel for messages to '{to}'")]
+    NoRoute {
+        /// The router.
+        router: RouterId,
+        /// The number.
+        to: String,
+    },
     /// The channel's configuration is wrong.
     #[error("{0}")]
     Config(#[from] ConfigError),
@@ -28,6 +59,9 @@ pub enum GatewayError {
     /// No receipt that is kept aside has this id.
     #[error("receipt not found")]
     ReceiptNotFound,
+    /// No callback that was given up has this id.
+    #[error("Callback with id {0} not found")]
+    CallbackNotFound(String),
     /// The content is longer than the channel allows.
     #[error("Message content '{content}' is of length {length}, which is greater than the character limit of {limit}")]
     MessageTooLong {
@@ -68,6 +102,9 @@ pub enum StartError {
     /// The store could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The routers could not be started.
+    #[error("the routers cannot be started: {0}")]
+    Routers(GatewayError),
     /// Another gateway uses the same store in this process.
     #[error("another gateway uses this store")]
     AlreadyRunning,

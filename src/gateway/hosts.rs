@@ -5,7 +5,7 @@
 //! (`callbacks`).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -14,11 +14,11 @@ use url::Url;
 
 use super::retry::RetryPolicy;
 
-/// Every host that somebody calls now.
+/// Every host that somebody calls now, or that is spared.
 pub(super) struct Hosts {
     places: usize,
     retry: RetryPolicy,
-    known: Mutex<HashMap<String, Weak<Host>>>,
+    known: Mutex<HashMap<String, Arc<Host>>>,
 }
 
 /// One host: scheme, name and port.
@@ -61,13 +61,14 @@ impl Hosts {
 
     /// The host of a URL.
     pub(super) fn of(&self, url: &Url) -> Arc<Host> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = format!("{}://{}:{}", url.scheme(), url.host_str().unwrap_or_default(), port(url));
-        if let Some(host) = known.get(&name).and_then(Weak::upgrade) {
-            return host;
+        let mut known = self.known();
+        let name = name(url);
+        if let Some(host) = known.get(&name) {
+            return host.clone();
         }
         if known.len() >= SWEEP {
-            known.retain(|_, host| host.strong_count() > 0);
+            let now = Instant::now();
+            known.retain(|_, host| Arc::strong_count(host) > 1 || host.health().is_spared(now));
         }
         let host = Arc::new(Host {
             places: Arc::new(Semaphore::new(self.places)),
@@ -75,8 +76,17 @@ impl Hosts {
             health: Mutex::default(),
             recovered: Notify::new(),
         });
-        known.insert(name, Arc::downgrade(&host));
+        known.insert(name, host.clone());
         host
+    }
+
+    /// Whether the host of a URL gets no requests at present.
+    pub(super) fn is_spared(&self, url: &Url) -> bool {
+        self.known().get(&name(url)).is_some_and(|host| host.health().is_spared(Instant::now()))
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Arc<Host>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -100,6 +110,10 @@ impl Host {
 }
 
 impl Health {
+    fn is_spared(&self, now: Instant) -> bool {
+        self.failures >= FAILURES && (self.probing || self.until.is_some_and(|until| until > now))
+    }
+
     /// Whether a request may be made, and whether it is the one that finds out.
     fn begin(&mut self, now: Instant, longest: Duration) -> Result<bool, Instant> {
         if self.failures < FAILURES {
@@ -147,8 +161,9 @@ impl Drop for Pass {
     }
 }
 
-fn port(url: &Url) -> u16 {
-    url.port_or_known_default().unwrap_or_default()
+fn name(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{}://{}:{port}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Gateway, GatewayError};
-use crate::model::{ChannelId, Inbound, JsonObject};
+use crate::model::{ChannelId, DestinationId, Inbound, JsonObject, RouterId};
 use crate::store::Change;
 
 /// An object of another server's.
@@ -19,6 +19,22 @@ pub enum Import {
         /// Its id.
         id: ChannelId,
         /// Everything else, as `POST /channels/` takes it.
+        properties: JsonObject,
+    },
+    /// A router.
+    Router {
+        /// Its id.
+        id: RouterId,
+        /// Everything else, as `POST /routers/` takes it.
+        properties: JsonObject,
+    },
+    /// A destination of a router.
+    Destination {
+        /// The router's id.
+        router: RouterId,
+        /// Its own.
+        id: DestinationId,
+        /// Everything else, as `POST /routers/ROUTER/destinations/` takes it.
         properties: JsonObject,
     },
     /// An MO that may still be replied to.
@@ -46,12 +62,20 @@ impl Gateway {
                 Ok(there) => unchanged(&there.properties, &properties),
                 Err(_) => self.put_channel(&id, properties).await.map(|_| Imported::Created),
             },
+            Import::Router { id, properties } => match self.router(&id) {
+                Ok(there) => unchanged(&there.properties.properties, &properties),
+                Err(_) => self.put_router(&id, properties).await.map(|_| Imported::Created),
+            },
+            Import::Destination { router, id, properties } => match self.destination(&router, &id) {
+                Ok(there) => unchanged(&there.properties, &properties),
+                Err(_) => self.put_destination(&router, &id, properties).await.map(|_| Imported::Created),
+            },
             Import::Inbound(message) => {
                 self.channel(&message.channel)?;
                 if self.0.store.inbound(&message.channel, message.id)?.is_some() {
                     return Ok(Imported::Unchanged);
                 }
-                let change = Change::Receive { message, callback: None, joined_from: Vec::new() };
+                let change = Change::Receive { message, callbacks: Vec::new(), joined_from: Vec::new() };
                 self.0.store.commit(vec![change]).await?;
                 Ok(Imported::Created)
             }

@@ -3,14 +3,15 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::{Gateway, bodies};
+use super::directory::Directory;
+use super::{Gateway, Word, bodies};
 use crate::channel::{Arrival, Fate, Intake, IntakeError, Outcome, StatusReport};
 use crate::model::{
-    Callback, CallbackKind, CallbackTarget, ChannelId, DeliveryStatus, Event, EventKind, Inbound, JsonObject,
-    MessageId, Outbound, SessionEvent, Status, Timestamp,
+    Callback, CallbackKind, CallbackTarget, ChannelId, DeliveryStatus, DestinationId, Event, EventId, EventKind,
+    Inbound, JsonObject, MessageId, Outbound, SessionEvent, Status, Timestamp,
 };
 use crate::store::{Change, CommitError};
-use crate::telemetry::Label;
+use crate::telemetry::{Label, Rates};
 
 /// The gateway as channels see it.
 #[derive(Clone)]
@@ -23,31 +24,35 @@ impl Intake for GatewayIntake {
     async fn arrived(&self, channel: &ChannelId, arrivals: Vec<Arrival>) -> Result<(), IntakeError> {
         let now = Timestamp::now();
         let mut batch = Vec::with_capacity(arrivals.len());
-        let mut counts = Vec::with_capacity(arrivals.len());
+        let mut counts = Counts::default();
+        let directory = self.0.0.directory.load();
         for arrival in arrivals {
-            batch.push(match arrival {
+            let change = match arrival {
                 Arrival::Message { message, joined_from } => {
-                    counts.push(Label::Inbound);
-                    self.received(message, joined_from, now)
+                    let (received, notes) = self.received(&directory, message, joined_from, now, &mut counts);
+                    batch.extend(notes);
+                    received
                 }
                 Arrival::Part { id, record } => Change::SavePart { channel: channel.clone(), id, record },
                 Arrival::DropParts { ids } => Change::DropParts { channel: channel.clone(), ids },
                 Arrival::Note { name, record } => Change::SaveNote { channel: channel.clone(), name, record },
                 Arrival::Report { origin, message, status, announce, details } => {
-                    counts.push(match status {
+                    let label = match status {
                         DeliveryStatus::Pending => Label::DeliveryPending,
                         DeliveryStatus::Delivered => Label::DeliverySucceeded,
                         DeliveryStatus::Failed => Label::DeliveryFailed,
-                    });
+                    };
+                    counts.event(&directory, &message, label);
                     let event = event(&message, EventKind::DeliveryReport { status }, details, now);
-                    let callback = event_callback(&message, &event, now).filter(|_| announce);
-                    Change::Record { event, origin, leaves: None, correlate: Vec::new(), callback }
+                    let callbacks = if announce { event_callbacks(&message, &event, now) } else { Vec::new() };
+                    Change::Record { event, origin, leaves: None, correlate: Vec::new(), callbacks }
                 }
-            });
+            };
+            batch.push(change);
         }
         match self.0.0.store.commit(batch).await {
             Ok(()) => {
-                counts.into_iter().for_each(|label| self.0.0.rates.count(channel, label, now, 1));
+                counts.count(&self.0.0.rates, now);
                 Ok(())
             }
             Err(CommitError::Busy) => Err(IntakeError::Busy),
@@ -57,30 +62,31 @@ impl Intake for GatewayIntake {
 
     async fn decided(&self, channel: &ChannelId, outcomes: Vec<Outcome>) {
         let now = Timestamp::now();
-        let (mut acks, mut nacks) = (0, 0);
+        let mut counts = Counts::default();
+        let directory = self.0.0.directory.load();
         let batch = outcomes.into_iter().map(|outcome| {
             let Outcome { ticket, origin, message, fate } = outcome;
             let (kind, correlate, announce, details) = match fate {
                 Fate::Retry { at } => return Change::Retry { ticket, at },
                 Fate::Submitted { smsc_message_ids, correlate, announce, details } => {
-                    acks += 1;
+                    counts.event(&directory, &message, Label::Submitted);
                     let mut ids: Vec<&str> = smsc_message_ids.iter().map(|id| id.0.as_str()).collect();
                     // Sorted and joined: what applications have always seen (field guide §3.2).
                     ids.sort_unstable();
                     (EventKind::Ack { sent_message_id: ids.join(",") }, correlate, announce, details)
                 }
                 Fate::Expired { reason, details } => {
-                    nacks += 1;
+                    counts.event(&directory, &message, Label::Rejected);
                     (EventKind::Expired { reason }, Vec::new(), true, details)
                 }
                 Fate::Rejected { reason, details } => {
-                    nacks += 1;
+                    counts.event(&directory, &message, Label::Rejected);
                     (EventKind::Nack { reason }, Vec::new(), true, details)
                 }
             };
             let event = event(&message, kind, details, now);
-            let callback = event_callback(&message, &event, now).filter(|_| announce);
-            Change::Record { event, origin, leaves: Some(ticket), correlate, callback }
+            let callbacks = if announce { event_callbacks(&message, &event, now) } else { Vec::new() };
+            Change::Record { event, origin, leaves: Some(ticket), correlate, callbacks }
         });
         let batch = batch.collect();
         if let Err(error) = self.0.0.store.post(batch).await {
@@ -88,8 +94,7 @@ impl Intake for GatewayIntake {
             tracing::error!(%channel, %error, "results of sent messages could not be stored");
             return;
         }
-        self.0.0.rates.count(channel, Label::Submitted, now, acks);
-        self.0.0.rates.count(channel, Label::Rejected, now, nacks);
+        counts.count(&self.0.0.rates, now);
     }
 
     async fn status(&self, channel: &ChannelId, report: StatusReport) {
@@ -102,13 +107,13 @@ impl Intake for GatewayIntake {
             message: report.message,
             details: report.details,
         };
-        if self.is_repetition(&status, component) {
+        let id = MessageId::mint();
+        if self.is_repetition(&status, component, id) {
             return;
         }
         let log = self.0.0.logs.channel(channel);
         log.info(format!("{component}: {} ({})", status.message, status.kind));
         let wanted = self.0.channel_target(channel, CallbackKind::Status).is_some();
-        let id = MessageId::mint();
         let callback = wanted.then(|| Callback {
             id,
             kind: CallbackKind::Status,
@@ -126,33 +131,98 @@ impl Intake for GatewayIntake {
 }
 
 impl GatewayIntake {
-    fn received(&self, message: Arc<Inbound>, joined_from: Vec<MessageId>, now: Timestamp) -> Change {
+    /// An MO with the requests that it means, and what a router wants to be remembered of it.
+    fn received(
+        &self,
+        directory: &Directory,
+        mut message: Arc<Inbound>,
+        joined_from: Vec<MessageId>,
+        now: Timestamp,
+        counts: &mut Counts,
+    ) -> (Change, Vec<Change>) {
         let hidden = message.session_event == Some(SessionEvent::Close) && !self.0.0.config.forward_session_close;
-        let wanted = !hidden && self.0.channel_target(&message.channel, CallbackKind::Mo).is_some();
-        let callback = wanted.then(|| Callback {
-            id: message.id,
-            kind: CallbackKind::Mo,
-            channel: message.channel.clone(),
-            message: message.id,
-            target: CallbackTarget::Channel,
-            body: bodies::inbound(&message),
-            created_at: now,
-        });
-        Change::Receive { message, callback, joined_from }
+        let (mut targets, mut notes) = (Vec::new(), Vec::new());
+        counts.add(&message.channel.0, Label::Inbound);
+        match directory.router_of(&message.channel) {
+            None => {
+                let wanted = self.0.channel_target(&message.channel, CallbackKind::Mo).is_some();
+                targets.extend(wanted.then_some(CallbackTarget::Channel));
+            }
+            Some(router) => {
+                let destinations;
+                (destinations, notes) = self.0.route(directory, router, &message, now);
+                let router = &router.properties.id;
+                counts.add(&router.0, Label::Inbound);
+                for destination in &destinations {
+                    counts.add(&destination.0, Label::Inbound);
+                    let wanted = self.0.destination_target(router, destination).is_some();
+                    let target =
+                        CallbackTarget::Destination { router: router.clone(), destination: destination.clone() };
+                    targets.extend(wanted.then_some(target));
+                }
+                if !destinations.is_empty() {
+                    Arc::make_mut(&mut message).destinations = destinations;
+                }
+            }
+        }
+        if hidden {
+            targets.clear();
+        }
+        let callbacks = targets.into_iter().map(|target| mo_callback(&message, target, now)).collect();
+        (Change::Receive { message, callbacks, joined_from }, notes)
     }
 
-    fn is_repetition(&self, status: &Status, component: &'static str) -> bool {
+    fn is_repetition(&self, status: &Status, component: &'static str, callback: EventId) -> bool {
         let now = Timestamp::now();
         let mut told = self.0.0.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (status.channel_id.clone(), component);
-        let same = |(earlier, at): &(Status, Timestamp)| {
-            (earlier.kind == status.kind && earlier.message == status.message) && at.until(now) < REPEAT
+        let same = |earlier: &Word| {
+            let told = &earlier.status;
+            (told.kind == status.kind && told.message == status.message) && earlier.at.until(now) < REPEAT
         };
-        if told.get(&key).is_some_and(same) {
+        let told = told.entry(status.channel_id.clone()).or_default();
+        if told.get(component).is_some_and(same) {
             return true;
         }
-        told.insert(key, (status.clone(), now));
+        told.insert(component, Word { status: status.clone(), at: now, callback });
         false
+    }
+}
+
+/// What is counted once it has been written. A batch has few ids and labels: looked through one by one.
+#[derive(Default)]
+struct Counts(Vec<(Arc<str>, Label, u64)>);
+
+impl Counts {
+    fn add(&mut self, id: &Arc<str>, label: Label) {
+        match self.0.iter_mut().find(|(known, counted, _)| *counted == label && known == id) {
+            Some((_, _, count)) => *count += 1,
+            None => self.0.push((id.clone(), label, 1)),
+        }
+    }
+
+    /// An event counts for its channel, and for the router and the destinations that it belongs to.
+    fn event(&mut self, directory: &Directory, message: &Outbound, label: Label) {
+        self.add(&message.channel.0, label);
+        let Some((router, destinations)) = directory.owners(message) else { return };
+        self.add(&router.0, label);
+        destinations.iter().for_each(|destination| self.add(&destination.0, label));
+    }
+
+    fn count(self, rates: &Rates, now: Timestamp) {
+        self.0.into_iter().for_each(|(id, label, count)| rates.count(&id, label, now, count));
+    }
+}
+
+/// The request by which an MO is handed on.
+pub(super) fn mo_callback(message: &Inbound, target: CallbackTarget, now: Timestamp) -> Callback {
+    Callback {
+        id: message.id,
+        kind: CallbackKind::Mo,
+        channel: message.channel.clone(),
+        message: message.id,
+        target,
+        body: bodies::inbound(message),
+        created_at: now,
     }
 }
 
@@ -160,14 +230,17 @@ pub(super) fn event(message: &Outbound, kind: EventKind, details: JsonObject, at
     Event { id: MessageId::mint(), message: message.id, channel: message.channel.clone(), at, kind, details }
 }
 
-pub(super) fn event_callback(message: &Outbound, event: &Event, now: Timestamp) -> Option<Callback> {
-    Some(Callback {
+/// The requests by which an event is handed on.
+pub(super) fn event_callbacks(message: &Outbound, event: &Event, now: Timestamp) -> Vec<Callback> {
+    let Some(url) = message.event_url.clone() else { return Vec::new() };
+    let sender = message.destination.as_ref().map_or(message.channel.as_str(), DestinationId::as_str);
+    vec![Callback {
         id: event.id,
         kind: CallbackKind::Event,
         channel: message.channel.clone(),
         message: message.id,
-        target: CallbackTarget::Url { url: message.event_url.clone()?, token: message.event_auth_token.clone() },
-        body: bodies::event(event),
+        target: CallbackTarget::Url { url, token: message.event_auth_token.clone() },
+        body: bodies::event(event, sender),
         created_at: now,
-    })
+    }]
 }

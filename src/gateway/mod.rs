@@ -6,13 +6,18 @@
 pub mod bodies;
 mod callbacks;
 mod channels;
+mod directory;
 mod error;
 mod hosts;
 mod import;
 mod intake;
 mod outbound;
+mod parked;
 mod receipts;
 pub mod retry;
+mod routers;
+pub mod routing;
+mod templates;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,12 +27,19 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 pub use self::callbacks::CallbackPolicy;
+use self::directory::Directory;
+pub use self::directory::Router;
 pub use self::error::{GatewayError, StartError};
+use self::hosts::Hosts;
 pub use self::import::{Import, Imported};
 pub use self::intake::GatewayIntake;
-pub use self::outbound::{Draft, ReplyTo};
+pub use self::outbound::{Draft, ReplyTo, Via};
+pub use self::parked::Parked;
+pub use self::routers::Edit;
+use self::routing::{RouterTypes, StickyRoutes};
 use crate::model::{
-    CallbackKind, ChannelId, ChannelProperties, Event, JsonObject, Level, MessageId, Status, Timestamp,
+    CallbackKind, ChannelId, ChannelProperties, DestinationId, Event, EventId, JsonObject, Level, MessageId, RouterId,
+    Status, Timestamp,
 };
 use crate::store::{Depth, Store};
 use crate::telemetry::channel_log::PduChunk;
@@ -65,7 +77,15 @@ pub enum Activity {
 }
 
 /// By channel and component: what was told, and when.
-type Told = HashMap<(ChannelId, &'static str), (Status, Timestamp)>;
+type Told = HashMap<ChannelId, HashMap<&'static str, Word>>;
+
+/// The latest status of a component.
+struct Word {
+    status: Status,
+    at: Timestamp,
+    /// Its callback's, if anybody was to be told.
+    callback: EventId,
+}
 
 /// The gateway; clones are the same one.
 #[derive(Clone)]
@@ -76,8 +96,12 @@ struct Inner {
     store: Store,
     logs: ChannelLogs,
     rates: Arc<Rates>,
-    /// Every channel's properties, for the message path: read without a lock.
-    directory: ArcSwap<HashMap<ChannelId, Arc<ChannelProperties>>>,
+    directory: ArcSwap<Directory>,
+    /// Whose turn it is to change a router.
+    routers: tokio::sync::Mutex<()>,
+    router_types: RouterTypes,
+    sticky: StickyRoutes,
+    hosts: Hosts,
     /// Where channels run.
     places: channels::Places,
     /// The latest status of each component, so that repetitions are not told again.
@@ -99,7 +123,7 @@ impl Gateway {
         client: Client,
     ) -> Result<Self, StartError> {
         let stored = store.channels()?;
-        let directory = stored.iter().map(|channel| (channel.id.clone(), Arc::new(channel.clone()))).collect();
+        let channels = stored.iter().map(|channel| (channel.id.clone(), Arc::new(channel.clone()))).collect();
         let lanes = store.callback_lanes().ok_or(StartError::AlreadyRunning)?;
         let policy = config.callbacks.clone();
         let gateway = Self(Arc::new(Inner {
@@ -107,12 +131,17 @@ impl Gateway {
             store,
             logs,
             rates: Arc::new(rates),
-            directory: ArcSwap::from_pointee(directory),
+            directory: ArcSwap::from_pointee(Directory::of(channels)),
+            routers: tokio::sync::Mutex::default(),
+            router_types: routing::router_types(),
+            sticky: StickyRoutes::default(),
+            hosts: Hosts::new(policy.per_host, policy.retry),
             places: channels::Places::default(),
             told: Mutex::default(),
             stop: CancellationToken::new(),
             dispatcher: Mutex::default(),
         }));
+        gateway.load_routers().map_err(StartError::Routers)?;
         if gateway.0.config.activity == Activity::Idle {
             return Ok(gateway);
         }
@@ -144,13 +173,13 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError::ChannelNotFound`].
     pub fn channel(&self, id: &ChannelId) -> Result<Arc<ChannelProperties>, GatewayError> {
-        self.0.directory.load().get(id).cloned().ok_or(GatewayError::ChannelNotFound)
+        self.0.directory.load().channels.get(id).cloned().ok_or(GatewayError::ChannelNotFound)
     }
 
     /// Every channel's id, sorted.
     #[must_use]
     pub fn channels(&self) -> Vec<ChannelId> {
-        let mut ids: Vec<ChannelId> = self.0.directory.load().keys().cloned().collect();
+        let mut ids: Vec<ChannelId> = self.0.directory.load().channels.keys().cloned().collect();
         ids.sort();
         ids
     }
@@ -169,10 +198,10 @@ impl Gateway {
         Ok(self.0.store.statuses(channel)?)
     }
 
-    /// A channel's rate in the last complete window.
+    /// The rate of a channel, router or destination in the last complete window.
     #[must_use]
-    pub fn rate(&self, channel: &ChannelId, label: Label) -> f64 {
-        self.0.rates.rate(channel, label, Timestamp::now())
+    pub fn rate(&self, id: &Arc<str>, label: Label) -> f64 {
+        self.0.rates.rate(id, label, Timestamp::now())
     }
 
     /// How much waits for a channel.
@@ -181,23 +210,32 @@ impl Gateway {
         self.0.store.depth(channel)
     }
 
-    /// The events of a channel's MT; none for a message that is not known.
+    /// The events of an MT; none for a message that was not sent this way.
     ///
     /// # Errors
     /// [`GatewayError::Read`].
-    pub fn events(&self, channel: &ChannelId, message: MessageId) -> Result<Vec<Event>, GatewayError> {
-        match self.0.store.message(message)?.filter(|stored| stored.message.channel == *channel) {
-            Some(stored) => Ok(self.0.store.events(&stored)?),
-            None => Ok(Vec::new()),
-        }
+    pub fn events(&self, via: Via<'_>, message: MessageId) -> Result<Vec<Event>, GatewayError> {
+        let Some(stored) = self.0.store.message(message)? else { return Ok(Vec::new()) };
+        let message = &stored.message;
+        let sent_so = match via {
+            Via::Channel(channel) => {
+                let router = message.router.as_ref().map(RouterId::as_str);
+                message.channel == *channel || router == Some(channel.as_str())
+            }
+            Via::Destination(_, destination) => {
+                let owners = self.0.directory.load().owners(message).map(|(_, destinations)| destinations);
+                owners.is_some_and(|destinations| destinations.contains(destination))
+            }
+        };
+        if sent_so { Ok(self.0.store.events(&stored)?) } else { Ok(Vec::new()) }
     }
 
-    /// The last entries of a channel's log, newest first.
+    /// The last entries of the log of a channel, router or destination, newest first.
     ///
     /// # Errors
     /// [`GatewayError::Log`].
-    pub async fn log_entries(&self, channel: &ChannelId, count: usize) -> Result<Vec<JsonObject>, GatewayError> {
-        let log = self.0.logs.channel(channel);
+    pub async fn log_entries(&self, id: &Arc<str>, count: usize) -> Result<Vec<JsonObject>, GatewayError> {
+        let log = self.0.logs.of(id);
         let read = tokio::task::spawn_blocking(move || log.entries(count)).await;
         let entries = read.map_err(|error| GatewayError::Log(error.to_string()))?;
         entries.map_err(|error| GatewayError::Log(error.to_string()))
@@ -220,12 +258,33 @@ impl Gateway {
     /// Where callbacks of a kind go for a channel, and with which token; `None` when nobody wants them.
     fn channel_target(&self, channel: &ChannelId, kind: CallbackKind) -> Option<(String, Option<String>)> {
         let directory = self.0.directory.load();
-        let properties = directory.get(channel)?;
+        let properties = directory.channels.get(channel)?;
         let text = |key| properties.text(key).filter(|text| !text.is_empty()).map(ToOwned::to_owned);
         match kind {
             CallbackKind::Status => Some((text("status_url")?, None)),
             _ => Some((text("mo_url")?, text("mo_url_auth_token"))),
         }
+    }
+
+    /// Where a destination's MOs go, and with which token.
+    fn destination_target(&self, router: &RouterId, destination: &DestinationId) -> Option<(String, Option<String>)> {
+        let directory = self.0.directory.load();
+        let destination = directory.destination(router, destination)?;
+        Some((destination.text("mo_url")?.to_owned(), destination.text("mo_url_token").map(ToOwned::to_owned)))
+    }
+
+    /// The worst that a channel's components have said since the start.
+    fn told_level(&self, channel: &ChannelId) -> Option<Level> {
+        let told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.get(channel)?.values().map(|word| word.status.level).min()
+    }
+
+    fn update_directory(&self, change: impl Fn(&mut Directory)) {
+        self.0.directory.rcu(|directory| {
+            let mut directory = Directory::clone(directory);
+            change(&mut directory);
+            directory
+        });
     }
 
     /// The worst of the components' levels; `None` when none has said anything.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::directory::Directory;
 use super::{Gateway, GatewayError};
 use crate::channel::ChannelType;
 use crate::model::{
-    ChannelId, ChannelProperties, Inbound, JsonObject, MessageId, Outbound, Priority, SessionEvent, Timestamp,
+    ChannelId, ChannelProperties, DestinationId, DestinationProperties, Inbound, JsonObject, MessageId, Outbound,
+    Priority, RouterId, SessionEvent, Timestamp,
 };
 use crate::store::Change;
 use crate::telemetry::Label;
@@ -39,20 +41,43 @@ pub struct Draft {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplyTo(pub String);
 
+/// The way that an MT is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via<'a> {
+    /// A channel, or a router that chooses one, under the router's id.
+    Channel(&'a ChannelId),
+    /// A router's destination, on the router's channel.
+    Destination(&'a RouterId, &'a DestinationId),
+}
+
+/// Who sends a draft, and the MO that it answers.
+struct Sender {
+    channel: Arc<ChannelProperties>,
+    router: Option<RouterId>,
+    destination: Option<Arc<DestinationProperties>>,
+    answered: Option<Inbound>,
+}
+
 impl Gateway {
-    /// Accepts an MT for a channel; when this returns it is durable.
+    /// Accepts an MT; when this returns it is durable.
     ///
     /// # Errors
     /// [`GatewayError`]; nothing has been accepted then.
-    pub async fn send(&self, channel: &ChannelId, draft: Draft) -> Result<Arc<Outbound>, GatewayError> {
-        let properties = self.channel(channel)?;
-        let message = Arc::new(self.prepare(&properties, draft)?);
-        let waiting = self.depth(channel).waiting;
+    pub async fn send(&self, via: Via<'_>, draft: Draft) -> Result<Arc<Outbound>, GatewayError> {
+        let message = Arc::new(self.prepare(via, draft)?.1);
+        let waiting = self.depth(&message.channel).waiting;
         if waiting >= self.0.config.queue_limit {
             return Err(GatewayError::QueueFull { waiting });
         }
         self.0.store.commit(vec![Change::Accept(message.clone())]).await?;
-        self.0.rates.count(channel, Label::Outbound, message.accepted_at, 1);
+        let ids = [
+            Some(&message.channel.0),
+            message.router.as_ref().map(|router| &router.0),
+            message.destination.as_ref().map(|destination| &destination.0),
+        ];
+        for id in ids.into_iter().flatten() {
+            self.0.rates.count(id, Label::Outbound, message.accepted_at, 1);
+        }
         Ok(message)
     }
 
@@ -60,50 +85,109 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError`], the same as [`Gateway::send`] would give.
-    pub fn preview(&self, channel: &ChannelId, draft: Draft) -> Result<JsonObject, GatewayError> {
-        let properties = self.channel(channel)?;
-        let message = self.prepare(&properties, draft)?;
+    pub fn preview(&self, via: Via<'_>, draft: Draft) -> Result<JsonObject, GatewayError> {
+        let (properties, message) = self.prepare(via, draft)?;
         let name = properties.channel_type();
         let channel_type = ChannelType::named(name).ok_or_else(|| GatewayError::InvalidChannelType(name.to_owned()))?;
         let told = channel_type.preview(&properties.config(), &message)?;
         told.ok_or_else(|| GatewayError::Usage(format!("A channel of type '{name}' passes text on as it is")))
     }
 
-    /// A draft as the message that it will be.
-    fn prepare(&self, properties: &ChannelProperties, draft: Draft) -> Result<Outbound, GatewayError> {
-        require_destination(properties)?;
-        if draft.to.is_none() && draft.reply_to.is_none() {
-            return Err(GatewayError::Usage("Either \"to\" or \"reply_to\" must be specified".to_owned()));
-        }
-        let answered = self.resolve_reply(&properties.id, &draft)?;
+    /// A draft as the message that it will be, and its channel.
+    fn prepare(&self, via: Via<'_>, draft: Draft) -> Result<(Arc<ChannelProperties>, Outbound), GatewayError> {
+        let Sender { channel, router, destination, answered } = self.sender(via, &draft)?;
         let session_event = session_event(&draft.channel_data)?;
-        if let Some(limit) = properties.character_limit() {
+        let limits = [channel.character_limit(), destination.as_ref().and_then(|own| own.character_limit())];
+        if let Some(limit) = limits.into_iter().flatten().min() {
             let length = draft.content.chars().count();
             if u64::try_from(length).unwrap_or(u64::MAX) > limit {
                 return Err(GatewayError::MessageTooLong { content: draft.content, length, limit });
             }
         }
-        Ok(outbound(&properties.id, draft, answered, session_event))
+        let destination = destination.map(|destination| destination.id.clone());
+        let message = Outbound { router, destination, ..outbound(&channel.id, draft, answered, session_event) };
+        Ok((channel, message))
     }
 
-    /// That messages can be sent on a channel at all.
+    fn sender(&self, via: Via<'_>, draft: &Draft) -> Result<Sender, GatewayError> {
+        let directory = self.0.directory.load();
+        match via {
+            Via::Channel(id) => match directory.channels.get(id) {
+                Some(channel) => {
+                    require_destination(&directory, channel)?;
+                    require_address(draft)?;
+                    let answered = self.resolve_reply([id], None, draft)?;
+                    Ok(Sender { channel: channel.clone(), router: None, destination: None, answered })
+                }
+                None => self.chosen_sender(&directory, &RouterId(id.0.clone()), draft),
+            },
+            Via::Destination(router, id) => {
+                let destination = self.destination(router, id)?;
+                require_address(draft)?;
+                let router = self.router(router)?;
+                let chosen = self.choose(&directory, &router, draft.to.as_deref().unwrap_or_default(), Some(id))?;
+                let channel = self.channel(&chosen)?;
+                let answered = self.resolve_reply([&chosen], Some(id), draft)?;
+                let router = Some(router.properties.id.clone());
+                Ok(Sender { channel, router, destination: Some(destination), answered })
+            }
+        }
+    }
+
+    /// A channel that an outbound router chooses. A reply goes where the MO came from.
+    fn chosen_sender(&self, directory: &Directory, id: &RouterId, draft: &Draft) -> Result<Sender, GatewayError> {
+        let router = directory.router(id).ok_or(GatewayError::ChannelNotFound)?;
+        let routing = router.routing.as_ref().filter(|routing| routing.channel().is_none());
+        let channels = routing.ok_or(GatewayError::ChannelNotFound)?.channels();
+        require_address(draft)?;
+        let answered = self.resolve_reply(channels, None, draft)?;
+        let chosen = match &answered {
+            Some(answered) => answered.channel.clone(),
+            None => self.choose(directory, router, draft.to.as_deref().unwrap_or_default(), None)?,
+        };
+        Ok(Sender { channel: self.channel(&chosen)?, router: Some(id.clone()), destination: None, answered })
+    }
+
+    /// That messages can be sent this way at all.
     ///
     /// # Errors
-    /// [`GatewayError::ChannelNotFound`], [`GatewayError::Usage`].
-    pub fn require_destination(&self, channel: &ChannelId) -> Result<(), GatewayError> {
-        require_destination(&*self.channel(channel)?)
+    /// [`GatewayError::ChannelNotFound`], [`GatewayError::Usage`], [`GatewayError::RouterNotFound`],
+    /// [`GatewayError::DestinationNotFound`].
+    pub fn require_sender(&self, via: Via<'_>) -> Result<(), GatewayError> {
+        let directory = self.0.directory.load();
+        match via {
+            Via::Channel(id) => match directory.channels.get(id) {
+                Some(channel) => require_destination(&directory, channel),
+                None => {
+                    let router = directory.router(&RouterId(id.0.clone()));
+                    let routing = router.and_then(|router| router.routing.as_ref());
+                    let chooses = routing.is_some_and(|routing| routing.channel().is_none());
+                    if chooses { Ok(()) } else { Err(GatewayError::ChannelNotFound) }
+                }
+            },
+            Via::Destination(router, id) => self.destination(router, id).map(|_| ()),
+        }
     }
 
-    /// The MO that a draft answers, if it names one that can be.
-    fn resolve_reply(&self, channel: &ChannelId, draft: &Draft) -> Result<Option<Inbound>, GatewayError> {
+    /// The MO that a draft answers, if it names one that can be: one of these channels', and this destination's.
+    fn resolve_reply<'a>(
+        &self,
+        channels: impl IntoIterator<Item = &'a ChannelId>,
+        destination: Option<&DestinationId>,
+        draft: &Draft,
+    ) -> Result<Option<Inbound>, GatewayError> {
         let Some(ReplyTo(named)) = &draft.reply_to else { return Ok(None) };
-        let found = match named.parse::<MessageId>() {
-            Ok(id) => self.0.store.inbound(channel, id)?,
-            Err(_) => None,
+        let mine = |message: &Inbound| match destination {
+            Some(destination) => message.destinations.is_empty() || message.destinations.contains(destination),
+            None => true,
         };
         let fresh = |message: &Inbound| message.received_at.until(Timestamp::now()) <= self.0.config.inbound_ttl;
-        if let Some(message) = found.filter(fresh) {
-            return Ok(Some(message));
+        if let Ok(id) = named.parse::<MessageId>() {
+            for channel in channels {
+                if let Some(message) = self.0.store.inbound(channel, id)?.filter(fresh).filter(mine) {
+                    return Ok(Some(message));
+                }
+            }
         }
         let addressed = draft.to.as_ref().is_some_and(|to| !to.is_empty());
         if self.0.config.allow_expired_replies && addressed {
@@ -113,9 +197,16 @@ impl Gateway {
     }
 }
 
-/// A channel that nobody could receive from takes no messages (Junebug reference §2.7); the key alone counts.
-fn require_destination(properties: &ChannelProperties) -> Result<(), GatewayError> {
-    if ["mo_url", "amqp_queue"].iter().any(|key| properties.properties.contains_key(*key)) {
+fn require_address(draft: &Draft) -> Result<(), GatewayError> {
+    if draft.to.is_none() && draft.reply_to.is_none() {
+        return Err(GatewayError::Usage("Either \"to\" or \"reply_to\" must be specified".to_owned()));
+    }
+    Ok(())
+}
+
+/// A channel that nobody could receive from takes no messages (Junebug reference §2.7), unless a router takes its own.
+fn require_destination(directory: &Directory, channel: &ChannelProperties) -> Result<(), GatewayError> {
+    if channel.has_destination() || directory.router_of(&channel.id).is_some() {
         return Ok(());
     }
     Err(GatewayError::Usage("This channel has no \"mo_url\" or \"amqp_queue\"".to_owned()))

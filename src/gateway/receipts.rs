@@ -32,8 +32,8 @@ impl Gateway {
         let now = Timestamp::now();
         let kind = EventKind::DeliveryReport { status: receipt.status };
         let event = intake::event(&stored.message, kind, receipt.details.clone(), now);
-        let callback = intake::event_callback(&stored.message, &event, now);
-        let record = Change::Record { event, origin: stored.origin, leaves: None, correlate: Vec::new(), callback };
+        let callbacks = intake::event_callbacks(&stored.message, &event, now);
+        let record = Change::Record { event, origin: stored.origin, leaves: None, correlate: Vec::new(), callbacks };
         self.0.store.commit(vec![record, forget(channel, &receipt)]).await?;
         Ok(receipt)
     }

@@ -3,7 +3,7 @@
 //!
 //! Nothing is written, and no life prolonged: Junebug's own reads did that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use url::Url;
 use super::junebug::as_junebug_meant;
 use super::{Note, check};
 use crate::gateway::Import;
-use crate::model::{ChannelId, Inbound, JsonObject, MessageId, SessionEvent, Timestamp};
+use crate::model::{ChannelId, DestinationId, Inbound, JsonObject, MessageId, SessionEvent, Timestamp};
 
 /// What a database has.
 #[derive(Debug, Default)]
@@ -127,6 +127,9 @@ impl Reader {
         for id in &channels {
             self.channel(id).await?;
         }
+        for id in &routers {
+            self.router(id).await?;
+        }
         self.inbound().await?;
         self.outbound().await?;
         Ok(true)
@@ -146,9 +149,34 @@ impl Reader {
         Ok(())
     }
 
-    /// MOs that can still be replied to.
+    async fn router(&mut self, id: &str) -> Result<(), RedisError> {
+        let Some(properties) = self.definition(&format!("routers:{id}"), &format!("router {id}")).await? else {
+            return Ok(());
+        };
+        self.database.objects.push(Import::Router { id: id.into(), properties });
+        for destination in self.members(&format!("routers:{id}:destinations")).await? {
+            let key = format!("routers:{id}:destinations:{destination}");
+            let place = format!("destination {destination} of router {id}");
+            if let Some(properties) = self.definition(&key, &place).await? {
+                let destination =
+                    Import::Destination { router: id.into(), id: destination.as_str().into(), properties };
+                self.database.objects.push(destination);
+            }
+        }
+        Ok(())
+    }
+
+    /// A definition, without the id that it repeats.
+    async fn definition(&mut self, key: &str, place: &str) -> Result<Option<JsonObject>, RedisError> {
+        let mut properties = self.object(key, place).await?;
+        properties.as_mut().map(|properties| properties.remove("id"));
+        Ok(properties)
+    }
+
+    /// MOs that can still be replied to. Those of a router are under each destination that they went to.
     async fn inbound(&mut self) -> Result<(), RedisError> {
-        let mut messages: BTreeMap<MessageId, Arc<Inbound>> = BTreeMap::new();
+        let destinations: HashSet<DestinationId> = self.database.objects.iter().filter_map(destination).collect();
+        let mut messages: BTreeMap<MessageId, Inbound> = BTreeMap::new();
         let (mut found, mut odd) = (0_usize, 0_usize);
         let mut scan = Scan::of("*:inbound_messages:*");
         while let Some(keys) = scan.next(&mut self.connection).await? {
@@ -159,19 +187,25 @@ impl Reader {
                 // It may have expired meanwhile.
                 let Some(record) = record else { continue };
                 let owner = key.split(":inbound_messages:").next().unwrap_or_default();
-                match inbound(owner, &record) {
-                    Some(message) if messages.len() < MOST_MESSAGES => {
-                        messages.insert(message.id, Arc::new(message));
-                    }
-                    _ => odd += 1,
+                let Some(message) = inbound(owner, &record).filter(|_| messages.len() < MOST_MESSAGES) else {
+                    odd += 1;
+                    continue;
+                };
+                let message = messages.entry(message.id).or_insert(message);
+                let owner = DestinationId::from(owner);
+                if destinations.contains(&owner) && !message.destinations.contains(&owner) {
+                    message.destinations.push(owner);
                 }
             }
         }
         if odd > 0 {
-            self.problem("messages", format!("{odd} of {found} inbound messages are left out: they cannot be read"));
+            self.problem(
+                "messages",
+                format!("{odd} of {found} inbound messages are left out: they cannot be read, or are too many"),
+            );
         }
         self.note("messages", format!("{} inbound messages can still be replied to", messages.len()));
-        self.database.objects.extend(messages.into_values().map(Import::Inbound));
+        self.database.objects.extend(messages.into_values().map(Arc::new).map(Import::Inbound));
         Ok(())
     }
 
@@ -242,6 +276,13 @@ impl Scan {
         let (cursor, keys): (u64, Vec<String>) = scan.query_async(connection).await?;
         self.cursor = Some(cursor).filter(|cursor| *cursor != 0);
         Ok(Some(keys))
+    }
+}
+
+fn destination(object: &Import) -> Option<DestinationId> {
+    match object {
+        Import::Destination { id, .. } => Some(id.clone()),
+        _ => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{ChannelId, EventId, MessageId, Timestamp};
+use super::{ChannelId, DestinationId, EventId, MessageId, RouterId, Timestamp};
 
 /// One request owed. Durable from the moment that its cause is; done when the receiver took it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,4 +51,11 @@ pub enum CallbackTarget {
     /// To whatever the channel's `mo_url` or `status_url` is when the request leaves, so that a corrected
     /// URL also serves what already waits.
     Channel,
+    /// To whatever the destination's `mo_url` is then.
+    Destination {
+        /// The router.
+        router: RouterId,
+        /// Its destination.
+        destination: DestinationId,
+    },
 }

@@ -33,6 +33,12 @@ impl ChannelProperties {
         self.properties.get("config").and_then(|value| value.as_object()).cloned().unwrap_or_default()
     }
 
+    /// Whether somebody was named who gets its MOs; the key alone counts (Junebug reference §2.7).
+    #[must_use]
+    pub fn has_destination(&self) -> bool {
+        ["mo_url", "amqp_queue"].iter().any(|key| self.properties.contains_key(*key))
+    }
+
     /// Most MTs per second: `rate_limit_count` in every `rate_limit_window` seconds; `None` unless both are above zero.
     #[must_use]
     pub fn rate_limit(&self) -> Option<f64> {

@@ -9,6 +9,7 @@ pub mod event;
 pub mod id;
 pub mod message;
 pub mod receipt;
+pub mod router;
 pub mod status;
 pub mod timestamp;
 
@@ -18,5 +19,6 @@ pub use event::{DeliveryStatus, Event, EventKind};
 pub use id::{ChannelId, DestinationId, EventId, MessageId, RouterId, SmscMessageId};
 pub use message::{Inbound, JsonObject, Outbound, SessionEvent};
 pub use receipt::{Candidate, UnmatchedReceipt};
+pub use router::{DestinationProperties, RouterProperties};
 pub use status::{Level, Status};
 pub use timestamp::Timestamp;

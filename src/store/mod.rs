@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use crate::embedded::Embedded;
 use crate::model::{
-    Callback, ChannelId, ChannelProperties, Event, Inbound, MessageId, Outbound, SmscMessageId, Status, Timestamp,
+    Callback, ChannelId, ChannelProperties, DestinationId, DestinationProperties, Event, Inbound, MessageId, Outbound,
+    RouterId, RouterProperties, SmscMessageId, Status, Timestamp,
 };
 
 pub use queues::{CallbackLanes, CallbackQueue, OutboundQueue};
@@ -184,6 +185,22 @@ impl Store {
         self.engine.channel(id)
     }
 
+    /// Every router, sorted by id.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn routers(&self) -> Result<Vec<RouterProperties>, ReadError> {
+        self.engine.routers()
+    }
+
+    /// Every router's destinations, sorted by router and id.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn destinations(&self) -> Result<Vec<DestinationProperties>, ReadError> {
+        self.engine.destinations()
+    }
+
     /// The latest status of each component of a channel, sorted by component.
     ///
     /// # Errors
@@ -214,12 +231,24 @@ impl Store {
         CallbackLanes::open(self.engine.clone())
     }
 
-    /// Callbacks that were given up, the oldest first, with the reason.
+    /// Callbacks that were given up, in the order of their tickets, with the reason; those behind `after` if that is given.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn parked_callbacks(&self, limit: usize) -> Result<Vec<(Ticket, Callback, String)>, ReadError> {
-        self.engine.parked_callbacks(limit)
+    pub fn parked_callbacks(
+        &self,
+        after: Option<Ticket>,
+        limit: usize,
+    ) -> Result<Vec<(Ticket, Callback, String)>, ReadError> {
+        self.engine.parked_callbacks(after, limit)
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn parked_callback(&self, ticket: Ticket) -> Result<Option<(Callback, String)>, ReadError> {
+        self.engine.parked_callback(ticket)
     }
 
     /// Whether everything is accepted.
@@ -237,11 +266,31 @@ impl Store {
     }
 }
 
-/// Where a queue entry stands. Opaque to everybody but the engine; cheap to keep.
+/// Where a queue entry stands. Opaque to everybody but the engine; cheap to keep. As text it names the entry to people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket {
     pub(crate) lane: u32,
     pub(crate) seq: u64,
+}
+
+impl std::fmt::Display for Ticket {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}-{}", self.lane, self.seq)
+    }
+}
+
+/// A text that names no entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no entry has this name")]
+pub struct NoTicket;
+
+impl std::str::FromStr for Ticket {
+    type Err = NoTicket;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (lane, seq) = text.split_once('-').ok_or(NoTicket)?;
+        Ok(Self { lane: lane.parse().map_err(|_| NoTicket)?, seq: seq.parse().map_err(|_| NoTicket)? })
+    }
 }
 
 /// Changes that become durable together.
@@ -262,8 +311,8 @@ pub enum Change {
         leaves: Option<Ticket>,
         /// The provider's ids by which later receipts will name the message.
         correlate: Vec<SmscMessageId>,
-        /// The request that we now owe its sender.
-        callback: Option<Callback>,
+        /// The requests that we now owe its sender.
+        callbacks: Vec<Callback>,
     },
     /// Put an MT back into its queue, not before `at`. Its place among its priority is kept when `at` is near.
     Retry {
@@ -272,12 +321,12 @@ pub enum Change {
         /// Not before.
         at: Timestamp,
     },
-    /// An MO arrived: save it for replies, and owe its callback.
+    /// An MO arrived: save it for replies, and owe its callbacks.
     Receive {
         /// The message.
         message: Arc<Inbound>,
-        /// The request that we now owe the application.
-        callback: Option<Callback>,
+        /// The requests that we now owe applications.
+        callbacks: Vec<Callback>,
         /// Segments that it was joined from; they are forgotten.
         joined_from: Vec<PartId>,
     },
@@ -313,6 +362,10 @@ pub enum Change {
         /// Why, for whoever looks at it.
         reason: String,
     },
+    /// A callback that was given up is owed again, as if it had just been recorded.
+    CallbackRevived(Ticket, Callback),
+    /// A callback that was given up is forgotten.
+    CallbackForgotten(Ticket),
     /// A channel keeps something of its own under a name, or keeps it no longer.
     SaveNote {
         /// The channel.
@@ -326,6 +379,14 @@ pub enum Change {
     SaveChannel(ChannelProperties),
     /// A channel was deleted. Its messages age out.
     DeleteChannel(ChannelId),
+    /// A router was defined or changed.
+    SaveRouter(RouterProperties),
+    /// A router was deleted, with its destinations.
+    DeleteRouter(RouterId),
+    /// A destination was defined or changed.
+    SaveDestination(DestinationProperties),
+    /// A destination was deleted.
+    DeleteDestination(RouterId, DestinationId),
     /// The latest word of a channel's component, and the request that we owe `status_url`.
     SaveStatus {
         /// The status.

@@ -1,4 +1,4 @@
-//! A log per channel, as Junebug keeps it (Junebug reference §6), and the last PDUs of each.
+//! A log per channel, router and destination, as Junebug keeps it (Junebug reference §6), and the last PDUs of each.
 //!
 //! Entries go to a rotating file of JSON lines, written by one thread away from every message; when it cannot keep up
 //! entries are dropped and counted, never waited for. PDUs go to a ring in memory as the octets they were, and become
@@ -50,12 +50,15 @@ pub struct ChannelLogs {
     files: Arc<LogFiles>,
     lines: SyncSender<Line>,
     dropped: Arc<AtomicU64>,
-    rings: Arc<Mutex<HashMap<ChannelId, Arc<Mutex<PduRing>>>>>,
+    rings: Arc<Mutex<Rings>>,
 }
 
+/// By id.
+type Rings = HashMap<Arc<str>, Arc<Mutex<PduRing>>>;
+
 enum Line {
-    Entry(ChannelId, String),
-    Delete(ChannelId),
+    Entry(Arc<str>, String),
+    Delete(Arc<str>),
     Flush(SyncSender<()>),
 }
 
@@ -82,13 +85,19 @@ impl ChannelLogs {
     /// The log of one channel.
     #[must_use]
     pub fn channel(&self, id: &ChannelId) -> ChannelLog {
+        self.of(&id.0)
+    }
+
+    /// The log of whatever has this id.
+    #[must_use]
+    pub fn of(&self, id: &Arc<str>) -> ChannelLog {
         let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
         let ring = rings.entry(id.clone()).or_default().clone();
         ChannelLog { id: id.clone(), logs: self.clone(), ring }
     }
 
-    /// Forgets a channel and deletes its files.
-    pub fn delete(&self, id: &ChannelId) {
+    /// Forgets whatever had this id and deletes its files.
+    pub fn delete(&self, id: &Arc<str>) {
         self.rings.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         let _ = self.lines.send(Line::Delete(id.clone()));
     }
@@ -100,10 +109,10 @@ impl ChannelLogs {
     }
 }
 
-/// One channel's log.
+/// The log of one channel, router or destination.
 #[derive(Clone)]
 pub struct ChannelLog {
-    id: ChannelId,
+    id: Arc<str>,
     logs: ChannelLogs,
     ring: Arc<Mutex<PduRing>>,
 }
@@ -124,16 +133,16 @@ impl ChannelLog {
     pub fn write(&self, level: LogLevel, message: impl Into<String>, details: JsonObject) {
         let message = message.into();
         match level {
-            LogLevel::Debug => tracing::debug!(channel = %self.id, "{message}"),
-            LogLevel::Info => tracing::info!(channel = %self.id, "{message}"),
-            LogLevel::Warning => tracing::warn!(channel = %self.id, "{message}"),
-            LogLevel::Error => tracing::error!(channel = %self.id, "{message}"),
+            LogLevel::Debug => tracing::debug!(id = %self.id, "{message}"),
+            LogLevel::Info => tracing::info!(id = %self.id, "{message}"),
+            LogLevel::Warning => tracing::warn!(id = %self.id, "{message}"),
+            LogLevel::Error => tracing::error!(id = %self.id, "{message}"),
         }
         if level < LogLevel::Info {
             return;
         }
         let mut entry = details;
-        entry.insert("logger".to_owned(), json!(self.id.as_str().to_lowercase()));
+        entry.insert("logger".to_owned(), json!(self.id.to_lowercase()));
         entry.insert("level".to_owned(), json!(level as u8));
         entry.insert("timestamp".to_owned(), json!(Timestamp::now().as_secs_f64()));
         entry.insert("message".to_owned(), json!(message));
@@ -237,15 +246,15 @@ impl PduRing {
     }
 }
 
-/// A channel's file.
-fn file(path: &Path, id: &ChannelId) -> PathBuf {
+/// The file of an id.
+fn file(path: &Path, id: &Arc<str>) -> PathBuf {
     // Imported ids may be anything but a slash; dots must not lead out of the directory.
-    path.join(id.as_str().replace("..", "__").replace('/', "_"))
+    path.join(id.replace("..", "__").replace('/', "_"))
 }
 
 struct Writer {
     files: LogFiles,
-    open: HashMap<ChannelId, RotatingFile>,
+    open: HashMap<Arc<str>, RotatingFile>,
 }
 
 impl Writer {
@@ -265,7 +274,7 @@ impl Writer {
         }
     }
 
-    fn append(&mut self, id: &ChannelId, entry: &str) -> io::Result<()> {
+    fn append(&mut self, id: &Arc<str>, entry: &str) -> io::Result<()> {
         if !self.open.contains_key(id) {
             if self.open.len() >= OPEN_FILES {
                 self.open.clear();
@@ -279,7 +288,7 @@ impl Writer {
         Ok(())
     }
 
-    fn delete(&mut self, id: &ChannelId) -> io::Result<()> {
+    fn delete(&mut self, id: &Arc<str>) -> io::Result<()> {
         self.open.remove(id);
         for index in 0.. {
             match fs::remove_file(rotated(&file(&self.files.path, id), index)) {

@@ -1,10 +1,10 @@
-//! Seven rates per channel, as Junebug counts them (Junebug reference §3.4): fixed buckets aligned to the epoch, and
+//! Seven rates per channel, router and destination, as Junebug counts them (Junebug reference §3.4): fixed buckets aligned to the epoch, and
 //! what is shown is the last complete one.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::{ChannelId, Timestamp};
+use crate::model::Timestamp;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +38,12 @@ impl Label {
     ];
 }
 
-/// Counters of all channels, in memory.
+/// Counters by id, in memory.
 #[derive(Debug)]
 pub struct Rates {
     /// Microseconds.
     window: i64,
-    channels: Mutex<HashMap<ChannelId, [Counter; 7]>>,
+    counters: Mutex<HashMap<Arc<str>, [Counter; 7]>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,20 +68,20 @@ impl Rates {
     #[must_use]
     pub fn new(window: f64) -> Self {
         // Rounds to microseconds; a window of less than one makes no sense.
-        Self { window: ((window * 1e6) as i64).max(1), channels: Mutex::default() }
+        Self { window: ((window * 1e6) as i64).max(1), counters: Mutex::default() }
     }
 
-    fn channels(&self) -> std::sync::MutexGuard<'_, HashMap<ChannelId, [Counter; 7]>> {
-        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counters(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, [Counter; 7]>> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts `count` of something.
-    pub fn count(&self, channel: &ChannelId, label: Label, now: Timestamp, count: u64) {
-        let mut channels = self.channels();
-        if !channels.contains_key(channel) {
-            channels.insert(channel.clone(), Default::default());
+    pub fn count(&self, id: &Arc<str>, label: Label, now: Timestamp, count: u64) {
+        let mut all = self.counters();
+        if !all.contains_key(id) {
+            all.insert(id.clone(), Default::default());
         }
-        if let Some(counter) = channels.get_mut(channel).and_then(|counters| counters.get_mut(label as usize)) {
+        if let Some(counter) = all.get_mut(id).and_then(|counters| counters.get_mut(label as usize)) {
             counter.turn(now.0.div_euclid(self.window));
             counter.current += count;
         }
@@ -89,18 +89,18 @@ impl Rates {
 
     /// The rate per second in the last complete window.
     #[must_use]
-    pub fn rate(&self, channel: &ChannelId, label: Label, now: Timestamp) -> f64 {
-        let mut channels = self.channels();
-        let Some(counter) = channels.get_mut(channel).and_then(|counters| counters.get_mut(label as usize)) else {
+    pub fn rate(&self, id: &Arc<str>, label: Label, now: Timestamp) -> f64 {
+        let mut all = self.counters();
+        let Some(counter) = all.get_mut(id).and_then(|counters| counters.get_mut(label as usize)) else {
             return 0.0;
         };
         counter.turn(now.0.div_euclid(self.window));
         counter.previous as f64 / (self.window as f64 / 1e6)
     }
 
-    /// Forgets a channel.
-    pub fn forget(&self, channel: &ChannelId) {
-        self.channels().remove(channel);
+    /// Forgets an id.
+    pub fn forget(&self, id: &Arc<str>) {
+        self.counters().remove(id);
     }
 }
 
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_rate_shows_for_one_window_after_its_own() {
         let rates = Rates::new(10.0);
-        let channel: ChannelId = "c".into();
+        let channel: Arc<str> = "c".into();
         let at = |seconds: i64| Timestamp(seconds * 1_000_000);
         rates.count(&channel, Label::Inbound, at(101), 2);
         rates.count(&channel, Label::Inbound, at(109), 3);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use maybug::capture::{self, CapturedPdu, Conversation, Sender};
 use maybug::endpoint::{Endpoint, EndpointText};
+use maybug::gateway::Via;
 use maybug::model::ChannelId;
 use maybug::replay::net::{Options, ReplayError, as_esme, as_smsc};
 use maybug::replay::{Difference, Ids, Pace, Plan, Summary};
@@ -187,10 +188,12 @@ fn answered(server: &Server, channel: &ChannelId) -> usize {
 /// A channel that sends a message, gets its receipt, and unbinds.
 async fn say_hello(server: &Server, smsc: SocketAddr) {
     let channel = channel(server, smsc).await;
-    let message = server.gateway().send(&channel, draft("40404", "hello €")).await.unwrap();
+    let message = server.gateway().send(Via::Channel(&channel), draft("40404", "hello €")).await.unwrap();
     // What the SMSC has sent is answered once it is durable, in any order: an unbind before that would be another story.
     soon("the receipt, and an answer to it and both segments", async {
-        while server.gateway().events(&channel, message.id).unwrap().len() < 2 || answered(server, &channel) < 3 {
+        while server.gateway().events(Via::Channel(&channel), message.id).unwrap().len() < 2
+            || answered(server, &channel) < 3
+        {
             tokio::task::yield_now().await;
         }
     })

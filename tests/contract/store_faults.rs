@@ -108,7 +108,7 @@ async fn parked_callbacks_survive_a_crash_and_can_be_listed() {
     drop(queue);
     store.commit(vec![Change::CallbackParked { ticket, reason: "too old".into() }]).await.unwrap();
     let copy = crashed(directory.path());
-    let parked = open(copy.path()).parked_callbacks(5).unwrap();
+    let parked = open(copy.path()).parked_callbacks(None, 5).unwrap();
     assert_eq!((parked[0].1.body.get(), parked[0].2.as_str()), ("\"one\"", "too old"));
 }
 
@@ -254,7 +254,7 @@ async fn events_keep_their_order_when_the_store_is_opened_again() {
             };
             expected.push(event.id);
             let origin = stored.origin;
-            let record = Change::Record { event, origin, leaves: None, correlate: Vec::new(), callback: None };
+            let record = Change::Record { event, origin, leaves: None, correlate: Vec::new(), callbacks: Vec::new() };
             store.commit(vec![record]).await.unwrap();
         }
         let found: Vec<_> = store.events(&stored).unwrap().into_iter().map(|event| event.id).collect();

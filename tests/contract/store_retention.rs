@@ -48,14 +48,14 @@ async fn old_messages_go_with_their_events_and_those_that_wait_stay() {
 async fn old_messages_from_phones_and_old_parked_callbacks_go_too() {
     let directory = tempfile::tempdir().unwrap();
     let store = forgetful(directory.path());
-    let Change::Receive { message, callback, joined_from } = inbound("x", "http://a/") else { unreachable!() };
+    let Change::Receive { message, callbacks, joined_from } = inbound("x", "http://a/") else { unreachable!() };
     let id = message.id;
-    store.commit(vec![Change::Receive { message, callback, joined_from }]).await.unwrap();
+    store.commit(vec![Change::Receive { message, callbacks, joined_from }]).await.unwrap();
     let mut queue = store.callback_lanes().unwrap().next().await.unwrap();
     let ticket = queue.pull(1).await.unwrap()[0].ticket;
     store.commit(vec![Change::CallbackParked { ticket, reason: "too old".into() }]).await.unwrap();
     until("forgotten", || store.inbound(&channel(), id).unwrap().is_none()).await;
-    until("forgotten", || store.parked_callbacks(1).unwrap().is_empty()).await;
+    until("forgotten", || store.parked_callbacks(None, 1).unwrap().is_empty()).await;
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ pub(crate) fn ack(delivery: &Delivery, smsc_message_id: &str) -> Change {
         origin: delivery.origin,
         leaves: Some(delivery.ticket),
         correlate: vec![SmscMessageId(smsc_message_id.into())],
-        callback: None,
+        callbacks: Vec::new(),
     }
 }
 
@@ -100,5 +100,5 @@ pub(crate) fn inbound(body: &str, url: &str) -> Change {
         destinations: Vec::new(),
         received_at: Timestamp::now(),
     };
-    Change::Receive { message: Arc::new(message), callback: Some(callback(body, url)), joined_from: Vec::new() }
+    Change::Receive { message: Arc::new(message), callbacks: vec![callback(body, url)], joined_from: Vec::new() }
 }

@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use serde_json::json;
 
-use crate::support::{Maybug, Receiver, Scripted};
+use crate::support::{Maybug, Receiver, Scripted, soon};
 
 fn channel() -> serde_json::Value {
     json!({"type": "loopback", "config": {}, "mo_url": null})
@@ -42,22 +42,81 @@ async fn user_info_in_the_url_is_basic_authentication_and_beats_the_token() {
 }
 
 #[tokio::test]
-async fn redirects_are_not_followed_and_retry_after_is_honoured() {
+async fn retry_after_is_honoured() {
     let mut receiver = Receiver::start().await;
-    let elsewhere = Receiver::start().await;
-    receiver.script([
-        Scripted::Answer(StatusCode::FOUND, vec![("location", elsewhere.url("/elsewhere"))]),
-        Scripted::Answer(StatusCode::SERVICE_UNAVAILABLE, vec![("retry-after", "2".to_owned())]),
-    ]);
+    receiver.script([Scripted::Answer(StatusCode::SERVICE_UNAVAILABLE, vec![("retry-after", "2".to_owned())])]);
     let maybug = Maybug::start().await;
     let id = maybug.channel(channel()).await;
     maybug.send(&id, json!({"to": "1", "content": "x", "event_url": receiver.url("/e")})).await;
     receiver.next().await;
-    receiver.next().await;
     let asked = tokio::time::Instant::now();
-    assert_eq!(receiver.next().await.body["event_type"], "submitted");
+    let posted = receiver.next().await;
+    assert_eq!(
+        (&posted.body["event_type"], &posted.headers["x-junebug-attempt"]),
+        (&json!("submitted"), &"2".parse().unwrap())
+    );
     assert!(asked.elapsed().as_millis() > 1_900, "the receiver wanted two seconds");
+}
+
+#[tokio::test]
+async fn what_a_receiver_will_never_take_is_kept_aside_until_somebody_has_it_made_again() {
+    let mut receiver = Receiver::start().await;
+    let elsewhere = Receiver::start().await;
+    receiver.script([
+        Scripted::Answer(StatusCode::FOUND, vec![("location", elsewhere.url("/elsewhere"))]),
+        Scripted::Answer(StatusCode::UNAUTHORIZED, Vec::new()),
+    ]);
+    let maybug = Maybug::start().await;
+    let id = maybug.channel(channel()).await;
+    let message = maybug.send(&id, json!({"to": "1", "content": "x", "event_url": receiver.url("/e")})).await;
+    for event in ["submitted", "delivery_succeeded"] {
+        assert_eq!(receiver.next().await.body["event_type"], event);
+    }
+    let parked = async |path: &str, count: usize| {
+        soon("what was given up", async {
+            loop {
+                let (_, answer) = maybug.get(path).await;
+                let parked = answer["result"].as_array().unwrap().clone();
+                if parked.len() == count {
+                    return parked;
+                }
+            }
+        })
+        .await
+    };
+    let both = parked("/callbacks/", 2).await;
+    assert_eq!(
+        (&both[0]["message_id"], &both[0]["channel_id"], &both[0]["kind"]),
+        (&json!(message), &json!(id), &json!("event"))
+    );
+    assert!(both[0]["reason"].as_str().unwrap().starts_with("the answer 302 Found (redirects are not followed)"));
+    assert!(both[1]["reason"].as_str().unwrap().starts_with("the answer 401 Unauthorized"));
+    let (first, second) = (both[0]["id"].as_str().unwrap(), both[1]["id"].as_str().unwrap());
+    assert_eq!(parked(&format!("/callbacks?after={first}"), 1).await[0]["id"], second);
+    assert_eq!(maybug.post(&format!("/callbacks/{first}/retry"), json!({})).await.0, 200);
+    assert_eq!(receiver.next().await.body["event_type"], "submitted");
+    assert_eq!(parked("/callbacks/", 1).await[0]["id"], second);
+    let (_, answer) = maybug.post(&format!("/callbacks/retry?channel={id}"), json!({})).await;
+    assert_eq!(answer["result"]["retried"], 1);
+    assert_eq!(receiver.next().await.body["event_type"], "delivery_succeeded");
+    parked("/callbacks/", 0).await;
+    let (status, answer) = maybug.post(&format!("/callbacks/{first}/retry"), json!({})).await;
+    assert_eq!((status, &answer["result"]["errors"][0]["type"]), (404, &json!("CallbackNotFound")));
     drop(elsewhere);
+}
+
+#[tokio::test]
+async fn of_a_components_statuses_that_could_not_be_told_only_the_latest_is_told_again() {
+    let mut receiver = Receiver::start().await;
+    receiver.script([Scripted::Answer(StatusCode::SERVICE_UNAVAILABLE, Vec::new())]);
+    let maybug = Maybug::start().await;
+    // Nothing listens there: `starting`, then `binding` and `connection_failed` in turn.
+    let config = json!({"twisted_endpoint": "tcp:127.0.0.1:1", "system_id": "a", "password": "b"});
+    maybug.channel(json!({"type": "smpp", "config": config, "mo_url": null, "status_url": receiver.url("/s")})).await;
+    let first = receiver.next().await;
+    let second = receiver.next().await;
+    assert_ne!(first.body, second.body, "the first was superseded while it waited");
+    assert_ne!(second.headers["x-junebug-attempt"], "1");
 }
 
 #[tokio::test]
@@ -112,7 +171,7 @@ async fn a_url_that_is_none_is_refused_in_the_log_without_its_password() {
     let id = maybug.channel(echo).await;
     maybug.send(&id, json!({"to": "1", "from": "2", "content": "x"})).await;
     let path = format!("/channels/{id}/logs?level=warning");
-    let log = crate::support::soon("the refusal in the log", async {
+    let log = soon("the refusal in the log", async {
         loop {
             let log = maybug.get(&path).await.1["result"].to_string();
             if log.contains("invalid port number") {
@@ -168,7 +227,7 @@ async fn private_networks_are_not_called() {
     let message = json!({"to": "1", "content": "x", "event_url": "http://169.254.169.254/latest"});
     maybug.send(&id, message).await;
     let path = format!("/channels/{id}/logs?level=warning");
-    crate::support::soon("the refusal in the log", async {
+    soon("the refusal in the log", async {
         loop {
             let (_, answer) = maybug.get(&path).await;
             if answer["result"].to_string().contains("requests to 169.254.169.254 are not allowed") {

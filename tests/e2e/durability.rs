@@ -135,14 +135,14 @@ impl Intake for Refusing {
                         self.gate.notified().await;
                     }
                     told.push(content);
-                    Change::Receive { message, callback: None, joined_from }
+                    Change::Receive { message, callbacks: Vec::new(), joined_from }
                 }
                 Arrival::Report { origin, message, status, announce, details } => {
                     if announce {
                         told.push(format!("{status:?}"));
                     }
                     let event = event(&message, channel, EventKind::DeliveryReport { status }, details);
-                    Change::Record { event, origin, leaves: None, correlate: Vec::new(), callback: None }
+                    Change::Record { event, origin, leaves: None, correlate: Vec::new(), callbacks: Vec::new() }
                 }
             });
         }
@@ -160,7 +160,7 @@ impl Intake for Refusing {
             let Fate::Submitted { correlate, details, .. } = fate else { panic!("refused") };
             let kind = EventKind::Ack { sent_message_id: String::new() };
             let event = event(&message, channel.clone(), kind, details);
-            let change = Change::Record { event, origin, leaves: Some(ticket), correlate, callback: None };
+            let change = Change::Record { event, origin, leaves: Some(ticket), correlate, callbacks: Vec::new() };
             self.store.post(vec![change]).await.unwrap();
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use futures_util::future::join_all;
+use maybug::gateway::Via;
 use maybug::model::{ChannelId, DeliveryStatus, Event, EventKind, MessageId};
 use maybug::smsc::{
     AnswerHabits, ErrorBody, IdFormat, InterfaceVersion, Intermediate, ReceiptDates, ReceiptErr, ReceiptForm,
@@ -134,7 +135,7 @@ async fn events(maybug: &Maybug, channel: &str, message: &str, enough: impl Fn(&
     let waited = tokio::time::timeout(DEADLINE, async {
         while !enough(&events) {
             tokio::task::yield_now().await;
-            events = maybug.server.gateway().events(&channel, message).unwrap();
+            events = maybug.server.gateway().events(Via::Channel(&channel), message).unwrap();
         }
     });
     if waited.await.is_err() {

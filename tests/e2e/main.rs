@@ -17,6 +17,7 @@ mod peer;
 mod pressure;
 mod receipts;
 mod results;
+mod routers;
 mod smpp_channel;
 mod support;
 mod texts;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use hyper::Method;
-use maybug::gateway::GatewayError;
+use maybug::gateway::{GatewayError, Via};
 use maybug::smsc::{PhoneMessage, SimEvent};
 use maybug::store::CommitError;
 use serde_json::json;
@@ -72,7 +72,7 @@ async fn a_realtime_message_overtakes_a_million_within_one_window() {
         let (gateway, id) = (&gateway, &id);
         async move {
             // As a client would: a store that is busy asks to be asked again.
-            while let Err(error) = gateway.send(id, draft.clone()).await {
+            while let Err(error) = gateway.send(Via::Channel(id), draft.clone()).await {
                 assert_eq!(error, GatewayError::Store(CommitError::Busy));
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -128,8 +128,10 @@ async fn long_messages_that_wait_for_a_retry_stay_in_the_queue_but_for_a_few() {
     let id = channel.as_str().into();
     let long =
         maybug::gateway::Draft { to: Some("27820001001".into()), content: "x".repeat(200), ..Default::default() };
-    let mut accepted =
-        pin!(futures_util::stream::iter((0..3_000).map(|_| gateway.send(&id, long.clone()))).buffer_unordered(100));
+    let mut accepted = pin!(
+        futures_util::stream::iter((0..3_000).map(|_| gateway.send(Via::Channel(&id), long.clone())))
+            .buffer_unordered(100)
+    );
     while accepted.next().await.is_some() {}
     peer.accept_bind(smpp::Tlvs::default()).await;
     let mut sent = 0;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use maybug::capture::{self, CapturedPdu, Conversation, Sender};
+use maybug::gateway::Via;
 use maybug::smsc::{PhoneMessage, SimEvent, Simulator, SimulatorConfig};
 use serde_json::Value;
 use smpp::RawPdu;
@@ -68,7 +69,7 @@ async fn tshark_finds_every_pdu_and_nothing_malformed() {
     let channel = channel(&server, between).await;
     let texts = ["plain", "€ and {}", "žluťoučký kůň", &"long ".repeat(80), &"длинное ".repeat(20)];
     for text in texts {
-        server.gateway().send(&channel, draft("Maybug", text)).await.unwrap();
+        server.gateway().send(Via::Channel(&channel), draft("Maybug", text)).await.unwrap();
     }
     let text = "from a phone ".repeat(20);
     let phone = PhoneMessage { from: "27820001001".into(), to: "40404".into(), text };

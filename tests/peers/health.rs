@@ -63,6 +63,19 @@ async fn queues_that_nobody_empties_are_told() {
     assert_eq!(names, ["inbound", "outbound", "event"].map(queue));
     assert_eq!(answer["result"][0], json!({"name": queue("inbound"), "messages": 0, "stuck": false}));
 
+    // A router's destinations come after the channels.
+    let gateway = server.gateway();
+    let object = |value: Value| value.as_object().unwrap().clone();
+    let routed = gateway.create_channel(object(json!({"type": "loopback", "config": {}}))).await.unwrap();
+    let router = object(json!({"type": "from_address", "config": {"channel": routed.id}}));
+    let router = gateway.create_router(router).await.unwrap().properties.id.clone();
+    let destination = object(json!({"config": {"regular_expression": "."}}));
+    let destination = gateway.create_destination(&router, destination).await.unwrap().id.clone();
+    let path = format!("/api/queues/%2F/{destination}.inbound");
+    assert_eq!(rabbitmq.manage(Method::PUT, &path, &json!({"durable": true})).await.0, 201);
+    let answer = until(&server, "a fourth queue", |answer| answer["result"].as_array().unwrap().len() == 4).await;
+    assert_eq!(answer["result"][3]["name"], format!("{destination}.inbound"));
+
     let message =
         json!({"properties": {}, "routing_key": queue("outbound"), "payload": "x", "payload_encoding": "string"});
     let publish = "/api/exchanges/%2F/amq.default/publish";

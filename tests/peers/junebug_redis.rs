@@ -1,39 +1,58 @@
 //! `maybug check --from junebug-redis` on a real Redis that was filled as Junebug fills it.
 
 use ::redis::aio::MultiplexedConnection;
+use bytes::Bytes;
+use hyper::{HeaderMap, Method};
 use maybug::server::Server;
+use maybug::web::client::{Allowed, Client};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::redis::Redis;
-use crate::server::{config, soon};
+use crate::server::{DEADLINE, config, soon};
 
 const SMPP: &str = "0d9a2f0e-6f43-4a9e-8f0d-5f0a3c1b7e11";
 const LOOPBACK: &str = "7c0f8f5e-1d0c-4b57-9d6a-3d1fbb0f4e22";
+const ROUTED: &str = "b0a6f7c2-54f0-4d52-9d38-8f1f0b9d6c33";
+const ROUTER: &str = "d1e2f3a4-0b1c-4d2e-8f3a-4b5c6d7e8f44";
+const DESTINATION: &str = "e5f6a7b8-1c2d-4e3f-9a4b-5c6d7e8f9a55";
 const MO: &str = "5f1c3a8e9b0d4c7fa1e2d3c4b5a69788";
+const ROUTED_MO: &str = "6f1c3a8e9b0d4c7fa1e2d3c4b5a69788";
 
-/// What Junebug has of two channels, and of an MO that came just now.
+/// What Junebug has of three channels, of a router with a destination, and of two MOs that came just now.
 async fn fill(redis: &mut MultiplexedConnection) {
     let smpp = json!({"type": "smpp", "label": "mno", "mo_url": "http://app.example/mo", "status_url": null, "config": {
         "system_id": "me", "password": "secret", "twisted_endpoint": "tcp:127.0.0.1:1",
     }, "metadata": {"a": 1}});
     let loopback = json!({"type": "loopback", "config": {}, "amqp_queue": "q"});
     let now = maybug::model::Timestamp::now().to_string();
-    let mo = json!({
-        "message_type": "user_message", "message_version": "20110921", "message_id": MO, "timestamp": now,
-        "transport_name": LOOPBACK, "transport_type": "sms", "to_addr": "8110", "from_addr": "+27820000001",
-        "group": null, "provider": "mno", "in_reply_to": null, "content": "hi", "session_event": null,
-        "helper_metadata": {}, "transport_metadata": {"x": 1}, "routing_metadata": {},
+    let mo = |id: &str, channel: &str| {
+        json!({
+            "message_type": "user_message", "message_version": "20110921", "message_id": id, "timestamp": now,
+            "transport_name": channel, "transport_type": "sms", "to_addr": "8110", "from_addr": "+27820000001",
+            "group": null, "provider": "mno", "in_reply_to": null, "content": "hi", "session_event": null,
+            "helper_metadata": {}, "transport_metadata": {"x": 1}, "routing_metadata": {},
+        })
+    };
+    let router = json!({"id": ROUTER, "type": "from_address", "label": "by number", "config": {"channel": ROUTED}});
+    let destination = json!({
+        "id": DESTINATION, "config": {"regular_expression": "^811"}, "mo_url": "http://app.example/router", "mo_url_token": "t",
     });
     let status = json!({"message_type": "status_event", "component": "smpp", "status": "ok", "type": "bound"});
     let ack = json!({"message_type": "event", "event_type": "ack", "sent_message_id": "smsc-1"});
     let mut pipe = ::redis::pipe();
-    pipe.sadd("channels", &[SMPP, LOOPBACK])
+    pipe.sadd("channels", &[SMPP, LOOPBACK, ROUTED])
+        .set(format!("{ROUTED}:properties"), json!({"type": "loopback", "config": {}}).to_string())
+        .sadd("routers", ROUTER)
+        .set(format!("routers:{ROUTER}"), router.to_string())
+        .sadd(format!("routers:{ROUTER}:destinations"), DESTINATION)
+        .set(format!("routers:{ROUTER}:destinations:{DESTINATION}"), destination.to_string())
+        .hset(format!("{DESTINATION}:inbound_messages:{ROUTED_MO}"), "message", mo(ROUTED_MO, ROUTED).to_string())
         .set(format!("{SMPP}:properties"), smpp.to_string())
         .hset(format!("{SMPP}:status"), "smpp", status.to_string())
         .set(format!("{SMPP}:outbound:171234"), 4)
         .set(format!("{LOOPBACK}:properties"), loopback.to_string())
-        .hset(format!("{LOOPBACK}:inbound_messages:{MO}"), "message", mo.to_string())
+        .hset(format!("{LOOPBACK}:inbound_messages:{MO}"), "message", mo(MO, LOOPBACK).to_string())
         .expire(format!("{LOOPBACK}:inbound_messages:{MO}"), 500)
         .hset(format!("{LOOPBACK}:inbound_messages:odd"), "message", "no JSON")
         .hset(format!("{SMPP}:outbound_messages:{MO}"), "message", "{}")
@@ -52,6 +71,17 @@ async fn check(redis: &Redis, more: &[&str]) -> (bool, String, String) {
     (output.status.success(), text(&output.stdout), text(&output.stderr))
 }
 
+/// What a server answers.
+async fn post(api: &str, path: &str, body: Value) -> Value {
+    let client = Client::new(Allowed { networks: vec!["127.0.0.0/8".parse().unwrap()] });
+    let url = format!("{api}{path}").parse().unwrap();
+    let body = Bytes::from(body.to_string());
+    let answer = client.request(Method::POST, &url, HeaderMap::new(), body, DEADLINE).await.unwrap();
+    let mut envelope: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(answer.status, 201, "{envelope}");
+    envelope["result"].take()
+}
+
 async fn connection(redis: &Redis) -> MultiplexedConnection {
     let client = ::redis::Client::open(format!("redis://:secret@127.0.0.1:{}/3", redis.port)).unwrap();
     client.get_multiplexed_async_connection().await.unwrap()
@@ -67,14 +97,18 @@ async fn what_junebug_kept_is_taken_over_under_its_ids() {
 
     // Something cannot be read: it is named, the rest is shown.
     let (succeeded, shown, said) = check(&redis, &["--json"]).await;
-    assert!(!succeeded && said.contains("1 of 2 inbound messages are left out"), "{said}");
+    assert!(!succeeded && said.contains("1 of 3 inbound messages are left out"), "{said}");
     assert!(said.contains(&format!("channel {SMPP}: Junebug's last word of smpp: ok, bound")), "{said}");
     assert!(said.contains("1 outbound messages are not taken over"), "{said}");
     let shown: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(shown[0]["channel"]["id"], SMPP);
     assert_eq!(shown[0]["channel"]["properties"]["config"]["strict_vumi"], true);
     assert_eq!(shown[0]["channel"]["properties"]["metadata"], json!({"a": 1}));
-    assert_eq!(shown[2]["inbound"]["id"], MO);
+    assert_eq!(shown[3]["router"]["properties"]["label"], "by number");
+    assert_eq!(shown[4]["destination"]["router"], ROUTER);
+    assert_eq!(shown[4]["destination"]["properties"]["mo_url_token"], "t");
+    assert_eq!(shown[5]["inbound"]["id"], MO);
+    assert_eq!(shown[6]["inbound"]["destinations"], json!([DESTINATION]));
     ::redis::cmd("DEL").arg(format!("{LOOPBACK}:inbound_messages:odd")).exec_async(&mut database).await.unwrap();
 
     // Into the directory of a server that is stopped, twice.
@@ -84,7 +118,15 @@ async fn what_junebug_kept_is_taken_over_under_its_ids() {
     for outcome in ["created", "unchanged"] {
         let (succeeded, done, said) = check(&redis, &apply).await;
         assert!(succeeded, "{said}");
-        let wanted = [format!("channel {SMPP}"), format!("channel {LOOPBACK}"), format!("inbound {MO}")];
+        let wanted = [
+            format!("channel {SMPP}"),
+            format!("channel {LOOPBACK}"),
+            format!("channel {ROUTED}"),
+            format!("router {ROUTER}"),
+            format!("destination {DESTINATION} of {ROUTER}"),
+            format!("inbound {MO}"),
+            format!("inbound {ROUTED_MO}"),
+        ];
         assert_eq!(done.lines().collect::<Vec<_>>(), wanted.map(|object| format!("{object}: {outcome}")));
     }
     // Into one that runs: everything is there by now, and runs.
@@ -94,18 +136,13 @@ async fn what_junebug_kept_is_taken_over_under_its_ids() {
     let api = format!("http://{}", server.addresses()[0]);
     let apply = ["--apply", "--api", &api, "--json"];
     let (succeeded, done, said) = check(&redis, &apply).await;
-    assert!(succeeded && done.lines().count() == 3, "{done}{said}");
+    assert!(succeeded && done.lines().count() == 7, "{done}{said}");
     assert!(done.lines().all(|line| line.contains("\"outcome\":\"unchanged\"")), "{done}");
-    let reply: maybug::gateway::Draft = maybug::gateway::Draft {
-        reply_to: Some(maybug::gateway::ReplyTo(MO.to_owned())),
-        content: "and you?".to_owned(),
-        ..Default::default()
-    };
-    let sent = server.gateway().send(&LOOPBACK.into(), reply).await.unwrap();
-    assert_eq!(
-        (sent.to.as_str(), sent.from.as_deref(), sent.provider.as_deref()),
-        ("+27820000001", Some("8110"), Some("mno"))
-    );
+    let reply = |to: &str| json!({"reply_to": to, "content": "and you?"});
+    let sent = post(&api, &format!("/channels/{LOOPBACK}/messages/"), reply(MO)).await;
+    assert_eq!((&sent["to"], &sent["from"]), (&json!("+27820000001"), &json!("8110")), "{sent}");
+    let path = format!("/routers/{ROUTER}/destinations/{DESTINATION}/messages/");
+    assert_eq!(post(&api, &path, reply(ROUTED_MO)).await["channel_id"], ROUTED);
 
     // What changed there since is refused, and what is new is created.
     let properties = json!({"type": "loopback", "config": {}, "amqp_queue": "other"});

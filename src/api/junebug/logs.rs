@@ -1,6 +1,8 @@
-//! A channel's log (Junebug reference §6), its PDUs on demand.
+//! The logs of channels, routers and destinations (Junebug reference §6), a channel's PDUs on demand.
 //!
 //! `n` is how many entries, `level` the least severity, `type=pdu` shows PDUs instead of entries.
+
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use hyper::StatusCode;
@@ -10,36 +12,71 @@ use smpp::{Description, RawPdu};
 use super::wire::envelope;
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::model::{ChannelId, JsonObject};
+use crate::model::{ChannelId, DestinationId, JsonObject, RouterId};
 use crate::telemetry::channel_log::PduChunk;
 use crate::telemetry::pdu_json::{self, Secrets};
 use crate::web::Response;
 use crate::web::route::{Answer, Request};
 
-pub(super) fn show(api: Api, request: Request) -> Answer {
-    Box::pin(async move { do_show(&api, &request).await.unwrap_or_else(Response::from) })
+pub(super) fn channel(api: Api, request: Request) -> Answer {
+    Box::pin(async move { of_channel(&api, &request).await.unwrap_or_else(Response::from) })
 }
 
-async fn do_show(api: &Api, request: &Request) -> Result<Response, ApiError> {
-    let count = count(request.query("n").as_deref(), api.limits.max_logs)?;
-    let level = level(request.query("level").as_deref())?;
+pub(super) fn router(api: Api, request: Request) -> Answer {
+    Box::pin(async move { of_router(&api, &request).await.unwrap_or_else(Response::from) })
+}
+
+pub(super) fn destination(api: Api, request: Request) -> Answer {
+    Box::pin(async move { of_destination(&api, &request).await.unwrap_or_else(Response::from) })
+}
+
+async fn of_channel(api: &Api, request: &Request) -> Result<Response, ApiError> {
+    let wanted = Wanted::of(api, request)?;
     let channel = ChannelId::from(request.param(0));
     api.gateway.channel(&channel)?;
     let entries = match request.query("type").as_deref() {
-        None | Some("log") => {
-            // Filtered before counted: whoever asks for errors wants the last errors.
-            let all = if level.is_some() { usize::MAX } else { count };
-            let mut entries = api.gateway.log_entries(&channel, all).await?;
-            entries.retain(|entry| entry.get("level").and_then(Json::as_u64) >= level);
-            entries.truncate(count);
-            entries
-        }
-        Some("pdu") => pdus(&channel, &api.gateway.pdu_chunks(&channel), count),
+        None | Some("log") => wanted.entries(api, &channel.0).await?,
+        Some("pdu") => pdus(&channel, &api.gateway.pdu_chunks(&channel), wanted.count),
         Some(other) => return Err(ApiError::BadQuery(format!("\"type\" is neither 'log' nor 'pdu': '{other}'"))),
     };
     Ok(envelope(StatusCode::OK, "logs retrieved", &entries))
 }
 
+async fn of_router(api: &Api, request: &Request) -> Result<Response, ApiError> {
+    let wanted = Wanted::of(api, request)?;
+    let router = RouterId::from(request.param(0));
+    api.gateway.router(&router)?;
+    Ok(envelope(StatusCode::OK, "logs retrieved", &wanted.entries(api, &router.0).await?))
+}
+
+async fn of_destination(api: &Api, request: &Request) -> Result<Response, ApiError> {
+    let wanted = Wanted::of(api, request)?;
+    let destination = DestinationId::from(request.param(1));
+    api.gateway.destination(&RouterId::from(request.param(0)), &destination)?;
+    Ok(envelope(StatusCode::OK, "logs retrieved", &wanted.entries(api, &destination.0).await?))
+}
+
+/// What of a log is wanted.
+struct Wanted {
+    count: usize,
+    level: Option<u64>,
+}
+
+impl Wanted {
+    fn of(api: &Api, request: &Request) -> Result<Self, ApiError> {
+        let count = count(request.query("n").as_deref(), api.limits.max_logs)?;
+        Ok(Self { count, level: level(request.query("level").as_deref())? })
+    }
+
+    async fn entries(&self, api: &Api, id: &Arc<str>) -> Result<Vec<JsonObject>, ApiError> {
+        // Filtered before counted: whoever asks for errors wants the last errors.
+        let all = if self.level.is_some() { usize::MAX } else { self.count };
+        let mut entries = api.gateway.log_entries(id, all).await?;
+        entries.retain(|entry| entry.get("level").and_then(Json::as_u64) >= self.level);
+        entries.truncate(self.count);
+        Ok(entries)
+    }
+}
 fn count(text: Option<&str>, most: usize) -> Result<usize, ApiError> {
     let Some(text) = text else { return Ok(most) };
     match text.parse::<i64>() {

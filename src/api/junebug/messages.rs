@@ -12,8 +12,8 @@ use super::wire::{MessageState, envelope};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::gateway::bodies::MessageBody;
-use crate::gateway::{Draft, ReplyTo};
-use crate::model::{ChannelId, JsonObject, Priority};
+use crate::gateway::{Draft, ReplyTo, Via};
+use crate::model::{ChannelId, DestinationId, JsonObject, Priority, RouterId};
 use crate::web::Response;
 use crate::web::route::{Answer, Request};
 
@@ -33,12 +33,48 @@ struct Send {
     channel_data: JsonObject,
 }
 
-pub(super) fn create(api: Api, request: Request) -> Answer {
-    Box::pin(async move { do_create(api, request).await.unwrap_or_else(Response::from) })
+/// Who sends, as the path names it.
+enum Sender {
+    Channel(ChannelId),
+    Destination(RouterId, DestinationId),
 }
 
-async fn do_create(api: Api, request: Request) -> Result<Response, ApiError> {
-    let channel = ChannelId::from(request.param(0));
+impl Sender {
+    fn channel(request: &Request) -> Self {
+        Self::Channel(ChannelId::from(request.param(0)))
+    }
+
+    fn destination(request: &Request) -> Self {
+        Self::Destination(RouterId::from(request.param(0)), DestinationId::from(request.param(1)))
+    }
+
+    fn via(&self) -> Via<'_> {
+        match self {
+            Self::Channel(channel) => Via::Channel(channel),
+            Self::Destination(router, destination) => Via::Destination(router, destination),
+        }
+    }
+
+    /// What events name as the sender.
+    fn id(&self) -> &str {
+        match self {
+            Self::Channel(channel) => channel.as_str(),
+            Self::Destination(_, destination) => destination.as_str(),
+        }
+    }
+}
+
+pub(super) fn create(api: Api, request: Request) -> Answer {
+    let sender = Sender::channel(&request);
+    Box::pin(async move { do_create(api, request, sender).await.unwrap_or_else(Response::from) })
+}
+
+pub(super) fn create_from_destination(api: Api, request: Request) -> Answer {
+    let sender = Sender::destination(&request);
+    Box::pin(async move { do_create(api, request, sender).await.unwrap_or_else(Response::from) })
+}
+
+async fn do_create(api: Api, request: Request, sender: Sender) -> Result<Response, ApiError> {
     let dry_run = match request.query("dry_run").as_deref() {
         None | Some("false" | "0") => false,
         Some("true" | "1" | "") => true,
@@ -46,10 +82,10 @@ async fn do_create(api: Api, request: Request) -> Result<Response, ApiError> {
     };
     let draft = read(&api.body(request).await?)?;
     if dry_run {
-        let told = api.gateway.preview(&channel, draft)?;
+        let told = api.gateway.preview(sender.via(), draft)?;
         return Ok(envelope(StatusCode::OK, "message not sent", &told));
     }
-    let message = api.gateway.send(&channel, draft).await?;
+    let message = api.gateway.send(sender.via(), draft).await?;
     Ok(envelope(StatusCode::CREATED, "message submitted", &MessageBody::from(&*message)))
 }
 
@@ -116,16 +152,20 @@ fn checked_url(url: Option<String>) -> Result<Option<String>, ApiError> {
 }
 
 pub(super) fn show(api: Api, request: Request) -> Answer {
-    Box::pin(async move { do_show(&api, &request).unwrap_or_else(Response::from) })
+    let sender = Sender::channel(&request);
+    Box::pin(async move { do_show(&api, &sender, request.param(1)).unwrap_or_else(Response::from) })
 }
 
-fn do_show(api: &Api, request: &Request) -> Result<Response, ApiError> {
-    let channel = ChannelId::from(request.param(0));
-    api.gateway.require_destination(&channel)?;
-    let id = request.param(1);
+pub(super) fn show_of_destination(api: Api, request: Request) -> Answer {
+    let sender = Sender::destination(&request);
+    Box::pin(async move { do_show(&api, &sender, request.param(2)).unwrap_or_else(Response::from) })
+}
+
+fn do_show(api: &Api, sender: &Sender, id: &str) -> Result<Response, ApiError> {
+    api.gateway.require_sender(sender.via())?;
     let events = match id.parse() {
-        Ok(message) => api.gateway.events(&channel, message)?,
+        Ok(message) => api.gateway.events(sender.via(), message)?,
         Err(_) => Vec::new(),
     };
-    Ok(envelope(StatusCode::OK, "message status", &MessageState::new(id, &events)))
+    Ok(envelope(StatusCode::OK, "message status", &MessageState::new(id, &events, sender.id())))
 }

@@ -1,9 +1,11 @@
-//! Junebug's HTTP API: channels, messages, logs (Junebug reference §2).
+//! Junebug's HTTP API: channels, routers, destinations, messages, logs (Junebug reference §2).
 
 mod channels;
+mod destinations;
 mod logs;
 mod messages;
 mod receipts;
+mod routers;
 mod schema;
 pub(super) mod wire;
 
@@ -61,6 +63,67 @@ pub(super) fn routes() -> Vec<Route<Api>> {
             scope: Scope::Admin,
             handler: receipts::delete,
         },
-        Route { method: Method::GET, pattern: "/channels/{channel}/logs", scope: Scope::Read, handler: logs::show },
+        Route { method: Method::GET, pattern: "/channels/{channel}/logs", scope: Scope::Read, handler: logs::channel },
+        Route { method: Method::GET, pattern: "/routers", scope: Scope::Read, handler: routers::list },
+        Route { method: Method::POST, pattern: "/routers", scope: Scope::Admin, handler: routers::create },
+        Route { method: Method::GET, pattern: "/routers/{router}", scope: Scope::Read, handler: routers::show },
+        Route { method: Method::PUT, pattern: "/routers/{router}", scope: Scope::Admin, handler: routers::replace },
+        Route { method: Method::PATCH, pattern: "/routers/{router}", scope: Scope::Admin, handler: routers::update },
+        Route { method: Method::DELETE, pattern: "/routers/{router}", scope: Scope::Admin, handler: routers::delete },
+        Route { method: Method::GET, pattern: "/routers/{router}/logs", scope: Scope::Read, handler: logs::router },
+        Route {
+            method: Method::GET,
+            pattern: "/routers/{router}/destinations",
+            scope: Scope::Read,
+            handler: destinations::list,
+        },
+        Route {
+            method: Method::POST,
+            pattern: "/routers/{router}/destinations",
+            scope: Scope::Admin,
+            handler: destinations::create,
+        },
+        Route {
+            method: Method::GET,
+            pattern: "/routers/{router}/destinations/{destination}",
+            scope: Scope::Read,
+            handler: destinations::show,
+        },
+        Route {
+            method: Method::PUT,
+            pattern: "/routers/{router}/destinations/{destination}",
+            scope: Scope::Admin,
+            handler: destinations::replace,
+        },
+        Route {
+            method: Method::PATCH,
+            pattern: "/routers/{router}/destinations/{destination}",
+            scope: Scope::Admin,
+            handler: destinations::update,
+        },
+        Route {
+            method: Method::DELETE,
+            pattern: "/routers/{router}/destinations/{destination}",
+            scope: Scope::Admin,
+            handler: destinations::delete,
+        },
+        Route {
+            method: Method::POST,
+            pattern: "/routers/{router}/destinations/{destination}/messages",
+            scope: Scope::Send,
+            handler: messages::create_from_destination,
+        },
+        Route {
+            method: Method::GET,
+            pattern: "/routers/{router}/destinations/{destination}/messages/{message}",
+            scope: Scope::Read,
+            handler: messages::show_of_destination,
+        },
+        Route {
+            method: Method::GET,
+            pattern: "/routers/{router}/destinations/{destination}/logs",
+            scope: Scope::Read,
+            handler: logs::destination,
+        },
     ]
 }

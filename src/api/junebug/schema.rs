@@ -64,6 +64,34 @@ pub(super) const CHANNEL_CHANGES: Schema = Schema {
     open: true,
 };
 
+/// Creating or replacing a router (§5.1).
+pub(super) const ROUTER: Schema = Schema { required: &["type", "config"], ..ROUTER_CHANGES };
+
+/// Changing a router (§5.5).
+pub(super) const ROUTER_CHANGES: Schema = Schema {
+    required: &[],
+    fields: &[("type", Kind::Text), ("config", Kind::Object), ("label", Kind::Text), ("metadata", Kind::Object)],
+    open: false,
+};
+
+/// Creating or replacing a destination (§5.1).
+pub(super) const DESTINATION: Schema = Schema { required: &["config"], ..DESTINATION_CHANGES };
+
+/// Changing a destination (§5.5).
+pub(super) const DESTINATION_CHANGES: Schema = Schema {
+    required: &[],
+    fields: &[
+        ("config", Kind::Object),
+        ("label", Kind::Text),
+        ("metadata", Kind::Object),
+        ("mo_url", Kind::Text),
+        ("mo_url_token", Kind::Text),
+        ("amqp_queue", Kind::Text),
+        ("character_limit", Kind::Count),
+    ],
+    open: false,
+};
+
 /// Sending a message (§2.7).
 pub(super) const MESSAGE: Schema = Schema {
     required: &["content"],

@@ -1,5 +1,7 @@
 //! Junebug's JSON: the envelope of every answer, channels, message states (Junebug reference §1.1, §2, §3.4).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -7,8 +9,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::gateway::bodies::{EventBody, event_type};
-use crate::gateway::{Gateway, GatewayError};
-use crate::model::{ChannelProperties, Event, JsonObject};
+use crate::gateway::{Gateway, GatewayError, Router};
+use crate::model::{ChannelProperties, DestinationProperties, Event, JsonObject};
 use crate::telemetry::Label;
 use crate::web::Response;
 use crate::web::json::to_ascii;
@@ -40,18 +42,40 @@ pub(super) fn channel(gateway: &Gateway, channel: &ChannelProperties) -> Result<
     Ok(shown)
 }
 
+/// A router as the API shows it: its properties, its id, its rates.
+pub(super) fn router(gateway: &Gateway, router: &Router) -> JsonObject {
+    with_rates(gateway, router.properties.properties.clone(), &router.properties.id.0)
+}
+
+/// A destination as the API shows it.
+pub(super) fn destination(gateway: &Gateway, destination: &DestinationProperties) -> JsonObject {
+    with_rates(gateway, destination.properties.clone(), &destination.id.0)
+}
+
+fn with_rates(gateway: &Gateway, mut shown: JsonObject, id: &Arc<str>) -> JsonObject {
+    let mut status = JsonObject::new();
+    rates(gateway, id, &mut status);
+    shown.insert("id".to_owned(), json!(id));
+    shown.insert("status".to_owned(), Value::Object(status));
+    shown
+}
+
 fn status(gateway: &Gateway, channel: &ChannelProperties) -> Result<JsonObject, GatewayError> {
     let statuses = gateway.statuses(&channel.id)?;
     let mut shown = JsonObject::new();
     shown.insert("status".to_owned(), json!(Gateway::level(&statuses)));
     let components = statuses.iter().map(|status| (status.component.clone(), json!(status))).collect();
     shown.insert("components".to_owned(), Value::Object(components));
+    rates(gateway, &channel.id.0, &mut shown);
+    Ok(shown)
+}
+
+fn rates(gateway: &Gateway, id: &Arc<str>, shown: &mut JsonObject) {
     for (label, name) in Label::ALL {
-        let rate = gateway.rate(&channel.id, label);
+        let rate = gateway.rate(id, label);
         // Junebug says 0 without a fraction when nothing happened.
         shown.insert(name.to_owned(), if rate == 0.0 { json!(0) } else { json!(rate) });
     }
-    Ok(shown)
 }
 
 /// A message's state: its events and the last one of them.
@@ -64,13 +88,13 @@ pub(super) struct MessageState<'a> {
 }
 
 impl<'a> MessageState<'a> {
-    pub(super) fn new(id: &'a str, events: &'a [Event]) -> Self {
+    pub(super) fn new(id: &'a str, events: &'a [Event], sender: &'a str) -> Self {
         let last = events.last();
         Self {
             id,
             last_event_type: last.map(|event| event_type(&event.kind)),
             last_event_timestamp: last.map(|event| event.at.to_string()),
-            events: events.iter().map(EventBody::from).collect(),
+            events: events.iter().map(|event| EventBody::new(event, sender)).collect(),
         }
     }
 }

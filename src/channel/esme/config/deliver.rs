@@ -10,8 +10,8 @@ use smpp::text::Charset;
 
 use super::super::super::ConfigError;
 use super::super::super::fields::{Fields, wrong};
-use super::python_regex;
 use super::vendor_tlvs::VendorTlvs;
+use crate::pattern;
 
 /// See the file's head.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ fn overrides(fields: &Fields) -> Result<HashMap<u8, Charset>, ConfigError> {
 fn regex(fields: &Fields) -> Result<Option<Regex>, ConfigError> {
     let key = "delivery_report_regex";
     let Some(pattern) = fields.text(key)?.filter(|pattern| pattern != VUMI_REGEX) else { return Ok(None) };
-    let regex = python_regex::compile(&pattern)
+    let regex = pattern::backtracking(&pattern)
         .map_err(|error| wrong(key, &format!("is not a usable regular expression: {error}")))?;
     let names: Vec<&str> = regex.capture_names().flatten().collect();
     if !(names.contains(&"id") && names.contains(&"stat")) {

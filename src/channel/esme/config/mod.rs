@@ -4,7 +4,6 @@
 //! nobody knows is refused with the nearest known one.
 
 mod deliver;
-mod python_regex;
 mod results;
 mod session;
 mod submit;

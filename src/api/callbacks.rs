@@ -1,0 +1,68 @@
+//! Callbacks that were given up: what a receiver did not take stays here until somebody makes it again or forgets it.
+
+use hyper::{Method, StatusCode};
+use serde_json::json;
+
+use super::Api;
+use super::error::ApiError;
+use super::junebug::wire::envelope;
+use crate::model::ChannelId;
+use crate::web::Response;
+use crate::web::route::{Answer, Request, Route, Scope};
+
+pub(super) fn routes() -> Vec<Route<Api>> {
+    vec![
+        Route { method: Method::GET, pattern: "/callbacks", scope: Scope::Read, handler: list },
+        Route { method: Method::POST, pattern: "/callbacks/retry", scope: Scope::Admin, handler: retry_all },
+        Route { method: Method::POST, pattern: "/callbacks/{callback}/retry", scope: Scope::Admin, handler: retry },
+        Route { method: Method::DELETE, pattern: "/callbacks/{callback}", scope: Scope::Admin, handler: delete },
+    ]
+}
+
+/// Most callbacks in one answer.
+const MOST: usize = 1_000;
+
+fn list(api: Api, request: Request) -> Answer {
+    Box::pin(async move { do_list(&api, &request).unwrap_or_else(Response::from) })
+}
+
+fn do_list(api: &Api, request: &Request) -> Result<Response, ApiError> {
+    let limit = match request.query("n") {
+        None => 100,
+        Some(text) => text
+            .parse::<usize>()
+            .ok()
+            .filter(|limit| (1..=MOST).contains(limit))
+            .ok_or_else(|| ApiError::BadQuery(format!("\"n\" is not a whole number from 1 to {MOST}: '{text}'")))?,
+    };
+    let parked = api.gateway.parked(request.query("after").as_deref(), limit)?;
+    Ok(envelope(StatusCode::OK, "callbacks retrieved", &parked))
+}
+
+fn retry(api: Api, request: Request) -> Answer {
+    Box::pin(async move {
+        match api.gateway.revive(request.param(0)).await {
+            Ok(callback) => envelope(StatusCode::OK, "callback will be made again", &callback),
+            Err(error) => ApiError::from(error).into(),
+        }
+    })
+}
+
+fn retry_all(api: Api, request: Request) -> Answer {
+    Box::pin(async move {
+        let channel = request.query("channel").map(|channel| ChannelId::from(channel.as_str()));
+        match api.gateway.revive_all(channel.as_ref()).await {
+            Ok(count) => envelope(StatusCode::OK, "callbacks will be made again", &json!({"retried": count})),
+            Err(error) => ApiError::from(error).into(),
+        }
+    })
+}
+
+fn delete(api: Api, request: Request) -> Answer {
+    Box::pin(async move {
+        match api.gateway.forget_parked(request.param(0)).await {
+            Ok(()) => envelope(StatusCode::OK, "callback forgotten", &json!({})),
+            Err(error) => ApiError::from(error).into(),
+        }
+    })
+}

@@ -1,0 +1,373 @@
+//! The life of routers and destinations: created, replaced, changed, deleted. What is wrong is found before anything
+//! changes; one change at a time, since each is checked against all others.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::directory::{Directory, Router};
+use super::routing::{Keep, Routing, RoutingError, Sight};
+use super::{Gateway, GatewayError};
+use crate::model::{
+    ChannelId, DestinationId, DestinationProperties, Inbound, JsonObject, Level, RouterId, RouterProperties, Timestamp,
+};
+use crate::store::Change;
+
+/// Most routers of one server.
+const MAX_ROUTERS: usize = 10_000;
+/// Most destinations of one router: each message is compared with all of them.
+const MAX_DESTINATIONS: usize = 10_000;
+
+/// What a router's properties become.
+pub enum Edit {
+    /// These and no others.
+    Replace(JsonObject),
+    /// These beside those that there are.
+    Merge(JsonObject),
+}
+
+impl Edit {
+    fn apply(self, properties: &mut JsonObject) {
+        match self {
+            Self::Replace(new) => *properties = new,
+            Self::Merge(new) => properties.extend(new),
+        }
+    }
+}
+
+impl Gateway {
+    /// Every router's id, sorted.
+    #[must_use]
+    pub fn routers(&self) -> Vec<RouterId> {
+        self.0.directory.load().router_ids()
+    }
+
+    /// A router with its destinations.
+    ///
+    /// # Errors
+    /// [`GatewayError::RouterNotFound`].
+    pub fn router(&self, id: &RouterId) -> Result<Arc<Router>, GatewayError> {
+        let directory = self.0.directory.load();
+        directory.router(id).cloned().ok_or_else(|| GatewayError::RouterNotFound(id.clone()))
+    }
+
+    /// A destination of a router.
+    ///
+    /// # Errors
+    /// [`GatewayError::RouterNotFound`], [`GatewayError::DestinationNotFound`].
+    pub fn destination(
+        &self,
+        router: &RouterId,
+        destination: &DestinationId,
+    ) -> Result<Arc<DestinationProperties>, GatewayError> {
+        find(&*self.router(router)?, destination)
+    }
+
+    /// Defines a router.
+    ///
+    /// # Errors
+    /// [`GatewayError`]; nothing is left behind then.
+    pub async fn create_router(&self, properties: JsonObject) -> Result<Arc<Router>, GatewayError> {
+        self.put_router(&RouterId::mint(), properties).await
+    }
+
+    /// Defines a router under an id of the caller's, or replaces the one that has it; its destinations stay.
+    ///
+    /// # Errors
+    /// [`GatewayError`]; nothing has changed then.
+    pub async fn put_router(&self, id: &RouterId, properties: JsonObject) -> Result<Arc<Router>, GatewayError> {
+        let _turn = self.0.routers.lock().await;
+        let destinations = match self.router(id) {
+            Ok(router) => router.destinations.clone(),
+            Err(_) if self.routers().len() >= MAX_ROUTERS => {
+                return Err(GatewayError::Usage(format!("there are {MAX_ROUTERS} routers already, which is the most")));
+            }
+            Err(_) => BTreeMap::new(),
+        };
+        self.define_router(RouterProperties { id: id.clone(), properties }, destinations).await
+    }
+
+    /// Changes a router.
+    ///
+    /// # Errors
+    /// [`GatewayError`]; nothing has changed then.
+    pub async fn edit_router(&self, id: &RouterId, edit: Edit) -> Result<Arc<Router>, GatewayError> {
+        let _turn = self.0.routers.lock().await;
+        let before = self.router(id)?;
+        let mut properties = before.properties.clone();
+        edit.apply(&mut properties.properties);
+        self.define_router(properties, before.destinations.clone()).await
+    }
+
+    /// Deletes a router with its destinations. Its channel keeps running.
+    ///
+    /// # Errors
+    /// [`GatewayError`].
+    pub async fn delete_router(&self, id: &RouterId) -> Result<(), GatewayError> {
+        let _turn = self.0.routers.lock().await;
+        let router = self.router(id)?;
+        self.0.store.commit(vec![Change::DeleteRouter(id.clone())]).await?;
+        self.update_directory(|directory| directory.remove_router(id));
+        if let Some(channel) = router.routing.as_ref().and_then(|routing| routing.channel()) {
+            self.0.sticky.forget(channel);
+        }
+        router.destinations.keys().for_each(|destination| self.forget_traces(&destination.0));
+        self.forget_traces(&id.0);
+        Ok(())
+    }
+
+    /// Defines a destination of a router.
+    ///
+    /// # Errors
+    /// [`GatewayError`]; nothing is left behind then.
+    pub async fn create_destination(
+        &self,
+        router: &RouterId,
+        properties: JsonObject,
+    ) -> Result<Arc<DestinationProperties>, GatewayError> {
+        self.put_destination(router, &DestinationId::mint(), properties).await
+    }
+
+    /// Defines a destination under an id of the caller's, or replaces the one that has it.
+    ///
+    /// # Errors
+    /// [`GatewayError`]; nothing has changed then.
+    pub async fn put_destination(
+        &self,
+        router: &RouterId,
+        id: &DestinationId,
+        properties: JsonObject,
+    ) -> Result<Arc<DestinationProperties>, GatewayError> {
+        let _turn = self.0.routers.lock().await;
+        let router = self.router(router)?;
+        if router.destinations.len() >= MAX_DESTINATIONS && !router.destinations.contains_key(id) {
+            let message = format!("the router has {MAX_DESTINATIONS} destinations already, which is the most");
+            return Err(GatewayError::Usage(message));
+        }
+        let router_id = router.properties.id.clone();
+        self.define_destination(&router, DestinationProperties { id: id.clone(), router: router_id, properties }).await
+    }
+
+    /// Changes a destination.
+    ///
+    /// # Errors
+    /// [`GatewayError`]; nothing has changed then.
+    pub async fn edit_destination(
+        &self,
+        router: &RouterId,
+        id: &DestinationId,
+        edit: Edit,
+    ) -> Result<Arc<DestinationProperties>, GatewayError> {
+        let _turn = self.0.routers.lock().await;
+        let router = self.router(router)?;
+        let mut destination = (*find(&router, id)?).clone();
+        edit.apply(&mut destination.properties);
+        self.define_destination(&router, destination).await
+    }
+
+    /// Deletes a destination: its router does not route to it any more.
+    ///
+    /// # Errors
+    /// [`GatewayError`].
+    pub async fn delete_destination(&self, router: &RouterId, id: &DestinationId) -> Result<(), GatewayError> {
+        let _turn = self.0.routers.lock().await;
+        let router = self.router(router)?;
+        find(&router, id)?;
+        let mut destinations = router.destinations.clone();
+        destinations.remove(id);
+        let rebuilt = self.build(router.properties.clone(), destinations)?;
+        let deletion = Change::DeleteDestination(router.properties.id.clone(), id.clone());
+        self.0.store.commit(vec![deletion]).await?;
+        self.update_directory(|directory| directory.put_router(rebuilt.clone()));
+        self.forget_traces(&id.0);
+        Ok(())
+    }
+
+    async fn define_router(
+        &self,
+        properties: RouterProperties,
+        destinations: BTreeMap<DestinationId, Arc<DestinationProperties>>,
+    ) -> Result<Arc<Router>, GatewayError> {
+        let router = self.build(properties.clone(), destinations)?;
+        self.check_channels(&router)?;
+        self.load_sticky(&router)?;
+        self.0.store.commit(vec![Change::SaveRouter(properties)]).await?;
+        self.update_directory(|directory| directory.put_router(router.clone()));
+        Ok(router)
+    }
+
+    async fn define_destination(
+        &self,
+        router: &Router,
+        destination: DestinationProperties,
+    ) -> Result<Arc<DestinationProperties>, GatewayError> {
+        let defined = Arc::new(destination.clone());
+        let mut destinations = router.destinations.clone();
+        destinations.insert(destination.id.clone(), defined.clone());
+        let rebuilt = self.build(router.properties.clone(), destinations)?;
+        self.check_channels(&rebuilt)?;
+        self.0.store.commit(vec![Change::SaveDestination(destination)]).await?;
+        self.update_directory(|directory| directory.put_router(rebuilt.clone()));
+        Ok(defined)
+    }
+
+    /// A router of these definitions.
+    fn build(
+        &self,
+        properties: RouterProperties,
+        destinations: BTreeMap<DestinationId, Arc<DestinationProperties>>,
+    ) -> Result<Arc<Router>, GatewayError> {
+        let routing = self.routing(&properties, &destinations)?;
+        Ok(Arc::new(Router { properties, destinations, routing: Some(routing) }))
+    }
+
+    fn routing(
+        &self,
+        properties: &RouterProperties,
+        destinations: &BTreeMap<DestinationId, Arc<DestinationProperties>>,
+    ) -> Result<Box<dyn Routing>, GatewayError> {
+        let name = properties.router_type();
+        let found = self.0.router_types.iter().find(|(known, _)| known == name);
+        let (_, router_type) = found.ok_or_else(|| GatewayError::InvalidRouterType {
+            name: name.to_owned(),
+            known: self.0.router_types.iter().map(|(known, _)| known.clone()).collect(),
+        })?;
+        let destinations: Vec<_> = destinations.values().cloned().collect();
+        Ok(router_type.build(&properties.config(), &destinations)?)
+    }
+
+    /// That the channels which a router names are there, and that the one whose MOs it takes has no other taker.
+    fn check_channels(&self, router: &Router) -> Result<(), GatewayError> {
+        let directory = self.0.directory.load();
+        let Some(routing) = &router.routing else { return Ok(()) };
+        let Some(channel) = routing.channel() else {
+            let missing = routing.channels().into_iter().find(|channel| !directory.channels.contains_key(*channel));
+            let missing = missing.map(|channel| format!("Channel {channel} does not exist"));
+            return missing.map_or(Ok(()), |message| Err(RoutingError::Destination(message).into()));
+        };
+        let bad = |message: String| Err(RoutingError::Router(message).into());
+        let Some(properties) = directory.channels.get(channel) else {
+            return match uuid::Uuid::parse_str(channel.as_str()) {
+                Ok(_) => bad(format!("Channel {channel} does not exist")),
+                Err(_) => bad("Field 'channel' is not a valid UUID".to_owned()),
+            };
+        };
+        if properties.has_destination() {
+            return bad(format!("Channel {channel} already has a destination specified"));
+        }
+        match directory.router_of(channel).map(|other| &other.properties.id) {
+            Some(other) if *other != router.properties.id => {
+                bad(format!("Router {other} is already routing channel {channel}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts the stored routers into the directory. One that cannot be built any more is kept, and says so.
+    pub(super) fn load_routers(&self) -> Result<(), GatewayError> {
+        let mut destinations = self.0.store.destinations()?;
+        for properties in self.0.store.routers()? {
+            let own = destinations.extract_if(.., |destination| destination.router == properties.id);
+            let own = own.map(|destination| (destination.id.clone(), Arc::new(destination))).collect();
+            let routing = self.routing(&properties, &own);
+            if let Err(error) = &routing {
+                self.0.logs.of(&properties.id.0).error(format!("the router does not route: {error}"));
+            }
+            let router = Arc::new(Router { properties, destinations: own, routing: routing.ok() });
+            self.load_sticky(&router)?;
+            self.update_directory(|directory| directory.put_router(router.clone()));
+        }
+        Ok(())
+    }
+
+    fn load_sticky(&self, router: &Router) -> Result<(), GatewayError> {
+        match router.routing.as_ref().and_then(|routing| routing.channel()) {
+            Some(channel) => Ok(self.0.sticky.load(&self.0.store, channel)?),
+            None => Ok(()),
+        }
+    }
+
+    fn forget_traces(&self, id: &Arc<str>) {
+        self.0.logs.delete(id);
+        self.0.rates.forget(id);
+    }
+
+    /// Where an MO goes, and what has to be written with it.
+    pub(super) fn route(
+        &self,
+        directory: &Directory,
+        router: &Router,
+        message: &Inbound,
+        now: Timestamp,
+    ) -> (Vec<DestinationId>, Vec<Change>) {
+        let log = || self.0.logs.of(&router.properties.id.0);
+        let Some(routing) = &router.routing else {
+            log().error(format!("Message {} was not routed: the router's configuration cannot be read", message.id));
+            return (Vec::new(), Vec::new());
+        };
+        let route = routing.inbound(message, &Eyes { gateway: self, directory, router });
+        if route.destinations.is_empty() {
+            let why = route.nowhere.unwrap_or("no destination matches");
+            log().warn(format!("Message {} was not routed: {why}", message.id));
+        }
+        let keep = |keep: Keep| self.0.sticky.keep(&message.channel, &message.from, keep, now);
+        (route.destinations, route.keep.map(keep).unwrap_or_default())
+    }
+
+    /// The destination that takes over an MO which another one has failed to take so many times.
+    pub(super) fn heir(&self, router: &RouterId, failed: &DestinationId, failures: u32) -> Option<DestinationId> {
+        let directory = self.0.directory.load();
+        let router = directory.router(router)?;
+        router.routing.as_ref()?.heir(failed, failures, &Eyes { gateway: self, directory: &directory, router })
+    }
+
+    /// The channel that a router chooses for a number.
+    pub(super) fn choose(
+        &self,
+        directory: &Directory,
+        router: &Router,
+        to: &str,
+        from: Option<&DestinationId>,
+    ) -> Result<ChannelId, GatewayError> {
+        let chosen = router
+            .routing
+            .as_ref()
+            .and_then(|routing| routing.outbound(to, from, &Eyes { gateway: self, directory, router }));
+        chosen.ok_or_else(|| GatewayError::NoRoute { router: router.properties.id.clone(), to: to.to_owned() })
+    }
+}
+
+fn find(router: &Router, destination: &DestinationId) -> Result<Arc<DestinationProperties>, GatewayError> {
+    let found = router.destinations.get(destination).cloned();
+    found.ok_or_else(|| GatewayError::DestinationNotFound {
+        router: router.properties.id.clone(),
+        destination: destination.clone(),
+    })
+}
+
+/// What a routing sees.
+struct Eyes<'a> {
+    gateway: &'a Gateway,
+    directory: &'a Directory,
+    router: &'a Router,
+}
+
+impl Sight for Eyes<'_> {
+    fn is_usable(&self, channel: &ChannelId) -> bool {
+        self.directory.channels.contains_key(channel)
+            && self.gateway.told_level(channel) != Some(Level::Down)
+            && self.gateway.depth(channel).waiting < self.gateway.0.config.queue_limit
+    }
+
+    fn is_reachable(&self, destination: &DestinationId) -> bool {
+        let destination = self.router.destinations.get(destination);
+        let url = destination.and_then(|destination| url::Url::parse(destination.text("mo_url")?).ok());
+        url.is_none_or(|url| !self.gateway.0.hosts.is_spared(&url))
+    }
+
+    fn kept_with(&self, phone: &str) -> Option<DestinationId> {
+        let channel = self.router.routing.as_ref()?.channel()?;
+        let kept = self.gateway.0.sticky.of(channel, phone, Timestamp::now())?;
+        // It may have been deleted meanwhile.
+        self.router.destinations.contains_key(&kept).then_some(kept)
+    }
+}
