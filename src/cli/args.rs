@@ -352,7 +352,8 @@ fn pace(text: &str) -> Result<Pace, String> {
                   standard error. Exits with 1 when the server would refuse something.\n\n\
                   Examples:\n  maybug check maybug.yaml\n  maybug check --from kannel /etc/kannel/kannel.conf\n  \
                   maybug check --from jasmin --json connectors.jcli\n  \
-                  maybug check --from junebug-redis redis://localhost/0 --apply --api http://127.0.0.1:8080"
+                  maybug check --from junebug-redis redis://localhost/0 --apply --api http://127.0.0.1:8080\n  \
+                  maybug check --nginx maybug.yaml --api http://127.0.0.1:8080 --write"
 )]
 pub struct CheckArgs {
     /// The file; the URL of the database for junebug-redis
@@ -364,6 +365,13 @@ pub struct CheckArgs {
     /// One channel a line; problems of our own file as an object
     #[arg(long)]
     pub json: bool,
+    /// What nginx needs to reach the channels that listen for requests, by the file's nginx plugin; channels are those of
+    /// --api, of --data or of the file's directory
+    #[arg(long, conflicts_with = "from")]
+    pub nginx: bool,
+    /// Write nginx's files instead of showing them, and remove those of channels that are gone
+    #[arg(long, requires = "nginx")]
+    pub write: bool,
     /// Take over what junebug-redis has, under the ids that it has there, into --api or --data
     #[arg(long, requires_all = ["from", "target"])]
     pub apply: bool,

@@ -9,6 +9,7 @@ use crate::migrate::{self, Migration, Source};
 
 pub(super) async fn run(args: &CheckArgs) -> anyhow::Result<()> {
     match args.from {
+        None if args.nginx => super::nginx::run(args).await,
         Some(Origin::JunebugRedis) => super::import::run(args).await,
         _ if args.apply => bail!("--apply takes over what has ids: it is for --from junebug-redis"),
         Some(Origin::File(source)) => import(args, source),

@@ -11,6 +11,7 @@ mod doctor;
 mod fixture;
 mod import;
 mod jb;
+mod nginx;
 mod pdu_content;
 mod post;
 mod replay;

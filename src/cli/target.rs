@@ -44,7 +44,7 @@ impl Target {
     }
 
     /// A stopped server's directory; it is made if absent.
-    async fn stopped(data: &Path) -> anyhow::Result<Self> {
+    pub(super) async fn stopped(data: &Path) -> anyhow::Result<Self> {
         let opened = Offline::open(data).await;
         Ok(Self::Stopped(opened.context("--data is for a server that is stopped; give a running one as --api URL")?))
     }

@@ -1,4 +1,4 @@
-//! Against peers written by others: npm `smpp`, PyPI `smpplib`, Kannel, tshark, RabbitMQ, Redis. `tests/run` installs them.
+//! Against peers written by others: npm `smpp`, PyPI `smpplib`, Kannel, tshark, RabbitMQ, Redis, nginx. `tests/run` installs them.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod captures;
@@ -11,6 +11,7 @@ mod junebug_redis;
 mod kannel;
 mod kannel_config;
 mod libraries;
+mod nginx;
 mod process;
 #[path = "../shared/rabbitmq.rs"]
 mod rabbitmq;
