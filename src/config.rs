@@ -6,6 +6,7 @@
 mod plugins;
 mod services;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -95,6 +96,16 @@ pub struct Config {
     pub logfile: Option<PathBuf>,
     /// What Junebug loaded as plugins.
     pub plugins: Vec<Plugin>,
+    /// Further names of channel types: each the name of a type, or the Python class that Junebug would have run.
+    pub channels: BTreeMap<String, String>,
+    /// Whether no other channel types have names.
+    #[serde(deserialize_with = "truthy")]
+    pub replace_channels: bool,
+    /// Further names of router types, in the same way.
+    pub routers: BTreeMap<String, String>,
+    /// Whether no other router types have names.
+    #[serde(deserialize_with = "truthy")]
+    pub replace_routers: bool,
 }
 
 impl Default for Config {
@@ -130,12 +141,16 @@ impl Default for Config {
             sentry_dsn: None,
             logfile: None,
             plugins: Vec::new(),
+            channels: BTreeMap::new(),
+            replace_channels: false,
+            routers: BTreeMap::new(),
+            replace_routers: false,
         }
     }
 }
 
 /// The keys of [`Config`].
-const KEYS: [&str; 30] = [
+const KEYS: [&str; 34] = [
     "interface",
     "port",
     "open",
@@ -166,14 +181,10 @@ const KEYS: [&str; 30] = [
     "sentry_dsn",
     "logfile",
     "plugins",
-];
-
-/// Junebug's keys that cannot be honoured.
-const REFUSED: [(&str, &str); 4] = [
-    ("channels", "channel types of one's own cannot be loaded"),
-    ("replace_channels", "channel types of one's own cannot be loaded"),
-    ("routers", "router types of one's own cannot be loaded"),
-    ("replace_routers", "router types of one's own cannot be loaded"),
+    "channels",
+    "replace_channels",
+    "routers",
+    "replace_routers",
 ];
 
 /// Why the configuration was refused.
@@ -199,14 +210,6 @@ pub enum ConfigFileError {
         key: String,
         /// The nearest known one.
         nearest: Option<&'static str>,
-    },
-    /// A key that cannot be honoured.
-    #[error("the key '{key}' is not supported: {why}")]
-    Unsupported {
-        /// The key.
-        key: &'static str,
-        /// Why.
-        why: &'static str,
     },
     /// A value of the wrong type or form.
     #[error("the key '{key}' is wrong: {message}")]
@@ -261,6 +264,8 @@ impl Config {
         if !problems.is_empty() {
             return Err(problems.swap_remove(0));
         }
+        // As if it were not there.
+        values.retain(|_, value| !value.is_null());
         let config: Self = serde_path_to_error::deserialize(Value::Object(values)).map_err(|error| {
             ConfigFileError::BadValue { key: error.path().to_string(), message: error.inner().to_string() }
         })?;
@@ -280,7 +285,7 @@ impl Config {
     pub fn problems(values: &JsonObject) -> (Vec<String>, Vec<ConfigFileError>) {
         let (mut notes, mut problems) = (Vec::new(), check_keys(values));
         // Key by key: one wrong value must not hide the next.
-        for (key, value) in values.iter().filter(|(key, _)| KEYS.contains(&key.as_str())) {
+        for (key, value) in values.iter().filter(|(key, value)| KEYS.contains(&key.as_str()) && !value.is_null()) {
             let alone = Value::Object([(key.clone(), value.clone())].into_iter().collect());
             let read: Result<Self, _> = serde_path_to_error::deserialize(alone);
             let checked = match read {
@@ -360,6 +365,15 @@ impl Config {
     }
 }
 
+/// As Junebug read it, where any text but an empty one says yes.
+fn truthy<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Bool(value) => Ok(value),
+        Value::String(text) => Ok(!text.is_empty()),
+        other => Err(serde::de::Error::custom(format!("expected true or false, not {other}"))),
+    }
+}
+
 fn is_host_and_port(address: &str) -> bool {
     let plain = !address.contains(['/', '@', '?', '#']);
     plain && Url::parse(&format!("http://{address}")).is_ok_and(|url| url.has_host())
@@ -390,17 +404,7 @@ fn overlay(values: &mut JsonObject, key: String, value: Value) {
 /// Which keys are refused.
 fn check_keys(values: &JsonObject) -> Vec<ConfigFileError> {
     let mut problems = Vec::new();
-    for (key, value) in values {
-        if let Some((key, why)) = REFUSED.iter().find(|(refused, _)| refused == key) {
-            // Junebug's own defaults change nothing.
-            let nothing =
-                value.as_object().is_some_and(JsonObject::is_empty) || value.as_array().is_some_and(Vec::is_empty);
-            if nothing || matches!(value, Value::Null | Value::Bool(false)) {
-                continue;
-            }
-            problems.push(ConfigFileError::Unsupported { key, why });
-            continue;
-        }
+    for key in values.keys() {
         if !KEYS.contains(&key.as_str()) {
             problems.push(ConfigFileError::UnknownKey { key: key.clone(), nearest: nearest(key, &KEYS) });
         }
@@ -454,18 +458,18 @@ mod tests {
             message("rabbitmq_management_interface: http://localhost:15672")
                 .contains("_interface' is wrong: expected HOST")
         );
-        assert!(message("channels: {x: y.Z}").contains("'channels' is not supported"));
         assert!(message("- 1").contains("is no YAML mapping"));
     }
 
     #[test]
     fn a_junebug_file_is_accepted() {
-        let yaml = "interface: 127.0.0.1\nport: 8081\nredis: {host: localhost, port: 6380, password: hush}\n\
+        let yaml = "interface: 127.0.0.1\nport: 8081\nrouters:\nreplace_routers: \"False\"\nredis: {host: localhost, port: 6380, password: hush}\n\
                     amqp: {hostname: h, heartbeat: 5}\ninbound_message_ttl: 300\nplugins: []\nchannels: {}\n\
                     replace_channels: false\nsentry_dsn: https://key@sentry/1\nlogfile: junebug.log\n\
                     allow_expired_replies: true\nrabbitmq_management_interface: localhost:15672";
         let config = load(yaml, &[], json!({})).unwrap();
         assert_eq!((config.inbound_message_ttl, config.allow_expired_replies), (300, true));
+        assert_eq!((config.replace_channels, config.replace_routers), (false, true));
         let amqp = AmqpConfig { hostname: "h".to_owned(), heartbeat: 5, ..AmqpConfig::default() };
         assert_eq!(config.amqp, Some(amqp));
         assert_eq!(config.rabbitmq_management_interface.as_deref(), Some("localhost:15672"));

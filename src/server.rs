@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{Api, ApiLimits};
 use crate::config::Config;
 use crate::gateway::retry::RetryPolicy;
-use crate::gateway::{Activity, CallbackPolicy, Gateway, GatewayConfig};
+use crate::gateway::{Activity, CallbackPolicy, Gateway, GatewayConfig, Types};
 use crate::model::ChannelId;
 use crate::store::{Store, StoreConfig};
 use crate::telemetry::channel_log::LogFiles;
@@ -47,6 +47,16 @@ impl Server {
     /// # Errors
     /// What could not be opened, read or listened on.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        Self::start_with(config, Types::default()).await
+    }
+
+    /// The same with types of one's own beside the built-in ones.
+    ///
+    /// # Errors
+    /// What could not be opened, read or listened on.
+    pub async fn start_with(config: &Config, mut types: Types) -> anyhow::Result<Self> {
+        types.channels = types.channels.configured(&config.channels, config.replace_channels)?;
+        types.routers = types.routers.configured(&config.routers, config.replace_routers)?;
         let addresses = config.addresses().await?;
         let bound = listen(&addresses, config.port).await?;
         let addresses = bound.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
@@ -54,7 +64,8 @@ impl Server {
         let logs = logs.with_context(|| format!("logs cannot be kept in {}", config.logging_path.display()))?;
         let store = Store::open(&store_config(config))?;
         let rates = Rates::new(config.metric_window);
-        let gateway = Gateway::start(gateway_config(config), store, logs, rates, client(config, &addresses)).await?;
+        let client = client(config, &addresses);
+        let gateway = Gateway::start(gateway_config(config), types, store, logs, rates, client).await?;
         let limits = ApiLimits { body: MAX_BODY, body_time: BODY_TIME, max_logs: config.max_logs };
         let api = Arc::new(Api::new(gateway.clone(), limits, management(config)?));
         let stop = CancellationToken::new();
@@ -136,7 +147,7 @@ impl Offline {
         let logs = ChannelLogs::start(log_files(&config))?;
         let rates = Rates::new(config.metric_window);
         let rules = GatewayConfig { activity: Activity::Idle, ..gateway_config(&config) };
-        let gateway = Gateway::start(rules, store, logs, rates, client(&config, &[])).await?;
+        let gateway = Gateway::start(rules, Types::default(), store, logs, rates, client(&config, &[])).await?;
         Ok(Self { gateway, logs: config.logging_path })
     }
 

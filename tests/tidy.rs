@@ -66,7 +66,8 @@ fn nothing_looks_upwards() {
 
 #[test]
 fn every_file_says_what_it_decides() {
-    for (path, text) in files(&["src", "smpp/src", "smpp/tests", "smpp/benches", "smpp/examples", "tests"]) {
+    for (path, text) in files(&["src", "smpp/src", "smpp/tests", "smpp/benches", "smpp/examples", "examples", "tests"])
+    {
         assert!(text.starts_with("//!"), "{} has no head", path.display());
     }
 }

@@ -109,7 +109,7 @@ fn gateway(error: &GatewayError) -> Response {
             one(StatusCode::NOT_FOUND, "callback not found", "CallbackNotFound", &message)
         }
         GatewayError::ReceiptNotFound => one(StatusCode::NOT_FOUND, "receipt not found", "ReceiptNotFound", ""),
-        GatewayError::InvalidChannelType(_) => bad("invalid channel type", "InvalidChannelType"),
+        GatewayError::InvalidChannelType { .. } => bad("invalid channel type", "InvalidChannelType"),
         GatewayError::Config(error) => {
             let mut item = json!({"type": "ConfigError", "message": message});
             if !error.key.is_empty() {

@@ -9,6 +9,10 @@ use serde_json::Value;
 use super::ConfigError;
 use crate::model::JsonObject;
 
+/// Keys that every worker of Vumi's has: of no consequence here, but no configuration is refused for them.
+pub(super) const WORKER_KEYS: [&str; 5] =
+    ["transport_name", "worker_name", "publish_status", "amqp_prefetch_count", "middleware"];
+
 /// A configuration, flat.
 #[derive(Debug)]
 pub(crate) struct Fields(pub(crate) JsonObject);

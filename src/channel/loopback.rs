@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{Arrival, ConfigError, Fate, Intake, Outcome, Setup};
+use super::{Arrival, ChannelType, ConfigError, Fate, Intake, Outcome, Setup};
 use crate::model::{DeliveryStatus, Inbound, JsonObject, Level, MessageId, SmscMessageId, Timestamp};
 use crate::store::Delivery;
 
@@ -30,12 +30,28 @@ impl LoopbackConfig {
     }
 }
 
+/// The channel type `loopback`.
+#[derive(Clone, Copy, Debug)]
+pub struct Loopback;
+
+impl ChannelType for Loopback {
+    fn check(&self, config: &JsonObject) -> Result<(), ConfigError> {
+        LoopbackConfig::parse(config).map(|_| ())
+    }
+
+    async fn run<I: Intake>(&self, setup: Setup<I>) -> Result<(), ConfigError> {
+        let config = LoopbackConfig::parse(&setup.config)?;
+        run(setup, config).await;
+        Ok(())
+    }
+}
+
 /// Most MTs taken at once.
 const BATCH: usize = 256;
 
 /// Runs the channel until its stop.
-pub async fn run<I: Intake>(setup: Setup<I>, config: LoopbackConfig) {
-    let mut queue = setup.store.outbound(&setup.id);
+async fn run<I: Intake>(setup: Setup<I>, config: LoopbackConfig) {
+    let mut queue = setup.queue();
     let report = super::StatusReport {
         component: "loopback",
         level: Level::Ok,

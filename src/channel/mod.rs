@@ -2,16 +2,25 @@
 //!
 //! A channel pulls its MTs from the store's queue and tells everything that happens through [`Intake`], which
 //! it declares and the gateway implements; it never looks upwards. Its task is its own: whatever a provider
-//! does costs that channel alone.
+//! does costs that channel alone. Which types there are is in [`ChannelTypes`].
 
+pub mod dmark;
 pub mod esme;
 pub(crate) mod fields;
+mod held;
 pub mod loopback;
+mod queue;
+mod sessions;
+pub mod telnet;
+mod told;
+mod types;
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+pub use self::queue::MtQueue;
+pub use self::types::{AnyChannelType, ChannelType, ChannelTypes, Run, UnknownClass};
 use crate::config::nearest;
 use crate::model::{ChannelId, DeliveryStatus, Inbound, JsonObject, Level, Outbound, SmscMessageId, Timestamp};
 use crate::store::{PartId, Store, Ticket};
@@ -192,7 +201,7 @@ pub struct Setup<I> {
     pub config: JsonObject,
     /// Most MTs per second, for every channel type (`rate_limit_count` in `rate_limit_window`).
     pub rate_limit: Option<f64>,
-    /// Where its MTs come from and where it looks receipts up.
+    /// Where it looks up what it keeps, and the messages that receipts belong to.
     pub store: Store,
     /// Where everything that happens goes.
     pub intake: I,
@@ -202,71 +211,10 @@ pub struct Setup<I> {
     pub stop: Stop,
 }
 
-/// The channel types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChannelType {
-    /// One bind to an SMSC.
-    Smpp,
-    /// No network: every MT is delivered at once.
-    Loopback,
-}
-
-impl ChannelType {
-    /// Every type with the name that the API uses.
-    pub const ALL: [(&'static str, Self); 2] = [("smpp", Self::Smpp), ("loopback", Self::Loopback)];
-
-    /// The type with this name.
+impl<I> Setup<I> {
+    /// The channel's MTs, within its rate limit. There is one queue at a time: a second one takes the first one's place.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, channel_type)| *channel_type)
-    }
-
-    /// Checks a configuration without starting anything.
-    ///
-    /// # Errors
-    /// [`ConfigError`] names the key.
-    pub fn check(self, config: &JsonObject) -> Result<(), ConfigError> {
-        match self {
-            Self::Smpp => esme::EsmeConfig::parse(config).map(|_| ()),
-            Self::Loopback => loopback::LoopbackConfig::parse(config).map(|_| ()),
-        }
-    }
-
-    /// What a message would be for the provider, without sending it; `None` for types that pass text on as it is.
-    ///
-    /// # Errors
-    /// [`ConfigError`] when the configuration does not pass [`ChannelType::check`].
-    pub fn preview(self, config: &JsonObject, message: &Outbound) -> Result<Option<JsonObject>, ConfigError> {
-        match self {
-            Self::Smpp => Ok(Some(esme::preview(&esme::EsmeConfig::parse(config)?, message))),
-            Self::Loopback => Ok(None),
-        }
-    }
-
-    /// Keys of the configuration that are never shown.
-    #[must_use]
-    pub fn secrets(self) -> &'static [&'static str] {
-        match self {
-            Self::Smpp => &esme::aliases::SECRETS,
-            Self::Loopback => &[],
-        }
-    }
-
-    /// Runs a channel until its stop is given.
-    ///
-    /// # Errors
-    /// [`ConfigError`] when the configuration does not pass [`ChannelType::check`].
-    pub async fn run<I: Intake>(self, setup: Setup<I>) -> Result<(), ConfigError> {
-        match self {
-            Self::Smpp => {
-                let config = esme::EsmeConfig::parse(&setup.config)?;
-                esme::run(setup, config).await;
-            }
-            Self::Loopback => {
-                let config = loopback::LoopbackConfig::parse(&setup.config)?;
-                loopback::run(setup, config).await;
-            }
-        }
-        Ok(())
+    pub fn queue(&self) -> MtQueue {
+        MtQueue::open(&self.store, &self.id, self.rate_limit)
     }
 }

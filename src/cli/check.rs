@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::args::{CheckArgs, Origin};
 use crate::config::Config;
+use crate::gateway::Types;
 use crate::migrate::{self, Migration, Source};
+use crate::model::JsonObject;
 
 pub(super) async fn run(args: &CheckArgs) -> anyhow::Result<()> {
     match args.from {
@@ -20,8 +22,13 @@ pub(super) async fn run(args: &CheckArgs) -> anyhow::Result<()> {
 fn own(args: &CheckArgs) -> anyhow::Result<()> {
     let file = args.file.display();
     let (notes, problems) = Config::problems_of(&args.file)?;
+    let mut problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    if problems.is_empty() {
+        let config = Config::load(Some(&args.file), |_| None, JsonObject::new())?;
+        let types = Types::default().channels.configured(&config.channels, config.replace_channels);
+        problems.extend(types.err().map(|error| error.to_string()));
+    }
     if args.json {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         println!("{}", serde_json::json!({"problems": problems, "notes": notes}));
     } else {
         notes.iter().for_each(|line| println!("{file}: {line}"));

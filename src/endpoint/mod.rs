@@ -3,6 +3,7 @@
 //! Twisted's strings because Vumi's configurations have them (field guide §1.2): `tcp:HOST:PORT`, `ssl:HOST:PORT`,
 //! `tls:HOST:PORT`, with `timeout=`, `bindAddress=` and, for TLS, `certKey=`, `privateKey=`, `caCertsDir=`.
 
+mod listen;
 mod stream;
 mod text;
 mod tls;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
+pub use listen::{parse_interface, parse_listen};
 pub use stream::Stream;
 pub use text::{DEFAULT_TIMEOUT, EndpointText};
 pub use tls::{TlsClient, TlsError, TlsOptions};

@@ -132,7 +132,7 @@ impl std::fmt::Display for Kept<'_> {
 }
 
 /// At colons that no backslash keeps.
-fn split(text: &str) -> Vec<String> {
+pub(super) fn split(text: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut characters = text.chars();
     while let Some(character) = characters.next() {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::MASK;
 use super::{Activity, Gateway, GatewayError, GatewayIntake};
-use crate::channel::{ChannelType, Intake, Setup, StatusReport};
+use crate::channel::{AnyChannelType, Intake, Setup, StatusReport};
 use crate::model::{ChannelId, ChannelProperties, JsonObject, Level};
 use crate::store::Change;
 
@@ -85,7 +85,7 @@ impl Gateway {
         properties: JsonObject,
     ) -> Result<Arc<ChannelProperties>, GatewayError> {
         let channel = ChannelProperties { id: id.clone(), properties };
-        check(&channel)?;
+        self.check(&channel)?;
         let gateway = self.clone();
         finish(async move {
             let mut place = gateway.0.places.hold(&channel.id).await;
@@ -110,12 +110,12 @@ impl Gateway {
             let before = gateway.channel(&id)?;
             let mut channel = (*before).clone();
             channel.properties.extend(changes);
-            unmask(&mut channel, &before);
+            gateway.unmask(&mut channel, &before);
             if channel == *before {
                 return Ok(before);
             }
             gateway.check_unrouted(&channel)?;
-            check(&channel)?;
+            gateway.check(&channel)?;
             let differs = |key: &&str| before.properties.get(*key) != channel.properties.get(*key);
             if RUNS_ON.iter().any(differs) {
                 return gateway.define(channel, &mut place).await;
@@ -166,7 +166,7 @@ impl Gateway {
 
     /// Starts a stored channel.
     pub(super) async fn start_channel(&self, channel: &ChannelProperties) -> Result<(), GatewayError> {
-        check(channel)?;
+        self.check(channel)?;
         *self.0.places.hold(&channel.id).await = Some(self.run(channel)?);
         Ok(())
     }
@@ -233,8 +233,7 @@ impl Gateway {
 
     /// Runs a channel in a task that outlives its panics.
     fn run(&self, channel: &ChannelProperties) -> Result<Running, GatewayError> {
-        let name = channel.channel_type();
-        let channel_type = ChannelType::named(name).ok_or_else(|| GatewayError::InvalidChannelType(name.to_owned()))?;
+        let channel_type = self.channel_type(channel.channel_type())?.clone();
         let stop = CancellationToken::new();
         let setup = {
             let (gateway, channel, stop) = (self.clone(), channel.clone(), stop.clone());
@@ -267,7 +266,7 @@ async fn finish<T: Send + 'static>(
 }
 
 async fn supervise(
-    channel_type: ChannelType,
+    channel_type: Arc<dyn AnyChannelType<GatewayIntake>>,
     setup: impl Fn() -> Setup<GatewayIntake>,
     stop: CancellationToken,
     cut: CancellationToken,
@@ -275,7 +274,7 @@ async fn supervise(
     let mut pause = Duration::from_secs(1);
     loop {
         let Setup { id, intake, log, .. } = setup();
-        let mut run = tokio::spawn(channel_type.run(setup()));
+        let mut run = tokio::spawn(channel_type.clone().run(setup()));
         let ended = tokio::select! {
             ended = &mut run => ended,
             () = cut.cancelled() => {
@@ -305,36 +304,47 @@ async fn supervise(
     }
 }
 
-fn check(channel: &ChannelProperties) -> Result<(), GatewayError> {
-    let name = channel.channel_type();
-    let channel_type = ChannelType::named(name).ok_or_else(|| GatewayError::InvalidChannelType(name.to_owned()))?;
-    Ok(channel_type.check(&channel.config())?)
-}
+impl Gateway {
+    /// The channel type with this name.
+    ///
+    /// # Errors
+    /// [`GatewayError::InvalidChannelType`] tells every name.
+    pub(super) fn channel_type(&self, name: &str) -> Result<&Arc<dyn AnyChannelType<GatewayIntake>>, GatewayError> {
+        let types = &self.0.types.channels;
+        types.get(name).ok_or_else(|| GatewayError::InvalidChannelType { name: name.to_owned(), known: types.names() })
+    }
 
-/// Puts back the secrets that came masked.
-fn unmask(channel: &mut ChannelProperties, before: &ChannelProperties) {
-    let secrets = ChannelType::named(before.channel_type()).map_or(&[][..], ChannelType::secrets);
-    let kept = before.config();
-    let Some(config) = channel.properties.get_mut("config").and_then(|config| config.as_object_mut()) else { return };
-    for secret in secrets {
-        if config.get(*secret).and_then(|value| value.as_str()) == Some(MASK)
-            && let Some(value) = kept.get(*secret)
-        {
-            config.insert((*secret).to_owned(), value.clone());
+    fn check(&self, channel: &ChannelProperties) -> Result<(), GatewayError> {
+        Ok(self.channel_type(channel.channel_type())?.check(&channel.config())?)
+    }
+
+    fn secrets(&self, channel: &ChannelProperties) -> &'static [&'static str] {
+        self.0.types.channels.get(channel.channel_type()).map_or(&[], |channel_type| channel_type.secrets())
+    }
+
+    /// Puts back the secrets that came masked.
+    fn unmask(&self, channel: &mut ChannelProperties, before: &ChannelProperties) {
+        let kept = before.config();
+        let Some(config) = channel.properties.get_mut("config").and_then(|config| config.as_object_mut()) else {
+            return;
+        };
+        for secret in self.secrets(before) {
+            if config.get(*secret).and_then(|value| value.as_str()) == Some(MASK)
+                && let Some(value) = kept.get(*secret)
+            {
+                config.insert((*secret).to_owned(), value.clone());
+            }
         }
     }
-}
 
-impl Gateway {
     /// A channel's properties as they may be shown.
     #[must_use]
     pub fn shown(&self, channel: &ChannelProperties) -> JsonObject {
         let mut shown = channel.properties.clone();
         if !self.exposes_secrets()
-            && let Some(channel_type) = ChannelType::named(channel.channel_type())
             && let Some(config) = shown.get("config").and_then(|config| config.as_object())
         {
-            let masked = super::error::masked(config, channel_type.secrets());
+            let masked = super::error::masked(config, self.secrets(channel));
             shown.insert("config".to_owned(), masked.into());
         }
         shown

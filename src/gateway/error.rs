@@ -15,8 +15,13 @@ pub enum GatewayError {
     #[error("channel not found")]
     ChannelNotFound,
     /// No channel type has this name.
-    #[error("Invalid channel type '{0}', must be one of: smpp, loopback")]
-    InvalidChannelType(String),
+    #[error("Invalid channel type '{name}', must be one of: {known}")]
+    InvalidChannelType {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
     /// No router has this id.
     #[error("Router with ID {0} cannot be found")]
     RouterNotFound(RouterId),
@@ -29,12 +34,12 @@ pub enum GatewayError {
         destination: DestinationId,
     },
     /// No router type has this name.
-    #[error("Invalid router type {name}, must be one of: {}", known.join(", "))]
+    #[error("Invalid router type {name}, must be one of: {known}")]
     InvalidRouterType {
         /// The name.
         name: String,
-        /// Those that there are.
-        known: Vec<String>,
+        /// The names that there are.
+        known: String,
     },
     /// The configuration of a router or destination is wrong.
     #[error("{0}")]

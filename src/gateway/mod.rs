@@ -37,6 +37,7 @@ pub use self::outbound::{Draft, ReplyTo, Via};
 pub use self::parked::Parked;
 pub use self::routers::Edit;
 use self::routing::{RouterTypes, StickyRoutes};
+use crate::channel::ChannelTypes;
 use crate::model::{
     CallbackKind, ChannelId, ChannelProperties, DestinationId, Event, EventId, JsonObject, Level, MessageId, RouterId,
     Status, Timestamp,
@@ -76,6 +77,20 @@ pub enum Activity {
     Idle,
 }
 
+/// What a server can run, beyond what it comes with if a program adds to it: the extension point.
+pub struct Types {
+    /// The channel types.
+    pub channels: ChannelTypes<GatewayIntake>,
+    /// The router types.
+    pub routers: RouterTypes,
+}
+
+impl Default for Types {
+    fn default() -> Self {
+        Self { channels: ChannelTypes::built_in(), routers: RouterTypes::built_in() }
+    }
+}
+
 /// By channel and component: what was told, and when.
 type Told = HashMap<ChannelId, HashMap<&'static str, Word>>;
 
@@ -93,13 +108,13 @@ pub struct Gateway(Arc<Inner>);
 
 struct Inner {
     config: GatewayConfig,
+    types: Types,
     store: Store,
     logs: ChannelLogs,
     rates: Arc<Rates>,
     directory: ArcSwap<Directory>,
     /// Whose turn it is to change a router.
     routers: tokio::sync::Mutex<()>,
-    router_types: RouterTypes,
     sticky: StickyRoutes,
     hosts: Hosts,
     /// Where channels run.
@@ -117,6 +132,7 @@ impl Gateway {
     /// [`StartError`] when the store cannot be read.
     pub async fn start(
         config: GatewayConfig,
+        types: Types,
         store: Store,
         logs: ChannelLogs,
         rates: Rates,
@@ -128,12 +144,12 @@ impl Gateway {
         let policy = config.callbacks.clone();
         let gateway = Self(Arc::new(Inner {
             config,
+            types,
             store,
             logs,
             rates: Arc::new(rates),
             directory: ArcSwap::from_pointee(Directory::of(channels)),
             routers: tokio::sync::Mutex::default(),
-            router_types: routing::router_types(),
             sticky: StickyRoutes::default(),
             hosts: Hosts::new(policy.per_host, policy.retry),
             places: channels::Places::default(),

@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::directory::Directory;
 use super::{Gateway, GatewayError};
-use crate::channel::ChannelType;
 use crate::model::{
     ChannelId, ChannelProperties, DestinationId, DestinationProperties, Inbound, JsonObject, MessageId, Outbound,
     Priority, RouterId, SessionEvent, Timestamp,
@@ -88,8 +87,7 @@ impl Gateway {
     pub fn preview(&self, via: Via<'_>, draft: Draft) -> Result<JsonObject, GatewayError> {
         let (properties, message) = self.prepare(via, draft)?;
         let name = properties.channel_type();
-        let channel_type = ChannelType::named(name).ok_or_else(|| GatewayError::InvalidChannelType(name.to_owned()))?;
-        let told = channel_type.preview(&properties.config(), &message)?;
+        let told = self.channel_type(name)?.preview(&properties.config(), &message)?;
         told.ok_or_else(|| GatewayError::Usage(format!("A channel of type '{name}' passes text on as it is")))
     }
 

@@ -226,11 +226,9 @@ impl Gateway {
         destinations: &BTreeMap<DestinationId, Arc<DestinationProperties>>,
     ) -> Result<Box<dyn Routing>, GatewayError> {
         let name = properties.router_type();
-        let found = self.0.router_types.iter().find(|(known, _)| known == name);
-        let (_, router_type) = found.ok_or_else(|| GatewayError::InvalidRouterType {
-            name: name.to_owned(),
-            known: self.0.router_types.iter().map(|(known, _)| known.clone()).collect(),
-        })?;
+        let types = &self.0.types.routers;
+        let unknown = || GatewayError::InvalidRouterType { name: name.to_owned(), known: types.names() };
+        let router_type = types.get(name).ok_or_else(unknown)?;
         let destinations: Vec<_> = destinations.values().cloned().collect();
         Ok(router_type.build(&properties.config(), &destinations)?)
     }

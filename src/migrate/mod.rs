@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use self::draft::Draft;
 pub use self::junebug_redis::{Database, RedisImportError, read as read_redis};
-use crate::channel::ChannelType;
+use crate::gateway::Types;
 use crate::model::JsonObject;
 
 /// Whose configuration it is.
@@ -124,7 +124,8 @@ pub fn migrate(source: Source, path: &Path) -> Result<Migration, MigrateError> {
 /// That the server takes a channel.
 fn check(channel_type: Option<&str>, config: Option<&JsonObject>) -> Result<(), String> {
     let name = channel_type.unwrap_or_default();
-    let Some(channel_type) = ChannelType::named(name) else {
+    let types = Types::default().channels;
+    let Some(channel_type) = types.get(name) else {
         return Err(format!("there is no channel type '{name}'"));
     };
     channel_type.check(config.unwrap_or(&JsonObject::new())).map_err(|error| error.message)

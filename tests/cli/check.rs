@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use maybug::channel::ChannelType;
+use maybug::channel::esme::Smpp;
 use serde_json::Value;
 
 use crate::support::{maybug, stderr, stdout};
@@ -18,7 +19,7 @@ fn import(from: &str, path: &Path) -> (Vec<Value>, String) {
     let channels: Vec<Value> = stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for channel in &channels {
         assert_eq!(channel["type"], "smpp");
-        assert_eq!(ChannelType::Smpp.check(channel["config"].as_object().unwrap()), Ok(()));
+        assert_eq!(Smpp::default().check(channel["config"].as_object().unwrap()), Ok(()));
     }
     (channels, stderr(&output).to_owned())
 }

@@ -328,7 +328,7 @@ fn channels() -> Vec<(String, u16, &'static str, Value)> {
             r#"{"type": "fax", "config": {}}"#.into(),
             400,
             "invalid channel type",
-            kind("InvalidChannelType", "Invalid channel type 'fax', must be one of: smpp, loopback"),
+            kind("InvalidChannelType", "Invalid channel type 'fax', must be one of: smpp, loopback, telnet, dmark"),
         ),
         (
             r#"{"type": "loopback", "config": {"ecco": true}}"#.into(),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use maybug::channel::esme::Smpp;
 use maybug::channel::{Arrival, ChannelType, Fate, Intake, IntakeError, Outcome, Setup, StatusReport, Stop};
 use maybug::model::{
     ChannelId, DeliveryStatus, Event, EventKind, JsonObject, MessageId, Outbound, Priority, Timestamp,
@@ -233,8 +234,7 @@ impl Bound {
             log: logs.channel(&id),
             stop: stop.clone(),
         };
-        let run = ChannelType::Smpp.run(setup);
-        let task = tokio::spawn(async move { run.await.unwrap() });
+        let task = tokio::spawn(async move { Smpp::default().run(setup).await.unwrap() });
         let peer = smsc.bound().await;
         Self { intake, peer, stop, task, _directory: directory }
     }

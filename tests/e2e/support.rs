@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Method, StatusCode};
 use maybug::config::Config;
+use maybug::gateway::Types;
 use maybug::server::Server;
 use maybug::smsc::{SimEvent, Simulator, SimulatorConfig};
 use maybug::web::Response;
@@ -53,8 +54,17 @@ impl Maybug {
         Self::at(Arc::new(tempfile::tempdir().unwrap()), change).await
     }
 
+    /// With types of one's own.
+    pub(crate) async fn extended(types: Types) -> Self {
+        Self::run(Arc::new(tempfile::tempdir().unwrap()), types, |_| {}).await
+    }
+
     /// On a directory that an earlier server may have used.
     pub(crate) async fn at(directory: Arc<tempfile::TempDir>, change: impl FnOnce(&mut Config)) -> Self {
+        Self::run(directory, Types::default(), change).await
+    }
+
+    async fn run(directory: Arc<tempfile::TempDir>, types: Types, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             interface: "127.0.0.1".into(),
             port: 0,
@@ -64,7 +74,7 @@ impl Maybug {
             ..Config::default()
         };
         change(&mut config);
-        let server = Server::start(&config).await.unwrap();
+        let server = Server::start_with(&config, types).await.unwrap();
         let base = format!("http://{}", server.addresses()[0]);
         Self { server, base, client: client(), directory }
     }

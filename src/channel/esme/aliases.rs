@@ -158,6 +158,7 @@ pub fn translate(name: &str, value: &Value) -> Result<Option<Vec<(&'static str, 
 mod tests {
     use super::*;
     use crate::channel::ChannelType;
+    use crate::channel::esme::Smpp;
 
     fn resolved(config: Value) -> Result<Value, String> {
         resolve(config.as_object().unwrap()).map(Value::Object).map_err(|error| error.message)
@@ -215,6 +216,6 @@ mod tests {
         let config = json!({
             "host": "smsc.example", "port": 2775, "smsc-username": "me", "smsc-password": "s3cret", "throughput": 5,
         });
-        assert_eq!(ChannelType::Smpp.check(config.as_object().unwrap()), Ok(()));
+        assert_eq!(Smpp::default().check(config.as_object().unwrap()), Ok(()));
     }
 }

@@ -42,17 +42,59 @@ use self::bind::BindLife;
 pub use self::config::EsmeConfig;
 use self::receipts::REMATCH;
 use self::shared::Shared;
-use super::{Intake, Setup};
+use super::{ChannelType, ConfigError, Intake, Setup};
 use crate::model::{JsonObject, Outbound};
 
-/// What a message would be on the wire; nothing is sent.
-#[must_use]
-pub fn preview(config: &EsmeConfig, message: &Outbound) -> JsonObject {
-    preview::preview(config, message)
+/// The channel type `smpp`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Smpp {
+    /// How a channel binds that does not say it (`bind_type`).
+    pub bind_type: Option<&'static str>,
+}
+
+/// Vumi's classes, and how each of them binds.
+pub(super) const CLASSES: [(&str, Option<&str>); 8] = [
+    ("SmppTransceiverTransport", None),
+    ("SmppTransceiverTransportWithOldConfig", None),
+    ("SmppTransport", None),
+    ("SmppTransportWithOldConfig", None),
+    ("SmppTransmitterTransport", Some("tx")),
+    ("SmppTxTransport", Some("tx")),
+    ("SmppReceiverTransport", Some("rx")),
+    ("SmppRxTransport", Some("rx")),
+];
+
+impl Smpp {
+    fn parse(self, config: &JsonObject) -> Result<EsmeConfig, ConfigError> {
+        let Some(bind_type) = self.bind_type else { return EsmeConfig::parse(config) };
+        let mut config = aliases::resolve(config)?;
+        config.entry("bind_type").or_insert(bind_type.into());
+        EsmeConfig::parse(&config)
+    }
+}
+
+impl ChannelType for Smpp {
+    fn check(&self, config: &JsonObject) -> Result<(), ConfigError> {
+        self.parse(config).map(|_| ())
+    }
+
+    fn secrets(&self) -> &'static [&'static str] {
+        &aliases::SECRETS
+    }
+
+    fn preview(&self, config: &JsonObject, message: &Outbound) -> Result<Option<JsonObject>, ConfigError> {
+        Ok(Some(preview::preview(&self.parse(config)?, message)))
+    }
+
+    async fn run<I: Intake>(&self, setup: Setup<I>) -> Result<(), ConfigError> {
+        let config = self.parse(&setup.config)?;
+        run(setup, config).await;
+        Ok(())
+    }
 }
 
 /// Runs the channel until its stop.
-pub async fn run<I: Intake>(setup: Setup<I>, config: EsmeConfig) {
+async fn run<I: Intake>(setup: Setup<I>, config: EsmeConfig) {
     let binds = config.session.binds.len();
     let shared = Shared::new(setup, config);
     let mut lives: FuturesUnordered<_> = (0..binds).map(|number| BindLife::new(&shared, number).hold()).collect();

@@ -3,49 +3,28 @@
 //! What a later turn needs to know of a session, the dialled code, is kept durably until the session ends or nobody has
 //! said anything for `max_session_length`.
 
-use std::collections::{BTreeSet, HashMap};
-
 use serde_json::{Value, json};
 use smpp::ussd::{Phase, ServiceOp, SessionInfo, Ussd};
 use smpp::{Tag, Tlvs};
 
 use super::config::{Dialect, UssdConfig};
 use super::submit::Unsendable;
-use crate::channel::Arrival;
+use crate::channel::{Arrival, sessions};
 use crate::model::{Inbound, Outbound, SessionEvent, Timestamp};
-
-/// Most sessions of one channel that are kept; the oldest are forgotten.
-const MAX_SESSIONS: usize = 100_000;
-/// Names of notes that are sessions.
-const PREFIX: &str = "session/";
 
 /// See the file's head.
 pub(super) struct Sessions {
     config: UssdConfig,
-    live: HashMap<String, Session>,
-    /// By when they end.
-    ends: BTreeSet<(Timestamp, String)>,
-}
-
-struct Session {
-    code: String,
-    ends: Timestamp,
+    table: sessions::Sessions,
 }
 
 impl Sessions {
     /// Begins the names of the notes that sessions are kept in.
-    pub(super) const NOTES: &str = PREFIX;
+    pub(super) const NOTES: &str = sessions::Sessions::NOTES;
 
     /// With those that are stored.
     pub(super) fn new(config: UssdConfig, notes: &[(String, Vec<u8>)]) -> Self {
-        let mut sessions = Self { config, live: HashMap::new(), ends: BTreeSet::new() };
-        for (name, record) in notes {
-            let read = serde_json::from_slice::<(String, Timestamp)>(record);
-            if let (Some(key), Ok((code, ends))) = (name.strip_prefix(PREFIX), read) {
-                sessions.insert(key.to_owned(), Session { code, ends });
-            }
-        }
-        sessions
+        Self { config, table: sessions::Sessions::new(config.max_session_length, notes) }
     }
 
     /// Completes an MO that is a USSD turn: its session's event, code and parameters. Returns what is to be stored with
@@ -58,7 +37,7 @@ impl Sessions {
     ) -> (Vec<Arrival>, Option<String>) {
         let Some(ussd) = Ussd::of(tlvs) else { return (Vec::new(), None) };
         message.transport_type = Some("ussd".to_owned());
-        let mut notes = self.expire(now);
+        let mut notes = self.table.expire(now);
         let Some(id) = Identifier::of(self.config.dialect, ussd, tlvs) else {
             message.session_event = Some(event(ussd.phase()));
             message.transport_metadata.insert("session_info".to_owned(), json!(ussd.session.id()));
@@ -72,12 +51,12 @@ impl Sessions {
                     message.to = message.content.clone().unwrap_or_default();
                 }
                 message.content = None;
-                notes.extend(self.keep(key, message.to.clone(), now));
+                notes.push(self.table.keep(key, message.to.clone(), now));
             }
-            Phase::Resume => match self.live.get(&key).map(|session| session.code.clone()) {
+            Phase::Resume => match self.table.code(&key).map(str::to_owned) {
                 Some(code) => {
                     message.to.clone_from(&code);
-                    notes.extend(self.keep(key, code, now));
+                    notes.push(self.table.keep(key, code, now));
                 }
                 None => {
                     warning = Some(format!("a USSD turn belongs to no known session {}; it is passed on", id.session()))
@@ -85,8 +64,8 @@ impl Sessions {
             },
             Phase::Close => {
                 message.content = None;
-                if let Some((session, note)) = self.forget(&key) {
-                    message.to = session.code;
+                if let Some((code, note)) = self.table.forget(&key) {
+                    message.to = code;
                     notes.push(note);
                 }
             }
@@ -103,47 +82,10 @@ impl Sessions {
         }
         let key = Identifier::sent(self.config.dialect, message)?.key(&message.to);
         if message.session_event == Some(SessionEvent::Close) {
-            return self.forget(&key).map(|(_, note)| note);
+            return self.table.forget(&key).map(|(_, note)| note);
         }
-        let code = self.live.get(&key)?.code.clone();
-        self.keep(key, code, Timestamp::now())
-    }
-
-    fn insert(&mut self, key: String, session: Session) {
-        self.ends.insert((session.ends, key.clone()));
-        if let Some(before) = self.live.insert(key.clone(), session) {
-            let same = self.live.get(&key).is_some_and(|session| session.ends == before.ends);
-            if !same {
-                self.ends.remove(&(before.ends, key));
-            }
-        }
-    }
-
-    fn keep(&mut self, key: String, code: String, now: Timestamp) -> Option<Arrival> {
-        let ends = now.plus(self.config.max_session_length);
-        let record = serde_json::to_vec(&(&code, ends)).ok();
-        let name = format!("{PREFIX}{key}");
-        self.insert(key, Session { code, ends });
-        Some(Arrival::Note { name, record })
-    }
-
-    fn forget(&mut self, key: &str) -> Option<(Session, Arrival)> {
-        let session = self.live.remove(key)?;
-        self.ends.remove(&(session.ends, key.to_owned()));
-        Some((session, Arrival::Note { name: format!("{PREFIX}{key}"), record: None }))
-    }
-
-    /// Forgets the sessions that have ended, and the oldest of too many.
-    fn expire(&mut self, now: Timestamp) -> Vec<Arrival> {
-        let mut notes = Vec::new();
-        while let Some((ends, key)) = self.ends.first()
-            && (*ends <= now || self.live.len() > MAX_SESSIONS)
-        {
-            let key = key.clone();
-            let Some((_, note)) = self.forget(&key) else { break };
-            notes.push(note);
-        }
-        notes
+        let code = self.table.code(&key)?.to_owned();
+        Some(self.table.keep(key, code, Timestamp::now()))
     }
 }
 

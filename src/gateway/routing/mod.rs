@@ -11,11 +11,13 @@ mod outbound;
 mod percentage;
 mod session;
 mod sticky;
+mod types;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use self::sticky::StickyRoutes;
+pub use self::types::{RouterTypes, UnknownRouterClass};
 use crate::channel::ConfigError;
 use crate::channel::fields::Fields;
 use crate::model::{ChannelId, DestinationId, DestinationProperties, Inbound, JsonObject, Outbound};
@@ -120,23 +122,6 @@ impl Route {
     }
 }
 
-/// The router types by name.
-pub type RouterTypes = Vec<(String, Arc<dyn RouterType>)>;
-
-/// The router types that everybody has.
-#[must_use]
-pub fn router_types() -> RouterTypes {
-    let types: [(&str, Arc<dyn RouterType>); 6] = [
-        ("from_address", Arc::new(from_address::FromAddress)),
-        ("content", Arc::new(content::Content)),
-        ("session", Arc::new(session::Session)),
-        ("percentage", Arc::new(percentage::Percentage)),
-        ("failover", Arc::new(failover::Failover)),
-        ("outbound", Arc::new(outbound::OutboundType)),
-    ];
-    types.into_iter().map(|(name, router_type)| (name.to_owned(), router_type)).collect()
-}
-
 /// The `channel` of a router's `config`.
 fn channel(fields: &Fields) -> Result<ChannelId, RoutingError> {
     match fields.get("channel").map(|value| value.as_str()) {
@@ -226,7 +211,8 @@ mod testing {
 
     /// A routing of a type; destinations as rows of id and `config`.
     pub(super) fn build(name: &str, config: Value, rows: &[(&str, Value)]) -> Result<Box<dyn Routing>, RoutingError> {
-        let (_, router_type) = router_types().into_iter().find(|(known, _)| known == name).unwrap();
+        let types = RouterTypes::built_in();
+        let router_type = types.get(name).unwrap();
         let destinations: Vec<_> = rows
             .iter()
             .map(|(id, config)| {

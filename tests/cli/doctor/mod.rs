@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::process::Output;
 
 use maybug::channel::ChannelType;
+use maybug::channel::esme::Smpp;
 use maybug::smsc::{IdFormat, Simulator, SimulatorConfig};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
@@ -97,7 +98,7 @@ async fn a_healthy_smsc_is_examined_and_its_channel_is_written_without_the_passw
     let mut config = channel["config"].as_object().unwrap().clone();
     assert_eq!((&config["msg_id_type"], config.get("password")), (&1.into(), None));
     config.insert("password".to_owned(), "s3cret".into());
-    ChannelType::Smpp.check(&config).unwrap();
+    Smpp::default().check(&config).unwrap();
     // Nothing is left behind.
     assert_eq!(simulator.counters().accepted, 1);
 }

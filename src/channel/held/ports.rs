@@ -1,0 +1,193 @@
+//! Ports on which providers call: one listener each, shared by the channels that have a path on it.
+//!
+//! A port is opened by the first channel that has a path there and closed by the last one that leaves. One that cannot
+//! be had is tried again and again.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::response;
+use crate::channel::{Intake, Setup, StatusReport};
+use crate::model::{JsonObject, Level};
+use crate::web::Response;
+use crate::web::server::{Handler, Limits, serve};
+
+/// What answers the requests of one path.
+pub(crate) type Hook = Arc<dyn Fn(hyper::Request<Incoming>) -> Answer + Send + Sync>;
+/// The answer to one.
+type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// See the file's head; clones are the same ports.
+#[derive(Clone, Default)]
+pub(crate) struct Ports(Arc<Mutex<HashMap<SocketAddr, Arc<Slot>>>>);
+
+/// Where there is a listener, or was, or will be. Whoever opens it holds it meanwhile; other ports are not concerned.
+type Slot = tokio::sync::Mutex<Option<(Arc<Port>, JoinHandle<()>)>>;
+
+/// A listener's paths.
+struct Port {
+    address: SocketAddr,
+    paths: Mutex<HashMap<String, Hook>>,
+    stop: CancellationToken,
+}
+
+/// A path on a port; dropped, it is free.
+pub(crate) struct Place {
+    port: Arc<Port>,
+    path: String,
+}
+
+/// Why a path could not be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PortError {
+    /// Somebody else listens there, or nobody may.
+    #[error("{address} cannot be listened on: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another channel has it.
+    #[error("another channel has the path {path} on port {port}")]
+    Taken {
+        /// The port.
+        port: u16,
+        /// The path.
+        path: String,
+    },
+}
+
+/// First and longest pause before a port is tried again.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// How long running requests may take once the last channel of a port has gone.
+const DRAIN: Duration = Duration::from_secs(2);
+
+impl Ports {
+    /// Has the requests of a path answered by `hook` from now on.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    async fn open(&self, address: SocketAddr, path: &str, hook: Hook) -> Result<Place, PortError> {
+        let slot = self.slot(address);
+        let mut held = slot.lock().await;
+        if let Some((port, _)) = &*held
+            && port.add(path, &hook)?
+        {
+            return Ok(Place { port: port.clone(), path: path.to_owned() });
+        }
+        if let Some((_, task)) = held.take() {
+            // A restarted channel meets the end of its own listener. One that panicked has ended as well.
+            let _ = task.await;
+        }
+        let listener = TcpListener::bind(address).await;
+        let bound = listener.and_then(|listener| listener.local_addr().map(|address| (listener, address)));
+        let (listener, bound) = bound.map_err(|source| PortError::Listen { address, source })?;
+        let paths = Mutex::new(HashMap::from([(path.to_owned(), hook)]));
+        let port = Arc::new(Port { address: bound, paths, stop: CancellationToken::new() });
+        let serving = serve(listener, port.clone(), Limits { drain: DRAIN, ..Limits::default() }, port.stop.clone());
+        let kept = slot.clone();
+        let task = tokio::spawn(async move {
+            serving.await;
+            drop(kept);
+        });
+        // Port 0 is another port each time.
+        *held = (address.port() != 0).then(|| (port.clone(), task));
+        Ok(Place { port, path: path.to_owned() })
+    }
+
+    /// The same for a channel, which says of its component `listener` how that goes; tries until it succeeds.
+    pub(crate) async fn listen<I: Intake>(
+        &self,
+        setup: &Setup<I>,
+        address: SocketAddr,
+        path: &str,
+        hook: Hook,
+    ) -> Place {
+        let report = |level, kind, message: String, details| StatusReport {
+            component: "listener",
+            level,
+            kind,
+            message,
+            details,
+        };
+        let (mut pause, longest) = PAUSE;
+        loop {
+            match self.open(address, path, hook.clone()).await {
+                Ok(place) => {
+                    let address = place.port.address;
+                    let details = JsonObject::from_iter([("address".to_owned(), address.to_string().into())]);
+                    let message = format!("Listening on http://{address}{path}");
+                    setup.intake.status(&setup.id, report(Level::Ok, "listening", message, details)).await;
+                    return place;
+                }
+                Err(error) => {
+                    let report = report(Level::Down, "cannot_listen", error.to_string(), JsonObject::new());
+                    setup.intake.status(&setup.id, report).await;
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    /// An address's slot; those that nobody needs any more are forgotten.
+    fn slot(&self, address: SocketAddr) -> Arc<Slot> {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+        slots.entry(address).or_default().clone()
+    }
+}
+
+impl Port {
+    fn paths(&self) -> MutexGuard<'_, HashMap<String, Hook>> {
+        self.paths.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a path; `false` if the port is being closed.
+    fn add(&self, path: &str, hook: &Hook) -> Result<bool, PortError> {
+        let mut paths = self.paths();
+        if paths.contains_key(path) {
+            return Err(PortError::Taken { port: self.address.port(), path: path.to_owned() });
+        }
+        if paths.is_empty() {
+            return Ok(false);
+        }
+        paths.insert(path.to_owned(), hook.clone());
+        Ok(true)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut paths = self.port.paths();
+        paths.remove(&self.path);
+        if paths.is_empty() {
+            self.port.stop.cancel();
+        }
+    }
+}
+
+impl Handler for Port {
+    async fn call(self: Arc<Self>, request: hyper::Request<Incoming>) -> Response {
+        let path = request.uri().path();
+        let hook = {
+            let paths = self.paths();
+            // With a final slash or without, as the API's own paths.
+            paths.get(path).or_else(|| paths.get(path.strip_suffix('/')?)).cloned()
+        };
+        match hook {
+            Some(hook) => hook(request).await,
+            None => response(StatusCode::NOT_FOUND, "text/plain", "Not found"),
+        }
+    }
+}
