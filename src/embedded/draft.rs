@@ -19,6 +19,8 @@ use crate::store::Ticket;
 pub(super) enum Op {
     /// Appends to a lane; `id` makes the entry findable.
     Append { lane: Arc<Lane>, value: Vec<u8>, item: Item, id: Option<[u8; 16]> },
+    /// Appends to a lane what is final already, with its events and the keys of the provider's ids.
+    Archive { lane: Arc<Lane>, value: Vec<u8>, item: Item, id: [u8; 16], events: Vec<Vec<u8>>, correlate: Vec<Vec<u8>> },
     /// An event of an entry; final for it when its kind says so.
     Event { origin: Ticket, value: Vec<u8> },
     /// The end of an entry without an event of its own.
@@ -40,6 +42,10 @@ impl Op {
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Append { value, .. } | Self::Event { value, .. } => value.len() + 64,
+            Self::Archive { value, events, correlate, .. } => {
+                let more = events.iter().chain(correlate).map(|octets| octets.len() + 64);
+                value.len() + 128 + more.sum::<usize>()
+            }
             Self::Retry { record, .. } => record.as_ref().map_or(32, Vec::len) + 64,
             Self::Put(_, key, value) => key.len() + value.len(),
             Self::Remove(_, key) => key.len(),
@@ -115,12 +121,22 @@ impl<'a> Draft<'a> {
         match op {
             Op::Append { lane, value, item, id } => {
                 let ticket = self.append(&lane, value);
-                if let Some(id) = id {
-                    let value = keys::value(Kind::Record, self.now, &keys::entry(ticket));
-                    self.batch.insert(&self.keyspaces.id, id, value);
+                self.appended(lane, ticket, item, id);
+            }
+            Op::Archive { lane, value, item, id, events, correlate } => {
+                let ticket = self.append(&lane, value);
+                // It ends in memory before it is there, so that nobody is ever handed it.
+                self.finish(ticket);
+                self.appended(lane, ticket, item, Some(id));
+                for value in events {
+                    let place = self.ordinal(ordinal);
+                    self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, place), value);
                 }
-                let entry = Entry { seq: ticket.seq, origin: ticket, item, attempts: 0, possible_duplicate: false };
-                self.effects.push(Effect::Appended(lane, entry));
+                let segments = u8::try_from(correlate.len()).unwrap_or(u8::MAX);
+                for key in correlate {
+                    let value = keys::value(Kind::Reference, self.now, &keys::correlation(ticket, segments));
+                    self.batch.insert(self.keyspaces.of(Table::Smsc), key, value);
+                }
             }
             Op::Event { origin, value } => {
                 if let Some((Kind::Final, _)) = keys::open(&value) {
@@ -129,11 +145,7 @@ impl<'a> Draft<'a> {
                 let place = self.ordinal(ordinal);
                 self.batch.insert(&self.keyspaces.fate, keys::fate(origin, place), value);
             }
-            Op::Finish(ticket) => {
-                let value = keys::value(Kind::Final, self.now, &[]);
-                self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::END), value);
-                self.finished(ticket);
-            }
+            Op::Finish(ticket) => self.finish(ticket),
             Op::Retry { ticket, at, record } => return self.retry(ticket, at, record.as_deref()),
             Op::Put(table, key, value) => self.batch.insert(self.keyspaces.of(table), key, value),
             Op::Remove(table, key) => self.batch.remove(self.keyspaces.of(table), key),
@@ -166,6 +178,21 @@ impl<'a> Draft<'a> {
         self.batch.insert(&self.keyspaces.msg, keys::entry(ticket), value);
         self.touch(lane);
         ticket
+    }
+
+    fn appended(&mut self, lane: Arc<Lane>, ticket: Ticket, item: Item, id: Option<[u8; 16]>) {
+        if let Some(id) = id {
+            let value = keys::value(Kind::Record, self.now, &keys::entry(ticket));
+            self.batch.insert(&self.keyspaces.id, id, value);
+        }
+        let entry = Entry { seq: ticket.seq, origin: ticket, item, attempts: 0, possible_duplicate: false };
+        self.effects.push(Effect::Appended(lane, entry));
+    }
+
+    fn finish(&mut self, ticket: Ticket) {
+        let value = keys::value(Kind::Final, self.now, &[]);
+        self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::END), value);
+        self.finished(ticket);
     }
 
     fn finished(&mut self, ticket: Ticket) {

@@ -24,6 +24,18 @@ impl Embedded {
                 id: Some(keys::id(message.id)),
                 item: Item::Message(message),
             }),
+            Change::Archive { message, events, correlate } => {
+                let events = events.iter().map(|event| record(now, event)).collect::<Result<_, _>>()?;
+                let keys = correlate.iter().map(|id| keys::of_channel(&message.channel, id.0.as_bytes()));
+                ops.push(Op::Archive {
+                    lane: self.lanes.outbound(&message.channel, message.priority),
+                    value: record(now, &*message)?,
+                    id: keys::id(message.id),
+                    correlate: keys.collect(),
+                    item: Item::Message(message),
+                    events,
+                });
+            }
             Change::Record { event, origin, leaves, correlate, callbacks } => {
                 let kind = if leaves == Some(origin) { Kind::Final } else { Kind::Record };
                 let value = keys::record(kind, now, &event).map_err(|error| unwritable(&error))?;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Gateway, GatewayError};
-use crate::model::{ChannelId, DestinationId, Inbound, JsonObject, RouterId};
+use crate::model::{
+    ChannelId, DestinationId, Event, EventKind, Inbound, JsonObject, Outbound, RouterId, SmscMessageId,
+};
 use crate::store::Change;
 
 /// An object of another server's.
@@ -39,6 +41,13 @@ pub enum Import {
     },
     /// An MO that may still be replied to.
     Inbound(Arc<Inbound>),
+    /// An MT that was sent, so that it can be asked for and receipts find it. It is not sent again.
+    Outbound {
+        /// The message.
+        message: Arc<Outbound>,
+        /// What became of it.
+        events: Vec<Event>,
+    },
 }
 
 /// What became of it.
@@ -79,7 +88,27 @@ impl Gateway {
                 self.0.store.commit(vec![change]).await?;
                 Ok(Imported::Created)
             }
+            Import::Outbound { message, events } => {
+                self.channel(&message.channel)?;
+                if self.0.store.message(message.id)?.is_some() {
+                    return Ok(Imported::Unchanged);
+                }
+                let correlate = events.iter().flat_map(smsc_message_ids).collect();
+                self.0.store.commit(vec![Change::Archive { message, events, correlate }]).await?;
+                Ok(Imported::Created)
+            }
         }
+    }
+}
+
+/// The ids by which receipts will name a message, as the provider's acceptance tells them.
+fn smsc_message_ids(event: &Event) -> Vec<SmscMessageId> {
+    match &event.kind {
+        EventKind::Ack { sent_message_id } => {
+            let ids = sent_message_id.split(',').filter(|id| !id.is_empty());
+            ids.map(|id| SmscMessageId(id.to_owned())).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
