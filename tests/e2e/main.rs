@@ -12,6 +12,7 @@ mod extending;
 mod failover;
 mod field_guide;
 mod hundred;
+mod import;
 mod junebug;
 mod lifecycle;
 mod log_privacy;
