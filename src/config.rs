@@ -32,6 +32,17 @@ pub enum LogFormat {
     Json,
 }
 
+/// When the API asks for credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// Of everybody.
+    Always,
+    /// As soon as there is an account.
+    WithAccounts,
+    /// Of nobody.
+    Never,
+}
+
 /// Everything the server can be told. Each key has the name that it has in the file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
@@ -40,8 +51,14 @@ pub struct Config {
     pub interface: String,
     /// And on which port; 0 takes a free one.
     pub port: u16,
+    /// Whether the API asks for credentials. On loopback it does when absent as soon as there is an account.
+    pub auth: Option<bool>,
     /// Listens on other than loopback addresses although anybody who reaches them may do anything.
     pub open: bool,
+    /// Names by which the API on loopback may be asked while nobody is asked for credentials, beside the interface's.
+    pub api_hosts: Vec<String>,
+    /// Most connections of one address other than loopback, or of one network of 64 bits for IPv6.
+    pub connections_per_address: usize,
     /// The directory of the embedded store.
     pub data: PathBuf,
     /// Whether a message is on disk before it is acknowledged. Off, a power cut loses what was accepted.
@@ -113,7 +130,10 @@ impl Default for Config {
         Self {
             interface: "localhost".to_owned(),
             port: 8080,
+            auth: None,
             open: false,
+            api_hosts: Vec::new(),
+            connections_per_address: 64,
             data: "maybug-data".into(),
             sync: true,
             quota: None,
@@ -150,10 +170,13 @@ impl Default for Config {
 }
 
 /// The keys of [`Config`].
-const KEYS: [&str; 34] = [
+const KEYS: [&str; 37] = [
     "interface",
     "port",
+    "auth",
     "open",
+    "api_hosts",
+    "connections_per_address",
     "data",
     "sync",
     "quota",
@@ -221,8 +244,9 @@ pub enum ConfigFileError {
     },
     /// Listening in public needs to be meant.
     #[error(
-        "the API has no authentication and {address} can be reached from elsewhere: use a loopback address, or say \
-         `open: true` (flag --open) if that is what you want"
+        "{address} can be reached from elsewhere, and the API asks nobody for credentials. Say `auth: true` (flag --auth), \
+         after making an account with `maybug account create NAME --scope admin`; or say `open: true` (flag --open) if \
+         anybody may do anything; or use a loopback address"
     )]
     NotOpen {
         /// The address.
@@ -339,11 +363,27 @@ impl Config {
         if self.rabbitmq_management_interface.as_ref().is_some_and(|address| !is_host_and_port(address)) {
             return bad("rabbitmq_management_interface", "expected HOST:PORT, without http://");
         }
+        if self.auth == Some(true) && self.open {
+            return bad("open", "with `auth: true` the API is not open; take one of them away");
+        }
+        if self.connections_per_address == 0 {
+            return bad("connections_per_address", "it must be larger than zero");
+        }
         self.retention = self.retention.max(self.outbound_message_ttl).max(self.inbound_message_ttl);
         Ok(self)
     }
 
-    /// The addresses to listen on, loopback ones only unless [`Config::open`].
+    /// When the API asks for credentials.
+    #[must_use]
+    pub fn auth(&self) -> Auth {
+        match (self.auth, self.open) {
+            (Some(true), _) => Auth::Always,
+            (Some(false), _) | (None, true) => Auth::Never,
+            (None, false) => Auth::WithAccounts,
+        }
+    }
+
+    /// The addresses to listen on, loopback ones only unless credentials are asked for or it is [`Config::open`].
     ///
     /// # Errors
     /// [`ConfigFileError::NoAddress`], [`ConfigFileError::NotOpen`].
@@ -352,7 +392,9 @@ impl Config {
         let no_address = |message: String| ConfigFileError::NoAddress { interface: self.interface.clone(), message };
         let addresses: Vec<SocketAddr> = found.map_err(|error| no_address(error.to_string()))?.collect();
         match addresses.iter().find(|address| !address.ip().is_loopback()) {
-            Some(address) if !self.open => Err(ConfigFileError::NotOpen { address: *address }),
+            Some(address) if self.auth() != Auth::Always && !self.open => {
+                Err(ConfigFileError::NotOpen { address: *address })
+            }
             _ if addresses.is_empty() => Err(no_address("it resolves to nothing".to_owned())),
             _ => Ok(addresses),
         }
@@ -497,6 +539,8 @@ mod tests {
     async fn other_than_loopback_addresses_must_be_meant() {
         let config = Config { interface: "0.0.0.0".into(), ..Config::default() };
         assert!(matches!(config.addresses().await, Err(ConfigFileError::NotOpen { .. })));
+        assert!(Config { auth: Some(false), ..config.clone() }.addresses().await.is_err());
+        assert!(Config { auth: Some(true), ..config.clone() }.addresses().await.is_ok());
         assert!(Config { open: true, ..config }.addresses().await.is_ok());
         assert!(Config::default().addresses().await.is_ok());
     }

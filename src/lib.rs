@@ -16,6 +16,7 @@
 //! | 2 | [`store`] on `embedded` | the durable pipeline: changes in, queues and look-ups out |
 //! | 2 | [`web`], [`telemetry`] | HTTP in and out; process log, channel logs, rates |
 //! | 2 | [`endpoint`], [`capture`] | connecting to a peer, with TLS; SMPP conversations from capture files |
+//! | 3 | [`access`] | accounts: who may use the API |
 //! | 3 | [`channel`] | one connection to a provider each; talks upwards through the trait it declares |
 //! | 4 | [`gateway`] | the rules of the product; names no engine and no wire format |
 //! | 5 | [`api`], [`smsc`] | wire formats to `model` and back; the simulated SMSC |
@@ -40,6 +41,7 @@
 //! - One channel, one receiver of callbacks, one peer cannot slow another: own task, own queue, own limits.
 //! - No global state, so that ten servers run in one test.
 
+pub mod access;
 pub mod api;
 pub mod capture;
 pub mod channel;

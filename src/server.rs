@@ -14,8 +14,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Accounts;
+use crate::api::guard::Guard;
 use crate::api::{Api, ApiLimits};
-use crate::config::Config;
+use crate::config::{Auth, Config};
 use crate::gateway::retry::RetryPolicy;
 use crate::gateway::{Activity, CallbackPolicy, Gateway, GatewayConfig, Types};
 use crate::model::ChannelId;
@@ -38,6 +40,12 @@ pub struct Server {
 const MAX_BODY: usize = 1024 * 1024;
 /// How long a request body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
+/// How long a request may take to be answered; longer than a channel takes to be stopped and started.
+const REQUEST_TIME: Duration = Duration::from_secs(60);
+/// Most requests that are answered at a time; each may have a body in memory.
+const REQUESTS: usize = 1_024;
+/// How often it is said that the API is open.
+const REMINDER: Duration = Duration::from_secs(60);
 /// How long channels may take to finish what is in flight.
 const CHANNEL_DRAIN: Duration = Duration::from_secs(15);
 
@@ -63,15 +71,28 @@ impl Server {
         let logs = ChannelLogs::start(log_files(config));
         let logs = logs.with_context(|| format!("logs cannot be kept in {}", config.logging_path.display()))?;
         let store = Store::open(&store_config(config))?;
+        let accounts = Accounts::open(store.clone())?;
         let rates = Rates::new(config.metric_window);
         let client = client(config, &addresses);
         let gateway = Gateway::start(gateway_config(config), types, store, logs, rates, client).await?;
-        let limits = ApiLimits { body: MAX_BODY, body_time: BODY_TIME, max_logs: config.max_logs };
-        let api = Arc::new(Api::new(gateway.clone(), limits, management(config)?));
+        let limits = ApiLimits {
+            body: MAX_BODY,
+            body_time: BODY_TIME,
+            time: REQUEST_TIME,
+            requests: REQUESTS,
+            max_logs: config.max_logs,
+        };
         let stop = CancellationToken::new();
         let mut listeners = JoinSet::new();
+        let guard = guard(config, accounts, &addresses);
+        if let Some(warning) = warning(config, &guard, &addresses) {
+            tracing::warn!("{warning}");
+            listeners.spawn(remind(warning, stop.clone()));
+        }
+        let api = Arc::new(Api::new(gateway.clone(), guard, limits, management(config)?));
         for listener in bound {
-            listeners.spawn(serve(listener, api.clone(), Limits::default(), stop.clone()));
+            let limits = Limits { per_address: config.connections_per_address, ..Limits::default() };
+            listeners.spawn(serve(listener, api.clone(), limits, stop.clone()));
         }
         Ok(Self { gateway, addresses, listeners, stop })
     }
@@ -186,6 +207,38 @@ async fn listen(addresses: &[SocketAddr], mut port: u16) -> anyhow::Result<Vec<T
     Ok(bound)
 }
 
+fn guard(config: &Config, accounts: Accounts, addresses: &[SocketAddr]) -> Guard {
+    // Pages in a browser on this machine reach loopback whatever their host resolves to; elsewhere hosts prove nothing.
+    let hosts =
+        is_private(addresses).then(|| [&config.api_hosts[..], std::slice::from_ref(&config.interface)].concat());
+    Guard::new(accounts, config.auth(), hosts)
+}
+
+/// What must not be forgotten about who may use the API.
+fn warning(config: &Config, guard: &Guard, addresses: &[SocketAddr]) -> Option<&'static str> {
+    match config.auth() {
+        Auth::Always if !guard.knows_anybody() => Some(
+            "the API asks for credentials and there is no account: stop the server, and make one with `maybug account \
+             create NAME --scope admin`",
+        ),
+        Auth::Never if !is_private(addresses) => {
+            Some("the API is open: anybody who reaches it may do anything, as `open: true` says")
+        }
+        _ => None,
+    }
+}
+
+/// Warns again every minute.
+async fn remind(warning: &'static str, stop: CancellationToken) {
+    while tokio::time::timeout(REMINDER, stop.cancelled()).await.is_err() {
+        tracing::warn!("{warning}");
+    }
+}
+
+fn is_private(addresses: &[SocketAddr]) -> bool {
+    addresses.iter().all(|address| address.ip().is_loopback())
+}
+
 fn store_config(config: &Config) -> StoreConfig {
     StoreConfig {
         path: config.data.clone(),
@@ -233,8 +286,30 @@ fn management(config: &Config) -> anyhow::Result<Option<Management>> {
 /// Callbacks may go to loopback while only those on this machine can ask for them.
 fn client(config: &Config, addresses: &[SocketAddr]) -> Client {
     let mut networks = config.callback_allow.clone();
-    if addresses.iter().all(|address| address.ip().is_loopback()) {
+    if is_private(addresses) {
         networks.extend(["127.0.0.0/8", "::1/128"].iter().filter_map(|network| network.parse::<IpNet>().ok()));
     }
     Client::new(Allowed { networks })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_warning_comes_back_every_minute() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let subscriber = tracing_subscriber::fmt().with_writer(Mutex::new(log.reopen().unwrap())).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let stop = CancellationToken::new();
+        let reminding = tokio::spawn(remind("it is open", stop.clone()));
+        tokio::time::sleep(REMINDER * 3 + REMINDER / 2).await;
+        stop.cancel();
+        reminding.await.unwrap();
+        let log = std::fs::read_to_string(log.path()).unwrap();
+        assert_eq!(log.matches("WARN").count(), 3, "{log}");
+        assert_eq!(log.matches("it is open").count(), 3, "{log}");
+    }
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Floors of `src/`, lowest first; a file imports from its own floor or a lower one.
-const FLOORS: [(&str, u8); 18] = [
+const FLOORS: [(&str, u8); 19] = [
     ("model", 1),
     ("config", 1),
     ("pattern", 1),
@@ -14,6 +14,7 @@ const FLOORS: [(&str, u8); 18] = [
     ("capture", 2),
     ("endpoint", 2),
     ("telemetry", 2),
+    ("access", 3),
     ("channel", 3),
     ("gateway", 4),
     ("api", 5),

@@ -1,10 +1,14 @@
 //! The one place where errors become a status and a body (Junebug reference §1.2).
 
+use std::time::Duration;
+
 use hyper::StatusCode;
-use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 
+use super::guard::Forbidden;
 use super::junebug::wire::envelope;
+use crate::access::{AccountError, Denied};
 use crate::gateway::GatewayError;
 use crate::gateway::routing::RoutingError;
 use crate::store::CommitError;
@@ -22,6 +26,21 @@ pub enum ApiError {
         /// Those it has.
         allowed: String,
     },
+    /// The request's URL is too long.
+    LongUrl {
+        /// The most octets of its path and query.
+        limit: usize,
+    },
+    /// Nobody knows who asks.
+    Denied(Denied),
+    /// Whoever asks may not do this.
+    Forbidden(Forbidden),
+    /// Too many requests are being answered.
+    Overloaded,
+    /// The answer took too long.
+    TooLong(Duration),
+    /// The body is compressed, or otherwise not what it is.
+    Encoded(String),
     /// The body is no JSON.
     NotJson(String),
     /// The body does not have the form that it must have: one item per violation.
@@ -34,6 +53,8 @@ pub enum ApiError {
     Management(ManagementError),
     /// The gateway did not do it.
     Gateway(GatewayError),
+    /// An account was not changed.
+    Account(AccountError),
 }
 
 /// One violation of a body's schema.
@@ -57,6 +78,24 @@ impl From<BodyError> for ApiError {
     }
 }
 
+impl From<Denied> for ApiError {
+    fn from(error: Denied) -> Self {
+        Self::Denied(error)
+    }
+}
+
+impl From<Forbidden> for ApiError {
+    fn from(error: Forbidden) -> Self {
+        Self::Forbidden(error)
+    }
+}
+
+impl From<AccountError> for ApiError {
+    fn from(error: AccountError) -> Self {
+        Self::Account(error)
+    }
+}
+
 const NO_PATH: &str = "The requested URL was not found on the server. If you entered the URL manually please check \
                        your spelling and try again.";
 const WRONG_METHOD: &str = "The method is not allowed for the requested URL.";
@@ -72,6 +111,23 @@ impl From<ApiError> for Response {
                 }
                 response
             }
+            ApiError::LongUrl { limit } => {
+                http_level(StatusCode::URI_TOO_LONG, &format!("the path and query are longer than {limit} octets"))
+            }
+            ApiError::Denied(error) => denied(&error),
+            ApiError::Forbidden(error) => forbidden(&error.to_string()),
+            ApiError::Overloaded => later(
+                one(StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time", "Busy", "try again in a moment"),
+                "1",
+            ),
+            ApiError::TooLong(time) => {
+                let message = format!("the request was not answered within {} s", time.as_secs());
+                later(one(StatusCode::SERVICE_UNAVAILABLE, "too slow", "Timeout", &message), "5")
+            }
+            ApiError::Encoded(encoding) => {
+                let message = format!("request bodies must not be encoded, and this one is '{encoding}'");
+                http_level(StatusCode::UNSUPPORTED_MEDIA_TYPE, &message)
+            }
             ApiError::NotJson(message) => {
                 one(StatusCode::BAD_REQUEST, "json decode error", "JsonDecodeError", &message)
             }
@@ -86,7 +142,49 @@ impl From<ApiError> for Response {
                 one(StatusCode::INTERNAL_SERVER_ERROR, "generic error", "ManagementError", &error.to_string())
             }
             ApiError::Gateway(error) => gateway(&error),
+            ApiError::Account(error) => account(&error),
         }
+    }
+}
+
+fn denied(error: &Denied) -> Response {
+    let message = error.to_string();
+    match error {
+        Denied::Source { .. } => forbidden(&message),
+        Denied::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "passwords busy", "Busy", &message), "1"),
+        _ => {
+            let mut response = one(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized", &message);
+            for scheme in ["Bearer realm=\"maybug\"", "Basic realm=\"maybug\", charset=\"UTF-8\""] {
+                response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+            }
+            response
+        }
+    }
+}
+
+fn forbidden(message: &str) -> Response {
+    one(StatusCode::FORBIDDEN, "forbidden", "Forbidden", message)
+}
+
+fn account(error: &AccountError) -> Response {
+    let message = error.to_string();
+    match error {
+        AccountError::NotFound(_) => one(StatusCode::NOT_FOUND, "account not found", "AccountNotFound", &message),
+        AccountError::TokenNotFound { .. } => one(StatusCode::NOT_FOUND, "token not found", "TokenNotFound", &message),
+        AccountError::Exists(_) => one(StatusCode::CONFLICT, "account exists", "AccountExists", &message),
+        AccountError::NoAdmin => one(StatusCode::CONFLICT, "no admin left", "NoAdmin", &message),
+        AccountError::Bad { .. } => one(StatusCode::BAD_REQUEST, "api usage error", "ApiUsageError", &message),
+        AccountError::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "passwords busy", "Busy", &message), "1"),
+        AccountError::Secret(_) => one(StatusCode::INTERNAL_SERVER_ERROR, "generic error", "SecretError", &message),
+        AccountError::Store(error) => store(error),
+    }
+}
+
+fn store(error: &CommitError) -> Response {
+    let message = error.to_string();
+    match error {
+        CommitError::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "store busy", "StoreBusy", &message), "1"),
+        _ => later(one(StatusCode::SERVICE_UNAVAILABLE, "store unavailable", "StoreUnavailable", &message), "30"),
     }
 }
 
@@ -109,6 +207,7 @@ fn gateway(error: &GatewayError) -> Response {
             one(StatusCode::NOT_FOUND, "callback not found", "CallbackNotFound", &message)
         }
         GatewayError::ReceiptNotFound => one(StatusCode::NOT_FOUND, "receipt not found", "ReceiptNotFound", ""),
+        GatewayError::NotQueued(_) => one(StatusCode::NOT_FOUND, "message not found", "MessageNotFound", &message),
         GatewayError::InvalidChannelType { .. } => bad("invalid channel type", "InvalidChannelType"),
         GatewayError::Config(error) => {
             let mut item = json!({"type": "ConfigError", "message": message});
@@ -123,12 +222,7 @@ fn gateway(error: &GatewayError) -> Response {
         GatewayError::QueueFull { .. } => {
             later(one(StatusCode::TOO_MANY_REQUESTS, "queue full", "QueueFull", &message), "5")
         }
-        GatewayError::Store(CommitError::Busy) => {
-            later(one(StatusCode::SERVICE_UNAVAILABLE, "store busy", "StoreBusy", &message), "1")
-        }
-        GatewayError::Store(_) => {
-            later(one(StatusCode::SERVICE_UNAVAILABLE, "store unavailable", "StoreUnavailable", &message), "30")
-        }
+        GatewayError::Store(error) => store(error),
         GatewayError::Read(_) | GatewayError::Log(_) => {
             one(StatusCode::INTERNAL_SERVER_ERROR, "generic error", "ReadError", &message)
         }

@@ -2,25 +2,33 @@
 //!
 //! All share one port and one table of routes; what is not about a route is answered in Junebug's envelope.
 
+pub(crate) mod accounts;
 mod callbacks;
 pub mod error;
+pub mod guard;
 mod health;
 mod import;
 mod junebug;
+mod openapi;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::Method;
 use hyper::body::Incoming;
+use hyper::header::CONTENT_ENCODING;
+use tokio::time::timeout;
 
 use self::error::ApiError;
+use self::guard::{Caller, Guard};
 use crate::gateway::Gateway;
-use crate::web::Response;
-use crate::web::body;
 use crate::web::management::Management;
-use crate::web::route::{Found, Request, Routes};
+use crate::web::route::{Found, Request, Route, Routes, Scope};
 use crate::web::server::Handler;
+use crate::web::{Response, body, json};
 
 /// What the APIs put up with and show.
 #[derive(Clone, Copy, Debug)]
@@ -29,40 +37,119 @@ pub struct ApiLimits {
     pub body: usize,
     /// How long a request body may take to arrive.
     pub body_time: Duration,
+    /// How long a request may take to be answered.
+    pub time: Duration,
+    /// Most requests that are answered at a time.
+    pub requests: usize,
     /// Most log entries in one answer.
     pub max_logs: usize,
 }
 
-/// The APIs on one gateway.
+/// Most octets of a request's path and query.
+const MAX_URL: usize = 8 * 1024;
+/// How deep the JSON of a body may be nested.
+const MAX_DEPTH: usize = 64;
+
+/// The APIs on one gateway, as one caller uses them.
 #[derive(Clone)]
 pub struct Api {
     gateway: Gateway,
+    guard: Arc<Guard>,
     limits: ApiLimits,
     management: Option<Management>,
-    routes: Arc<Routes<Self>>,
+    caller: Caller,
+    table: Arc<Table>,
+}
+
+/// The routes, and how many of them are in use.
+struct Table {
+    routes: Routes<Api>,
+    running: AtomicUsize,
+}
+
+/// Every route.
+#[must_use]
+pub fn routes() -> Vec<Route<Api>> {
+    let facades = [
+        junebug::routes(),
+        callbacks::routes(),
+        accounts::routes(),
+        health::routes(),
+        import::routes(),
+        openapi::routes(),
+    ];
+    facades.into_iter().flatten().collect()
 }
 
 impl Api {
     /// The APIs of a gateway, and the interface that health asks for queues.
     #[must_use]
-    pub fn new(gateway: Gateway, limits: ApiLimits, management: Option<Management>) -> Self {
-        let rows = [junebug::routes(), callbacks::routes(), health::routes(), import::routes()];
-        let rows = rows.into_iter().flatten().collect();
-        Self { gateway, limits, management, routes: Arc::new(Routes::new(rows)) }
+    pub fn new(gateway: Gateway, guard: Guard, limits: ApiLimits, management: Option<Management>) -> Self {
+        let table = Table { routes: Routes::new(routes()), running: AtomicUsize::new(0) };
+        Self { gateway, guard: Arc::new(guard), limits, management, caller: Caller::Anybody, table: Arc::new(table) }
     }
 
     /// A request's body.
     async fn body(&self, request: Request) -> Result<Bytes, ApiError> {
-        Ok(body::read(request.inner.into_body(), self.limits.body, self.limits.body_time).await?)
+        if let Some(encoding) = request.inner.headers().get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity")
+        {
+            return Err(ApiError::Encoded(String::from_utf8_lossy(encoding.as_bytes()).into_owned()));
+        }
+        let body = body::read(request.inner.into_body(), self.limits.body, self.limits.body_time).await?;
+        if json::is_deeper(&body, MAX_DEPTH) {
+            return Err(ApiError::NotJson(format!("nested more than {MAX_DEPTH} deep")));
+        }
+        Ok(body)
+    }
+
+    /// Answers a request, unless it must not be.
+    async fn answer(&self, peer: SocketAddr, request: hyper::Request<Incoming>) -> Result<Response, ApiError> {
+        if request.uri().path_and_query().is_some_and(|path| path.as_str().len() > MAX_URL) {
+            return Err(ApiError::LongUrl { limit: MAX_URL });
+        }
+        let (row, params) = match self.table.routes.find(request.method(), request.uri().path()) {
+            Found::Row(row, params) => (row, params),
+            Found::WrongMethod(allowed) => return Err(ApiError::WrongMethod { allowed }),
+            Found::NoPath => return Err(ApiError::NoPath),
+        };
+        let asked = (request.uri(), request.headers());
+        let caller = self.guard.admit(row, &params, asked, peer.ip()).await?;
+        let changes = row.scope == Scope::Admin && row.method != Method::GET;
+        let change = changes.then(|| (caller.name().to_owned(), request.uri().path().to_owned()));
+        let api = Self { caller, ..self.clone() };
+        let answer = (row.handler)(api, Request { inner: request, params });
+        let answer = timeout(self.limits.time, answer).await.map_err(|_| ApiError::TooLong(self.limits.time))?;
+        if let Some((who, path)) = change.filter(|_| answer.status().is_success()) {
+            tracing::info!(who, from = %peer.ip(), method = %row.method, path, "audit: a change was made");
+        }
+        Ok(answer)
     }
 }
 
 impl Handler for Api {
-    async fn call(self: Arc<Self>, request: hyper::Request<Incoming>) -> Response {
-        match self.routes.find(request.method(), request.uri().path()) {
-            Found::Handler(handler, params) => handler(Self::clone(&self), Request { inner: request, params }).await,
-            Found::WrongMethod(allowed) => ApiError::WrongMethod { allowed }.into(),
-            Found::NoPath => ApiError::NoPath.into(),
+    async fn call(self: Arc<Self>, peer: SocketAddr, request: hyper::Request<Incoming>) -> Response {
+        let running = Running::enter(&self.table.running);
+        if running.before >= self.limits.requests {
+            return ApiError::Overloaded.into();
         }
+        self.answer(peer, request).await.unwrap_or_else(Response::from)
+    }
+}
+
+/// A request that is being answered.
+struct Running<'a> {
+    count: &'a AtomicUsize,
+    before: usize,
+}
+
+impl<'a> Running<'a> {
+    fn enter(count: &'a AtomicUsize) -> Self {
+        Self { count, before: count.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
 use smpp::text::Charset;
 use url::Url;
 
 use super::jb::JunebugFlags;
 use crate::config::LogFormat;
 use crate::migrate::Source;
+use crate::model::Permission;
 use crate::replay::Pace;
 use crate::smsc::{SimulatorConfig, Span, duration};
 
@@ -30,6 +32,8 @@ pub struct Args {
 pub enum Command {
     /// Run the server.
     Serve(ServeArgs),
+    /// Make, list, show and delete accounts, and their tokens: who may use the API.
+    Account(AccountArgs),
     /// Play an SMSC for tests: takes messages, sends receipts and messages from phones.
     Sim(Box<SimArgs>),
     /// Bind to an SMSC and send one message; shows the PDUs.
@@ -63,6 +67,9 @@ pub struct ServeArgs {
     /// Directory of the store [default: maybug-data].
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Ask everybody for credentials; `maybug account` makes them.
+    #[arg(long, conflicts_with = "open")]
+    pub auth: bool,
     /// Listen on other than loopback addresses without authentication.
     #[arg(long)]
     pub open: bool,
@@ -105,6 +112,115 @@ pub struct ServeArgs {
     /// What only `jb` had.
     #[command(flatten)]
     pub junebug: JunebugFlags,
+}
+
+/// Flags of `account`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Works on the store of a server that does not run (--data), or on a running one (--api).\n\n\
+                        Examples:\n  maybug account create me --scope admin\n  maybug account list\n  \
+                        MAYBUG_TOKEN=mb_... maybug account list --api http://127.0.0.1:8080")]
+pub struct AccountArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: AccountCommand,
+}
+
+/// What to do with accounts.
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Make an account; its first token goes to standard output
+    Create(CreateAccountArgs),
+    /// List the names
+    #[command(after_help = "Example:\n  maybug account list --data /var/lib/maybug")]
+    List(AccountPlace),
+    /// Show an account, without its secrets, as JSON
+    #[command(after_help = "Example:\n  maybug account show shop")]
+    Show {
+        /// Whose
+        name: String,
+        /// Where.
+        #[command(flatten)]
+        place: AccountPlace,
+    },
+    /// Delete an account and its tokens
+    #[command(after_help = "Example:\n  maybug account delete shop")]
+    Delete {
+        /// Whose
+        name: String,
+        /// Where.
+        #[command(flatten)]
+        place: AccountPlace,
+    },
+    /// Give an account one more token, on standard output, or take one from it
+    Token(TokenArgs),
+}
+
+/// Where accounts are.
+#[derive(Clone, Debug, clap::Args)]
+pub struct AccountPlace {
+    /// Directory of the store of a server that does not run
+    #[arg(long, value_name = "DIR", env = "MAYBUG_DATA", default_value = "maybug-data")]
+    pub data: PathBuf,
+    /// A running server instead; the token of an admin in the environment as MAYBUG_TOKEN
+    #[arg(long, value_name = "URL")]
+    pub api: Option<Url>,
+}
+
+/// Flags of `account create`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:\n  maybug account create me --scope admin\n  \
+                        maybug account create shop --scope send --scope read --channel 0d9a2f0e-6f43-4a9e-8f0d-5f0a3c1b7e11\n  \
+                        maybug account create backend --scope send --source 10.20.0.0/16 --expires-in 90d")]
+pub struct CreateAccountArgs {
+    /// Its name: letters, digits and . _ - @ +
+    pub name: String,
+    /// What it may do, again for more: send does not include read, admin includes everything
+    #[arg(long = "scope", value_name = "SCOPE", value_enum, required = true)]
+    pub scopes: Vec<Permission>,
+    /// A channel that it is limited to, again for more
+    #[arg(long = "channel", value_name = "ID")]
+    pub channels: Vec<String>,
+    /// A network that it may be used from, again for more
+    #[arg(long = "source", value_name = "CIDR")]
+    pub sources: Vec<IpNet>,
+    /// A password for basic authentication, beside the token
+    #[arg(long, env = "MAYBUG_ACCOUNT_PASSWORD", hide_env_values = true)]
+    pub password: Option<String>,
+    /// About its first token.
+    #[command(flatten)]
+    pub token: NewTokenArgs,
+    /// Where.
+    #[command(flatten)]
+    pub place: AccountPlace,
+}
+
+/// Flags of `account token`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:\n  maybug account token shop --label 'since spring'\n  \
+                        maybug account token shop --delete 5f0a3c1b7e11")]
+pub struct TokenArgs {
+    /// Whose
+    pub name: String,
+    /// Delete this one instead; `account show` has the ids
+    #[arg(long, value_name = "ID", conflicts_with_all = ["label", "expires_in"])]
+    pub delete: Option<String>,
+    /// About the new one.
+    #[command(flatten)]
+    pub token: NewTokenArgs,
+    /// Where.
+    #[command(flatten)]
+    pub place: AccountPlace,
+}
+
+/// What to say of a new token.
+#[derive(Clone, Debug, clap::Args)]
+pub struct NewTokenArgs {
+    /// What the token is for
+    #[arg(long, value_name = "TEXT")]
+    pub label: Option<String>,
+    /// When the token ends, in whole seconds; never when absent
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub expires_in: Option<Duration>,
 }
 
 /// Flags of `sim`.
@@ -375,12 +491,9 @@ pub struct CheckArgs {
     /// Take over what junebug-redis has, under the ids that it has there, into --api or --data
     #[arg(long, requires_all = ["from", "target"])]
     pub apply: bool,
-    /// A running server's API
+    /// A running server's API; the token of an admin in the environment as MAYBUG_TOKEN
     #[arg(long, value_name = "URL", group = "target")]
     pub api: Option<Url>,
-    /// An administrator's token for it
-    #[arg(long, value_name = "TOKEN", requires = "api", env = "MAYBUG_TOKEN", hide_env_values = true)]
-    pub token: Option<String>,
     /// A stopped server's directory
     #[arg(long, value_name = "DIR", group = "target")]
     pub data: Option<PathBuf>,

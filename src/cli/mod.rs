@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod account;
 mod advice;
 pub mod args;
 mod capture;
@@ -14,6 +15,7 @@ mod jb;
 mod nginx;
 mod pdu_content;
 mod post;
+mod remote;
 mod replay;
 mod replay_text;
 mod script;
@@ -54,6 +56,7 @@ pub async fn run(args: Args) -> ExitCode {
             Some(url) => post::run(args, url).await,
             None => send::run(args).await,
         },
+        Command::Account(args) => account::run(args.command).await,
         Command::Check(args) => check::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Decode(args) => match &args.make_fixture {

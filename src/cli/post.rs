@@ -15,9 +15,7 @@ pub(super) async fn run(args: SendArgs, url: Url) -> anyhow::Result<()> {
     if let Some(from) = &args.from {
         message["from"] = json!(from);
     }
-    // Whoever sits at this command line may go anywhere.
-    let everywhere = ["0.0.0.0/0", "::/0"].map(|network| network.parse());
-    let client = Client::new(Allowed { networks: everywhere.into_iter().collect::<Result<_, _>>()? });
+    let client = client()?;
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
     if !args.quiet {
         println!("> POST {}\n> {message}", url.path());
@@ -38,4 +36,10 @@ pub(super) async fn run(args: SendArgs, url: Url) -> anyhow::Result<()> {
         None => println!("taken"),
     }
     Ok(())
+}
+
+/// Whoever sits at this command line may go anywhere.
+pub(super) fn client() -> anyhow::Result<Client> {
+    let everywhere = ["0.0.0.0/0", "::/0"].map(|network| network.parse());
+    Ok(Client::new(Allowed { networks: everywhere.into_iter().collect::<Result<_, _>>()? }))
 }

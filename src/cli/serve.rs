@@ -73,6 +73,7 @@ fn flags(args: &ServeArgs) -> JsonObject {
         ("interface", json!(args.interface)),
         ("port", json!(args.port)),
         ("data", json!(args.data)),
+        ("auth", json!(args.auth.then_some(true))),
         ("open", json!(args.open.then_some(true))),
         ("log_format", json!(format)),
         ("log_level", json!(args.log_level)),

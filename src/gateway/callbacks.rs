@@ -5,11 +5,11 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -411,7 +411,7 @@ fn judge(answer: Result<Answer, ClientError>) -> Outcome {
         }
         Ok(answer) => {
             let why = format!("the answer {}", answer.status);
-            Outcome::Failed { why, said: said(&answer), retry_after: retry_after(&answer) }
+            Outcome::Failed { why, said: said(&answer), retry_after: answer.retry_after() }
         }
         Err(error) => Outcome::Failed { why: error.to_string(), said: String::new(), retry_after: None },
     }
@@ -427,15 +427,6 @@ fn is_final(status: StatusCode) -> bool {
 fn said(answer: &Answer) -> String {
     let text: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
     format!(": {text}")
-}
-
-fn retry_after(answer: &Answer) -> Option<Duration> {
-    let patience = matches!(answer.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
-    let asked = answer.headers.get(RETRY_AFTER).filter(|_| patience)?.to_str().ok()?;
-    match asked.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => httpdate::parse_http_date(asked).ok()?.duration_since(SystemTime::now()).ok(),
-    }
 }
 
 fn what(callback: &Callback) -> String {

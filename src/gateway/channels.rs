@@ -243,6 +243,7 @@ impl Gateway {
                 rate_limit: channel.rate_limit(),
                 store: gateway.0.store.clone(),
                 intake: GatewayIntake(gateway.clone()),
+                client: gateway.0.client.clone(),
                 log: gateway.0.logs.channel(&channel.id),
                 stop: stop.clone(),
             }

@@ -61,6 +61,9 @@ pub enum GatewayError {
     /// The MO that is to be replied to is not known, or has expired.
     #[error("Inbound message with id {0} not found")]
     MessageNotFound(String),
+    /// The MT does not wait in its channel's queue: it was never accepted, or has left.
+    #[error("message {0} is not queued on this channel")]
+    NotQueued(String),
     /// No receipt that is kept aside has this id.
     #[error("receipt not found")]
     ReceiptNotFound,

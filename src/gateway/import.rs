@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Gateway, GatewayError};
 use crate::model::{
-    ChannelId, DestinationId, Event, EventKind, Inbound, JsonObject, Outbound, RouterId, SmscMessageId,
+    ChannelId, DestinationId, Event, EventKind, Inbound, JsonObject, Outbound, Priority, RouterId, SmscMessageId,
 };
 use crate::store::Change;
 
 /// An object of another server's.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Import {
     /// A channel.
     Channel {
@@ -60,6 +60,9 @@ pub enum Imported {
     Unchanged,
 }
 
+/// Most octets of an id.
+const MAX_ID: usize = 128;
+
 impl Gateway {
     /// Takes an object over.
     ///
@@ -67,18 +70,20 @@ impl Gateway {
     /// [`GatewayError`]; nothing has changed then.
     pub async fn import(&self, object: Import) -> Result<Imported, GatewayError> {
         match object {
-            Import::Channel { id, properties } => match self.channel(&id) {
+            Import::Channel { id, properties } => match self.channel(check_id(&id.0).map(|()| &id)?) {
                 Ok(there) => unchanged(&there.properties, &properties),
                 Err(_) => self.put_channel(&id, properties).await.map(|_| Imported::Created),
             },
-            Import::Router { id, properties } => match self.router(&id) {
+            Import::Router { id, properties } => match self.router(check_id(&id.0).map(|()| &id)?) {
                 Ok(there) => unchanged(&there.properties.properties, &properties),
                 Err(_) => self.put_router(&id, properties).await.map(|_| Imported::Created),
             },
-            Import::Destination { router, id, properties } => match self.destination(&router, &id) {
-                Ok(there) => unchanged(&there.properties, &properties),
-                Err(_) => self.put_destination(&router, &id, properties).await.map(|_| Imported::Created),
-            },
+            Import::Destination { router, id, properties } => {
+                match self.destination(&router, check_id(&id.0).map(|()| &id)?) {
+                    Ok(there) => unchanged(&there.properties, &properties),
+                    Err(_) => self.put_destination(&router, &id, properties).await.map(|_| Imported::Created),
+                }
+            }
             Import::Inbound(message) => {
                 self.channel(&message.channel)?;
                 if self.0.store.inbound(&message.channel, message.id)?.is_some() {
@@ -90,6 +95,12 @@ impl Gateway {
             }
             Import::Outbound { message, events } => {
                 self.channel(&message.channel)?;
+                if Priority::new(message.priority.value()).is_none() {
+                    return Err(GatewayError::Usage("a priority is 1 to 5".to_owned()));
+                }
+                if events.iter().any(|event| (event.message, &event.channel) != (message.id, &message.channel)) {
+                    return Err(GatewayError::Usage("an event is about another message".to_owned()));
+                }
                 if self.0.store.message(message.id)?.is_some() {
                     return Ok(Imported::Unchanged);
                 }
@@ -99,6 +110,15 @@ impl Gateway {
             }
         }
     }
+}
+
+/// Ids are parts of paths and names of files.
+fn check_id(id: &str) -> Result<(), GatewayError> {
+    let fits = (1..=MAX_ID).contains(&id.len()) && !id.starts_with('.');
+    if fits && id.chars().all(|character| character != '/' && !character.is_control()) {
+        return Ok(());
+    }
+    Err(GatewayError::Usage(format!("an id has 1 to {MAX_ID} octets, no slash, and begins with no dot")))
 }
 
 /// The ids by which receipts will name a message, as the provider's acceptance tells them.

@@ -11,19 +11,23 @@ mod error;
 mod hosts;
 mod import;
 mod intake;
+pub mod listing;
 mod outbound;
 mod parked;
 mod receipts;
 pub mod retry;
 mod routers;
 pub mod routing;
+mod search;
 mod templates;
+mod withdrawals;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use self::callbacks::CallbackPolicy;
@@ -33,7 +37,7 @@ pub use self::error::{GatewayError, StartError};
 use self::hosts::Hosts;
 pub use self::import::{Import, Imported};
 pub use self::intake::GatewayIntake;
-pub use self::outbound::{Draft, ReplyTo, Via};
+pub use self::outbound::{Draft, FARTHEST, ReplyTo, Via};
 pub use self::parked::Parked;
 pub use self::routers::Edit;
 use self::routing::{RouterTypes, StickyRoutes};
@@ -42,7 +46,7 @@ use crate::model::{
     CallbackKind, ChannelId, ChannelProperties, DestinationId, Event, EventId, JsonObject, Level, MessageId, RouterId,
     Status, Timestamp,
 };
-use crate::store::{Depth, Store};
+use crate::store::{Depth, QueueLength, Store};
 use crate::telemetry::channel_log::PduChunk;
 use crate::telemetry::{ChannelLogs, Label, Rates};
 use crate::web::client::Client;
@@ -112,6 +116,8 @@ struct Inner {
     store: Store,
     logs: ChannelLogs,
     rates: Arc<Rates>,
+    /// Requests to receivers of callbacks and to providers.
+    client: Client,
     directory: ArcSwap<Directory>,
     /// Whose turn it is to change a router.
     routers: tokio::sync::Mutex<()>,
@@ -123,6 +129,9 @@ struct Inner {
     told: Mutex<Told>,
     stop: CancellationToken,
     dispatcher: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    expiry: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    /// Looks at messages have turns.
+    searches: Semaphore,
 }
 
 impl Gateway {
@@ -148,6 +157,7 @@ impl Gateway {
             store,
             logs,
             rates: Arc::new(rates),
+            client: client.clone(),
             directory: ArcSwap::from_pointee(Directory::of(channels)),
             routers: tokio::sync::Mutex::default(),
             sticky: StickyRoutes::default(),
@@ -156,6 +166,8 @@ impl Gateway {
             told: Mutex::default(),
             stop: CancellationToken::new(),
             dispatcher: Mutex::default(),
+            expiry: Mutex::default(),
+            searches: Semaphore::new(search::SEARCHES),
         }));
         gateway.load_routers().map_err(StartError::Routers)?;
         if gateway.0.config.activity == Activity::Idle {
@@ -163,6 +175,8 @@ impl Gateway {
         }
         let dispatcher = tokio::spawn(callbacks::dispatch(gateway.clone(), lanes, client, policy));
         *gateway.0.dispatcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(dispatcher);
+        let expiry = tokio::spawn(gateway.clone().expire());
+        *gateway.0.expiry.lock().unwrap_or_else(PoisonError::into_inner) = Some(expiry);
         for channel in stored {
             if let Err(error) = gateway.start_channel(&channel).await {
                 // One bad definition must not keep the others down.
@@ -180,6 +194,10 @@ impl Gateway {
         if let Some(dispatcher) = dispatcher {
             // It ends by itself once told; a panic in it has been reported.
             let _ = dispatcher.await;
+        }
+        let expiry = self.0.expiry.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(expiry) = expiry {
+            let _ = expiry.await;
         }
         self.0.store.clone().close().await;
     }
@@ -218,6 +236,15 @@ impl Gateway {
     #[must_use]
     pub fn rate(&self, id: &Arc<str>, label: Label) -> f64 {
         self.0.rates.rate(id, label, Timestamp::now())
+    }
+
+    /// How much waits in all queues of a channel.
+    ///
+    /// # Errors
+    /// [`GatewayError::ChannelNotFound`].
+    pub fn queue_length(&self, channel: &ChannelId) -> Result<QueueLength, GatewayError> {
+        self.channel(channel)?;
+        Ok(self.0.store.queue_length(channel))
     }
 
     /// How much waits for a channel.

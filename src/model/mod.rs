@@ -1,8 +1,9 @@
-//! What the gateway talks about: messages, events, channels, statuses, callbacks.
+//! What the gateway talks about: messages, events, channels, statuses, callbacks, accounts.
 //!
 //! Plain data with serde; no sockets, no store, no protocol. Names and formats that applications see are
 //! Junebug's (`api/junebug/wire.rs` and `gateway/callbacks.rs` write them); records on disk are these structs.
 
+pub mod account;
 pub mod callback;
 pub mod channel;
 pub mod event;
@@ -13,6 +14,7 @@ pub mod router;
 pub mod status;
 pub mod timestamp;
 
+pub use account::{Account, PasswordHash, Permission, Token, TokenHash};
 pub use callback::{Callback, CallbackKind, CallbackTarget};
 pub use channel::{ChannelProperties, Priority};
 pub use event::{DeliveryStatus, Event, EventKind};

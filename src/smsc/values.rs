@@ -74,6 +74,7 @@ pub fn duration(text: &str) -> Result<Duration, ValueError> {
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
+        "d" => 86_400.0,
         _ => return wrong(text, "a duration such as 250ms, 1.5s, 2m or 1h"),
     };
     match number.trim().parse::<f64>().ok().and_then(|number| Duration::try_from_secs_f64(number * seconds).ok()) {

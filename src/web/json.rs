@@ -1,4 +1,5 @@
 //! JSON in ASCII: everything else escaped, astral characters as surrogate pairs, as Junebug's clients have always got it.
+//! And how deep JSON that comes in may be.
 
 use serde::Serialize;
 
@@ -28,6 +29,32 @@ fn escape(text: &str) -> String {
     out
 }
 
+/// Whether JSON text is nested more than `limit` deep. Of text that is no JSON it says something, quickly.
+#[must_use]
+pub fn is_deeper(text: &[u8], limit: usize) -> bool {
+    // Hardly any body has that many brackets, strings included.
+    if memchr::memchr2_iter(b'[', b'{', text).nth(limit).is_none() {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for octet in text {
+        match octet {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                if depth > limit {
+                    return true;
+                }
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +63,16 @@ mod tests {
     fn everything_else_is_escaped() {
         assert_eq!(to_ascii("aé😀\n"), "\"a\\u00e9\\ud83d\\ude00\\n\"");
         assert_eq!(to_ascii(&serde_json::json!({"é": 1})), "{\"\\u00e9\":1}");
+    }
+
+    #[test]
+    fn depth_is_that_of_brackets_outside_strings() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(!is_deeper(nested(64).as_bytes(), 64));
+        assert!(is_deeper(nested(65).as_bytes(), 64));
+        assert!(is_deeper(&[b'{'; 100_000], 64), "unclosed");
+        assert!(!is_deeper(format!("\"{}\"", nested(100)).as_bytes(), 64), "text");
+        assert!(!is_deeper(format!("[{}0]", "[],".repeat(100)).as_bytes(), 64), "side by side");
+        assert!(is_deeper(format!(r#"["\"", {}]"#, nested(64)).as_bytes(), 64), "after an escaped quote");
     }
 }

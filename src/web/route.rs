@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use hyper::Method;
 use hyper::body::Incoming;
@@ -63,9 +64,9 @@ pub struct Route<S> {
 }
 
 /// What the rows say about a path.
-pub enum Found<S> {
-    /// Call this with these path parts.
-    Handler(fn(S, Request) -> Answer, Vec<String>),
+pub enum Found<'a, S> {
+    /// This row answers, with these path parts.
+    Row(&'a Route<S>, Vec<String>),
     /// The path exists; these are its methods, for `Allow`.
     WrongMethod(String),
     /// No such path.
@@ -77,7 +78,8 @@ pub struct Routes<S> {
     paths: matchit::Router<Path<S>>,
 }
 
-type Path<S> = Vec<(Method, fn(S, Request) -> Answer)>;
+/// The rows of one pattern.
+type Path<S> = Arc<Vec<Route<S>>>;
 
 impl<S> Routes<S> {
     /// Makes the table.
@@ -86,15 +88,16 @@ impl<S> Routes<S> {
     /// When two patterns contradict each other; the rows are part of the program.
     #[must_use]
     pub fn new(rows: Vec<Route<S>>) -> Self {
-        let mut by_pattern: BTreeMap<&'static str, Path<S>> = BTreeMap::new();
+        let mut by_pattern: BTreeMap<&'static str, Vec<Route<S>>> = BTreeMap::new();
         for row in rows {
-            by_pattern.entry(row.pattern).or_default().push((row.method, row.handler));
+            by_pattern.entry(row.pattern).or_default().push(row);
         }
         let mut paths = matchit::Router::new();
-        for (pattern, methods) in by_pattern {
+        for (pattern, rows) in by_pattern {
+            let rows = Arc::new(rows);
             let slashed = format!("{pattern}/");
             for spelling in [pattern, &slashed] {
-                paths.insert(spelling, methods.clone()).expect("the rows are consistent");
+                paths.insert(spelling, rows.clone()).expect("the rows are consistent");
             }
         }
         Self { paths }
@@ -102,15 +105,13 @@ impl<S> Routes<S> {
 
     /// Looks a request up. HEAD is GET without a body.
     #[must_use]
-    pub fn find(&self, method: &Method, path: &str) -> Found<S> {
+    pub fn find(&self, method: &Method, path: &str) -> Found<'_, S> {
         let Ok(found) = self.paths.at(path) else { return Found::NoPath };
         let method = if *method == Method::HEAD { &Method::GET } else { method };
-        match found.value.iter().find(|(candidate, _)| candidate == method) {
-            Some((_, handler)) => {
-                Found::Handler(*handler, found.params.iter().map(|(_, value)| decode(value)).collect())
-            }
+        match found.value.iter().find(|row| row.method == *method) {
+            Some(row) => Found::Row(row, found.params.iter().map(|(_, value)| decode(value)).collect()),
             None => {
-                let mut allowed: Vec<&str> = found.value.iter().map(|(method, _)| method.as_str()).collect();
+                let mut allowed: Vec<&str> = found.value.iter().map(|row| row.method.as_str()).collect();
                 if allowed.contains(&"GET") {
                     allowed.push("HEAD");
                 }
@@ -143,9 +144,9 @@ mod tests {
             Route { method: Method::DELETE, pattern: "/channels/{id}", scope: Scope::Read, handler },
         ]);
         for path in ["/channels", "/channels/"] {
-            assert!(matches!(routes.find(&Method::HEAD, path), Found::Handler(..)), "{path}");
+            assert!(matches!(routes.find(&Method::HEAD, path), Found::Row(..)), "{path}");
         }
-        let Found::Handler(_, params) = routes.find(&Method::DELETE, "/channels/a%20b/") else { panic!() };
+        let Found::Row(_, params) = routes.find(&Method::DELETE, "/channels/a%20b/") else { panic!() };
         assert_eq!(params, ["a b"]);
         let Found::WrongMethod(allowed) = routes.find(&Method::PUT, "/channels/x") else { panic!() };
         assert_eq!(allowed, "GET, DELETE, HEAD");

@@ -1,12 +1,16 @@
 //! Accepting HTTP: one task per connection, limits on each, an orderly end.
 //!
-//! At the bound on connections a new one is answered 503 and closed; at the bound on those it is just closed.
+//! At the bounds on connections, of all and of one address, a new one is answered 503 and closed; at the bound on those
+//! it is just closed.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,13 +21,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::Response;
 use super::watched::{Answering, Watched};
+use super::{Response, refusal};
 
 /// What answers requests.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one.
-    fn call(self: Arc<Self>, request: hyper::Request<Incoming>) -> impl Future<Output = Response> + Send;
+    /// Answers one from this peer.
+    fn call(
+        self: Arc<Self>,
+        peer: SocketAddr,
+        request: hyper::Request<Incoming>,
+    ) -> impl Future<Output = Response> + Send;
 }
 
 /// What a listener puts up with.
@@ -31,6 +39,8 @@ pub trait Handler: Send + Sync + 'static {
 pub struct Limits {
     /// Most connections at a time.
     pub connections: usize,
+    /// Most connections of one address at a time; loopback is exempt.
+    pub per_address: usize,
     /// How long a request's head may take from its first octet on.
     pub head: Duration,
     /// How long a connection may idle before its next request.
@@ -39,12 +49,23 @@ pub struct Limits {
     pub stall: Duration,
     /// How long running requests may take once the server is to end.
     pub drain: Duration,
+    /// Whether those whose request is none are told so in an envelope. Not where answers of handlers may be errors without
+    /// a body, which look the same.
+    pub envelopes: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { connections: 4_096, head: seconds(10), idle: seconds(60), stall: seconds(30), drain: seconds(10) }
+        Self {
+            connections: 4_096,
+            per_address: 64,
+            head: seconds(10),
+            idle: seconds(60),
+            stall: seconds(30),
+            drain: seconds(10),
+            envelopes: true,
+        }
     }
 }
 
@@ -58,6 +79,7 @@ const REFUSAL: Duration = Duration::from_secs(1);
 /// Answers connections until `stop`, then lets running requests finish.
 pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>, limits: Limits, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(limits.connections));
+    let addresses = Arc::new(Addresses { most: limits.per_address, taken: Mutex::default() });
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
@@ -68,8 +90,8 @@ pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>, limits: L
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, usually: others may close some meanwhile.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -77,7 +99,8 @@ pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>, limits: L
                 continue;
             }
         };
-        let Ok(place) = places.clone().try_acquire_owned() else {
+        let place = addresses.enter(peer.ip()).zip(places.clone().try_acquire_owned().ok());
+        let Some(place) = place else {
             if let Ok(place) = refusals.clone().try_acquire_owned() {
                 tokio::spawn(async move {
                     // Whoever does not even take this is no loss.
@@ -92,9 +115,9 @@ pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>, limits: L
         }
         let handler = handler.clone();
         let answering = Answering::default();
-        let stream = Watched::new(stream, answering.clone(), limits.head, limits.stall);
+        let stream = Watched::new(stream, answering.clone(), limits);
         let service = service_fn(move |request| {
-            let answer = answering.clone().run(handler.clone().call(request));
+            let answer = answering.clone().run(handler.clone().call(peer, request));
             async move { Ok::<_, Infallible>(answer.await) }
         });
         let connection = graceful.watch(http.serve_connection(stream, service));
@@ -111,14 +134,62 @@ pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>, limits: L
     }
 }
 
+/// Counts connections by address; asked once a connection.
+struct Addresses {
+    most: usize,
+    taken: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A connection's place among those of its address.
+struct Entered {
+    addresses: Arc<Addresses>,
+    /// `None` for one that is not counted.
+    address: Option<IpAddr>,
+}
+
+impl Addresses {
+    /// `None` when there is no place for one more.
+    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Entered> {
+        let address = counted(address);
+        if let Some(address) = address {
+            let mut taken = self.taken();
+            let count = taken.entry(address).or_default();
+            if *count >= self.most {
+                return None;
+            }
+            *count += 1;
+        }
+        Some(Entered { addresses: self.clone(), address })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let Some(address) = self.address else { return };
+        let mut taken = self.addresses.taken();
+        match taken.get_mut(&address) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(taken.remove(&address)),
+        }
+    }
+}
+
+/// What a peer's connections are counted under: whoever has one IPv6 address has its network of 64 bits.
+fn counted(address: IpAddr) -> Option<IpAddr> {
+    match address.to_canonical() {
+        address if address.is_loopback() => None,
+        IpAddr::V6(address) => Some(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into()),
+        address => Some(address),
+    }
+}
+
 async fn refuse(mut stream: TcpStream) -> io::Result<()> {
-    const BODY: &str = "{\"status\": 503, \"code\": \"Service Unavailable\", \"description\": \"too many connections\", \
-                        \"result\": {\"errors\": [{\"type\": \"Busy\", \"message\": \"\"}]}}";
-    let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{BODY}",
-        BODY.len()
-    );
+    let why = "too many connections";
+    let answer = refusal::answer(StatusCode::SERVICE_UNAVAILABLE, why, "Busy", "try again in a moment", Some(1));
     stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await?;
     // A socket closed with the request still unread would take the answer with it.
@@ -129,10 +200,8 @@ async fn refuse(mut stream: TcpStream) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use bytes::Bytes;
-    use http_body_util::Full;
+    use serde_json::{Value, json};
     use tokio::sync::Notify;
     use tokio::task::JoinHandle;
 
@@ -146,14 +215,14 @@ mod tests {
     }
 
     impl Handler for Echo {
-        async fn call(self: Arc<Self>, request: hyper::Request<Incoming>) -> Response {
+        async fn call(self: Arc<Self>, _: SocketAddr, request: hyper::Request<Incoming>) -> Response {
             let path = request.uri().path().to_owned();
             if path == "/slow" {
                 self.asked.notify_one();
                 self.let_go.notified().await;
             }
             let body = if path == "/large" { vec![b'x'; 32 << 20] } else { path.into_bytes() };
-            Response::new(Full::new(Bytes::from(body)))
+            Response::new(Bytes::from(body).into())
         }
     }
 
@@ -192,6 +261,15 @@ mod tests {
             text.push(stream.read_u8().await.unwrap());
         }
         String::from_utf8(text).unwrap()
+    }
+
+    /// An answer's head, and its body as far as its length says.
+    async fn envelope(stream: &mut TcpStream) -> (String, Value) {
+        let head = until(stream, "\r\n\r\n").await;
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap();
+        let mut body = vec![0; length.parse().unwrap()];
+        stream.read_exact(&mut body).await.unwrap();
+        (head, serde_json::from_slice(&body).unwrap())
     }
 
     fn get(path: &str) -> String {
@@ -259,9 +337,27 @@ mod tests {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("Retry-After: 1"), "{head}");
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{answer}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["status"], 503);
+        assert_eq!(serde_json::from_str::<Value>(body).unwrap()["status"], 503);
         first.write_all(get("/c").as_bytes()).await.unwrap();
         until(&mut first, "/c").await;
+    }
+
+    #[test]
+    fn connections_are_counted_by_address_and_loopback_is_not() {
+        let addresses = Arc::new(Addresses { most: 2, taken: Mutex::default() });
+        let enter = |address: &str| addresses.enter(address.parse().unwrap());
+        let first = enter("203.0.113.1").unwrap();
+        let second = enter("::ffff:203.0.113.1").unwrap();
+        assert!(enter("203.0.113.1").is_none());
+        let other = enter("203.0.113.2").unwrap();
+        drop(second);
+        let again = enter("203.0.113.1").unwrap();
+        let network = [enter("2001:db8::1").unwrap(), enter("2001:db8::ffff:1").unwrap()];
+        assert!(enter("2001:db8::2").is_none());
+        assert!(enter("2001:db8:0:1::2").is_some());
+        let loopback: Vec<_> = (0..9).map(|_| enter("127.0.0.1").unwrap()).collect();
+        drop((first, other, again, network, loopback));
+        assert!(addresses.taken().is_empty());
     }
 
     #[tokio::test]
@@ -269,10 +365,21 @@ mod tests {
         let server = start(Limits::default()).await;
         let begun = "GET / HTTP/1.1\r\nHost: h\r\nX: ";
         let long = format!("{begun}{}", "x".repeat(MAX_HEAD - begun.len()));
-        let mut stream = connect(server.address, &long).await;
-        assert_eq!(until(&mut stream, "\r\n").await, "HTTP/1.1 431 Request Header Fields Too Large\r\n");
-        let mut stream = connect(server.address, "NONSENSE\r\n\r\n").await;
-        assert_eq!(until(&mut stream, "\r\n").await, "HTTP/1.1 400 Bad Request\r\n");
+        let many = format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "X: x\r\n".repeat(100));
+        for (request, status, reason) in [
+            (&*long, 431, "Request Header Fields Too Large"),
+            (&many, 431, "Request Header Fields Too Large"),
+            ("NONSENSE\r\n\r\n", 400, "Bad Request"),
+        ] {
+            let mut stream = connect(server.address, request).await;
+            let (head, body) = envelope(&mut stream).await;
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} {reason}\r\n")), "{head}");
+            assert_eq!((&body["status"], &body["result"]["errors"][0]["type"]), (&json!(status), &json!(reason)));
+        }
+        // After a good one on the same connection.
+        let mut stream = connect(server.address, &(get("/a") + "NONSENSE\r\n\r\n")).await;
+        until(&mut stream, "/a").await;
+        assert_eq!(envelope(&mut stream).await.1["status"], 400);
     }
 
     #[tokio::test]

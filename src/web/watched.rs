@@ -8,10 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::{Buf, Bytes};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
+
+use super::refusal;
+use super::server::Limits;
 
 /// A stream with its two timers.
 pub(super) struct Watched {
@@ -21,6 +25,10 @@ pub(super) struct Watched {
     seen: usize,
     head: Timer,
     stall: Timer,
+    /// [`Limits::envelopes`].
+    envelopes: bool,
+    /// What is written instead of what was given, and how much was given.
+    instead: Option<(Bytes, usize)>,
 }
 
 /// Counts beginnings and ends of answers: while it is odd a request is being answered, and what arrives is no head.
@@ -36,9 +44,28 @@ struct Timer {
 }
 
 impl Watched {
-    /// Allows `head` for a request's head from its first octet on, and `stall` without any octet taken.
-    pub(super) fn new(stream: TcpStream, answering: Answering, head: Duration, stall: Duration) -> Self {
-        Self { stream: TokioIo::new(stream), answering, seen: 0, head: Timer::new(head), stall: Timer::new(stall) }
+    /// Allows [`Limits::head`] for a request's head from its first octet on, and [`Limits::stall`] without any octet taken.
+    pub(super) fn new(stream: TcpStream, answering: Answering, limits: Limits) -> Self {
+        let (head, stall) = (Timer::new(limits.head), Timer::new(limits.stall));
+        let stream = TokioIo::new(stream);
+        Self { stream, answering, seen: 0, head, stall, envelopes: limits.envelopes, instead: None }
+    }
+
+    /// Writes what stands instead of the octets that were given.
+    fn write_instead(&mut self, cx: &mut Context<'_>) -> Option<Poll<io::Result<usize>>> {
+        loop {
+            let (rest, given) = self.instead.as_mut()?;
+            match ready(Pin::new(&mut self.stream).poll_write(cx, rest)) {
+                Some(Ok(written)) if written > 0 && written < rest.len() => rest.advance(written),
+                Some(Ok(written)) => {
+                    let done = if written > 0 { Ok(*given) } else { Err(io::ErrorKind::WriteZero.into()) };
+                    self.instead = None;
+                    return Some(Poll::Ready(done));
+                }
+                Some(Err(error)) => return Some(Poll::Ready(Err(error))),
+                None => return Some(Poll::Pending),
+            }
+        }
     }
 
     fn written<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -49,6 +76,13 @@ impl Watched {
             }
             Poll::Pending => self.stall.poll(cx, "the peer takes nothing of its answer").map(Err),
         }
+    }
+}
+
+fn ready<T>(poll: Poll<T>) -> Option<T> {
+    match poll {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }
 
@@ -108,7 +142,13 @@ impl Read for Watched {
 impl Write for Watched {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write(cx, octets);
+        if this.instead.is_none()
+            && this.envelopes
+            && let Some(answer) = refusal::dressed(octets)
+        {
+            this.instead = Some((answer.into(), octets.len()));
+        }
+        let written = this.write_instead(cx).unwrap_or_else(|| Pin::new(&mut this.stream).poll_write(cx, octets));
         this.written(cx, written)
     }
 
@@ -117,6 +157,10 @@ impl Write for Watched {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // An answer of hyper's own has no body, and so comes alone.
+        if let [alone] = slices {
+            return self.poll_write(cx, alone);
+        }
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
         this.written(cx, written)

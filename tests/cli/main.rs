@@ -1,6 +1,7 @@
 //! The commands as a user runs them, and the simulator as an ESME meets it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+mod account;
 mod check;
 mod decode;
 mod doctor;

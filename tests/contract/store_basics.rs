@@ -163,7 +163,7 @@ async fn callbacks_come_by_receiver_in_order_until_they_are_done_or_parked() {
     assert!(store.callback_lanes().is_none());
     store.commit(vec![inbound("one", "http://u:p@a:1/x"), inbound("two", "http://a:1/y")]).await.unwrap();
     let mut queue = lanes.next().await.unwrap();
-    assert_eq!(queue.lane(), "event/a:1");
+    assert_eq!(queue.lane(), "event/a:1/c1");
     let owed = queue.pull(5).await.unwrap();
     let bodies: Vec<_> = owed.iter().map(|delivery| delivery.callback.body.get()).collect();
     assert_eq!(bodies, ["\"one\"", "\"two\""]);

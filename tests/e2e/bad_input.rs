@@ -48,7 +48,7 @@ fn paths() -> Vec<Row> {
         ("OPTIONS", "/channels/", "", 405, NOT_ALLOWED, not_allowed()),
         ("PATCH", "/channels/{c}", "{}", 405, NOT_ALLOWED, not_allowed()),
         ("GET", "/channels/{c}/restart", "", 405, NOT_ALLOWED, not_allowed()),
-        ("DELETE", "/channels/{c}/messages/", "", 405, NOT_ALLOWED, not_allowed()),
+        ("PUT", "/channels/{c}/messages/", "", 405, NOT_ALLOWED, not_allowed()),
         ("GET", "/channels/nope", "", 404, "channel not found", kind("ChannelNotFound", "")),
         ("POST", "/channels/nope", "{}", 404, "channel not found", kind("ChannelNotFound", "")),
         ("DELETE", "/channels/nope", "", 404, "channel not found", kind("ChannelNotFound", "")),

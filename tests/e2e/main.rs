@@ -1,26 +1,33 @@
 //! The server as its users see it: over HTTP and SMPP, in process on free ports, and as a process that is killed.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+mod auth;
+mod auth_limits;
 mod bad_input;
 mod bad_pdus;
 mod binds;
 mod callbacks;
+mod cancel;
 mod crash;
 mod dmark;
 mod durability;
 mod extending;
 mod failover;
 mod field_guide;
+mod http_channel;
 mod hundred;
 mod import;
 mod junebug;
 mod lifecycle;
 mod log_privacy;
+mod openapi;
 mod peer;
 mod pressure;
 mod receipts;
 mod results;
 mod routers;
+mod schedule;
+mod search;
 mod smpp_channel;
 mod support;
 mod telnet;

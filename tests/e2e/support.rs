@@ -142,7 +142,7 @@ impl Maybug {
     }
 }
 
-fn client() -> Client {
+pub(crate) fn client() -> Client {
     Client::new(Allowed { networks: vec!["127.0.0.0/8".parse().unwrap()] })
 }
 
@@ -226,8 +226,12 @@ pub(crate) struct Process {
 impl Process {
     /// `maybug serve` with further flags.
     pub(crate) async fn start(directory: &Path, flags: &[&str]) -> Self {
+        Self::on("127.0.0.1", directory, flags).await
+    }
+
+    pub(crate) async fn on(interface: &str, directory: &Path, flags: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_maybug"))
-            .args(["serve", "-i", "127.0.0.1", "-p", "0", "--data"])
+            .args(["serve", "-i", interface, "-p", "0", "--data"])
             .arg(directory.join("data"))
             .arg("--logging-path")
             .arg(directory.join("logs"))
@@ -243,6 +247,7 @@ impl Process {
             loop {
                 let line = lines.next_line().await.unwrap().expect("the server ended at its start");
                 log.push_str(&line);
+                log.push('\n');
                 if let Some((_, address)) = line.split_once("the API listens on ") {
                     return address.to_owned();
                 }
@@ -298,7 +303,7 @@ struct Recorder {
 }
 
 impl Handler for Recorder {
-    async fn call(self: Arc<Self>, request: hyper::Request<Incoming>) -> Response {
+    async fn call(self: Arc<Self>, _: SocketAddr, request: hyper::Request<Incoming>) -> Response {
         let (head, body) = request.into_parts();
         let octets = body.collect().await.unwrap().to_bytes();
         let body = serde_json::from_slice(&octets).unwrap();

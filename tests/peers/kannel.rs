@@ -1,5 +1,6 @@
 //! Kannel's bearerbox bound to `maybug sim`, its smsbox used over HTTP.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use maybug::web::Response;
@@ -17,7 +18,7 @@ use crate::server::{DEADLINE, soon};
 struct Recorder(mpsc::UnboundedSender<String>);
 
 impl Handler for Recorder {
-    async fn call(self: Arc<Self>, request: hyper::Request<hyper::body::Incoming>) -> Response {
+    async fn call(self: Arc<Self>, _: SocketAddr, request: hyper::Request<hyper::body::Incoming>) -> Response {
         self.0.send(request.uri().to_string()).unwrap();
         Response::default()
     }

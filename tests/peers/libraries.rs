@@ -1,5 +1,6 @@
 //! npm `smpp` as ESME and as SMSC, PyPI `smpplib` as ESME.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -55,7 +56,7 @@ async fn smpplib_binds_to_the_simulator_as_esme() {
 struct Recorder(mpsc::UnboundedSender<Value>);
 
 impl Handler for Recorder {
-    async fn call(self: Arc<Self>, request: hyper::Request<hyper::body::Incoming>) -> Response {
+    async fn call(self: Arc<Self>, _: SocketAddr, request: hyper::Request<hyper::body::Incoming>) -> Response {
         let body = request.into_body().collect().await.unwrap().to_bytes();
         self.0.send(serde_json::from_slice(&body).unwrap()).unwrap();
         Response::default()

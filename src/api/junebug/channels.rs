@@ -12,7 +12,11 @@ use crate::web::Response;
 use crate::web::route::{Answer, Request};
 
 pub(super) fn list(api: Api, _: Request) -> Answer {
-    Box::pin(async move { wire::envelope(StatusCode::OK, "channels listed", &api.gateway.channels()) })
+    Box::pin(async move {
+        let mut channels = api.gateway.channels();
+        channels.retain(|channel| api.caller.reaches(channel));
+        wire::envelope(StatusCode::OK, "channels listed", &channels)
+    })
 }
 
 pub(super) fn create(api: Api, request: Request) -> Answer {

@@ -5,27 +5,36 @@
 use serde_json::Value;
 
 use crate::api::error::{ApiError, Violation};
-use crate::model::JsonObject;
+use crate::gateway::FARTHEST;
+use crate::model::{JsonObject, Timestamp};
 
 /// What a field may be.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub(in crate::api) enum Kind {
     Text,
     TextOrNull,
+    Flag,
     Object,
+    ObjectOrNull,
+    List,
+    ListOrNull,
     /// A whole number, zero or more.
     Count,
     CountOrNull,
     /// A whole number from 1 to 5, as such or as text.
     Priority,
+    /// An instant as text.
+    Time,
+    /// A whole number of seconds, one or more, a leap year at most.
+    Seconds,
 }
 
 /// A body's form.
-pub(super) struct Schema {
-    pub(super) required: &'static [&'static str],
-    pub(super) fields: &'static [(&'static str, Kind)],
+pub(in crate::api) struct Schema {
+    pub(in crate::api) required: &'static [&'static str],
+    pub(in crate::api) fields: &'static [(&'static str, Kind)],
     /// Whether fields that are not listed are accepted.
-    pub(super) open: bool,
+    pub(in crate::api) open: bool,
 }
 
 /// Creating a channel (§2.2); null means the same as in an update.
@@ -105,6 +114,9 @@ pub(super) const MESSAGE: Schema = Schema {
         ("event_auth_token", Kind::Text),
         ("priority", Kind::Priority),
         ("channel_data", Kind::Object),
+        ("send_at", Kind::Time),
+        ("expires_at", Kind::Time),
+        ("validity", Kind::Seconds),
     ],
     open: false,
 };
@@ -114,12 +126,21 @@ impl Schema {
     ///
     /// # Errors
     /// [`ApiError::NotJson`], [`ApiError::Invalid`] with every violation.
-    pub(super) fn read(&self, body: &[u8]) -> Result<JsonObject, ApiError> {
+    pub(in crate::api) fn read(&self, body: &[u8]) -> Result<JsonObject, ApiError> {
         let value: Value = serde_json::from_slice(body).map_err(|error| ApiError::NotJson(error.to_string()))?;
         let Value::Object(object) = value else {
             let message = format!("{} is not of type 'object'", python(&value));
             return Err(ApiError::Invalid(vec![Violation { message, schema_path: vec!["type".to_owned()] }]));
         };
+        self.check(&object)?;
+        Ok(object)
+    }
+
+    /// Whether an object has this form.
+    ///
+    /// # Errors
+    /// [`ApiError::Invalid`] with every violation.
+    pub(in crate::api) fn check(&self, object: &JsonObject) -> Result<(), ApiError> {
         let mut violations = Vec::new();
         for field in self.required.iter().filter(|field| !object.contains_key(**field)) {
             let message = format!("'{field}' is a required property");
@@ -131,8 +152,8 @@ impl Schema {
                 violations.push(Violation { message, schema_path });
             }
         }
-        violations.extend(self.unexpected(&object));
-        if violations.is_empty() { Ok(object) } else { Err(ApiError::Invalid(violations)) }
+        violations.extend(self.unexpected(object));
+        if violations.is_empty() { Ok(()) } else { Err(ApiError::Invalid(violations)) }
     }
 
     fn unexpected(&self, object: &JsonObject) -> Option<Violation> {
@@ -155,11 +176,17 @@ impl Kind {
         let not = |name: &str| Some(("type", format!("{} is not of type {name}", python(value))));
         match (self, value) {
             (Self::Text | Self::TextOrNull, Value::String(_)) => None,
-            (Self::TextOrNull | Self::CountOrNull, Value::Null) => None,
-            (Self::Object, Value::Object(_)) => None,
+            (Self::TextOrNull | Self::CountOrNull | Self::ObjectOrNull | Self::ListOrNull, Value::Null) => None,
+            (Self::Flag, Value::Bool(_)) => None,
+            (Self::Object | Self::ObjectOrNull, Value::Object(_)) => None,
+            (Self::List | Self::ListOrNull, Value::Array(_)) => None,
             (Self::Text, _) => not("'string'"),
             (Self::TextOrNull, _) => not("'string', 'null'"),
+            (Self::Flag, _) => not("'boolean'"),
             (Self::Object, _) => not("'object'"),
+            (Self::ObjectOrNull, _) => not("'object', 'null'"),
+            (Self::List, _) => not("'array'"),
+            (Self::ListOrNull, _) => not("'array', 'null'"),
             (Self::Count | Self::CountOrNull, Value::Number(number)) if number.is_i64() || number.is_u64() => {
                 let negative = number.as_i64().is_some_and(|number| number < 0);
                 negative.then(|| ("minimum", format!("{number} is less than the minimum of 0")))
@@ -172,6 +199,22 @@ impl Kind {
                 Some(number) => Some(("maximum", format!("{number} is greater than the maximum of 5"))),
                 None => not("'integer'"),
             },
+            (Self::Time, Value::String(text)) => {
+                let bad = Timestamp::parse_any(text).is_none();
+                bad.then(|| ("format", format!("'{text}' is not a 'date-time'")))
+            }
+            (Self::Time, _) => not("'string'"),
+            (Self::Seconds, Value::Number(number)) if number.is_i64() || number.is_u64() => {
+                let most = FARTHEST.as_secs();
+                match number.as_u64() {
+                    None | Some(0) => Some(("minimum", format!("{number} is less than the minimum of 1"))),
+                    Some(seconds) if seconds > most => {
+                        Some(("maximum", format!("{number} is greater than the maximum of {most}")))
+                    }
+                    Some(_) => None,
+                }
+            }
+            (Self::Seconds, _) => not("'integer'"),
         }
     }
 }
@@ -222,6 +265,10 @@ mod tests {
         assert_eq!(
             messages(&CHANNEL, r#"{"type": "smpp", "config": {}, "rate_limit_count": -3, "character_limit": true}"#),
             ["-3 is less than the minimum of 0", "True is not of type 'integer', 'null'"]
+        );
+        assert_eq!(
+            messages(&MESSAGE, r#"{"content": "", "send_at": "soon", "expires_at": 1, "validity": 0}"#),
+            ["'soon' is not a 'date-time'", "0 is less than the minimum of 1", "1 is not of type 'string'"]
         );
         assert!(CHANNEL.read(br#"{"type": "x", "config": {}, "anything": [1]}"#).is_ok());
         assert!(MESSAGE.read(br#"{"content": "x", "priority": "5", "from": null}"#).is_ok());
