@@ -73,7 +73,7 @@ pub struct Config {
     pub queue_limit: u64,
     /// Seconds for which an MO can be replied to.
     pub inbound_message_ttl: u64,
-    /// Seconds for which events of an MT can be asked for; raises `retention` when longer.
+    /// Seconds after an MT for which its receipts are posted; raises `retention` when longer.
     pub outbound_message_ttl: u64,
     /// Sends a reply whose MO has expired as an ordinary message when it has a `to`.
     pub allow_expired_replies: bool,

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use hyper::{Method, StatusCode};
+use hyper::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 use url::Url;
 
-use super::post::client;
+use super::post::{client, headers};
 use crate::web::client::Client;
 
 /// How long the API may take to answer.
@@ -24,15 +23,8 @@ pub(super) struct Remote {
 impl Remote {
     /// The paths below `under` of the API at a URL.
     pub(super) fn new(url: &Url, under: &str) -> anyhow::Result<Self> {
-        let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        if let Some(token) = std::env::var_os("MAYBUG_TOKEN").filter(|token| !token.is_empty()) {
-            let token = token.to_str().context("MAYBUG_TOKEN is no token")?;
-            let mut value = HeaderValue::try_from(format!("Bearer {token}")).context("MAYBUG_TOKEN is no token")?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
         let base = format!("{}/{under}", url.as_str().trim_end_matches('/'));
-        Ok(Self { client: client()?, base, headers })
+        Ok(Self { client: client()?, base, headers: headers()? })
     }
 
     /// The status and the result of a call.

@@ -85,6 +85,7 @@ impl Gateway {
         properties: JsonObject,
     ) -> Result<Arc<ChannelProperties>, GatewayError> {
         let channel = ChannelProperties { id: id.clone(), properties };
+        check_rate_limit(&channel)?;
         self.check(&channel)?;
         let gateway = self.clone();
         finish(async move {
@@ -115,6 +116,7 @@ impl Gateway {
                 return Ok(before);
             }
             gateway.check_unrouted(&channel)?;
+            check_rate_limit(&channel)?;
             gateway.check(&channel)?;
             let differs = |key: &&str| before.properties.get(*key) != channel.properties.get(*key);
             if RUNS_ON.iter().any(differs) {
@@ -254,6 +256,15 @@ impl Gateway {
     }
 }
 
+/// A rate has a count and a window (Junebug reference §9, row 1); one of them alone would be no limit, silently.
+fn check_rate_limit(channel: &ChannelProperties) -> Result<(), GatewayError> {
+    let given = |key| channel.properties.get(key).and_then(serde_json::Value::as_u64).is_some_and(|number| number > 0);
+    if given("rate_limit_count") == given("rate_limit_window") {
+        return Ok(());
+    }
+    Err(GatewayError::Usage("\"rate_limit_count\" and \"rate_limit_window\" must be given together".to_owned()))
+}
+
 /// Finishes what has begun, although whoever asked for it may have gone: a channel is never left half changed.
 async fn finish<T: Send + 'static>(
     work: impl Future<Output = Result<T, GatewayError>> + Send + 'static,
@@ -287,8 +298,8 @@ async fn supervise(
         };
         match ended {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => return log.error(format!("the channel cannot run: {error}")),
-            Err(error) => log.error(format!("the channel failed and will be started again: {error}")),
+            Ok(Err(error)) => return log.failure(format!("the channel cannot run: {error}"), &error),
+            Err(error) => log.failure(format!("the channel failed and will be started again: {error}"), &error),
         }
         let report = StatusReport {
             component: "channel",

@@ -56,6 +56,8 @@ use crate::web::client::Client;
 pub struct GatewayConfig {
     /// How long an MO can be replied to.
     pub inbound_ttl: Duration,
+    /// How long after an MT was accepted its receipts are posted; later ones can only be asked for.
+    pub outbound_ttl: Duration,
     /// Sends a reply whose MO has expired as an ordinary message.
     pub allow_expired_replies: bool,
     /// Whether MOs that end a session are forwarded.
@@ -180,7 +182,7 @@ impl Gateway {
         for channel in stored {
             if let Err(error) = gateway.start_channel(&channel).await {
                 // One bad definition must not keep the others down.
-                gateway.0.logs.channel(&channel.id).error(format!("the channel was not started: {error}"));
+                gateway.0.logs.channel(&channel.id).failure(format!("the channel was not started: {error}"), &error);
             }
         }
         Ok(gateway)

@@ -29,6 +29,7 @@ mod routers;
 mod schedule;
 mod search;
 mod smpp_channel;
+#[path = "../shared/support.rs"]
 mod support;
 mod telnet;
 mod texts;

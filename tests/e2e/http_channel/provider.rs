@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Method, StatusCode};
 use maybug::web::Response;
@@ -126,7 +126,7 @@ impl Provider {
 
     /// What it says to the next request that has no answer yet.
     pub(crate) fn will_say(&self, status: u16, headers: &BTreeMap<String, String>, body: &str) {
-        let mut response = Response::new(Full::new(Bytes::copy_from_slice(body.as_bytes())));
+        let mut response = Response::new(Bytes::copy_from_slice(body.as_bytes()).into());
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
         for (name, value) in headers {
             response.headers_mut().insert(name.parse::<hyper::header::HeaderName>().unwrap(), value.parse().unwrap());
