@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::error::MASK;
-use super::{Gateway, GatewayError, GatewayIntake};
+use super::{Activity, Gateway, GatewayError, GatewayIntake};
 use crate::channel::{AnyChannelType, Intake, Setup, StatusReport};
 use crate::model::{ChannelId, ChannelProperties, JsonObject, Level, RateLimit};
 use crate::store::Change;
@@ -191,7 +191,9 @@ impl Gateway {
     ) -> Result<Arc<ChannelProperties>, GatewayError> {
         let saved = self.save(channel).await?;
         self.vacate(&saved.id, place).await;
-        *place = Some(self.run(&saved)?);
+        if self.0.config.activity == Activity::Full {
+            *place = Some(self.run(&saved)?);
+        }
         Ok(saved)
     }
 
@@ -255,14 +257,16 @@ impl Gateway {
     }
 }
 
-/// That a rate has a count and a window (Junebug reference §9, row 1): one of them alone would be no limit, silently.
+/// That a rate limit is whole (Junebug reference §9): a count above zero needs a window, and a window a count.
 fn check_rate_limit(channel: &ChannelProperties) -> Result<(), GatewayError> {
-    let given = |key| channel.properties.get(key).and_then(serde_json::Value::as_u64).is_some_and(|number| number > 0);
-    if given("rate_limit_count") != given("rate_limit_window") {
-        let message = "\"rate_limit_count\" and \"rate_limit_window\" must be given together";
-        return Err(GatewayError::Usage(message.to_owned()));
+    let given = |key: &str| channel.properties.get(key).filter(|value| !value.is_null());
+    let limits = |key: &str| given(key).is_some_and(|value| value.as_u64() != Some(0));
+    for (key, other) in [("rate_limit_count", "rate_limit_window"), ("rate_limit_window", "rate_limit_count")] {
+        if limits(key) && given(other).is_none() {
+            return Err(GatewayError::Usage(format!("\"{key}\" must be given together with \"{other}\"")));
+        }
     }
-    match channel.properties.get("rate_limit_action").map(|action| (action.as_str(), action)) {
+    match given("rate_limit_action").map(|action| (action.as_str(), action)) {
         None | Some((Some("queue" | "reject"), _)) => Ok(()),
         Some((_, other)) => {
             let message = format!("Invalid rate_limit_action {other}: it must be \"queue\" or \"reject\"");

@@ -9,6 +9,7 @@ mod channels;
 mod directory;
 mod error;
 mod hosts;
+mod import;
 mod intake;
 pub mod listing;
 mod meter;
@@ -35,6 +36,7 @@ use self::directory::Directory;
 pub use self::directory::Router;
 pub use self::error::{GatewayError, StartError};
 use self::hosts::Hosts;
+pub use self::import::{Import, Imported};
 pub use self::intake::GatewayIntake;
 use self::meter::Meters;
 pub use self::outbound::{Draft, FARTHEST, ReplyTo, Via};
@@ -70,6 +72,17 @@ pub struct GatewayConfig {
     pub callbacks: CallbackPolicy,
     /// How long channels may take to finish what is in flight.
     pub channel_drain: Duration,
+    /// What it does beside answering.
+    pub activity: Activity,
+}
+
+/// What a gateway does beside answering whoever asks it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// Channels run, callbacks are made.
+    Full,
+    /// Neither: what is stored can be looked at and changed.
+    Idle,
 }
 
 /// What a server can run, beyond what it comes with if a program adds to it: the extension point.
@@ -107,9 +120,9 @@ struct Inner {
     store: Store,
     logs: ChannelLogs,
     rates: Arc<Rates>,
-    meters: Meters,
     /// Requests to receivers of callbacks and to providers.
     client: Client,
+    meters: Meters,
     directory: ArcSwap<Directory>,
     /// Whose turn it is to change a router.
     routers: tokio::sync::Mutex<()>,
@@ -149,8 +162,8 @@ impl Gateway {
             store,
             logs,
             rates: Arc::new(rates),
-            meters: Meters::default(),
             client: client.clone(),
+            meters: Meters::default(),
             directory: ArcSwap::from_pointee(Directory::of(channels)),
             routers: tokio::sync::Mutex::default(),
             sticky: StickyRoutes::default(),
@@ -163,6 +176,9 @@ impl Gateway {
             searches: Semaphore::new(search::SEARCHES),
         }));
         gateway.load_routers().map_err(StartError::Routers)?;
+        if gateway.0.config.activity == Activity::Idle {
+            return Ok(gateway);
+        }
         let dispatcher = tokio::spawn(callbacks::dispatch(gateway.clone(), lanes, client, policy));
         *gateway.0.dispatcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(dispatcher);
         let expiry = tokio::spawn(gateway.clone().expire());

@@ -16,6 +16,7 @@ mod failover;
 mod field_guide;
 mod http_channel;
 mod hundred;
+mod import;
 mod junebug;
 mod lifecycle;
 mod log_privacy;

@@ -67,8 +67,8 @@ async fn a_limit_is_whole_or_none() {
     let maybug = Maybug::start().await;
     let id = channel(&maybug, json!({"rate_limit_count": 0})).await;
     for (limit, expected) in [
-        (json!({"rate_limit_count": 5}), "\"rate_limit_count\" and \"rate_limit_window\" must be given together"),
-        (json!({"rate_limit_window": 5}), "\"rate_limit_count\" and \"rate_limit_window\" must be given together"),
+        (json!({"rate_limit_count": 5}), "\"rate_limit_count\" must be given together with \"rate_limit_window\""),
+        (json!({"rate_limit_window": 5}), "\"rate_limit_window\" must be given together with \"rate_limit_count\""),
         (
             json!({"rate_limit_count": 5, "rate_limit_window": 5, "rate_limit_action": "drop"}),
             "Invalid rate_limit_action \"drop\": it must be \"queue\" or \"reject\"",
