@@ -12,6 +12,7 @@ mod hosts;
 mod import;
 mod intake;
 pub mod listing;
+mod meter;
 mod outbound;
 mod parked;
 mod receipts;
@@ -37,6 +38,7 @@ pub use self::error::{GatewayError, StartError};
 use self::hosts::Hosts;
 pub use self::import::{Import, Imported};
 pub use self::intake::GatewayIntake;
+use self::meter::Meters;
 pub use self::outbound::{Draft, FARTHEST, ReplyTo, Via};
 pub use self::parked::Parked;
 pub use self::routers::Edit;
@@ -120,6 +122,7 @@ struct Inner {
     rates: Arc<Rates>,
     /// Requests to receivers of callbacks and to providers.
     client: Client,
+    meters: Meters,
     directory: ArcSwap<Directory>,
     /// Whose turn it is to change a router.
     routers: tokio::sync::Mutex<()>,
@@ -160,6 +163,7 @@ impl Gateway {
             logs,
             rates: Arc::new(rates),
             client: client.clone(),
+            meters: Meters::default(),
             directory: ArcSwap::from_pointee(Directory::of(channels)),
             routers: tokio::sync::Mutex::default(),
             sticky: StickyRoutes::default(),
