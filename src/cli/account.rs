@@ -5,13 +5,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use hyper::Method;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{HeaderMap, Method};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::args::{AccountCommand, AccountPlace, CreateAccountArgs, NewTokenArgs, TokenArgs};
-use super::post::client;
+use super::post::{client, headers};
 use crate::access::{AccountChanges, Accounts, Minted, NewToken};
 use crate::api::accounts::shown;
 use crate::model::{Account, ChannelId};
@@ -179,15 +178,8 @@ struct Remote {
 
 impl Remote {
     fn new(url: &Url) -> anyhow::Result<Self> {
-        let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        if let Some(token) = std::env::var_os("MAYBUG_TOKEN").filter(|token| !token.is_empty()) {
-            let token = token.to_str().context("MAYBUG_TOKEN is no token")?;
-            let mut value = HeaderValue::try_from(format!("Bearer {token}")).context("MAYBUG_TOKEN is no token")?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
         let base = format!("{}/accounts/", url.as_str().trim_end_matches('/'));
-        Ok(Self { client: client()?, base, headers })
+        Ok(Self { client: client()?, base, headers: headers()? })
     }
 
     /// The result of a call; `path` is what comes after `/accounts/`.

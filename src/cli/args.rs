@@ -273,7 +273,7 @@ pub struct SendArgs {
     /// The SMSC as HOST:PORT, unless --url is given, and the text
     #[arg(value_names = ["HOST:PORT", "TEXT"], num_args = 1..=2, required = true)]
     pub words: Vec<String>,
-    /// Post to this URL of an API instead of binding to an SMSC
+    /// Post to this URL of an API instead of binding to an SMSC; an account's token in the environment as MAYBUG_TOKEN
     #[arg(long, conflicts_with_all = ["system_id", "password", "receipt", "encoding", "long"])]
     pub url: Option<Url>,
     /// To whom
