@@ -12,9 +12,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::error::MASK;
-use super::{Gateway, GatewayError, GatewayIntake};
+use super::{Activity, Gateway, GatewayError, GatewayIntake};
 use crate::channel::{AnyChannelType, Intake, Setup, StatusReport};
-use crate::model::{ChannelId, ChannelProperties, JsonObject, Level};
+use crate::model::{ChannelId, ChannelProperties, JsonObject, Level, RateLimit};
 use crate::store::Change;
 
 /// A channel's place: its task while it runs. Whoever creates, changes or deletes the channel holds it meanwhile; other
@@ -143,6 +143,7 @@ impl Gateway {
             });
             gateway.0.logs.delete(&id.0);
             gateway.0.rates.forget(&id.0);
+            gateway.0.meters.forget(&id);
             gateway.0.sticky.forget(&id);
             gateway.0.places.forget(&id);
             Ok(())
@@ -190,7 +191,9 @@ impl Gateway {
     ) -> Result<Arc<ChannelProperties>, GatewayError> {
         let saved = self.save(channel).await?;
         self.vacate(&saved.id, place).await;
-        *place = Some(self.run(&saved)?);
+        if self.0.config.activity == Activity::Full {
+            *place = Some(self.run(&saved)?);
+        }
         Ok(saved)
     }
 
@@ -240,7 +243,7 @@ impl Gateway {
             move || Setup {
                 id: channel.id.clone(),
                 config: channel.config(),
-                rate_limit: channel.rate_limit(),
+                rate_limit: channel.rate_limit().map(RateLimit::per_second),
                 store: gateway.0.store.clone(),
                 intake: GatewayIntake(gateway.clone()),
                 client: gateway.0.client.clone(),
@@ -254,13 +257,22 @@ impl Gateway {
     }
 }
 
-/// A rate has a count and a window (Junebug reference §9, row 1); one of them alone would be no limit, silently.
+/// That a rate limit is whole (Junebug reference §9): a count above zero needs a window, and a window a count.
 fn check_rate_limit(channel: &ChannelProperties) -> Result<(), GatewayError> {
-    let given = |key| channel.properties.get(key).and_then(serde_json::Value::as_u64).is_some_and(|number| number > 0);
-    if given("rate_limit_count") == given("rate_limit_window") {
-        return Ok(());
+    let given = |key: &str| channel.properties.get(key).filter(|value| !value.is_null());
+    let limits = |key: &str| given(key).is_some_and(|value| value.as_u64() != Some(0));
+    for (key, other) in [("rate_limit_count", "rate_limit_window"), ("rate_limit_window", "rate_limit_count")] {
+        if limits(key) && given(other).is_none() {
+            return Err(GatewayError::Usage(format!("\"{key}\" must be given together with \"{other}\"")));
+        }
     }
-    Err(GatewayError::Usage("\"rate_limit_count\" and \"rate_limit_window\" must be given together".to_owned()))
+    match given("rate_limit_action").map(|action| (action.as_str(), action)) {
+        None | Some((Some("queue" | "reject"), _)) => Ok(()),
+        Some((_, other)) => {
+            let message = format!("Invalid rate_limit_action {other}: it must be \"queue\" or \"reject\"");
+            Err(GatewayError::Usage(message))
+        }
+    }
 }
 
 /// Finishes what has begun, although whoever asked for it may have gone: a channel is never left half changed.
