@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hyper::Method;
 use maybug::smsc::{SimulatorConfig, Span};
 use serde_json::json;
 use tokio::time::Instant;
@@ -93,6 +94,64 @@ async fn line_199_what_is_encoded_already_stays() {
     let message = maybug.send(&id, json!({"to": "1", "content": "x", "event_url": given})).await;
     let path = receiver.next().await.path;
     assert_eq!(path, format!("/e%20f?plus=%2B&d0=%d0&z=%z&n={message}"));
+}
+
+/// A channel whose provider is away, with two bulk messages and a realtime one.
+async fn queued(maybug: &Maybug, receiver: &Receiver) -> (String, Vec<String>) {
+    let config = json!({"twisted_endpoint": "tcp:127.0.0.1:1", "system_id": "me", "password": "p"});
+    let id = maybug.channel(json!({"type": "smpp", "config": config, "mo_url": null})).await;
+    let mut messages = Vec::new();
+    for priority in [1, 1, 5] {
+        let url = receiver.url("/e");
+        let message = json!({"to": "+27820001001", "content": "x", "priority": priority, "event_url": url});
+        messages.push(maybug.send(&id, message).await);
+    }
+    (id, messages)
+}
+
+/// Junebug 200: The length of the queue is what the provider has not had yet, by priority.
+#[tokio::test]
+async fn line_200_the_length_of_the_queue_can_be_asked_for() {
+    let receiver = Receiver::start().await;
+    let maybug = Maybug::start().await;
+    let (id, _) = queued(&maybug, &receiver).await;
+    let (status, answer) = maybug.get(&format!("/channels/{id}/queue")).await;
+    assert_eq!((status, &answer["description"]), (200, &json!("queue length")));
+    let outbound = &answer["result"]["outbound"];
+    assert_eq!(
+        (&outbound["total"], &answer["result"]["inbound"], &answer["result"]["events"]),
+        (&json!(3), &json!(0), &json!(0))
+    );
+    assert_eq!((&outbound["by_priority"]["1"], &outbound["by_priority"]["5"]), (&json!(2), &json!(1)));
+    assert_eq!(maybug.get(&format!("/channels/{id}")).await.1["result"]["status"]["queue_length"], 3);
+    let done = maybug.channel(loopback(json!({}))).await;
+    let message = maybug.send(&done, json!({"to": "1", "content": "x"})).await;
+    maybug.events(&done, &message, 2).await;
+    assert_eq!(maybug.get(&format!("/channels/{done}/queue")).await.1["result"]["outbound"]["total"], 0);
+}
+
+/// Junebug 201: What waits can be cancelled, which empties the queue and rejects each message.
+#[tokio::test]
+async fn line_201_what_waits_can_be_cancelled() {
+    let mut receiver = Receiver::start().await;
+    let maybug = Maybug::start().await;
+    let (id, mut messages) = queued(&maybug, &receiver).await;
+    let (status, _, answer) = maybug.request(Method::DELETE, &format!("/channels/{id}/messages/"), b"").await;
+    assert_eq!((status, &answer["description"]), (200, &json!("messages cancelled")));
+    assert_eq!(answer["result"], json!({"cancelled": 3}));
+    assert_eq!(maybug.get(&format!("/channels/{id}/queue")).await.1["result"]["outbound"]["total"], 0);
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let event = receiver.next().await.body;
+        assert_eq!(
+            (&event["event_type"], &event["event_details"]["reason"]),
+            (&json!("rejected"), &json!("cancelled"))
+        );
+        told.push(event["message_id"].as_str().unwrap().to_owned());
+    }
+    told.sort();
+    messages.sort();
+    assert_eq!(told, messages);
 }
 
 /// Junebug 203: Every PDU is in the log of its channel, decoded, passwords masked.

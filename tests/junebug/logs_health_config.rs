@@ -108,7 +108,8 @@ async fn line_183_a_failure_has_an_exception() {
     let exception = &failure["exception"];
     assert_eq!(keys(exception), ["class", "instance", "stack"]);
     assert_eq!(exception["class"], "CallbackError");
-    assert!(exception["instance"].as_str().unwrap().starts_with("CallbackError(\"Connection refused"), "{exception}");
+    let instance = exception["instance"].as_str().unwrap();
+    assert!(instance.starts_with("CallbackError(") && instance.contains("Connection refused"), "{exception}");
     let stack = exception["stack"].as_array().unwrap();
     assert!(!stack.is_empty() && stack.iter().all(Value::is_string), "{exception}");
 }
