@@ -62,6 +62,8 @@ pub struct GatewayConfig {
     pub outbound_ttl: Duration,
     /// Sends a reply whose MO has expired as an ordinary message.
     pub allow_expired_replies: bool,
+    /// Refuses new channels that nobody could receive from.
+    pub require_destination: bool,
     /// Whether MOs that end a session are forwarded.
     pub forward_session_close: bool,
     /// Most messages that may wait for one channel.
