@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use hyper::Method;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::args::{AccountCommand, AccountPlace, CreateAccountArgs, NewTokenArgs, TokenArgs};
-use super::post::client;
+use super::open_store;
+use super::post::{client, credentials};
 use crate::access::{AccountChanges, Accounts, Minted, NewToken};
 use crate::api::accounts::shown;
 use crate::model::{Account, ChannelId};
-use crate::store::{OpenError, Store, StoreConfig};
+use crate::store::Store;
 use crate::web::client::Client;
 
 /// How long the API may take to answer.
@@ -160,13 +161,8 @@ impl Place {
         if !make && !path.exists() {
             bail!("there is no store in {}; --data names its directory", path.display());
         }
-        match Store::open(&StoreConfig { path: path.clone(), ..StoreConfig::default() }) {
-            Ok(store) => Ok(Self::Store { accounts: Box::new(Accounts::open(store.clone())?), store }),
-            Err(error @ OpenError::Locked { .. }) => bail!(
-                "{error}. While the server runs, ask it: --api http://127.0.0.1:8080, with an admin's token in MAYBUG_TOKEN"
-            ),
-            Err(error) => Err(error.into()),
-        }
+        let store = open_store(path)?;
+        Ok(Self::Store { accounts: Box::new(Accounts::open(store.clone())?), store })
     }
 }
 
@@ -179,13 +175,8 @@ struct Remote {
 
 impl Remote {
     fn new(url: &Url) -> anyhow::Result<Self> {
-        let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        if let Some(token) = std::env::var_os("MAYBUG_TOKEN").filter(|token| !token.is_empty()) {
-            let token = token.to_str().context("MAYBUG_TOKEN is no token")?;
-            let mut value = HeaderValue::try_from(format!("Bearer {token}")).context("MAYBUG_TOKEN is no token")?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
+        let mut headers = credentials()?;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let base = format!("{}/accounts/", url.as_str().trim_end_matches('/'));
         Ok(Self { client: client()?, base, headers })
     }

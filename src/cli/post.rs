@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use hyper::Method;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -42,4 +42,16 @@ pub(super) async fn run(args: SendArgs, url: Url) -> anyhow::Result<()> {
 pub(super) fn client() -> anyhow::Result<Client> {
     let everywhere = ["0.0.0.0/0", "::/0"].map(|network| network.parse());
     Ok(Client::new(Allowed { networks: everywhere.into_iter().collect::<Result<_, _>>()? }))
+}
+
+/// The headers of whoever has a token in the environment.
+pub(super) fn credentials() -> anyhow::Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    if let Some(token) = std::env::var_os("MAYBUG_TOKEN").filter(|token| !token.is_empty()) {
+        let token = token.to_str().context("MAYBUG_TOKEN is no token")?;
+        let mut value = HeaderValue::try_from(format!("Bearer {token}")).context("MAYBUG_TOKEN is no token")?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(headers)
 }

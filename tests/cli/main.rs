@@ -6,6 +6,7 @@ mod check;
 mod decode;
 mod doctor;
 mod esme;
+mod export;
 mod replay;
 mod send;
 mod sim_habits;
