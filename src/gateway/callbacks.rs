@@ -240,7 +240,11 @@ impl Receiver {
                 let wait = now.until(at).as_secs_f64();
                 if let Some(log) = self.log(callback) {
                     let why = failure.reason(&log);
-                    log.warn(format!("{} failed because of {why}; next try in {wait:.1} s", what(callback)));
+                    let said = format!("{} failed because of {why}; next try in {wait:.1} s", what(callback));
+                    match about(callback) {
+                        Some(message) => log.about(message).warn(said),
+                        None => log.warn(said),
+                    }
                 }
                 Change::CallbackRetry { ticket: delivery.ticket, at }
             }
@@ -253,7 +257,11 @@ impl Receiver {
         if let Some(log) = self.log(callback) {
             let (attempts, why) = (failure.attempts, failure.reason(&log));
             let tries = if attempts == 1 { "a try" } else { "tries" };
-            log.error(format!("{} was given up after {attempts} {tries}: {why}", what(callback)));
+            let said = format!("{} was given up after {attempts} {tries}: {why}", what(callback));
+            match about(callback) {
+                Some(message) => log.about(message).error(said),
+                None => log.error(said),
+            }
         }
         Change::CallbackParked { ticket, reason: format!("{}{}", failure.why, failure.said) }
     }
@@ -278,7 +286,8 @@ impl Receiver {
         let message = self.gateway.0.store.inbound(&callback.channel, callback.message).ok()??;
         let destinations = [&message.destinations[..], std::slice::from_ref(&heir)].concat();
         if let Some(log) = self.log(callback) {
-            log.warn(format!("Message {} goes on to destination {heir}", callback.message));
+            let message = callback.message;
+            log.about(message).warn(format!("Message {message} goes on to destination {heir}"));
         }
         let target = CallbackTarget::Destination { router: router.clone(), destination: heir };
         let callbacks = vec![Callback { target, ..Callback::clone(callback) }];
@@ -436,6 +445,11 @@ fn retry_after(answer: &Answer) -> Option<Duration> {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => httpdate::parse_http_date(asked).ok()?.duration_since(SystemTime::now()).ok(),
     }
+}
+
+/// The message that a callback is about.
+fn about(callback: &Callback) -> Option<MessageId> {
+    (callback.kind != CallbackKind::Status).then_some(callback.message)
 }
 
 fn what(callback: &Callback) -> String {

@@ -18,6 +18,7 @@ mod hundred;
 mod junebug;
 mod lifecycle;
 mod log_privacy;
+mod message_logs;
 mod peer;
 mod pressure;
 mod receipts;
