@@ -14,6 +14,7 @@ use crate::gateway::routing::RoutingError;
 use crate::store::CommitError;
 use crate::web::Response;
 use crate::web::body::BodyError;
+use crate::web::management::ManagementError;
 
 /// Why a request was not answered as asked.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub enum ApiError {
     BadQuery(String),
     /// The body was not read.
     Body(BodyError),
+    /// RabbitMQ's management interface does not say how its queues are.
+    Management(ManagementError),
     /// The gateway did not do it.
     Gateway(GatewayError),
     /// An account was not changed.
@@ -115,11 +118,11 @@ impl From<ApiError> for Response {
             ApiError::Forbidden(error) => forbidden(&error.to_string()),
             ApiError::Overloaded => later(
                 one(StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time", "Busy", "try again in a moment"),
-                "1",
+                1,
             ),
             ApiError::TooLong(time) => {
                 let message = format!("the request was not answered within {} s", time.as_secs());
-                later(one(StatusCode::SERVICE_UNAVAILABLE, "too slow", "Timeout", &message), "5")
+                later(one(StatusCode::SERVICE_UNAVAILABLE, "too slow", "Timeout", &message), 5)
             }
             ApiError::Encoded(encoding) => {
                 let message = format!("request bodies must not be encoded, and this one is '{encoding}'");
@@ -135,6 +138,9 @@ impl From<ApiError> for Response {
                 BodyError::TooSlow(_) => http_level(StatusCode::REQUEST_TIMEOUT, &error.to_string()),
                 BodyError::Broken => http_level(StatusCode::BAD_REQUEST, &error.to_string()),
             },
+            ApiError::Management(error) => {
+                one(StatusCode::INTERNAL_SERVER_ERROR, "generic error", "ManagementError", &error.to_string())
+            }
             ApiError::Gateway(error) => gateway(&error),
             ApiError::Account(error) => account(&error),
         }
@@ -145,7 +151,7 @@ fn denied(error: &Denied) -> Response {
     let message = error.to_string();
     match error {
         Denied::Source { .. } => forbidden(&message),
-        Denied::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "passwords busy", "Busy", &message), "1"),
+        Denied::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "passwords busy", "Busy", &message), 1),
         _ => {
             let mut response = one(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized", &message);
             for scheme in ["Bearer realm=\"maybug\"", "Basic realm=\"maybug\", charset=\"UTF-8\""] {
@@ -168,7 +174,7 @@ fn account(error: &AccountError) -> Response {
         AccountError::Exists(_) => one(StatusCode::CONFLICT, "account exists", "AccountExists", &message),
         AccountError::NoAdmin => one(StatusCode::CONFLICT, "no admin left", "NoAdmin", &message),
         AccountError::Bad { .. } => one(StatusCode::BAD_REQUEST, "api usage error", "ApiUsageError", &message),
-        AccountError::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "passwords busy", "Busy", &message), "1"),
+        AccountError::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "passwords busy", "Busy", &message), 1),
         AccountError::Secret(_) => one(StatusCode::INTERNAL_SERVER_ERROR, "generic error", "SecretError", &message),
         AccountError::Store(error) => store(error),
     }
@@ -177,8 +183,8 @@ fn account(error: &AccountError) -> Response {
 fn store(error: &CommitError) -> Response {
     let message = error.to_string();
     match error {
-        CommitError::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "store busy", "StoreBusy", &message), "1"),
-        _ => later(one(StatusCode::SERVICE_UNAVAILABLE, "store unavailable", "StoreUnavailable", &message), "30"),
+        CommitError::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "store busy", "StoreBusy", &message), 1),
+        _ => later(one(StatusCode::SERVICE_UNAVAILABLE, "store unavailable", "StoreUnavailable", &message), 30),
     }
 }
 
@@ -214,7 +220,11 @@ fn gateway(error: &GatewayError) -> Response {
         GatewayError::MessageNotFound(_) => bad("message not found", "MessageNotFound"),
         GatewayError::MessageTooLong { .. } => bad("message too long", "MessageTooLong"),
         GatewayError::QueueFull { .. } => {
-            later(one(StatusCode::TOO_MANY_REQUESTS, "queue full", "QueueFull", &message), "5")
+            later(one(StatusCode::TOO_MANY_REQUESTS, "queue full", "QueueFull", &message), 5)
+        }
+        GatewayError::RateLimitExceeded { seconds, .. } => {
+            let refusal = one(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded", "RateLimitExceeded", &message);
+            later(refusal, *seconds)
         }
         GatewayError::Store(error) => store(error),
         GatewayError::Read(_) | GatewayError::Log(_) => {
@@ -224,8 +234,8 @@ fn gateway(error: &GatewayError) -> Response {
 }
 
 /// A refusal that passes.
-fn later(mut response: Response, seconds: &'static str) -> Response {
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+fn later(mut response: Response, seconds: u64) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 

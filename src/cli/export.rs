@@ -19,7 +19,7 @@ use url::Url;
 
 use super::args::{ExportArgs, ExportWhat, MessageQuery};
 use super::open_store;
-use super::post::{client, credentials};
+use super::post::{client, headers};
 use crate::gateway::listing::row;
 use crate::model::{ChannelId, JsonObject};
 use crate::store::{Search, Store};
@@ -115,7 +115,7 @@ impl Lines {
         let channel = query.channel.as_ref().map(|channel| format!("channels/{channel}/")).unwrap_or_default();
         let mut url = Url::parse(&format!("{}/{channel}messages/export", api.as_str().trim_end_matches('/')))?;
         url.query_pairs_mut().extend_pairs(query.pairs());
-        let opened = client()?.open(Method::GET, &url, credentials()?, bytes::Bytes::new(), PATIENCE).await;
+        let opened = client()?.open(Method::GET, &url, headers()?, bytes::Bytes::new(), PATIENCE).await;
         let (head, body) = opened.context("the API was not reached")?.into_parts();
         if !head.status.is_success() {
             let said = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();

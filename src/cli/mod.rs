@@ -11,14 +11,19 @@ mod decode;
 mod doctor;
 mod export;
 mod fixture;
+mod import;
+mod jb;
+mod nginx;
 mod pdu_content;
 mod post;
+mod remote;
 mod replay;
 mod replay_text;
 mod script;
 mod send;
 mod serve;
 mod simulator;
+mod target;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -36,6 +41,7 @@ use crate::store::{OpenError, Store, StoreConfig};
 /// # Errors
 /// What is wrong with either, to be told with [`clap::Error::exit`].
 pub fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
+    let words = &jb::translate(words);
     let args = Args::try_parse_from(words)?;
     match &args.command {
         Command::Sim(sim) => match &sim.script {
@@ -49,7 +55,7 @@ pub fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
 /// Runs a command; errors are told on standard error, whole.
 pub async fn run(args: Args) -> ExitCode {
     let done = match args.command {
-        Command::Serve(args) => serve::run(args).await,
+        Command::Serve(args) => serve::run(*args).await,
         Command::Sim(args) => simulator::run(*args).await,
         Command::Send(args) => match args.url.clone() {
             Some(url) => post::run(args, url).await,
@@ -57,7 +63,7 @@ pub async fn run(args: Args) -> ExitCode {
         },
         Command::Account(args) => account::run(args.command).await,
         Command::Export(args) => export::run(args).await,
-        Command::Check(args) => check::run(&args),
+        Command::Check(args) => check::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Decode(args) => match &args.make_fixture {
             Some(out) => fixture::run(&args, out),

@@ -20,6 +20,8 @@ use crate::store::{Tally, Ticket};
 pub(super) enum Op {
     /// Appends to a lane; `id` makes the entry findable.
     Append { lane: Arc<Lane>, value: Vec<u8>, item: Item, id: Option<[u8; 16]> },
+    /// Appends to a lane what is final already, with its events and the keys of the provider's ids.
+    Archive { lane: Arc<Lane>, value: Vec<u8>, id: [u8; 16], events: Vec<Vec<u8>>, correlate: Vec<Vec<u8>> },
     /// Waits on disk until `at`, and only then gets its place in the lane.
     Schedule { lane: Arc<Lane>, value: Vec<u8>, id: [u8; 16], at: Timestamp },
     /// Takes an MT out of its queue with its last event, unless it is in hand or has left; nothing is written then.
@@ -67,6 +69,10 @@ impl Op {
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Append { value, .. } | Self::Event { value, .. } | Self::Schedule { value, .. } => value.len() + 64,
+            Self::Archive { value, events, correlate, .. } => {
+                let more = events.iter().chain(correlate).map(|octets| octets.len() + 64);
+                value.len() + 128 + more.sum::<usize>()
+            }
             Self::Withdraw(withdrawal) => {
                 let callbacks: usize = withdrawal.callbacks.iter().map(|(_, record, _)| record.len()).sum();
                 withdrawal.record.len() + withdrawal.event.len() + callbacks + 128
@@ -86,6 +92,7 @@ enum Effect {
     Scheduled(Arc<Lane>),
     Placed(Arc<Lane>, Entry),
     Ended(Arc<Lane>, u64),
+    Archived(Arc<Lane>, u64),
     Unscheduled(Arc<Lane>),
     Finished(Arc<Lane>, u64),
     Delayed(Arc<Lane>, Entry, Timestamp),
@@ -168,6 +175,22 @@ impl<'a> Draft<'a> {
     pub(super) fn add(&mut self, op: Op, ordinal: &mut Ordinal) -> fjall::Result<()> {
         match op {
             Op::Append { lane, value, item, id } => self.append_item(lane, value, item, id),
+            Op::Archive { lane, value, id, events, correlate } => {
+                let ticket = self.append(&lane, value);
+                self.put_id(id, ticket);
+                let end = keys::value(Kind::Final, self.now, &[]);
+                self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::END), end);
+                self.effects.push(Effect::Archived(lane, ticket.seq));
+                for value in events {
+                    let place = self.ordinal(ordinal);
+                    self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, place), value);
+                }
+                let segments = u8::try_from(correlate.len()).unwrap_or(u8::MAX);
+                for key in correlate {
+                    let value = keys::value(Kind::Reference, self.now, &keys::correlation(ticket, segments));
+                    self.batch.insert(self.keyspaces.of(Table::Smsc), key, value);
+                }
+            }
             Op::Schedule { lane, value, id, at } => {
                 let ticket = keys::unplaced(lane.number, self.ordinal(ordinal));
                 let key = keys::due(at, ticket);
@@ -525,6 +548,7 @@ impl<'a> Draft<'a> {
                 Effect::Scheduled(lane) => lane.scheduled(),
                 Effect::Placed(lane, entry) => lane.placed(entry),
                 Effect::Ended(lane, seq) => lane.ended(seq),
+                Effect::Archived(lane, seq) => lane.archived(seq),
                 Effect::Unscheduled(lane) => lane.unscheduled(),
                 Effect::Finished(lane, seq) => lane.finish(seq),
                 Effect::Delayed(lane, entry, at) => lane.delay(entry, at),

@@ -42,6 +42,18 @@ impl Embedded {
                     tally,
                 })));
             }
+            Change::Archive { message, events, correlate } => {
+                let events = events.iter().map(|event| record(now, event)).collect::<Result<_, _>>()?;
+                ops.push(of_phone(now, &message.to, message.id, None));
+                let keys = correlate.iter().map(|id| keys::of_channel(&message.channel, id.0.as_bytes()));
+                ops.push(Op::Archive {
+                    lane: self.lanes.outbound(&message.channel, message.priority),
+                    value: record(now, &*message)?,
+                    id: keys::id(message.id),
+                    correlate: keys.collect(),
+                    events,
+                });
+            }
             Change::Record { event, origin, leaves, correlate, callbacks } => {
                 let kind = if leaves == Some(origin) { Kind::Final } else { Kind::Record };
                 let value = keys::record(kind, now, &event).map_err(|error| unwritable(&error))?;

@@ -407,6 +407,11 @@ impl Lane {
     /// A scheduled MT has got its place and its end at once.
     pub(super) fn ended(&self, seq: u64) {
         self.unscheduled();
+        self.archived(seq);
+    }
+
+    /// An entry was appended that is final already; nobody gets it.
+    pub(super) fn archived(&self, seq: u64) {
         let mut state = self.state();
         state.committed = state.committed.max(seq + 1);
         drop(state);

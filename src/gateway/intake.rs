@@ -44,7 +44,9 @@ impl Intake for GatewayIntake {
                     };
                     counts.event(&directory, &message, label);
                     let event = event(&message, EventKind::DeliveryReport { status }, details, now);
-                    let callbacks = if announce { event_callbacks(&message, &event, now) } else { Vec::new() };
+                    let awaited = message.accepted_at.until(now) <= self.0.0.config.outbound_ttl;
+                    let callbacks =
+                        if announce && awaited { event_callbacks(&message, &event, now) } else { Vec::new() };
                     Change::Record { event, origin, leaves: None, correlate: Vec::new(), callbacks }
                 }
             };

@@ -9,8 +9,10 @@ mod channels;
 mod directory;
 mod error;
 mod hosts;
+mod import;
 mod intake;
 pub mod listing;
+mod meter;
 mod outbound;
 mod parked;
 mod receipts;
@@ -34,7 +36,9 @@ use self::directory::Directory;
 pub use self::directory::Router;
 pub use self::error::{GatewayError, StartError};
 use self::hosts::Hosts;
+pub use self::import::{Import, Imported};
 pub use self::intake::GatewayIntake;
+use self::meter::Meters;
 pub use self::outbound::{Draft, FARTHEST, ReplyTo, Via};
 pub use self::parked::Parked;
 pub use self::routers::Edit;
@@ -54,6 +58,8 @@ use crate::web::client::Client;
 pub struct GatewayConfig {
     /// How long an MO can be replied to.
     pub inbound_ttl: Duration,
+    /// How long after an MT was accepted its receipts are posted; later ones can only be asked for.
+    pub outbound_ttl: Duration,
     /// Sends a reply whose MO has expired as an ordinary message.
     pub allow_expired_replies: bool,
     /// Whether MOs that end a session are forwarded.
@@ -66,6 +72,17 @@ pub struct GatewayConfig {
     pub callbacks: CallbackPolicy,
     /// How long channels may take to finish what is in flight.
     pub channel_drain: Duration,
+    /// What it does beside answering.
+    pub activity: Activity,
+}
+
+/// What a gateway does beside answering whoever asks it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// Channels run, callbacks are made.
+    Full,
+    /// Neither: what is stored can be looked at and changed.
+    Idle,
 }
 
 /// What a server can run, beyond what it comes with if a program adds to it: the extension point.
@@ -103,6 +120,9 @@ struct Inner {
     store: Store,
     logs: ChannelLogs,
     rates: Arc<Rates>,
+    /// Requests to receivers of callbacks and to providers.
+    client: Client,
+    meters: Meters,
     directory: ArcSwap<Directory>,
     /// Whose turn it is to change a router.
     routers: tokio::sync::Mutex<()>,
@@ -142,6 +162,8 @@ impl Gateway {
             store,
             logs,
             rates: Arc::new(rates),
+            client: client.clone(),
+            meters: Meters::default(),
             directory: ArcSwap::from_pointee(Directory::of(channels)),
             routers: tokio::sync::Mutex::default(),
             sticky: StickyRoutes::default(),
@@ -154,6 +176,9 @@ impl Gateway {
             searches: Semaphore::new(search::SEARCHES),
         }));
         gateway.load_routers().map_err(StartError::Routers)?;
+        if gateway.0.config.activity == Activity::Idle {
+            return Ok(gateway);
+        }
         let dispatcher = tokio::spawn(callbacks::dispatch(gateway.clone(), lanes, client, policy));
         *gateway.0.dispatcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(dispatcher);
         let expiry = tokio::spawn(gateway.clone().expire());
@@ -161,7 +186,7 @@ impl Gateway {
         for channel in stored {
             if let Err(error) = gateway.start_channel(&channel).await {
                 // One bad definition must not keep the others down.
-                gateway.0.logs.channel(&channel.id).error(format!("the channel was not started: {error}"));
+                gateway.0.logs.channel(&channel.id).failure(format!("the channel was not started: {error}"), &error);
             }
         }
         Ok(gateway)

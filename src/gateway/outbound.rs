@@ -1,7 +1,7 @@
 //! Accepting an MT: checked, resolved if it is a reply, saved and queued in one write, and only then answered.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -73,10 +73,15 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`]; nothing has been accepted then.
     pub async fn send(&self, via: Via<'_>, draft: Draft) -> Result<Arc<Outbound>, GatewayError> {
-        let message = Arc::new(self.prepare(via, draft)?.1);
+        let (channel, message) = self.prepare(via, draft)?;
+        let message = Arc::new(message);
         let waiting = self.depth(&message.channel).waiting;
         if waiting >= self.0.config.queue_limit {
             return Err(GatewayError::QueueFull { waiting });
+        }
+        if let Some(limit) = channel.rate_limit().filter(|_| channel.rejects_beyond_limit()) {
+            let admitted = self.0.meters.admit(&channel.id, limit, Instant::now());
+            admitted.map_err(|wait| GatewayError::RateLimitExceeded { limit, seconds: wait.as_secs() + 1 })?;
         }
         self.0.store.commit(vec![Change::Accept(message.clone())]).await?;
         let ids = [

@@ -364,6 +364,15 @@ pub type Batch = Vec<Change>;
 pub enum Change {
     /// An MT was accepted: save it, make it findable by id, queue it on its channel, at its `send_at` if that is to come.
     Accept(Arc<Outbound>),
+    /// An MT that another server has sent, and what became of it there: as if it had been sent here. It is in no queue.
+    Archive {
+        /// The message.
+        message: Arc<Outbound>,
+        /// Its events, in their order.
+        events: Vec<Event>,
+        /// The provider's ids by which later receipts will name it.
+        correlate: Vec<SmscMessageId>,
+    },
     /// Something became of an MT.
     Record {
         /// The event itself, kept with the message.

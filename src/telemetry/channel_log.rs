@@ -5,9 +5,10 @@
 //! readable only when somebody reads them. Where logs are to know nothing private they are masked before they are kept.
 
 use std::collections::{HashMap, VecDeque};
+use std::error::Error;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
+use super::rotation::{RotatingFile, rotated};
 use crate::capture::masked;
 use crate::model::{ChannelId, JsonObject, MessageId, Timestamp};
 
@@ -169,16 +171,22 @@ impl ChannelLog {
         self.write(LogLevel::Error, message, JsonObject::new());
     }
 
+    /// Something failed because of an error, which `exception` shows as Junebug does: its class, what it says, and as
+    /// the stack what caused what.
+    pub fn failure<E: Error>(&self, message: impl Into<String>, error: &E) {
+        self.about(None).failure(message, error);
+    }
+
     /// Whether texts and numbers are not for this log.
     #[must_use]
     pub fn privacy(&self) -> bool {
         self.logs.files.privacy
     }
 
-    /// The same, for lines about one message.
+    /// The same, for lines about one message, if it is known about which.
     #[must_use]
-    pub fn about(&self, message: MessageId) -> AboutMessage<'_> {
-        AboutMessage { log: self, message }
+    pub fn about(&self, message: impl Into<Option<MessageId>>) -> AboutMessage<'_> {
+        AboutMessage { log: self, message: message.into() }
     }
 
     /// Where the PDUs of one connection are kept.
@@ -222,7 +230,7 @@ impl ChannelLog {
         }
         let mut entries = Vec::new();
         for index in 0.. {
-            let text = match fs::read_to_string(rotated(&self.logs.files.path, &self.id, index)) {
+            let text = match fs::read_to_string(rotated(&file(&self.logs.files.path, &self.id), index)) {
                 Ok(text) => text,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break,
                 Err(error) => return Err(error),
@@ -246,7 +254,7 @@ const MESSAGE_ID: &str = "message_id";
 /// Lines about one message.
 pub struct AboutMessage<'a> {
     log: &'a ChannelLog,
-    message: MessageId,
+    message: Option<MessageId>,
 }
 
 impl AboutMessage<'_> {
@@ -260,13 +268,27 @@ impl AboutMessage<'_> {
         self.write(LogLevel::Warning, message);
     }
 
-    /// Something failed.
-    pub fn error(&self, message: impl Into<String>) {
-        self.write(LogLevel::Error, message);
+    /// Something failed because of an error; see [`ChannelLog::failure`].
+    pub fn failure<E: Error>(&self, message: impl Into<String>, error: &E) {
+        let class = std::any::type_name::<E>().rsplit("::").next().unwrap_or_default();
+        let mut stack = vec![error.to_string()];
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            stack.push(error.to_string());
+            cause = error.source();
+        }
+        let instance = format!("{class}({:?})", error.to_string());
+        let exception = json!({"class": class, "instance": instance, "stack": stack});
+        self.write_with(LogLevel::Error, message, JsonObject::from_iter([("exception".to_owned(), exception)]));
     }
 
     fn write(&self, level: LogLevel, message: impl Into<String>) {
-        self.log.write(level, message, JsonObject::from_iter([(MESSAGE_ID.to_owned(), json!(self.message))]));
+        self.write_with(level, message, JsonObject::new());
+    }
+
+    fn write_with(&self, level: LogLevel, message: impl Into<String>, mut details: JsonObject) {
+        details.extend(self.message.map(|message| (MESSAGE_ID.to_owned(), json!(message))));
+        self.log.write(level, message, details);
     }
 }
 
@@ -372,16 +394,15 @@ impl PduRing {
     }
 }
 
-/// `{id}` for 0, `{id}.{n}` for older ones.
-fn rotated(path: &Path, id: &Arc<str>, index: usize) -> PathBuf {
+/// The file of an id.
+fn file(path: &Path, id: &Arc<str>) -> PathBuf {
     // Imported ids may be anything but a slash; dots must not lead out of the directory.
-    let name = id.replace("..", "__").replace('/', "_");
-    if index == 0 { path.join(name) } else { path.join(format!("{name}.{index}")) }
+    path.join(id.replace("..", "__").replace('/', "_"))
 }
 
 struct Writer {
     files: LogFiles,
-    open: HashMap<Arc<str>, (File, u64)>,
+    open: HashMap<Arc<str>, RotatingFile>,
 }
 
 impl Writer {
@@ -402,45 +423,23 @@ impl Writer {
     }
 
     fn append(&mut self, id: &Arc<str>, entry: &str) -> io::Result<()> {
-        let full = self.open.get(id).is_some_and(|(_, size)| *size >= self.files.rotate_size);
-        if full {
-            self.open.remove(id);
-            self.rotate(id)?;
-        }
         if !self.open.contains_key(id) {
             if self.open.len() >= OPEN_FILES {
                 self.open.clear();
             }
-            let file = OpenOptions::new().create(true).append(true).open(rotated(&self.files.path, id, 0))?;
-            let size = file.metadata()?.len();
-            self.open.insert(id.clone(), (file, size));
+            let path = file(&self.files.path, id);
+            self.open.insert(id.clone(), RotatingFile::open(path, self.files.rotate_size, self.files.max_files)?);
         }
-        if let Some((file, size)) = self.open.get_mut(id) {
-            let line = format!("{entry}\n");
-            file.write_all(line.as_bytes())?;
-            *size += line.len() as u64;
+        if let Some(file) = self.open.get_mut(id) {
+            file.append(format!("{entry}\n").as_bytes())?;
         }
         Ok(())
-    }
-
-    fn rotate(&self, id: &Arc<str>) -> io::Result<()> {
-        let path = |index| rotated(&self.files.path, id, index);
-        let mut last = 0;
-        while path(last).exists() {
-            last += 1;
-        }
-        // More than one when fewer are to be kept than before.
-        while self.files.max_files > 0 && last > self.files.max_files {
-            fs::remove_file(path(last - 1))?;
-            last -= 1;
-        }
-        (0..last).rev().try_for_each(|index| fs::rename(path(index), path(index + 1)))
     }
 
     fn delete(&mut self, id: &Arc<str>) -> io::Result<()> {
         self.open.remove(id);
         for index in 0.. {
-            match fs::remove_file(rotated(&self.files.path, id, index)) {
+            match fs::remove_file(rotated(&file(&self.files.path, id), index)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break,
                 Err(error) => return Err(error),

@@ -7,6 +7,7 @@ mod decode;
 mod doctor;
 mod esme;
 mod export;
+mod jb;
 mod replay;
 mod send;
 mod sim_habits;

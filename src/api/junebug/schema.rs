@@ -21,7 +21,7 @@ pub(in crate::api) enum Kind {
     /// A whole number, zero or more.
     Count,
     CountOrNull,
-    /// A whole number from 1 to 5, as such or as text.
+    /// A whole number from 1 to 5, as such or as text, or the name of one.
     Priority,
     /// An instant as text.
     Time,
@@ -37,7 +37,7 @@ pub(in crate::api) struct Schema {
     pub(in crate::api) open: bool,
 }
 
-/// Creating a channel (§2.2); null means the same as in an update.
+/// Creating a channel (§2.2). Null is what a change has instead of absence, so what was changed can be created again.
 pub(super) const CHANNEL: Schema = Schema {
     required: &["type", "config"],
     fields: &[
@@ -47,8 +47,8 @@ pub(super) const CHANNEL: Schema = Schema {
         ("metadata", Kind::Object),
         ("status_url", Kind::TextOrNull),
         ("mo_url", Kind::TextOrNull),
-        ("mo_url_auth_token", Kind::Text),
-        ("amqp_queue", Kind::Text),
+        ("mo_url_auth_token", Kind::TextOrNull),
+        ("amqp_queue", Kind::TextOrNull),
         ("rate_limit_count", Kind::Count),
         ("rate_limit_window", Kind::Count),
         ("character_limit", Kind::CountOrNull),
@@ -57,21 +57,7 @@ pub(super) const CHANNEL: Schema = Schema {
 };
 
 /// Changing a channel (§2.4).
-pub(super) const CHANNEL_CHANGES: Schema = Schema {
-    required: &[],
-    fields: &[
-        ("type", Kind::Text),
-        ("config", Kind::Object),
-        ("label", Kind::Text),
-        ("metadata", Kind::Object),
-        ("status_url", Kind::TextOrNull),
-        ("mo_url", Kind::TextOrNull),
-        ("rate_limit_count", Kind::Count),
-        ("rate_limit_window", Kind::Count),
-        ("character_limit", Kind::CountOrNull),
-    ],
-    open: true,
-};
+pub(super) const CHANNEL_CHANGES: Schema = Schema { required: &[], ..CHANNEL };
 
 /// Creating or replacing a router (§5.1).
 pub(super) const ROUTER: Schema = Schema { required: &["type", "config"], ..ROUTER_CHANGES };
@@ -219,9 +205,13 @@ impl Kind {
     }
 }
 
-/// A priority as a number, whatever its size.
+/// A priority as a number, whatever its size; the lowest and the highest have names.
 pub(super) fn priority(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_str()?.parse().ok())
+    value.as_i64().or_else(|| match value.as_str()? {
+        "bulk" => Some(1),
+        "realtime" => Some(5),
+        number => number.parse().ok(),
+    })
 }
 
 /// A value as Python would print it.

@@ -27,9 +27,8 @@ use super::receipts::Incident;
 use super::shared::Shared;
 use crate::channel::{Arrival, Intake, IntakeError};
 use crate::endpoint::Stream;
-use crate::model::{JsonObject, Level, MessageId};
+use crate::model::{JsonObject, Level};
 use crate::store::Delivery;
-use crate::telemetry::ChannelLog;
 use crate::telemetry::channel_log::ConnectionLog;
 
 type Tap = Box<dyn FnMut(Direction, &[u8]) + Send>;
@@ -342,7 +341,7 @@ impl<'a, I: Intake> Link<'a, I> {
         let results = &self.shared.config.results;
         let log = &self.shared.setup.log;
         let mut outgoing = self.shared.outgoing();
-        warn(log, outgoing.message(part), "a submit_sm was not answered in time; its fate at the SMSC is unknown");
+        log.about(outgoing.message(part)).warn("a submit_sm was not answered in time; its fate at the SMSC is unknown");
         match results.on_timeout {
             OnTimeout::Nack => {
                 outgoing.unknown(part, super::config::OnUnknown::Report, "the SMSC did not answer");
@@ -499,14 +498,14 @@ impl<'a, I: Intake> Link<'a, I> {
             Effect::Postponed => {
                 let log = &self.shared.setup.log;
                 let said = self.shared.config.results.say(status, Refused::Message);
-                warn(log, message, format!("a submit_sm was refused and will be sent again: {said}"));
+                log.about(message).warn(format!("a submit_sm was refused and will be sent again: {said}"));
                 // Perhaps over a bind that has nothing to do at present.
                 self.shared.work.notify_waiters();
             }
             Effect::Refused => {
                 let log = &self.shared.setup.log;
                 let said = self.shared.config.results.say(status, Refused::Message);
-                warn(log, message, format!("a submit_sm was refused: {said}"));
+                log.about(message).warn(format!("a submit_sm was refused: {said}"));
             }
         }
     }
@@ -586,13 +585,5 @@ fn bind(plan: &SessionPlan) -> Bind {
             digits: plan.address_range.as_str().try_into().unwrap_or_default(),
         },
         ..Bind::default()
-    }
-}
-
-/// Warns of something about a message, if it is known about which.
-fn warn(log: &ChannelLog, message: Option<MessageId>, said: impl Into<String>) {
-    match message {
-        Some(message) => log.about(message).warn(said),
-        None => log.warn(said),
     }
 }

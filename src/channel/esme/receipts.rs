@@ -410,10 +410,11 @@ impl<I: Intake> Shared<I> {
             match self.match_receipt(&incident) {
                 Ok(Some(matched)) => {
                     let said = format!("the receipt {} was matched after all", kept.id);
-                    match &matched.arrival {
-                        Arrival::Report { message, .. } => self.setup.log.about(message.id).info(said),
-                        _ => self.setup.log.info(said),
-                    }
+                    let about = match &matched.arrival {
+                        Arrival::Report { message, .. } => Some(message.id),
+                        _ => None,
+                    };
+                    self.setup.log.about(about).info(said);
                     arrivals.extend([matched.arrival, Arrival::Note { name: name.clone(), record: None }]);
                     arrivals.extend(matched.learned);
                     self.receipts().unmatched.retain(|other| *other != name);
