@@ -69,10 +69,16 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`]; nothing is left behind then.
     pub async fn create_channel(&self, properties: JsonObject) -> Result<Arc<ChannelProperties>, GatewayError> {
+        self.check_room()?;
+        self.put_channel(&ChannelId::mint(), properties).await
+    }
+
+    /// That one more channel can be defined.
+    pub(super) fn check_room(&self) -> Result<(), GatewayError> {
         if self.0.directory.load().channels.len() >= MAX_CHANNELS {
             return Err(GatewayError::Usage(format!("there are {MAX_CHANNELS} channels already, which is the most")));
         }
-        self.put_channel(&ChannelId::mint(), properties).await
+        Ok(())
     }
 
     /// Defines a channel under an id of the caller's, or replaces the one that has it, and starts it.
