@@ -274,7 +274,7 @@ impl Receiver {
     fn given_up(&self, callback: &Callback, ticket: Ticket, failure: &Failure) -> Change {
         if let Some(log) = self.log(callback) {
             let (attempts, why) = (failure.attempts, failure.reason(&log));
-            let tries = if attempts == 1 { "a try" } else { "tries" };
+            let tries = if attempts == 1 { "try" } else { "tries" };
             log.failure(format!("{} was given up after {attempts} {tries}: {why}", what(callback)), &failure.why);
         }
         Change::CallbackParked { ticket, reason: format!("{}{}", failure.why, failure.said) }
