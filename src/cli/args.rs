@@ -31,7 +31,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the server.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Make, list, show and delete accounts, and their tokens: who may use the API.
     Account(AccountArgs),
     /// Play an SMSC for tests: takes messages, sends receipts and messages from phones.

@@ -50,7 +50,7 @@ pub fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
 /// Runs a command; errors are told on standard error, whole.
 pub async fn run(args: Args) -> ExitCode {
     let done = match args.command {
-        Command::Serve(args) => serve::run(args).await,
+        Command::Serve(args) => serve::run(*args).await,
         Command::Sim(args) => simulator::run(*args).await,
         Command::Send(args) => match args.url.clone() {
             Some(url) => post::run(args, url).await,

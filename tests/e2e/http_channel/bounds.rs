@@ -126,9 +126,10 @@ async fn a_text_that_would_begin_another_header_is_refused() {
 async fn a_receipt_that_overtakes_its_answer_finds_its_message() {
     let mut config = sms(json!({}));
     config["web_port"] = json!(0);
-    config["inbound"] = json!([{
-        "path": "/receipt", "kind": "receipt", "id": "{in.id}", "state": "{in.state}", "states": {"delivered": ["ok"]},
-    }]);
+    config["inbound"] = json!([
+        {"path": "/receipt", "kind": "receipt", "id": "{in.id}", "state": "{in.state}", "states": {"delivered": ["ok"]}},
+        {"path": "/mo", "from": "{in.from}"},
+    ]);
     let mut stage = Stage::open(config).await;
     stage.provider.holds(true);
     stage.provider.will_say(200, &[].into(), r#"{"id": "a1"}"#);
@@ -141,6 +142,9 @@ async fn a_receipt_that_overtakes_its_answer_finds_its_message() {
         body: String::new(),
     };
     let receipt = stage.provider.ask(asked);
+    // Meanwhile something else is on disk and told: the receipt would have been, too, had it not been held up.
+    assert_eq!(stage.gets("/mo?from=1").await.0, 200);
+    stage.hears().await;
     stage.provider.holds(false);
     assert_eq!(soon("the receipt's answer", receipt).await.unwrap().status, 200);
     let events = stage.maybug.events(&stage.channel, &id, 2).await;
