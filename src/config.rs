@@ -3,6 +3,9 @@
 //!
 //! A key that nobody knows is refused with the nearest one that is known; a wrong type names its key.
 
+mod plugins;
+mod services;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +15,10 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
+pub use self::plugins::{NginxConfig, Plugin};
+pub use self::services::{AmqpConfig, RedisConfig, Secret};
 use crate::model::JsonObject;
 
 /// How the process log looks.
@@ -95,17 +101,28 @@ pub struct Config {
     pub callback_allow: Vec<IpNet>,
     /// Seconds after which a callback that nobody took is given up and kept aside.
     pub callback_max_age: u64,
+    /// The RabbitMQ that messages are exchanged over beside HTTP, if any.
+    pub amqp: Option<AmqpConfig>,
+    /// The management interface of that RabbitMQ, `host:port`; `/health` then asks it for queues that are stuck.
+    pub rabbitmq_management_interface: Option<String>,
+    /// Where Junebug kept its state; nothing is read from there.
+    pub redis: Option<RedisConfig>,
+    /// Where Junebug sent exceptions; nothing is sent there.
+    pub sentry_dsn: Option<Secret>,
+    /// A file for the process log, beside standard error.
+    pub logfile: Option<PathBuf>,
+    /// What Junebug loaded as plugins.
+    pub plugins: Vec<Plugin>,
     /// Further names of channel types: each the name of a type, or the Python class that Junebug would have run.
     pub channels: BTreeMap<String, String>,
     /// Whether no other channel types have names.
+    #[serde(deserialize_with = "truthy")]
     pub replace_channels: bool,
     /// Further names of router types, in the same way.
     pub routers: BTreeMap<String, String>,
     /// Whether no other router types have names.
+    #[serde(deserialize_with = "truthy")]
     pub replace_routers: bool,
-    /// What to tell about keys that were given and have no effect; no key itself.
-    #[serde(skip)]
-    pub without_effect: Vec<String>,
 }
 
 impl Default for Config {
@@ -138,17 +155,22 @@ impl Default for Config {
             log_format: LogFormat::Text,
             callback_allow: Vec::new(),
             callback_max_age: 24 * 3600,
+            amqp: None,
+            rabbitmq_management_interface: None,
+            redis: None,
+            sentry_dsn: None,
+            logfile: None,
+            plugins: Vec::new(),
             channels: BTreeMap::new(),
             replace_channels: false,
             routers: BTreeMap::new(),
             replace_routers: false,
-            without_effect: Vec::new(),
         }
     }
 }
 
 /// The keys of [`Config`].
-const KEYS: [&str; 31] = [
+const KEYS: [&str; 37] = [
     "interface",
     "port",
     "auth",
@@ -176,23 +198,17 @@ const KEYS: [&str; 31] = [
     "log_format",
     "callback_allow",
     "callback_max_age",
+    "amqp",
+    "rabbitmq_management_interface",
+    "redis",
+    "sentry_dsn",
+    "logfile",
+    "plugins",
     "channels",
     "replace_channels",
     "routers",
     "replace_routers",
 ];
-
-/// Junebug's keys that are read over, and what to know about that.
-const UNUSED: [(&str, &str); 5] = [
-    ("redis", "everything is kept in the embedded store under `data`"),
-    ("amqp", "messages are exchanged over HTTP"),
-    ("rabbitmq_management_interface", "there is no RabbitMQ to ask"),
-    ("sentry_dsn", "errors are in the process log"),
-    ("logfile", "the process log goes to standard error"),
-];
-
-/// Junebug's keys that cannot be honoured.
-const REFUSED: [(&str, &str); 1] = [("plugins", "plugins cannot be loaded")];
 
 /// Why the configuration was refused.
 #[derive(Debug, thiserror::Error)]
@@ -217,14 +233,6 @@ pub enum ConfigFileError {
         key: String,
         /// The nearest known one.
         nearest: Option<&'static str>,
-    },
-    /// A key that cannot be honoured.
-    #[error("the key '{key}' is not supported: {why}")]
-    Unsupported {
-        /// The key.
-        key: &'static str,
-        /// Why.
-        why: &'static str,
     },
     /// A value of the wrong type or form.
     #[error("the key '{key}' is wrong: {message}")]
@@ -275,18 +283,20 @@ impl Config {
                 values.insert(key.to_owned(), value);
             }
         }
-        values.extend(flags);
-        let (without_effect, mut problems) = check_keys(&values);
+        flags.into_iter().for_each(|(key, value)| overlay(&mut values, key, value));
+        let mut problems = check_keys(&values);
         if !problems.is_empty() {
             return Err(problems.swap_remove(0));
         }
+        // As if it were not there.
+        values.retain(|_, value| !value.is_null());
         let config: Self = serde_path_to_error::deserialize(Value::Object(values)).map_err(|error| {
             ConfigFileError::BadValue { key: error.path().to_string(), message: error.inner().to_string() }
         })?;
-        Self { without_effect, ..config }.check()
+        config.check()
     }
 
-    /// Everything that is wrong with a file, after what has no effect in it.
+    /// Everything that is wrong with a file, after what there is to know about it.
     ///
     /// # Errors
     /// The file cannot be read, or is no YAML mapping.
@@ -294,23 +304,47 @@ impl Config {
         Ok(Self::problems(&read(file)?))
     }
 
-    /// What has no effect in some keys of a file, and what is wrong with them.
+    /// What there is to know about some keys of a file, and what is wrong with them.
     #[must_use]
     pub fn problems(values: &JsonObject) -> (Vec<String>, Vec<ConfigFileError>) {
-        let (without_effect, mut problems) = check_keys(values);
+        let (mut notes, mut problems) = (Vec::new(), check_keys(values));
         // Key by key: one wrong value must not hide the next.
-        for (key, value) in values.iter().filter(|(key, _)| KEYS.contains(&key.as_str())) {
+        for (key, value) in values.iter().filter(|(key, value)| KEYS.contains(&key.as_str()) && !value.is_null()) {
             let alone = Value::Object([(key.clone(), value.clone())].into_iter().collect());
             let read: Result<Self, _> = serde_path_to_error::deserialize(alone);
             let checked = match read {
-                Ok(config) => config.check().map(|_| ()),
+                Ok(config) => config.check().map(|config| notes.extend(config.notes())),
                 Err(error) => {
                     Err(ConfigFileError::BadValue { key: error.path().to_string(), message: error.inner().to_string() })
                 }
             };
             problems.extend(checked.err());
         }
-        (without_effect, problems)
+        (notes, problems)
+    }
+
+    /// What to know about keys of Junebug's whose services are not used.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let redis = self.redis.as_ref().map(|redis| {
+            format!(
+                "`redis` is not used: everything is kept in the embedded store under `data`; `maybug check --from \
+                 junebug-redis {redis}` tells what of Junebug's is there and imports it"
+            )
+        });
+        let sentry = self.sentry_dsn.as_ref().map(|_| {
+            "`sentry_dsn` is not used: nothing is sent to Sentry, errors are in the process log (`log_format: json` for \
+             machines)"
+                .to_owned()
+        });
+        let plugins = self.plugins.iter().map(|Plugin::Nginx(nginx)| {
+            format!(
+                "the configuration of nginx for {} is not written by the server: run `maybug check --nginx FILE --write` \
+                 with this file whenever a channel with a `web_path` is created, changed or deleted",
+                nginx.server_name
+            )
+        });
+        redis.into_iter().chain(sentry).chain(plugins).collect()
     }
 
     fn check(mut self) -> Result<Self, ConfigFileError> {
@@ -331,6 +365,9 @@ impl Config {
         }
         if self.connections_per_address == 0 {
             return bad("connections_per_address", "it must be larger than zero");
+        }
+        if self.rabbitmq_management_interface.as_ref().is_some_and(|address| !is_host_and_port(address)) {
+            return bad("rabbitmq_management_interface", "expected HOST:PORT, without http://");
         }
         self.retention = self.retention.max(self.outbound_message_ttl).max(self.inbound_message_ttl);
         Ok(self)
@@ -370,6 +407,20 @@ impl Config {
     }
 }
 
+/// As Junebug read it, where any text but an empty one says yes.
+fn truthy<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Bool(value) => Ok(value),
+        Value::String(text) => Ok(!text.is_empty()),
+        other => Err(serde::de::Error::custom(format!("expected true or false, not {other}"))),
+    }
+}
+
+fn is_host_and_port(address: &str) -> bool {
+    let plain = !address.contains(['/', '@', '?', '#']);
+    plain && Url::parse(&format!("http://{address}")).is_ok_and(|url| url.has_host())
+}
+
 fn read(path: &Path) -> Result<JsonObject, ConfigFileError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigFileError::Unreadable { source })?;
     let not_yaml = |message: String| ConfigFileError::NotYaml { message };
@@ -381,27 +432,26 @@ fn read(path: &Path) -> Result<JsonObject, ConfigFileError> {
     }
 }
 
-/// What to tell about keys without effect, and which keys are refused.
-fn check_keys(values: &JsonObject) -> (Vec<String>, Vec<ConfigFileError>) {
-    let (mut without_effect, mut problems) = (Vec::new(), Vec::new());
-    for (key, value) in values {
-        if let Some((key, why)) = REFUSED.iter().find(|(refused, _)| refused == key) {
-            // Junebug's own defaults change nothing.
-            let nothing =
-                value.as_object().is_some_and(JsonObject::is_empty) || value.as_array().is_some_and(Vec::is_empty);
-            if nothing || matches!(value, Value::Null | Value::Bool(false)) {
-                continue;
-            }
-            problems.push(ConfigFileError::Unsupported { key, why });
-            continue;
+/// Sets a key over what the file says: single keys of a service, one more plugin, anything else as a whole.
+fn overlay(values: &mut JsonObject, key: String, value: Value) {
+    match (values.get_mut(&key), value) {
+        (Some(Value::Object(service)), Value::Object(given)) if matches!(key.as_str(), "amqp" | "redis") => {
+            service.extend(given);
         }
-        if let Some((key, why)) = UNUSED.iter().find(|(unused, _)| unused == key) {
-            without_effect.push(format!("the key '{key}' has no effect: {why}"));
-        } else if !KEYS.contains(&key.as_str()) {
+        (Some(Value::Array(plugins)), Value::Array(given)) if key == "plugins" => plugins.extend(given),
+        (_, value) => drop(values.insert(key, value)),
+    }
+}
+
+/// Which keys are refused.
+fn check_keys(values: &JsonObject) -> Vec<ConfigFileError> {
+    let mut problems = Vec::new();
+    for key in values.keys() {
+        if !KEYS.contains(&key.as_str()) {
             problems.push(ConfigFileError::UnknownKey { key: key.clone(), nearest: nearest(key, &KEYS) });
         }
     }
-    (without_effect, problems)
+    problems
 }
 
 /// The known name most like `name`, if any is like it at all.
@@ -444,19 +494,45 @@ mod tests {
             "the key 'metric_window' is wrong: it must be a positive number of seconds"
         );
         assert!(message("log_level: maybug=loud").starts_with("the key 'log_level' is wrong: "));
-        assert!(message("plugins: [{type: a.B}]").contains("'plugins' is not supported"));
+        assert!(message("plugins: [{type: a.B}]").contains("'plugins[0]' is wrong: there is no plugin 'a.B'"));
+        assert!(message("amqp: {host: h}").contains("'amqp.host' is wrong: unknown field `host`, expected one of"));
+        assert!(
+            message("rabbitmq_management_interface: http://localhost:15672")
+                .contains("_interface' is wrong: expected HOST")
+        );
         assert!(message("- 1").contains("is no YAML mapping"));
     }
 
     #[test]
     fn a_junebug_file_is_accepted() {
-        let yaml = "interface: 127.0.0.1\nport: 8081\nredis: {host: localhost, port: 6379}\namqp: {hostname: h}\n\
-                    inbound_message_ttl: 300\nplugins: []\nchannels: {}\nreplace_channels: false";
+        let yaml = "interface: 127.0.0.1\nport: 8081\nrouters:\nreplace_routers: \"False\"\nredis: {host: localhost, port: 6380, password: hush}\n\
+                    amqp: {hostname: h, heartbeat: 5}\ninbound_message_ttl: 300\nplugins: []\nchannels: {}\n\
+                    replace_channels: false\nsentry_dsn: https://key@sentry/1\nlogfile: junebug.log\n\
+                    allow_expired_replies: true\nrabbitmq_management_interface: localhost:15672";
         let config = load(yaml, &[], json!({})).unwrap();
-        assert_eq!(config.inbound_message_ttl, 300);
-        let told =
-            |key: &str| config.without_effect.iter().any(|line| line.starts_with(&format!("the key '{key}' has")));
-        assert!(told("redis") && told("amqp") && config.without_effect.len() == 2, "{:?}", config.without_effect);
+        assert_eq!((config.inbound_message_ttl, config.allow_expired_replies), (300, true));
+        assert_eq!((config.replace_channels, config.replace_routers), (false, true));
+        let amqp = AmqpConfig { hostname: "h".to_owned(), heartbeat: 5, ..AmqpConfig::default() };
+        assert_eq!(config.amqp, Some(amqp));
+        assert_eq!(config.rabbitmq_management_interface.as_deref(), Some("localhost:15672"));
+        let notes = config.notes().join("\n");
+        assert!(notes.contains("--from junebug-redis redis://:…@localhost:6380/0"), "{notes}");
+        assert!(notes.contains("`sentry_dsn` is not used"), "{notes}");
+        assert!(!format!("{notes}{config:?}").contains("hush"), "the password shows");
+        assert!(!format!("{notes}{config:?}").contains("key@"), "the DSN shows");
+    }
+
+    #[test]
+    fn flags_are_laid_over_services_and_after_plugins() {
+        let nginx = |name| json!({"type": "junebug.plugins.nginx.NginxPlugin", "server_name": name});
+        let yaml = format!("amqp: {{hostname: h, vhost: v}}\nplugins: [{}]", nginx("a"));
+        let flags = json!({"amqp": {"vhost": "w"}, "redis": {"db": 3}, "plugins": [nginx("b")]});
+        let config = load(&yaml, &[], flags).unwrap();
+        let amqp = config.amqp.unwrap();
+        assert_eq!((amqp.hostname.as_str(), amqp.vhost.as_str()), ("h", "w"));
+        assert_eq!(config.redis, Some(RedisConfig { db: 3, ..RedisConfig::default() }));
+        let names = config.plugins.iter().map(|Plugin::Nginx(nginx)| nginx.server_name.as_str());
+        assert_eq!(names.collect::<Vec<_>>(), ["a", "b"]);
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +19,13 @@ use crate::api::guard::Guard;
 use crate::api::{Api, ApiLimits};
 use crate::config::{Auth, Config};
 use crate::gateway::retry::RetryPolicy;
-use crate::gateway::{CallbackPolicy, Gateway, GatewayConfig, Types};
+use crate::gateway::{Activity, CallbackPolicy, Gateway, GatewayConfig, Types};
 use crate::model::ChannelId;
 use crate::store::{Store, StoreConfig};
 use crate::telemetry::channel_log::LogFiles;
 use crate::telemetry::{ChannelLogs, Rates};
 use crate::web::client::{Allowed, Client};
+use crate::web::management::Management;
 use crate::web::server::{Limits, serve};
 
 /// A running server.
@@ -66,12 +68,7 @@ impl Server {
         let addresses = config.addresses().await?;
         let bound = listen(&addresses, config.port).await?;
         let addresses = bound.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
-        let logs = ChannelLogs::start(LogFiles {
-            path: config.logging_path.clone(),
-            rotate_size: config.log_rotate_size,
-            max_files: config.max_log_files,
-            privacy: config.log_privacy,
-        });
+        let logs = ChannelLogs::start(log_files(config));
         let logs = logs.with_context(|| format!("logs cannot be kept in {}", config.logging_path.display()))?;
         let store = Store::open(&store_config(config))?;
         let accounts = Accounts::open(store.clone())?;
@@ -92,7 +89,7 @@ impl Server {
             tracing::warn!("{warning}");
             listeners.spawn(remind(warning, stop.clone()));
         }
-        let api = Arc::new(Api::new(gateway.clone(), guard, limits));
+        let api = Arc::new(Api::new(gateway.clone(), guard, limits, management(config)?));
         for listener in bound {
             let limits = Limits { per_address: config.connections_per_address, ..Limits::default() };
             listeners.spawn(serve(listener, api.clone(), limits, stop.clone()));
@@ -140,6 +137,52 @@ impl Server {
         self.stop.cancel();
         while self.listeners.join_next().await.is_some() {}
         self.gateway.shutdown().await;
+    }
+}
+
+/// What a stopped server keeps, with all its rules and none of its activity: no channel runs, no callback is made.
+pub struct Offline {
+    gateway: Gateway,
+    logs: PathBuf,
+}
+
+impl Offline {
+    /// Opens the directory of a server that is stopped; it is made if absent.
+    ///
+    /// # Errors
+    /// What could not be opened or read; it is in use while a server runs on it.
+    pub async fn open(data: &Path) -> anyhow::Result<Self> {
+        let store = Store::open(&StoreConfig {
+            // How long things are kept is the server's business.
+            retention: Duration::from_secs(u64::from(u32::MAX)),
+            correlation_retention: Duration::from_secs(u64::from(u32::MAX)),
+            path: data.to_owned(),
+            min_free: 0,
+            ..StoreConfig::default()
+        })?;
+        // Nobody logs anything while nothing happens; what is deleted would be deleted here.
+        let config = Config {
+            logging_path: std::env::temp_dir().join(format!("maybug-{}", uuid::Uuid::new_v4())),
+            ..Config::default()
+        };
+        let logs = ChannelLogs::start(log_files(&config))?;
+        let rates = Rates::new(config.metric_window);
+        let rules = GatewayConfig { activity: Activity::Idle, ..gateway_config(&config) };
+        let gateway = Gateway::start(rules, Types::default(), store, logs, rates, client(&config, &[])).await?;
+        Ok(Self { gateway, logs: config.logging_path })
+    }
+
+    /// The gateway.
+    #[must_use]
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// Everything is on disk.
+    pub async fn close(self) {
+        self.gateway.shutdown().await;
+        // It is empty, and whoever cleans up temporary files does it as well.
+        let _ = std::fs::remove_dir_all(&self.logs);
     }
 }
 
@@ -207,6 +250,15 @@ fn store_config(config: &Config) -> StoreConfig {
     }
 }
 
+fn log_files(config: &Config) -> LogFiles {
+    LogFiles {
+        path: config.logging_path.clone(),
+        rotate_size: config.log_rotate_size,
+        max_files: config.max_log_files,
+        privacy: config.log_privacy,
+    }
+}
+
 fn gateway_config(config: &Config) -> GatewayConfig {
     let max_age = Duration::from_secs(config.callback_max_age);
     GatewayConfig {
@@ -220,7 +272,15 @@ fn gateway_config(config: &Config) -> GatewayConfig {
             ..CallbackPolicy::default()
         },
         channel_drain: CHANNEL_DRAIN,
+        activity: Activity::Full,
     }
+}
+
+/// What health asks for queues, if anything.
+fn management(config: &Config) -> anyhow::Result<Option<Management>> {
+    let Some(address) = &config.rabbitmq_management_interface else { return Ok(None) };
+    let management = Management::new(address, &config.amqp.clone().unwrap_or_default());
+    Ok(Some(management.with_context(|| format!("the rabbitmq_management_interface '{address}' is no HOST:PORT"))?))
 }
 
 /// Callbacks may go to loopback while only those on this machine can ask for them.

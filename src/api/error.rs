@@ -14,6 +14,7 @@ use crate::gateway::routing::RoutingError;
 use crate::store::CommitError;
 use crate::web::Response;
 use crate::web::body::BodyError;
+use crate::web::management::ManagementError;
 
 /// Why a request was not answered as asked.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub enum ApiError {
     BadQuery(String),
     /// The body was not read.
     Body(BodyError),
+    /// RabbitMQ's management interface does not say how its queues are.
+    Management(ManagementError),
     /// The gateway did not do it.
     Gateway(GatewayError),
     /// An account was not changed.
@@ -135,6 +138,9 @@ impl From<ApiError> for Response {
                 BodyError::TooSlow(_) => http_level(StatusCode::REQUEST_TIMEOUT, &error.to_string()),
                 BodyError::Broken => http_level(StatusCode::BAD_REQUEST, &error.to_string()),
             },
+            ApiError::Management(error) => {
+                one(StatusCode::INTERNAL_SERVER_ERROR, "generic error", "ManagementError", &error.to_string())
+            }
             ApiError::Gateway(error) => gateway(&error),
             ApiError::Account(error) => account(&error),
         }

@@ -1,9 +1,11 @@
-//! Health: `/health` as Junebug has it, `/health/live` and `/health/ready` for whoever balances load.
+//! Health: `/health` as Junebug has it, with the queues of a RabbitMQ if it may ask for them (Junebug reference §7);
+//! `/health/live` and `/health/ready` for whoever balances load.
 
 use hyper::{Method, StatusCode};
 use serde_json::json;
 
 use super::Api;
+use super::error::ApiError;
 use super::junebug::wire::envelope;
 use crate::web::Response;
 use crate::web::route::{Answer, Request, Route, Scope};
@@ -17,7 +19,27 @@ pub(super) fn routes() -> Vec<Route<Api>> {
 }
 
 fn health(api: Api, _: Request) -> Answer {
-    Box::pin(async move { answer(&api, StatusCode::INTERNAL_SERVER_ERROR) })
+    Box::pin(async move {
+        match &api.management {
+            Some(management) if api.gateway.health().is_ok() => match management.queues(queues(&api)).await {
+                Ok(states) if states.iter().any(|state| state.stuck) => {
+                    envelope(StatusCode::INTERNAL_SERVER_ERROR, "queues stuck", &states)
+                }
+                Ok(states) => envelope(StatusCode::OK, "queues ok", &states),
+                Err(error) => ApiError::Management(error).into(),
+            },
+            _ => answer(&api, StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    })
+}
+
+/// The queues of every channel, then of every router's destinations.
+fn queues(api: &Api) -> Vec<String> {
+    let mut owners: Vec<String> = api.gateway.channels().iter().map(ToString::to_string).collect();
+    let routers = api.gateway.routers().into_iter().filter_map(|id| api.gateway.router(&id).ok());
+    owners.extend(routers.flat_map(|router| router.destinations.keys().map(ToString::to_string).collect::<Vec<_>>()));
+    let names = owners.iter().flat_map(|owner| ["inbound", "outbound", "event"].map(|kind| format!("{owner}.{kind}")));
+    names.collect()
 }
 
 fn ready(api: Api, _: Request) -> Answer {

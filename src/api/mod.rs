@@ -7,6 +7,7 @@ mod callbacks;
 pub mod error;
 pub mod guard;
 mod health;
+mod import;
 mod junebug;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use tokio::time::timeout;
 use self::error::ApiError;
 use self::guard::{Caller, Guard};
 use crate::gateway::Gateway;
+use crate::web::management::Management;
 use crate::web::route::{Found, Request, Route, Routes, Scope};
 use crate::web::server::Handler;
 use crate::web::{Response, body, json};
@@ -53,6 +55,7 @@ pub struct Api {
     gateway: Gateway,
     guard: Arc<Guard>,
     limits: ApiLimits,
+    management: Option<Management>,
     caller: Caller,
     table: Arc<Table>,
 }
@@ -66,15 +69,18 @@ struct Table {
 /// Every route.
 #[must_use]
 pub fn routes() -> Vec<Route<Api>> {
-    [junebug::routes(), callbacks::routes(), accounts::routes(), health::routes()].into_iter().flatten().collect()
+    [junebug::routes(), callbacks::routes(), accounts::routes(), health::routes(), import::routes()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 impl Api {
-    /// The APIs of a gateway.
+    /// The APIs of a gateway, and the interface that health asks for queues.
     #[must_use]
-    pub fn new(gateway: Gateway, guard: Guard, limits: ApiLimits) -> Self {
+    pub fn new(gateway: Gateway, guard: Guard, limits: ApiLimits, management: Option<Management>) -> Self {
         let table = Table { routes: Routes::new(routes()), running: AtomicUsize::new(0) };
-        Self { gateway, guard: Arc::new(guard), limits, caller: Caller::Anybody, table: Arc::new(table) }
+        Self { gateway, guard: Arc::new(guard), limits, management, caller: Caller::Anybody, table: Arc::new(table) }
     }
 
     /// A request's body.

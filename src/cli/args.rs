@@ -5,11 +5,13 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use smpp::text::Charset;
 use url::Url;
 
+use super::jb::JunebugFlags;
 use crate::config::LogFormat;
 use crate::migrate::Source;
 use crate::model::Permission;
@@ -48,7 +50,10 @@ pub enum Command {
 
 /// Flags of `serve`; each overrides the key of the same name in the file.
 #[derive(Debug, Default, clap::Args)]
-#[command(after_help = "Example:\n  maybug serve --demo\n  maybug serve -c maybug.yaml -p 8081")]
+#[command(
+    after_help = "Example:\n  maybug serve --demo\n  maybug serve -c maybug.yaml -p 8081\n\nJunebug's spellings of \
+              several letters work too (-redish, -amqpvh, -ittl, …). Called by the name `jb`, maybug does `serve`."
+)]
 pub struct ServeArgs {
     /// Configuration file (YAML).
     #[arg(short, long, value_name = "FILE")]
@@ -104,6 +109,9 @@ pub struct ServeArgs {
     /// Most log entries in one answer [default: 100].
     #[arg(long, value_name = "COUNT")]
     pub max_logs: Option<usize>,
+    /// What only `jb` had.
+    #[command(flatten)]
+    pub junebug: JunebugFlags,
 }
 
 /// Flags of `account`.
@@ -455,18 +463,71 @@ fn pace(text: &str) -> Result<Pace, String> {
 /// Flags of `check`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
+    group = clap::ArgGroup::new("target"),
     after_help = "Channels go to standard output, ready for POST /channels/; what differs and what has no counterpart goes to \
                   standard error. Exits with 1 when the server would refuse something.\n\n\
                   Examples:\n  maybug check maybug.yaml\n  maybug check --from kannel /etc/kannel/kannel.conf\n  \
-                  maybug check --from jasmin --json connectors.jcli"
+                  maybug check --from jasmin --json connectors.jcli\n  \
+                  maybug check --from junebug-redis redis://localhost/0 --apply --api http://127.0.0.1:8080\n  \
+                  maybug check --nginx maybug.yaml --api http://127.0.0.1:8080 --write"
 )]
 pub struct CheckArgs {
-    /// The file
+    /// The file; the URL of the database for junebug-redis
+    #[arg(value_name = "FILE|URL")]
     pub file: PathBuf,
     /// Whose configuration it is; our own when absent
     #[arg(long, value_name = "SYSTEM", value_enum)]
-    pub from: Option<Source>,
+    pub from: Option<Origin>,
     /// One channel a line; problems of our own file as an object
     #[arg(long)]
     pub json: bool,
+    /// What nginx needs to reach the channels that listen for requests, by the file's nginx plugin; channels are those of
+    /// --api, of --data or of the file's directory
+    #[arg(long, conflicts_with = "from")]
+    pub nginx: bool,
+    /// Write nginx's files instead of showing them, and remove those of channels that are gone
+    #[arg(long, requires = "nginx")]
+    pub write: bool,
+    /// Take over what junebug-redis has, under the ids that it has there, into --api or --data
+    #[arg(long, requires_all = ["from", "target"])]
+    pub apply: bool,
+    /// A running server's API
+    #[arg(long, value_name = "URL", group = "target")]
+    pub api: Option<Url>,
+    /// An administrator's token for it
+    #[arg(long, value_name = "TOKEN", requires = "api", env = "MAYBUG_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// A stopped server's directory
+    #[arg(long, value_name = "DIR", group = "target")]
+    pub data: Option<PathBuf>,
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A file of another connector's.
+    File(Source),
+    /// The Redis database in which Junebug kept everything.
+    JunebugRedis,
+}
+
+impl ValueEnum for Origin {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::File(Source::Kannel),
+            Self::File(Source::Jasmin),
+            Self::File(Source::Vumi),
+            Self::File(Source::Junebug),
+            Self::JunebugRedis,
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::File(source) => source.to_possible_value(),
+            Self::JunebugRedis => {
+                Some(PossibleValue::new("junebug-redis").help("The Redis database in which Junebug kept everything"))
+            }
+        }
+    }
 }

@@ -3,22 +3,25 @@
 use anyhow::bail;
 use serde_json::Value;
 
-use super::args::CheckArgs;
+use super::args::{CheckArgs, Origin};
 use crate::config::Config;
 use crate::gateway::Types;
 use crate::migrate::{self, Migration, Source};
 use crate::model::JsonObject;
 
-pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
+pub(super) async fn run(args: &CheckArgs) -> anyhow::Result<()> {
     match args.from {
-        Some(source) => import(args, source),
+        None if args.nginx => super::nginx::run(args).await,
+        Some(Origin::JunebugRedis) => super::import::run(args).await,
+        _ if args.apply => bail!("--apply takes over what has ids: it is for --from junebug-redis"),
+        Some(Origin::File(source)) => import(args, source),
         None => own(args),
     }
 }
 
 fn own(args: &CheckArgs) -> anyhow::Result<()> {
     let file = args.file.display();
-    let (without_effect, problems) = Config::problems_of(&args.file)?;
+    let (notes, problems) = Config::problems_of(&args.file)?;
     let mut problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     if problems.is_empty() {
         let config = Config::load(Some(&args.file), |_| None, JsonObject::new())?;
@@ -26,9 +29,9 @@ fn own(args: &CheckArgs) -> anyhow::Result<()> {
         problems.extend(types.err().map(|error| error.to_string()));
     }
     if args.json {
-        println!("{}", serde_json::json!({"problems": problems, "without_effect": without_effect}));
+        println!("{}", serde_json::json!({"problems": problems, "notes": notes}));
     } else {
-        without_effect.iter().for_each(|line| println!("{file}: {line}"));
+        notes.iter().for_each(|line| println!("{file}: {line}"));
         problems.iter().for_each(|problem| println!("{file}: {problem}"));
     }
     match problems.len() {

@@ -10,6 +10,9 @@ mod counts;
 mod decode;
 mod doctor;
 mod fixture;
+mod import;
+mod jb;
+mod nginx;
 mod pdu_content;
 mod post;
 mod replay;
@@ -18,6 +21,7 @@ mod script;
 mod send;
 mod serve;
 mod simulator;
+mod target;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -31,6 +35,7 @@ use self::args::{Args, Command};
 /// # Errors
 /// What is wrong with either, to be told with [`clap::Error::exit`].
 pub fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
+    let words = &jb::translate(words);
     let args = Args::try_parse_from(words)?;
     match &args.command {
         Command::Sim(sim) => match &sim.script {
@@ -51,7 +56,7 @@ pub async fn run(args: Args) -> ExitCode {
             None => send::run(args).await,
         },
         Command::Account(args) => account::run(args.command).await,
-        Command::Check(args) => check::run(&args),
+        Command::Check(args) => check::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Decode(args) => match &args.make_fixture {
             Some(out) => fixture::run(&args, out),

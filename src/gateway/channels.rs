@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::error::MASK;
-use super::{Gateway, GatewayError, GatewayIntake};
+use super::{Activity, Gateway, GatewayError, GatewayIntake};
 use crate::channel::{AnyChannelType, Intake, Setup, StatusReport};
 use crate::model::{ChannelId, ChannelProperties, JsonObject, Level};
 use crate::store::Change;
@@ -188,7 +188,9 @@ impl Gateway {
     ) -> Result<Arc<ChannelProperties>, GatewayError> {
         let saved = self.save(channel).await?;
         self.vacate(&saved.id, place).await;
-        *place = Some(self.run(&saved)?);
+        if self.0.config.activity == Activity::Full {
+            *place = Some(self.run(&saved)?);
+        }
         Ok(saved)
     }
 

@@ -9,6 +9,7 @@ mod channels;
 mod directory;
 mod error;
 mod hosts;
+mod import;
 mod intake;
 mod outbound;
 mod parked;
@@ -30,6 +31,7 @@ use self::directory::Directory;
 pub use self::directory::Router;
 pub use self::error::{GatewayError, StartError};
 use self::hosts::Hosts;
+pub use self::import::{Import, Imported};
 pub use self::intake::GatewayIntake;
 pub use self::outbound::{Draft, ReplyTo, Via};
 pub use self::parked::Parked;
@@ -62,6 +64,17 @@ pub struct GatewayConfig {
     pub callbacks: CallbackPolicy,
     /// How long channels may take to finish what is in flight.
     pub channel_drain: Duration,
+    /// What it does beside answering.
+    pub activity: Activity,
+}
+
+/// What a gateway does beside answering whoever asks it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// Channels run, callbacks are made.
+    Full,
+    /// Neither: what is stored can be looked at and changed.
+    Idle,
 }
 
 /// What a server can run, beyond what it comes with if a program adds to it: the extension point.
@@ -145,6 +158,9 @@ impl Gateway {
             dispatcher: Mutex::default(),
         }));
         gateway.load_routers().map_err(StartError::Routers)?;
+        if gateway.0.config.activity == Activity::Idle {
+            return Ok(gateway);
+        }
         let dispatcher = tokio::spawn(callbacks::dispatch(gateway.clone(), lanes, client, policy));
         *gateway.0.dispatcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(dispatcher);
         for channel in stored {

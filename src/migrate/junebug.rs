@@ -32,8 +32,8 @@ pub(super) fn migrate(path: &Path) -> Result<Migration, MigrateError> {
         }
         Value::Object(object) => {
             let problem = |text: String| Note { place: name(path), text };
-            let (without_effect, problems) = Config::problems(&object);
-            migration.notes.extend(without_effect.into_iter().map(problem));
+            let (about, problems) = Config::problems(&object);
+            migration.notes.extend(about.into_iter().map(problem));
             migration.problems.extend(problems.iter().map(|error| problem(error.to_string())));
         }
         _ => return Err(syntax("it is neither a channel nor a configuration file".to_owned())),
@@ -58,6 +58,12 @@ fn channel(mut channel: JsonObject, path: &Path, notes: &mut Vec<Note>) -> Value
             notes.push(Note { place: name(path), text });
         }
     }
+    as_junebug_meant(&mut channel, &name(path), notes);
+    Value::Object(channel)
+}
+
+/// Absent keys of a channel as they were meant.
+pub(super) fn as_junebug_meant(channel: &mut JsonObject, place: &str, notes: &mut Vec<Note>) {
     if channel.get("type").and_then(Value::as_str) == Some("smpp")
         && let Some(config) = channel.get_mut("config").and_then(Value::as_object_mut)
         && !config.contains_key("strict_vumi")
@@ -65,7 +71,6 @@ fn channel(mut channel: JsonObject, path: &Path, notes: &mut Vec<Note>) -> Value
         config.insert("strict_vumi".to_owned(), Value::Bool(true));
         let text = "strict_vumi true was added: absent keys mean what they meant in Junebug; without it they take what \
                     delivers best";
-        notes.push(Note { place: name(path), text: text.to_owned() });
+        notes.push(Note { place: place.to_owned(), text: text.to_owned() });
     }
-    Value::Object(channel)
 }

@@ -8,6 +8,7 @@
 mod draft;
 mod jasmin;
 mod junebug;
+mod junebug_redis;
 mod kannel;
 mod vendor_tlvs;
 mod vumi;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use self::draft::Draft;
+pub use self::junebug_redis::{Database, RedisImportError, read as read_redis};
 use crate::gateway::Types;
 use crate::model::JsonObject;
 
@@ -110,20 +112,23 @@ pub fn migrate(source: Source, path: &Path) -> Result<Migration, MigrateError> {
         Source::Junebug => junebug::migrate(path)?,
     };
     in_order(&mut migration.notes);
-    let types = Types::default().channels;
     for channel in &migration.channels {
-        let empty = JsonObject::new();
-        let config = channel["config"].as_object().unwrap_or(&empty);
         let label = channel["label"].as_str().unwrap_or("without a label");
-        let checked = match channel["type"].as_str().and_then(|name| types.get(name)) {
-            Some(channel_type) => channel_type.check(config).map_err(|error| error.message),
-            None => Err(format!("there is no channel type {}", channel["type"])),
-        };
-        if let Err(text) = checked {
+        if let Err(text) = check(channel["type"].as_str(), channel["config"].as_object()) {
             migration.problems.push(Note { place: format!("channel '{label}'"), text });
         }
     }
     Ok(migration)
+}
+
+/// That the server takes a channel.
+fn check(channel_type: Option<&str>, config: Option<&JsonObject>) -> Result<(), String> {
+    let name = channel_type.unwrap_or_default();
+    let types = Types::default().channels;
+    let Some(channel_type) = types.get(name) else {
+        return Err(format!("there is no channel type '{name}'"));
+    };
+    channel_type.check(config.unwrap_or(&JsonObject::new())).map_err(|error| error.message)
 }
 
 /// Notes as the files have them, each once.

@@ -5,8 +5,8 @@
 //! readable only when somebody reads them. Where logs are to know nothing private they are masked before they are kept.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 
+use super::rotation::{RotatingFile, rotated};
 use crate::capture::masked;
 use crate::model::{ChannelId, JsonObject, Timestamp};
 
@@ -197,7 +198,7 @@ impl ChannelLog {
         }
         let mut entries = Vec::new();
         for index in 0.. {
-            let text = match fs::read_to_string(rotated(&self.logs.files.path, &self.id, index)) {
+            let text = match fs::read_to_string(rotated(&file(&self.logs.files.path, &self.id), index)) {
                 Ok(text) => text,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break,
                 Err(error) => return Err(error),
@@ -245,16 +246,15 @@ impl PduRing {
     }
 }
 
-/// `{id}` for 0, `{id}.{n}` for older ones.
-fn rotated(path: &Path, id: &Arc<str>, index: usize) -> PathBuf {
+/// The file of an id.
+fn file(path: &Path, id: &Arc<str>) -> PathBuf {
     // Imported ids may be anything but a slash; dots must not lead out of the directory.
-    let name = id.replace("..", "__").replace('/', "_");
-    if index == 0 { path.join(name) } else { path.join(format!("{name}.{index}")) }
+    path.join(id.replace("..", "__").replace('/', "_"))
 }
 
 struct Writer {
     files: LogFiles,
-    open: HashMap<Arc<str>, (File, u64)>,
+    open: HashMap<Arc<str>, RotatingFile>,
 }
 
 impl Writer {
@@ -275,45 +275,23 @@ impl Writer {
     }
 
     fn append(&mut self, id: &Arc<str>, entry: &str) -> io::Result<()> {
-        let full = self.open.get(id).is_some_and(|(_, size)| *size >= self.files.rotate_size);
-        if full {
-            self.open.remove(id);
-            self.rotate(id)?;
-        }
         if !self.open.contains_key(id) {
             if self.open.len() >= OPEN_FILES {
                 self.open.clear();
             }
-            let file = OpenOptions::new().create(true).append(true).open(rotated(&self.files.path, id, 0))?;
-            let size = file.metadata()?.len();
-            self.open.insert(id.clone(), (file, size));
+            let path = file(&self.files.path, id);
+            self.open.insert(id.clone(), RotatingFile::open(path, self.files.rotate_size, self.files.max_files)?);
         }
-        if let Some((file, size)) = self.open.get_mut(id) {
-            let line = format!("{entry}\n");
-            file.write_all(line.as_bytes())?;
-            *size += line.len() as u64;
+        if let Some(file) = self.open.get_mut(id) {
+            file.append(format!("{entry}\n").as_bytes())?;
         }
         Ok(())
-    }
-
-    fn rotate(&self, id: &Arc<str>) -> io::Result<()> {
-        let path = |index| rotated(&self.files.path, id, index);
-        let mut last = 0;
-        while path(last).exists() {
-            last += 1;
-        }
-        // More than one when fewer are to be kept than before.
-        while self.files.max_files > 0 && last > self.files.max_files {
-            fs::remove_file(path(last - 1))?;
-            last -= 1;
-        }
-        (0..last).rev().try_for_each(|index| fs::rename(path(index), path(index + 1)))
     }
 
     fn delete(&mut self, id: &Arc<str>) -> io::Result<()> {
         self.open.remove(id);
         for index in 0.. {
-            match fs::remove_file(rotated(&self.files.path, id, index)) {
+            match fs::remove_file(rotated(&file(&self.files.path, id), index)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break,
                 Err(error) => return Err(error),

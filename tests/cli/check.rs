@@ -389,8 +389,8 @@ fn all_problems_of_our_own_file_are_told_at_once() {
         "unknown key 'prot', did you mean 'port'?",
         "the key 'port' is wrong: invalid type: string \"many\"",
         "the key 'metric_window' is wrong: it must be a positive number",
-        "the key 'plugins' is not supported",
-        "the key 'redis' has no effect",
+        "the key 'plugins[0]' is wrong",
+        "`redis` is not used",
         "unknown key 'zzz'",
     ] {
         assert!(said.contains(problem), "{problem}: {said}");

@@ -6,6 +6,7 @@ mod check;
 mod decode;
 mod doctor;
 mod esme;
+mod jb;
 mod replay;
 mod send;
 mod sim_habits;

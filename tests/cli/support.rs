@@ -28,9 +28,12 @@ pub(crate) fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
+/// How long anything may take.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
 /// What must happen soon.
 pub(crate) async fn soon<T>(what: &str, happens: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(Duration::from_secs(20), happens).await {
+    match tokio::time::timeout(DEADLINE, happens).await {
         Ok(happened) => happened,
         Err(_) => panic!("{what} did not happen within 20 s"),
     }

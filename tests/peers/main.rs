@@ -1,13 +1,22 @@
-//! Against peers written by others: npm `smpp`, PyPI `smpplib`, Kannel, tshark. `tests/run` installs them.
+//! Against peers written by others: npm `smpp`, PyPI `smpplib`, Kannel, tshark, RabbitMQ, Redis, nginx. `tests/run` installs them.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod captures;
+#[path = "../shared/daemon.rs"]
+mod daemon;
 mod dissector;
 mod fixtures;
+mod health;
+mod junebug_redis;
 mod kannel;
 mod kannel_config;
 mod libraries;
+mod nginx;
 mod process;
+#[path = "../shared/rabbitmq.rs"]
+mod rabbitmq;
+#[path = "../shared/redis.rs"]
+mod redis;
 #[path = "../shared/server.rs"]
 mod server;
 mod tshark;

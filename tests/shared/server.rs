@@ -19,16 +19,20 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 /// A server on a free port, with everything in this directory.
-pub(crate) async fn start(directory: &Path) -> Server {
-    let config = Config {
+pub(crate) fn config(directory: &Path) -> Config {
+    Config {
         interface: "127.0.0.1".into(),
         port: 0,
         data: directory.join("data"),
         logging_path: directory.join("logs"),
         min_free: 0,
         ..Config::default()
-    };
-    Server::start(&config).await.unwrap()
+    }
+}
+
+/// Starts that server.
+pub(crate) async fn start(directory: &Path) -> Server {
+    Server::start(&config(directory)).await.unwrap()
 }
 
 /// A channel of it to an SMSC, which asks for receipts.

@@ -1,0 +1,75 @@
+//! The services that a Junebug file names: Redis and RabbitMQ, with Junebug's defaults (Junebug reference §3.1).
+
+use std::fmt;
+
+use serde::Deserialize;
+
+/// Text that no log and no error shows.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("…")
+    }
+}
+
+/// The key `amqp`: a RabbitMQ. Absent keys take Junebug's defaults; the whole key absent means that there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AmqpConfig {
+    /// Address or name.
+    pub hostname: String,
+    /// Port.
+    pub port: u16,
+    /// Virtual host.
+    pub vhost: String,
+    /// Who connects; the management interface is asked by the same name.
+    pub username: String,
+    /// Proof of it.
+    pub password: Secret,
+    /// Seconds between heartbeats that are asked for; 0 asks for none.
+    pub heartbeat: u16,
+}
+
+impl Default for AmqpConfig {
+    fn default() -> Self {
+        Self {
+            hostname: "127.0.0.1".to_owned(),
+            port: 5672,
+            vhost: "/".to_owned(),
+            username: "guest".to_owned(),
+            password: Secret("guest".to_owned()),
+            heartbeat: 0,
+        }
+    }
+}
+
+/// The key `redis`: where Junebug kept its state.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedisConfig {
+    /// Address or name.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Number of the database.
+    pub db: u32,
+    /// Proof of who we are, where the server wants one.
+    pub password: Option<Secret>,
+}
+
+impl Default for RedisConfig {
+    fn default() -> Self {
+        Self { host: "localhost".to_owned(), port: 6379, db: 0, password: None }
+    }
+}
+
+impl fmt::Display for RedisConfig {
+    /// As a URL, without the password.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let credentials = if self.password.is_some() { ":…@" } else { "" };
+        write!(formatter, "redis://{credentials}{}:{}/{}", self.host, self.port, self.db)
+    }
+}

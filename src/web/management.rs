@@ -1,0 +1,148 @@
+//! RabbitMQ's management interface: how full queues are, and whether anybody empties them (Junebug reference §7).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
+use hyper::{HeaderMap, Method, StatusCode};
+use ipnet::IpNet;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use url::Url;
+
+use super::client::{Allowed, Client, ClientError};
+use crate::config::AmqpConfig;
+
+/// The interface; clones are the same one.
+#[derive(Clone)]
+pub struct Management {
+    client: Client,
+    /// The queues of our virtual host, with the credentials in it.
+    queues: Url,
+    /// What may be asked at once, by all who ask.
+    permits: Arc<Semaphore>,
+}
+
+/// A queue as health shows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct QueueState {
+    /// Its name.
+    pub name: String,
+    /// Messages in it.
+    pub messages: u64,
+    /// Acknowledgements per second; absent until anything has been published to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
+    /// There are messages, and nobody takes them.
+    pub stuck: bool,
+}
+
+/// Why the queues could not be asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManagementError {
+    /// No answer.
+    #[error(
+        "the management interface at {address} cannot be asked: {source}; is RabbitMQ's management plugin enabled?"
+    )]
+    Unreachable {
+        /// `host:port`.
+        address: String,
+        /// Why.
+        source: ClientError,
+    },
+    /// It does not answer us.
+    #[error(
+        "the management interface at {address} answers {status}; are `amqp.username`, `.password` and `.vhost` right?"
+    )]
+    Refused {
+        /// `host:port`.
+        address: String,
+        /// The status.
+        status: StatusCode,
+    },
+    /// It says something else than it should.
+    #[error("the management interface at {address} does not say how the queue {queue} is: {message}")]
+    Unclear {
+        /// `host:port`.
+        address: String,
+        /// The queue.
+        queue: String,
+        /// What is missing or wrong.
+        message: String,
+    },
+}
+
+/// A queue as the interface has it; what it has not is `None`.
+#[derive(Deserialize)]
+struct Told {
+    name: Option<String>,
+    messages: Option<u64>,
+    message_stats: Option<Stats>,
+}
+
+/// RabbitMQ leaves out what has never happened: a queue that nobody has ever taken anything from has no `ack_details`.
+#[derive(Deserialize)]
+struct Stats {
+    #[serde(default)]
+    ack_details: Rate,
+}
+
+#[derive(Default, Deserialize)]
+struct Rate {
+    rate: f64,
+}
+
+/// Most requests at once.
+const AT_ONCE: usize = 20;
+/// How long one may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Management {
+    /// The interface at `host:port` of the RabbitMQ that `amqp` describes; `None` when that is no address.
+    #[must_use]
+    pub fn new(address: &str, amqp: &AmqpConfig) -> Option<Self> {
+        let vhost = utf8_percent_encode(&amqp.vhost, NON_ALPHANUMERIC);
+        let mut queues = Url::parse(&format!("http://{address}/api/queues/{vhost}/")).ok()?;
+        queues.set_username(&amqp.username).ok()?;
+        queues.set_password(Some(&amqp.password.0)).ok()?;
+        // The operator says where it is, in whatever network.
+        let networks = ["0.0.0.0/0", "::/0"].iter().filter_map(|network| network.parse::<IpNet>().ok()).collect();
+        let client = Client::new(Allowed { networks });
+        Some(Self { client, queues, permits: Arc::new(Semaphore::new(AT_ONCE)) })
+    }
+
+    /// The queues of these names, in their order; those that do not exist are passed over.
+    ///
+    /// # Errors
+    /// [`ManagementError`], the first that there is.
+    pub async fn queues(&self, names: Vec<String>) -> Result<Vec<QueueState>, ManagementError> {
+        let asked = futures_util::stream::iter(names).map(|name| async move { self.queue(name).await });
+        asked.buffered(AT_ONCE).try_filter_map(async |state| Ok(state)).try_collect().await
+    }
+
+    async fn queue(&self, queue: String) -> Result<Option<QueueState>, ManagementError> {
+        let address = || self.queues.authority().rsplit('@').next().unwrap_or_default().to_owned();
+        let unclear = |message: String| ManagementError::Unclear { address: address(), queue: queue.clone(), message };
+        let name = utf8_percent_encode(&queue, NON_ALPHANUMERIC).to_string();
+        // A queue of many readers has more to say than anybody wants here.
+        let path = format!("{name}?columns=name,messages,message_stats");
+        let url = self.queues.join(&path).map_err(|error| unclear(error.to_string()))?;
+        // It is never closed.
+        let _permit = self.permits.acquire().await;
+        let answer = self.client.request(Method::GET, &url, HeaderMap::new(), Bytes::new(), TIMEOUT).await;
+        let answer = answer.map_err(|source| ManagementError::Unreachable { address: address(), source })?;
+        match answer.status {
+            StatusCode::NOT_FOUND => return Ok(None),
+            status if !status.is_success() => return Err(ManagementError::Refused { address: address(), status }),
+            _ => {}
+        }
+        let told: Told = serde_json::from_slice(&answer.body).map_err(|error| unclear(error.to_string()))?;
+        let Some(messages) = told.messages else { return Ok(None) };
+        let rate = told.message_stats.map(|stats| stats.ack_details.rate);
+        let stuck = messages > 0 && rate == Some(0.0);
+        Ok(Some(QueueState { name: told.name.unwrap_or(queue), messages, rate, stuck }))
+    }
+}

@@ -1,0 +1,110 @@
+//! `/health` with the management interface of a real RabbitMQ.
+
+use bytes::Bytes;
+use hyper::{HeaderMap, Method};
+use maybug::config::{AmqpConfig, Config, Secret};
+use maybug::server::Server;
+use maybug::web::client::{Allowed, Client};
+use serde_json::{Value, json};
+
+use crate::rabbitmq::RabbitMq;
+use crate::server::{DEADLINE, config, soon};
+
+/// What a server says of its health.
+async fn health(server: &Server) -> Value {
+    let client = Client::new(Allowed { networks: vec!["127.0.0.0/8".parse().unwrap()] });
+    let url = format!("http://{}/health/", server.addresses()[0]).parse().unwrap();
+    let answer = client.request(Method::GET, &url, HeaderMap::new(), Bytes::new(), DEADLINE).await.unwrap();
+    let envelope: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(envelope["status"], answer.status.as_u16());
+    envelope
+}
+
+/// Asks until the answer is wanted: the interface learns of messages some time after they have come.
+async fn until(server: &Server, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    soon(what, async {
+        loop {
+            let answer = health(server).await;
+            if wanted(&answer) {
+                return answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+}
+
+fn with(directory: &tempfile::TempDir, rabbitmq: &RabbitMq, password: &str) -> Config {
+    let amqp = AmqpConfig { port: rabbitmq.port, password: Secret(password.to_owned()), ..AmqpConfig::default() };
+    let interface = format!("127.0.0.1:{}", rabbitmq.management);
+    Config { amqp: Some(amqp), rabbitmq_management_interface: Some(interface), ..config(directory.path()) }
+}
+
+#[tokio::test]
+async fn queues_that_nobody_empties_are_told() {
+    let mut rabbitmq = RabbitMq::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(&with(&directory, &rabbitmq, "guest")).await.unwrap();
+    let answer = health(&server).await;
+    assert_eq!((&answer["description"], &answer["result"]), (&json!("queues ok"), &json!([])));
+
+    let loopback = json!({"type": "loopback", "config": {}, "mo_url": null});
+    let channel = server.gateway().create_channel(loopback.as_object().unwrap().clone()).await.unwrap();
+    let queue = |kind: &str| format!("{}.{kind}", channel.id);
+    // A channel whose queues are not there is no reason to worry.
+    assert_eq!(health(&server).await["result"], json!([]));
+    for kind in ["event", "outbound", "inbound"] {
+        let path = format!("/api/queues/%2F/{}", queue(kind));
+        assert_eq!(rabbitmq.manage(Method::PUT, &path, &json!({"durable": true})).await.0, 201);
+    }
+    let answer = until(&server, "three queues", |answer| answer["result"].as_array().unwrap().len() == 3).await;
+    assert_eq!(answer["description"], "queues ok");
+    let names: Vec<_> = answer["result"].as_array().unwrap().iter().map(|state| state["name"].clone()).collect();
+    assert_eq!(names, ["inbound", "outbound", "event"].map(queue));
+    assert_eq!(answer["result"][0], json!({"name": queue("inbound"), "messages": 0, "stuck": false}));
+
+    // A router's destinations come after the channels.
+    let gateway = server.gateway();
+    let object = |value: Value| value.as_object().unwrap().clone();
+    let routed = gateway.create_channel(object(json!({"type": "loopback", "config": {}}))).await.unwrap();
+    let router = object(json!({"type": "from_address", "config": {"channel": routed.id}}));
+    let router = gateway.create_router(router).await.unwrap().properties.id.clone();
+    let destination = object(json!({"config": {"regular_expression": "."}}));
+    let destination = gateway.create_destination(&router, destination).await.unwrap().id.clone();
+    let path = format!("/api/queues/%2F/{destination}.inbound");
+    assert_eq!(rabbitmq.manage(Method::PUT, &path, &json!({"durable": true})).await.0, 201);
+    let answer = until(&server, "a fourth queue", |answer| answer["result"].as_array().unwrap().len() == 4).await;
+    assert_eq!(answer["result"][3]["name"], format!("{destination}.inbound"));
+
+    let message =
+        json!({"properties": {}, "routing_key": queue("outbound"), "payload": "x", "payload_encoding": "string"});
+    let publish = "/api/exchanges/%2F/amq.default/publish";
+    assert_eq!(rabbitmq.manage(Method::POST, publish, &message).await.1["routed"], true);
+    let answer = until(&server, "a stuck queue", |answer| answer["description"] == "queues stuck").await;
+    assert_eq!((&answer["status"], &answer["code"]), (&json!(500), &json!("Internal Server Error")));
+    let stuck = json!({"name": queue("outbound"), "messages": 1, "rate": 0.0, "stuck": true});
+    assert_eq!(answer["result"][1], stuck);
+    assert_eq!(answer["result"][2]["stuck"], false);
+
+    let get = json!({"count": 1, "ackmode": "ack_requeue_false", "encoding": "auto"});
+    let path = format!("/api/queues/%2F/{}/get", queue("outbound"));
+    assert_eq!(rabbitmq.manage(Method::POST, &path, &get).await.0, 200);
+    until(&server, "the queue to flow again", |answer| answer["description"] == "queues ok").await;
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let stranger = Server::start(&with(&elsewhere, &rabbitmq, "a wrong one")).await.unwrap();
+    let loopback = json!({"type": "loopback", "config": {}, "mo_url": null});
+    stranger.gateway().create_channel(loopback.as_object().unwrap().clone()).await.unwrap();
+    let error = health(&stranger).await["result"]["errors"][0].clone();
+    assert_eq!(error["type"], "ManagementError");
+    assert!(error["message"].as_str().unwrap().contains("answers 401"), "{error}");
+    assert!(!error["message"].as_str().unwrap().contains("a wrong one"), "{error}");
+    stranger.stop().await;
+
+    rabbitmq.kill().await;
+    let answer = health(&server).await;
+    assert_eq!((&answer["status"], &answer["description"]), (&json!(500), &json!("generic error")));
+    let message = answer["result"]["errors"][0]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains(&format!("127.0.0.1:{} cannot be asked", rabbitmq.management)), "{message}");
+    server.stop().await;
+}

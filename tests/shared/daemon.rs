@@ -1,0 +1,45 @@
+//! Services of others, each on ports of its own and with everything in a directory that goes with it.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+
+/// How long a service may take to start: an Erlang node does when the machine is busy.
+const START: Duration = Duration::from_secs(120);
+
+/// A port that is free, outside the range from which the system gives ports to connections and to tests.
+pub(crate) async fn free_port() -> u16 {
+    loop {
+        let port = fastrand::u16(12_000..32_000);
+        if TcpListener::bind(("127.0.0.1", port)).await.is_ok() {
+            return port;
+        }
+    }
+}
+
+/// Starts a service and waits for the line that says that it is ready; it is killed when dropped.
+pub(crate) async fn start(command: &mut Command, directory: &Path, ready: &str) -> Child {
+    command.current_dir(directory).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    let started = command.spawn();
+    let mut child = started.unwrap_or_else(|error| panic!("{command:?}: {error}; tests/run installs it"));
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said = Vec::new();
+    tokio::time::timeout(START, async {
+        loop {
+            match lines.next_line().await.unwrap() {
+                Some(line) if line.contains(ready) => return,
+                Some(line) => said.push(line),
+                None => panic!("{command:?} ended before it was ready: {said:#?}"),
+            }
+        }
+    })
+    .await
+    .unwrap_or_else(|_| panic!("{command:?} did not get ready"));
+    // A pipe that nobody reads would stop it.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    child
+}

@@ -1,0 +1,79 @@
+//! A RabbitMQ with its management plugin. `tests/run` installs it; it needs `mod daemon` beside it.
+
+use std::process::Stdio;
+
+use bytes::Bytes;
+use hyper::{HeaderMap, Method};
+use maybug::web::client::{Allowed, Client};
+use serde_json::Value;
+use tokio::process::{Child, Command};
+
+use crate::daemon::{free_port, start};
+
+/// A running node with the user `guest`, password `guest`, on loopback.
+pub(crate) struct RabbitMq {
+    /// The port of AMQP.
+    pub(crate) port: u16,
+    /// The port of the management interface.
+    pub(crate) management: u16,
+    node: Child,
+    _epmd: Child,
+    _directory: tempfile::TempDir,
+}
+
+/// Where Debian has it; the one in the path may change to another user.
+const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
+impl RabbitMq {
+    pub(crate) async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let (port, management, epmd_port) = (free_port().await, free_port().await, free_port().await);
+        let node = format!("maybug-{port}@localhost");
+        std::fs::write(path.join("plugins"), "[rabbitmq_management].").unwrap();
+        let configuration = format!(
+            "listeners.tcp.1 = 127.0.0.1:{port}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {management}\n\
+             collect_statistics_interval = 200\nmanagement.rates_mode = basic\n"
+        );
+        std::fs::write(path.join("rabbitmq.conf"), configuration).unwrap();
+        // Nodes find each other through a daemon; with one of our own no node of anybody else's is met, and it ends with us.
+        let epmd = Command::new("epmd")
+            .args(["-port", &epmd_port.to_string()])
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("epmd: {error}; tests/run installs it with rabbitmq-server"));
+        let mut command = Command::new(SERVER);
+        command
+            // The server replaces the script then, so that whoever kills the one kills the other.
+            .env("RABBITMQ_ALLOW_INPUT", "1")
+            .env("RABBITMQ_SERVER_START_ARGS", "-noinput")
+            .env("HOME", path)
+            .env("RABBITMQ_NODENAME", node)
+            .env("RABBITMQ_DIST_PORT", free_port().await.to_string())
+            .env("ERL_EPMD_PORT", epmd_port.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_MNESIA_BASE", path.join("mnesia"))
+            .env("RABBITMQ_LOG_BASE", path.join("log"))
+            .env("RABBITMQ_LOGS", "-")
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", path.join("plugins"))
+            .env("RABBITMQ_CONFIG_FILE", path.join("rabbitmq"));
+        let node = start(&mut command, path, "Server startup complete").await;
+        Self { port, management, node, _epmd: epmd, _directory: directory }
+    }
+
+    /// Asks the management interface: `/api/queues/%2F/name` for instance.
+    pub(crate) async fn manage(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+        let client = Client::new(Allowed { networks: vec!["127.0.0.0/8".parse().unwrap()] });
+        let url = format!("http://guest:guest@127.0.0.1:{}{path}", self.management).parse().unwrap();
+        let body = Bytes::from(body.to_string());
+        let answer = client.request(method, &url, HeaderMap::new(), body, crate::server::DEADLINE).await.unwrap();
+        (answer.status.as_u16(), serde_json::from_slice(&answer.body).unwrap_or_default())
+    }
+
+    /// Ends it as a power cut does.
+    pub(crate) async fn kill(&mut self) {
+        self.node.kill().await.unwrap();
+    }
+}
