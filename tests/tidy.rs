@@ -9,6 +9,7 @@ const FLOORS: [(&str, u8); 19] = [
     ("config", 1),
     ("pattern", 1),
     ("store", 2),
+    ("bus", 2),
     ("embedded", 2),
     ("web", 2),
     ("capture", 2),

@@ -9,7 +9,7 @@ use super::keys::{self, Kind, table};
 use super::lane::Item;
 use super::tables::Table;
 use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, DestinationId, RouterId, Timestamp};
-use crate::store::{Change, CommitError, PartId, Ticket};
+use crate::store::{AMQP_LANE, Change, CommitError, PartId, Ticket};
 
 /// Retries sooner than this wait in memory, later ones on disk.
 const NEAR: Duration = Duration::from_secs(60);
@@ -174,10 +174,15 @@ impl Embedded {
 }
 
 fn callback_lane(callback: &Callback) -> String {
+    if let Some(key) = callback.routing_key() {
+        return format!("{AMQP_LANE}{key}");
+    }
     match (&callback.target, callback.kind) {
         (CallbackTarget::Channel, CallbackKind::Status) => format!("status/{}", callback.channel),
         (CallbackTarget::Channel, _) => format!("mo/{}", callback.channel),
         (CallbackTarget::Destination { destination, .. }, _) => format!("destination/{destination}"),
+        // It has a routing key.
+        (CallbackTarget::Queue { queue }, _) => format!("{AMQP_LANE}{queue}"),
         (CallbackTarget::Url { url, .. }, _) => {
             let authority = url::Url::parse(url)
                 .ok()

@@ -1,4 +1,4 @@
-//! Callbacks: HTTP requests that we owe somebody.
+//! Callbacks: HTTP requests, and messages for queues, that we owe somebody.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -22,6 +22,16 @@ pub struct Callback {
     pub body: Box<RawValue>,
     /// When its cause was recorded; its age decides when we give up.
     pub created_at: Timestamp,
+}
+
+impl Callback {
+    /// The key under which it is published, if it goes into a queue.
+    #[must_use]
+    pub fn routing_key(&self) -> Option<String> {
+        let CallbackTarget::Queue { queue } = &self.target else { return None };
+        let suffix = if self.kind == CallbackKind::Mo { "inbound" } else { "event" };
+        Some(format!("{queue}.{suffix}"))
+    }
 }
 
 /// What a callback tells.
@@ -57,5 +67,10 @@ pub enum CallbackTarget {
         router: RouterId,
         /// Its destination.
         destination: DestinationId,
+    },
+    /// To an application's queue of RabbitMQ.
+    Queue {
+        /// The `amqp_queue`, without the suffix that says what is in it.
+        queue: String,
     },
 }

@@ -39,6 +39,12 @@ impl ChannelProperties {
         ["mo_url", "amqp_queue"].iter().any(|key| self.properties.contains_key(*key))
     }
 
+    /// The queue of RabbitMQ by which an application sends and receives over it.
+    #[must_use]
+    pub fn amqp_queue(&self) -> Option<&str> {
+        self.text("amqp_queue").filter(|queue| !queue.is_empty())
+    }
+
     /// Most MTs per second: `rate_limit_count` in every `rate_limit_window` seconds; `None` unless both are above zero.
     #[must_use]
     pub fn rate_limit(&self) -> Option<f64> {

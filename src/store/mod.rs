@@ -16,6 +16,7 @@ use crate::model::{
     Outbound, RouterId, RouterProperties, SmscMessageId, Status, Timestamp,
 };
 
+pub(crate) use queues::AMQP_LANE;
 pub use queues::{CallbackLanes, CallbackQueue, OutboundQueue};
 
 /// Where and how the store keeps things.

@@ -190,6 +190,8 @@ fn message(content: &str) -> Outbound {
         provider: None,
         event_url: None,
         event_auth_token: None,
+        events_queued: false,
+        app_message_id: None,
         destination: None,
         router: None,
         send_at: None,
