@@ -21,7 +21,11 @@ use crate::server::{DEADLINE, config, soon};
 struct Echo;
 
 impl Handler for Echo {
-    async fn call(self: Arc<Self>, request: hyper::Request<hyper::body::Incoming>) -> Response {
+    async fn call(
+        self: Arc<Self>,
+        _: std::net::SocketAddr,
+        request: hyper::Request<hyper::body::Incoming>,
+    ) -> Response {
         let host = request.headers()["host"].to_str().unwrap();
         Response::new(Bytes::from(format!("{} {host}", request.uri())).into())
     }
