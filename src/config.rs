@@ -73,7 +73,7 @@ pub struct Config {
     pub queue_limit: u64,
     /// Seconds for which an MO can be replied to.
     pub inbound_message_ttl: u64,
-    /// Seconds for which events of an MT can be asked for; raises `retention` when longer.
+    /// Seconds after an MT for which its receipts are posted; raises `retention` when longer.
     pub outbound_message_ttl: u64,
     /// Sends a reply whose MO has expired as an ordinary message when it has a `to`.
     pub allow_expired_replies: bool,
@@ -360,14 +360,14 @@ impl Config {
         if let Err(error) = EnvFilter::try_new(&self.log_level) {
             return bad("log_level", &error.to_string());
         }
+        if self.rabbitmq_management_interface.as_ref().is_some_and(|address| !is_host_and_port(address)) {
+            return bad("rabbitmq_management_interface", "expected HOST:PORT, without http://");
+        }
         if self.auth == Some(true) && self.open {
             return bad("open", "with `auth: true` the API is not open; take one of them away");
         }
         if self.connections_per_address == 0 {
             return bad("connections_per_address", "it must be larger than zero");
-        }
-        if self.rabbitmq_management_interface.as_ref().is_some_and(|address| !is_host_and_port(address)) {
-            return bad("rabbitmq_management_interface", "expected HOST:PORT, without http://");
         }
         self.retention = self.retention.max(self.outbound_message_ttl).max(self.inbound_message_ttl);
         Ok(self)

@@ -265,6 +265,7 @@ fn gateway_config(config: &Config) -> GatewayConfig {
     let max_age = Duration::from_secs(config.callback_max_age);
     GatewayConfig {
         inbound_ttl: Duration::from_secs(config.inbound_message_ttl),
+        outbound_ttl: Duration::from_secs(config.outbound_message_ttl),
         allow_expired_replies: config.allow_expired_replies,
         forward_session_close: config.forward_session_close,
         queue_limit: config.queue_limit,

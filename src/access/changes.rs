@@ -16,9 +16,9 @@ const MAX_ACCOUNTS: usize = 10_000;
 const MAX_TOKENS: usize = 100;
 /// Most channels and most networks of an account.
 const MAX_LIMITS: usize = 1_000;
-/// Longest label of a token, in octets.
+/// Longest label of a token, in characters.
 const MAX_LABEL: usize = 200;
-/// Octets of a password.
+/// Characters of a password.
 const PASSWORD: std::ops::RangeInclusive<usize> = 8..=1_024;
 /// Longest life of a token that has an end.
 const MAX_LIFE: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
@@ -168,8 +168,8 @@ impl Accounts {
             None => {}
             Some(None) => account.password = None,
             Some(Some(password)) => {
-                if !PASSWORD.contains(&password.len()) {
-                    return bad("password", format!("{} to {} octets", PASSWORD.start(), PASSWORD.end()));
+                if !PASSWORD.contains(&password.chars().count()) {
+                    return bad("password", format!("{} to {} characters", PASSWORD.start(), PASSWORD.end()));
                 }
                 if password.starts_with(TOKEN_PREFIX) {
                     return bad("password", format!("what begins with {TOKEN_PREFIX} is a token"));
@@ -214,8 +214,8 @@ fn add_token(account: &mut Account, token: NewToken) -> Result<Minted, AccountEr
     if account.tokens.len() >= MAX_TOKENS {
         return bad("tokens", format!("the account has {MAX_TOKENS} already, which is the most"));
     }
-    if token.label.as_ref().is_some_and(|label| label.len() > MAX_LABEL) {
-        return bad("label", format!("at most {MAX_LABEL} octets"));
+    if token.label.as_ref().is_some_and(|label| label.chars().count() > MAX_LABEL) {
+        return bad("label", format!("at most {MAX_LABEL} characters"));
     }
     if token.expires_in.is_some_and(|life| life.is_zero() || life > MAX_LIFE) {
         return bad("expires_in", "expected 1 second to 100 years".to_owned());

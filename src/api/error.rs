@@ -118,11 +118,11 @@ impl From<ApiError> for Response {
             ApiError::Forbidden(error) => forbidden(&error.to_string()),
             ApiError::Overloaded => later(
                 one(StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time", "Busy", "try again in a moment"),
-                "1",
+                1,
             ),
             ApiError::TooLong(time) => {
                 let message = format!("the request was not answered within {} s", time.as_secs());
-                later(one(StatusCode::SERVICE_UNAVAILABLE, "too slow", "Timeout", &message), "5")
+                later(one(StatusCode::SERVICE_UNAVAILABLE, "too slow", "Timeout", &message), 5)
             }
             ApiError::Encoded(encoding) => {
                 let message = format!("request bodies must not be encoded, and this one is '{encoding}'");
@@ -151,7 +151,7 @@ fn denied(error: &Denied) -> Response {
     let message = error.to_string();
     match error {
         Denied::Source { .. } => forbidden(&message),
-        Denied::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "passwords busy", "Busy", &message), "1"),
+        Denied::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "passwords busy", "Busy", &message), 1),
         _ => {
             let mut response = one(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized", &message);
             for scheme in ["Bearer realm=\"maybug\"", "Basic realm=\"maybug\", charset=\"UTF-8\""] {
@@ -174,7 +174,7 @@ fn account(error: &AccountError) -> Response {
         AccountError::Exists(_) => one(StatusCode::CONFLICT, "account exists", "AccountExists", &message),
         AccountError::NoAdmin => one(StatusCode::CONFLICT, "no admin left", "NoAdmin", &message),
         AccountError::Bad { .. } => one(StatusCode::BAD_REQUEST, "api usage error", "ApiUsageError", &message),
-        AccountError::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "passwords busy", "Busy", &message), "1"),
+        AccountError::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "passwords busy", "Busy", &message), 1),
         AccountError::Secret(_) => one(StatusCode::INTERNAL_SERVER_ERROR, "generic error", "SecretError", &message),
         AccountError::Store(error) => store(error),
     }
@@ -183,8 +183,8 @@ fn account(error: &AccountError) -> Response {
 fn store(error: &CommitError) -> Response {
     let message = error.to_string();
     match error {
-        CommitError::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "store busy", "StoreBusy", &message), "1"),
-        _ => later(one(StatusCode::SERVICE_UNAVAILABLE, "store unavailable", "StoreUnavailable", &message), "30"),
+        CommitError::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "store busy", "StoreBusy", &message), 1),
+        _ => later(one(StatusCode::SERVICE_UNAVAILABLE, "store unavailable", "StoreUnavailable", &message), 30),
     }
 }
 
@@ -207,6 +207,7 @@ fn gateway(error: &GatewayError) -> Response {
             one(StatusCode::NOT_FOUND, "callback not found", "CallbackNotFound", &message)
         }
         GatewayError::ReceiptNotFound => one(StatusCode::NOT_FOUND, "receipt not found", "ReceiptNotFound", ""),
+        GatewayError::NotQueued(_) => one(StatusCode::NOT_FOUND, "message not found", "MessageNotFound", &message),
         GatewayError::InvalidChannelType { .. } => bad("invalid channel type", "InvalidChannelType"),
         GatewayError::Config(error) => {
             let mut item = json!({"type": "ConfigError", "message": message});
@@ -219,7 +220,11 @@ fn gateway(error: &GatewayError) -> Response {
         GatewayError::MessageNotFound(_) => bad("message not found", "MessageNotFound"),
         GatewayError::MessageTooLong { .. } => bad("message too long", "MessageTooLong"),
         GatewayError::QueueFull { .. } => {
-            later(one(StatusCode::TOO_MANY_REQUESTS, "queue full", "QueueFull", &message), "5")
+            later(one(StatusCode::TOO_MANY_REQUESTS, "queue full", "QueueFull", &message), 5)
+        }
+        GatewayError::RateLimitExceeded { seconds, .. } => {
+            let refusal = one(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded", "RateLimitExceeded", &message);
+            later(refusal, *seconds)
         }
         GatewayError::Store(error) => store(error),
         GatewayError::Read(_) | GatewayError::Log(_) => {
@@ -229,8 +234,8 @@ fn gateway(error: &GatewayError) -> Response {
 }
 
 /// A refusal that passes.
-fn later(mut response: Response, seconds: &'static str) -> Response {
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+fn later(mut response: Response, seconds: u64) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 

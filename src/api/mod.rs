@@ -9,6 +9,7 @@ pub mod guard;
 mod health;
 mod import;
 mod junebug;
+mod openapi;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -69,10 +70,15 @@ struct Table {
 /// Every route.
 #[must_use]
 pub fn routes() -> Vec<Route<Api>> {
-    [junebug::routes(), callbacks::routes(), accounts::routes(), health::routes(), import::routes()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let facades = [
+        junebug::routes(),
+        callbacks::routes(),
+        accounts::routes(),
+        health::routes(),
+        import::routes(),
+        openapi::routes(),
+    ];
+    facades.into_iter().flatten().collect()
 }
 
 impl Api {

@@ -42,7 +42,7 @@ impl Dmark {
 #[derive(Clone, Debug)]
 pub struct DmarkConfig {
     address: SocketAddr,
-    path: String,
+    paths: Vec<String>,
     credentials: Option<Credentials>,
     session_timeout: Duration,
     fix_to_addr: bool,
@@ -113,7 +113,7 @@ impl DmarkConfig {
         let status = fields.integer("request_timeout_status_code", 200_u16..=599)?.unwrap_or(504);
         Ok(Self {
             address: SocketAddr::new(interface, port),
-            path: format!("/{}", path.trim_matches('/')),
+            paths: vec![format!("/{}", path.trim_matches('/'))],
             credentials,
             session_timeout: fields.seconds("ussd_session_timeout", 600.0)?,
             fix_to_addr: fields.boolean("fix_to_addr")?.unwrap_or(false),
@@ -142,12 +142,12 @@ impl ChannelType for Dmark {
         let _ending = Ending(turns.held.clone());
         let hook: Hook = {
             let turns = turns.clone();
-            Arc::new(move |request| Box::pin(turns.clone().answer(request)))
+            Arc::new(move |_, request| Box::pin(turns.clone().answer(request)))
         };
         tokio::select! {
             () = turns.setup.stop.cancelled() => {}
             _ = async {
-                let _place = self.ports.listen(&turns.setup, turns.config.address, &turns.config.path, hook).await;
+                let _place = self.ports.listen(&turns.setup, turns.config.address, &turns.config.paths, hook).await;
                 std::future::pending::<()>().await;
             } => {}
             () = turns.reply() => {}
@@ -198,7 +198,7 @@ impl Turn {
 
 impl<I: Intake> Turns<I> {
     fn new(setup: Setup<I>, config: DmarkConfig) -> Arc<Self> {
-        let notes = setup.store.notes(&setup.id, Sessions::NOTES).unwrap_or_else(|error| {
+        let notes = setup.store.notes(&setup.id, Sessions::<String>::NOTES).unwrap_or_else(|error| {
             setup.log.error(format!("the sessions could not be read: {error}"));
             Vec::new()
         });
@@ -313,7 +313,7 @@ impl<I: Intake> Turns<I> {
     fn remember(&self, turn: &Turn) -> (SessionEvent, Vec<Arrival>) {
         let (mut sessions, now) = (self.sessions(), Timestamp::now());
         let mut notes = sessions.expire(now);
-        let event = sessions.code(&turn.transaction).map_or(SessionEvent::New, |_| SessionEvent::Resume);
+        let event = sessions.get(&turn.transaction, now).map_or(SessionEvent::New, |_| SessionEvent::Resume);
         notes.push(sessions.keep(turn.transaction.clone(), turn.code.clone(), now));
         (event, notes)
     }

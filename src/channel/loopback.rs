@@ -68,7 +68,7 @@ async fn run<I: Intake>(setup: Setup<I>, config: LoopbackConfig) {
         match pulled {
             Ok(deliveries) => deliver(&setup, &config, deliveries).await,
             Err(error) => {
-                setup.log.error(error.to_string());
+                setup.log.failure(error.to_string(), &error);
                 return setup.stop.cancelled().await;
             }
         }
@@ -111,6 +111,6 @@ async fn deliver<I: Intake>(setup: &Setup<I>, config: &LoopbackConfig, deliverie
     }
     setup.intake.decided(&setup.id, outcomes).await;
     if let Err(error) = setup.intake.arrived(&setup.id, arrivals).await {
-        setup.log.error(format!("reports and echoes were lost: {error}"));
+        setup.log.failure(format!("reports and echoes were lost: {error}"), &error);
     }
 }

@@ -8,6 +8,7 @@ pub mod dmark;
 pub mod esme;
 pub(crate) mod fields;
 mod held;
+pub mod http;
 pub mod loopback;
 mod queue;
 mod sessions;
@@ -25,6 +26,7 @@ use crate::config::nearest;
 use crate::model::{ChannelId, DeliveryStatus, Inbound, JsonObject, Level, Outbound, SmscMessageId, Timestamp};
 use crate::store::{PartId, Store, Ticket};
 use crate::telemetry::ChannelLog;
+use crate::web::client::Client;
 
 /// What became of an MT that the channel had pulled.
 #[derive(Debug)]
@@ -205,6 +207,8 @@ pub struct Setup<I> {
     pub store: Store,
     /// Where everything that happens goes.
     pub intake: I,
+    /// Requests to others.
+    pub client: Client,
     /// Its log.
     pub log: ChannelLog,
     /// When to end.

@@ -1,70 +1,72 @@
-//! Sessions of phones that a channel remembers: what was dialled, kept durably until the session ends or nobody has said
-//! anything for so long.
+//! Sessions of phones, kept durably: what a later turn needs to know of the first, until the session ends or nobody has said
+//! anything for some time.
 //!
-//! Each change is a note that the caller stores along with what caused it.
+//! Whoever uses them stores each change, which is a note, with the message that it belongs to.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::Arrival;
 use crate::model::Timestamp;
 
-/// Most sessions of one channel that are kept; the oldest are forgotten.
+/// Most sessions of one channel that are kept; those that would end first are forgotten.
 const MAX_SESSIONS: usize = 100_000;
-/// Names of notes that are sessions.
+/// Begins the names of the notes.
 const PREFIX: &str = "session/";
 
 /// See the file's head.
-pub(super) struct Sessions {
-    longest: Duration,
-    live: HashMap<String, Session>,
+pub(super) struct Sessions<T = String> {
+    length: Duration,
+    live: HashMap<String, (T, Timestamp)>,
     /// By when they end.
     ends: BTreeSet<(Timestamp, String)>,
 }
 
-struct Session {
-    code: String,
-    ends: Timestamp,
-}
-
-impl Sessions {
+impl<T: Serialize + DeserializeOwned> Sessions<T> {
     /// Begins the names of the notes that sessions are kept in.
     pub(super) const NOTES: &str = PREFIX;
 
-    /// With those that are stored; each ends after `longest` without a word.
-    pub(super) fn new(longest: Duration, notes: &[(String, Vec<u8>)]) -> Self {
-        let mut sessions = Self { longest, live: HashMap::new(), ends: BTreeSet::new() };
+    /// With those that are stored; each lasts for `length` after its last turn.
+    pub(super) fn new(length: Duration, notes: &[(String, Vec<u8>)]) -> Self {
+        let mut sessions = Self { length, live: HashMap::new(), ends: BTreeSet::new() };
         for (name, record) in notes {
-            let read = serde_json::from_slice::<(String, Timestamp)>(record);
-            if let (Some(key), Ok((code, ends))) = (name.strip_prefix(PREFIX), read) {
-                sessions.insert(key.to_owned(), Session { code, ends });
+            let read = serde_json::from_slice::<(T, Timestamp)>(record);
+            if let (Some(key), Ok((what, ends))) = (name.strip_prefix(PREFIX), read) {
+                sessions.insert(key.to_owned(), what, ends);
             }
         }
         sessions
     }
 
-    /// The code that a session was opened with.
-    pub(super) fn code(&self, key: &str) -> Option<&str> {
-        self.live.get(key).map(|session| session.code.as_str())
+    /// What is known of a session that has not ended.
+    pub(super) fn get(&self, key: &str, now: Timestamp) -> Option<&T> {
+        self.live.get(key).filter(|(_, ends)| *ends > now).map(|(what, _)| what)
     }
 
-    /// Opens a session, or hears of it.
-    pub(super) fn keep(&mut self, key: String, code: String, now: Timestamp) -> Arrival {
-        let ends = now.plus(self.longest);
-        let record = serde_json::to_vec(&(&code, ends)).ok();
-        let name = format!("{PREFIX}{key}");
-        self.insert(key, Session { code, ends });
-        Arrival::Note { name, record }
+    /// A turn: what is to be stored.
+    pub(super) fn keep(&mut self, key: String, what: T, now: Timestamp) -> Arrival {
+        let note = self.note(&key, &what, now);
+        self.insert(key, what, now.plus(self.length));
+        note
     }
 
-    /// Ends a session; its code.
-    pub(super) fn forget(&mut self, key: &str) -> Option<(String, Arrival)> {
-        let session = self.live.remove(key)?;
-        self.ends.remove(&(session.ends, key.to_owned()));
-        Some((session.code, Arrival::Note { name: format!("{PREFIX}{key}"), record: None }))
+    /// What is to be stored of a turn that is remembered only once it has been.
+    pub(super) fn note(&self, key: &str, what: &T, now: Timestamp) -> Arrival {
+        let record = serde_json::to_vec(&(what, now.plus(self.length))).ok();
+        Arrival::Note { name: format!("{PREFIX}{key}"), record }
     }
 
-    /// Forgets the sessions that have ended, and the oldest of too many.
+    /// Its end, if it was known.
+    pub(super) fn forget(&mut self, key: &str) -> Option<(T, Arrival)> {
+        let (what, ends) = self.live.remove(key)?;
+        self.ends.remove(&(ends, key.to_owned()));
+        Some((what, ended(key)))
+    }
+
+    /// Forgets the sessions that have ended, and the first of too many.
     pub(super) fn expire(&mut self, now: Timestamp) -> Vec<Arrival> {
         let mut notes = Vec::new();
         while let Some((ends, key)) = self.ends.first()
@@ -77,13 +79,15 @@ impl Sessions {
         notes
     }
 
-    fn insert(&mut self, key: String, session: Session) {
-        self.ends.insert((session.ends, key.clone()));
-        if let Some(before) = self.live.insert(key.clone(), session) {
-            let same = self.live.get(&key).is_some_and(|session| session.ends == before.ends);
-            if !same {
-                self.ends.remove(&(before.ends, key));
-            }
+    fn insert(&mut self, key: String, what: T, ends: Timestamp) {
+        if let Some((_, before)) = self.live.insert(key.clone(), (what, ends)) {
+            self.ends.remove(&(before, key.clone()));
         }
+        self.ends.insert((ends, key));
     }
+}
+
+/// What is to be stored at a session's end.
+pub(super) fn ended(key: &str) -> Arrival {
+    Arrival::Note { name: format!("{PREFIX}{key}"), record: None }
 }

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::held::Ports;
-use super::{ConfigError, Intake, Setup, dmark, esme, loopback, telnet};
+use super::{ConfigError, Intake, Setup, dmark, esme, http, loopback, telnet};
 use crate::model::{JsonObject, Outbound};
 
 /// A kind of channel: what its `config` may say, and how a channel with it runs.
@@ -124,7 +124,8 @@ impl<I: Intake> ChannelTypes<I> {
             .with("smpp", esme::Smpp::default())
             .with("loopback", loopback::Loopback)
             .with_class("telnet", "TelnetServerTransport", telnet::Telnet)
-            .with_class("dmark", "DmarkUssdTransport", dmark::Dmark::new(ports))
+            .with_class("dmark", "DmarkUssdTransport", dmark::Dmark::new(ports.clone()))
+            .with("http", http::Http::new(ports))
     }
 
     /// Adds a type under a name, in place of the one that has it.

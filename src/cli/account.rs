@@ -2,24 +2,16 @@
 //!
 //! Tokens go to standard output and everything else that is said to standard error, so that scripts can take them.
 
-use std::time::Duration;
-
 use anyhow::{Context, bail};
 use hyper::Method;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
-use url::Url;
 
 use super::args::{AccountCommand, AccountPlace, CreateAccountArgs, NewTokenArgs, TokenArgs};
-use super::post::client;
+use super::remote::Remote;
 use crate::access::{AccountChanges, Accounts, Minted, NewToken};
 use crate::api::accounts::shown;
 use crate::model::{Account, ChannelId};
 use crate::store::{OpenError, Store, StoreConfig};
-use crate::web::client::Client;
-
-/// How long the API may take to answer.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(command: AccountCommand) -> anyhow::Result<()> {
     let place = match &command {
@@ -154,7 +146,7 @@ enum Place {
 impl Place {
     fn open(place: &AccountPlace, make: bool) -> anyhow::Result<Self> {
         if let Some(url) = &place.api {
-            return Ok(Self::Api(Box::new(Remote::new(url)?)));
+            return Ok(Self::Api(Box::new(Remote::new(url, "accounts/")?)));
         }
         let path = &place.data;
         if !make && !path.exists() {
@@ -167,41 +159,5 @@ impl Place {
             ),
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-/// A running server.
-struct Remote {
-    client: Client,
-    base: String,
-    headers: HeaderMap,
-}
-
-impl Remote {
-    fn new(url: &Url) -> anyhow::Result<Self> {
-        let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        if let Some(token) = std::env::var_os("MAYBUG_TOKEN").filter(|token| !token.is_empty()) {
-            let token = token.to_str().context("MAYBUG_TOKEN is no token")?;
-            let mut value = HeaderValue::try_from(format!("Bearer {token}")).context("MAYBUG_TOKEN is no token")?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        let base = format!("{}/accounts/", url.as_str().trim_end_matches('/'));
-        Ok(Self { client: client()?, base, headers })
-    }
-
-    /// The result of a call; `path` is what comes after `/accounts/`.
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
-        let url = Url::parse(&format!("{}{path}", self.base))?;
-        let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let answer = self.client.request(method, &url, self.headers.clone(), body.into(), PATIENCE).await;
-        let answer = answer.context("the API was not reached")?;
-        let mut said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        if !answer.status.is_success() {
-            let errors = said["result"]["errors"].as_array().cloned().unwrap_or_default();
-            let why: Vec<&str> = errors.iter().filter_map(|error| error["message"].as_str()).collect();
-            bail!("the API answered {}: {}", answer.status, why.join("; "));
-        }
-        Ok(said["result"].take())
     }
 }

@@ -88,7 +88,7 @@ pub struct ServeArgs {
     /// Seconds for which a message from a phone can be replied to [default: 600].
     #[arg(long, value_name = "SECONDS")]
     pub inbound_message_ttl: Option<u64>,
-    /// Seconds for which events of a sent message can be asked for [default: 172800].
+    /// Seconds after a message for which its receipts are posted [default: 172800].
     #[arg(long, value_name = "SECONDS")]
     pub outbound_message_ttl: Option<u64>,
     /// Send replies to expired messages as ordinary ones.
@@ -281,7 +281,7 @@ pub struct SendArgs {
     /// The SMSC as HOST:PORT, unless --url is given, and the text
     #[arg(value_names = ["HOST:PORT", "TEXT"], num_args = 1..=2, required = true)]
     pub words: Vec<String>,
-    /// Post to this URL of an API instead of binding to an SMSC
+    /// Post to this URL of an API instead of binding to an SMSC; an account's token in the environment as MAYBUG_TOKEN
     #[arg(long, conflicts_with_all = ["system_id", "password", "receipt", "encoding", "long"])]
     pub url: Option<Url>,
     /// To whom
@@ -491,12 +491,9 @@ pub struct CheckArgs {
     /// Take over what junebug-redis has, under the ids that it has there, into --api or --data
     #[arg(long, requires_all = ["from", "target"])]
     pub apply: bool,
-    /// A running server's API
+    /// A running server's API; the token of an admin in the environment as MAYBUG_TOKEN
     #[arg(long, value_name = "URL", group = "target")]
     pub api: Option<Url>,
-    /// An administrator's token for it
-    #[arg(long, value_name = "TOKEN", requires = "api", env = "MAYBUG_TOKEN", hide_env_values = true)]
-    pub token: Option<String>,
     /// A stopped server's directory
     #[arg(long, value_name = "DIR", group = "target")]
     pub data: Option<PathBuf>,

@@ -62,5 +62,6 @@ fn named(object: &Import) -> (&'static str, String) {
         Import::Router { id, .. } => ("router", id.to_string()),
         Import::Destination { router, id, .. } => ("destination", format!("{id} of {router}")),
         Import::Inbound(message) => ("inbound", message.id.to_string()),
+        Import::Outbound { message, .. } => ("outbound", message.id.to_string()),
     }
 }

@@ -15,6 +15,7 @@ mod jb;
 mod nginx;
 mod pdu_content;
 mod post;
+mod remote;
 mod replay;
 mod replay_text;
 mod script;

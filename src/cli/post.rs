@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use hyper::Method;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -16,7 +16,7 @@ pub(super) async fn run(args: SendArgs, url: Url) -> anyhow::Result<()> {
         message["from"] = json!(from);
     }
     let client = client()?;
-    let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+    let headers = headers()?;
     if !args.quiet {
         println!("> POST {}\n> {message}", url.path());
     }
@@ -42,4 +42,16 @@ pub(super) async fn run(args: SendArgs, url: Url) -> anyhow::Result<()> {
 pub(super) fn client() -> anyhow::Result<Client> {
     let everywhere = ["0.0.0.0/0", "::/0"].map(|network| network.parse());
     Ok(Client::new(Allowed { networks: everywhere.into_iter().collect::<Result<_, _>>()? }))
+}
+
+/// Of a request with a body of JSON, with the token of the environment if there is one.
+pub(super) fn headers() -> anyhow::Result<HeaderMap> {
+    let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+    if let Some(token) = std::env::var_os("MAYBUG_TOKEN").filter(|token| !token.is_empty()) {
+        let token = token.to_str().context("MAYBUG_TOKEN is no token")?;
+        let mut value = HeaderValue::try_from(format!("Bearer {token}")).context("MAYBUG_TOKEN is no token")?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(headers)
 }

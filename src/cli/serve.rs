@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::args::ServeArgs;
 use super::jb::given;
-use crate::config::{Config, LogFormat};
+use crate::config::{Auth, Config, LogFormat};
 use crate::model::JsonObject;
 use crate::server::Server;
 use crate::smsc::{self, Simulator};
@@ -36,7 +36,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     for address in server.addresses() {
         tracing::info!("the API listens on http://{address}");
     }
-    let demo = if args.demo { Some(demo(&server).await?) } else { None };
+    let demo = if args.demo { Some(demo(&server, config.auth()).await?) } else { None };
     asked_to_end().await;
     tracing::info!("ending: connections drain, channels unbind");
     server.stop().await;
@@ -92,17 +92,21 @@ fn flags(args: &ServeArgs) -> JsonObject {
 }
 
 /// A simulated SMSC and a channel bound to it, and how to try them.
-async fn demo(server: &Server) -> anyhow::Result<Simulator> {
+async fn demo(server: &Server, auth: Auth) -> anyhow::Result<Simulator> {
+    let curl = match auth {
+        Auth::Always => "curl -s -H \"Authorization: Bearer $MAYBUG_TOKEN\"",
+        Auth::WithAccounts | Auth::Never => "curl -s",
+    };
     let simulator = Simulator::start(([127, 0, 0, 1], 0).into(), smsc::demo()).await?;
     let api = server.addresses().first().context("the API listens nowhere")?;
     let channel = server.demo_channel(simulator.address()).await?;
     println!(
         "\nThe channel \"demo\" is bound to a simulated SMSC at {smsc}. Try, in another terminal:\n\n\
-         1. Send a message:\n   curl -s -H 'Content-Type: application/json' \
+         1. Send a message:\n   {curl} -H 'Content-Type: application/json' \
          -d '{{\"to\": \"+27820001001\", \"from\": \"40404\", \"content\": \"Hello\"}}' \
          http://{api}/channels/{channel}/messages/\n\n\
-         2. See the channel, and that it is bound:\n   curl -s http://{api}/channels/{channel}\n\n\
-         3. See every PDU that crossed the wire:\n   curl -s 'http://{api}/channels/{channel}/logs?type=pdu&n=4'\n",
+         2. See the channel, and that it is bound:\n   {curl} http://{api}/channels/{channel}\n\n\
+         3. See every PDU that crossed the wire:\n   {curl} 'http://{api}/channels/{channel}/logs?type=pdu&n=4'\n",
         smsc = simulator.address(),
     );
     Ok(simulator)

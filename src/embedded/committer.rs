@@ -12,10 +12,12 @@ use fjall::{Database, PersistMode};
 use tokio::sync::oneshot;
 
 use super::draft::{Draft, Op, Ordinal};
+use super::expiry::Expiries;
 use super::inbox::Room;
-use super::keys;
+use super::keys::{self, DueKey};
 use super::lanes::Lanes;
 use super::tables::Keyspaces;
+use crate::model::Timestamp;
 use crate::store::{CommitError, Ticket};
 
 /// What one caller wants written together.
@@ -33,11 +35,11 @@ pub(super) struct Job {
 const MAX_OPS: usize = 4_096;
 /// Most octets in one batch; a larger job is a batch of its own.
 const MAX_OCTETS: usize = 4 * 1024 * 1024;
-/// How often due entries are looked for and marks are brought up to date.
+/// How often marks are brought up to date.
 const TICK: Duration = Duration::from_millis(500);
-/// How long before their time entries leave the disk: longer than a tick, so that they are in memory when due.
-const AHEAD: Duration = Duration::from_secs(2);
-/// Most entries that leave the disk in one tick.
+/// How often due entries are looked for, unless there were too many for one batch: those of many instants share a sync.
+const DUE_PERIOD: Duration = Duration::from_millis(50);
+/// Most entries that leave the disk in one batch.
 const MAX_DUE: usize = 1_024;
 /// How often every keyspace gets a record, so that none pins old journals.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -90,7 +92,10 @@ pub(super) struct Committer {
     ordinal: Ordinal,
     heartbeat: Instant,
     /// No entry of `due` lies before this key, so that nobody looks through what has been removed.
-    due_from: [u8; 20],
+    due_from: DueKey,
+    /// Due entries are not looked for before.
+    due_next: Instant,
+    expiries: Arc<Expiries>,
 }
 
 impl Committer {
@@ -101,6 +106,7 @@ impl Committer {
         condition: Arc<Condition>,
         sync: bool,
         ordinal: u64,
+        expiries: Arc<Expiries>,
     ) -> Self {
         Self {
             database,
@@ -112,6 +118,8 @@ impl Committer {
             ordinal: Ordinal::new(ordinal),
             heartbeat: Instant::now(),
             due_from: [0; 20],
+            due_next: Instant::now(),
+            expiries,
         }
     }
 
@@ -121,7 +129,8 @@ impl Committer {
         let mut next_tick = Instant::now();
         let mut jobs = Vec::new();
         loop {
-            match inbox.recv_timeout(next_tick.saturating_duration_since(Instant::now())) {
+            let until = self.next_due().map_or(next_tick, |due| next_tick.min(due));
+            match inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(job) => take(job, inbox, &mut jobs),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
@@ -134,6 +143,13 @@ impl Committer {
             self.commit(&mut jobs, tick);
             self.condition.set_busy(false);
         }
+    }
+
+    /// When due entries are to be looked for, if there are any in sight.
+    fn next_due(&self) -> Option<Instant> {
+        let wait = Timestamp::now().until(keys::due_time(&self.due_from));
+        // The wall clock may be set: what is far is looked at again with every tick.
+        (wait < TICK).then(|| self.due_next.max(Instant::now() + wait))
     }
 
     fn commit(&mut self, jobs: &mut Vec<Job>, tick: bool) {
@@ -149,22 +165,28 @@ impl Committer {
 
     fn write(&mut self, jobs: &mut [Job], tick: bool) -> Result<(), CommitError> {
         let mut draft = Draft::new(&self.database, &self.keyspaces, &self.lanes, self.mode);
+        let failed = |error: fjall::Error| fail(&self.condition, &error);
         for op in jobs.iter_mut().flat_map(|job| std::mem::take(&mut job.ops)) {
-            if let Some(due) = draft.add(op, &mut self.ordinal) {
-                self.due_from = self.due_from.min(due);
-            }
+            draft.add(op, &mut self.ordinal).map_err(failed)?;
         }
-        if tick {
-            let end = keys::due(draft.now.plus(AHEAD), Ticket { lane: 0, seq: 0 });
-            self.due_from = resume_due(&mut draft, &self.keyspaces, self.due_from, end)
-                .map_err(|error| fail(&self.condition, &error))?;
-            if self.heartbeat.elapsed() >= HEARTBEAT {
-                self.heartbeat = Instant::now();
-                draft.heartbeat();
-            }
+        let now = Instant::now();
+        if now >= self.due_next && keys::due_time(&self.due_from) <= draft.now {
+            let end = keys::due(draft.now.plus(Duration::from_micros(1)), Ticket { lane: 0, seq: 0 });
+            let (next, all) = resume_due(&mut draft, &self.keyspaces, self.due_from, end).map_err(failed)?;
+            self.due_from = next;
+            self.due_next = if all { now + DUE_PERIOD } else { now };
+        }
+        if tick && self.heartbeat.elapsed() >= HEARTBEAT {
+            self.heartbeat = Instant::now();
+            draft.heartbeat();
         }
         draft.mark(tick);
-        draft.commit().map_err(|error| fail(&self.condition, &error))
+        let first = draft.commit().map_err(failed)?;
+        self.due_from = first.entry.map_or(self.due_from, |first| first.min(self.due_from));
+        if let Some(first) = first.expiry {
+            self.expiries.note(keys::due_at(&first));
+        }
+        Ok(())
     }
 }
 
@@ -182,19 +204,24 @@ fn take(first: Job, inbox: &mpsc::Receiver<Job>, jobs: &mut Vec<Job>) {
     }
 }
 
-/// Entries whose time is near go back into their lanes. Returns from where to look next time.
-fn resume_due(draft: &mut Draft<'_>, keyspaces: &Keyspaces, from: [u8; 20], end: [u8; 20]) -> fjall::Result<[u8; 20]> {
-    if from >= end {
-        // Nothing was put there that early: the clock has been set back.
-        return Ok(from);
+/// Entries whose time has come go into their lanes. Returns the first one of which that is not so, and whether there was
+/// room for all.
+fn resume_due(
+    draft: &mut Draft<'_>,
+    keyspaces: &Keyspaces,
+    from: DueKey,
+    end: DueKey,
+) -> fjall::Result<(DueKey, bool)> {
+    let never = keys::expiries();
+    for (count, guard) in keyspaces.due.range(from.to_vec()..never.to_vec()).enumerate() {
+        let (key, value) = guard.into_inner()?;
+        let Ok(key) = DueKey::try_from(&key[..]) else { continue };
+        if key >= end || count == MAX_DUE {
+            return Ok((key, key >= end));
+        }
+        draft.resume(key, &value);
     }
-    let rows = keyspaces.due.range(from.to_vec()..end.to_vec()).take(MAX_DUE).map(fjall::Guard::into_inner);
-    let rows: Vec<_> = rows.collect::<fjall::Result<_>>()?;
-    for (key, value) in &rows {
-        draft.resume(key, value);
-    }
-    let last = rows.last().filter(|_| rows.len() == MAX_DUE).and_then(|(key, _)| key[..].try_into().ok());
-    Ok(last.unwrap_or(end))
+    Ok((never, true))
 }
 
 fn fail(condition: &Condition, error: &fjall::Error) -> CommitError {

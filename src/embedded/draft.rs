@@ -3,22 +3,33 @@
 //! Numbers and counts that go to disk are taken here, on the writing thread alone; the lanes that consumers see move
 //! only when the batch is durable (`Effect`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use fjall::{Database, PersistMode};
 
-use super::keys::{self, Kind, Tries, table};
-use super::lane::{Entry, Item, Lane};
+use super::keys::{self, DueKey, Kind, Place, Tries, table};
+use super::lane::{Entry, Item, Lane, Waits};
 use super::lanes::{ChannelLanes, Lanes};
 use super::tables::{Keyspaces, ORDINAL, Table, entry};
 use crate::model::Timestamp;
-use crate::store::Ticket;
+use crate::store::{Tally, Ticket};
 
 /// One change as the committer writes it; records are encoded by whoever makes it.
 pub(super) enum Op {
     /// Appends to a lane; `id` makes the entry findable.
     Append { lane: Arc<Lane>, value: Vec<u8>, item: Item, id: Option<[u8; 16]> },
+    /// Appends to a lane what is final already, with its events and the keys of the provider's ids.
+    Archive { lane: Arc<Lane>, value: Vec<u8>, id: [u8; 16], events: Vec<Vec<u8>>, correlate: Vec<Vec<u8>> },
+    /// Waits on disk until `at`, and only then gets its place in the lane.
+    Schedule { lane: Arc<Lane>, value: Vec<u8>, id: [u8; 16], at: Timestamp },
+    /// Takes an MT out of its queue with its last event, unless it is in hand or has left; nothing is written then.
+    Withdraw(Box<Withdrawal>),
+    /// An entry's time is over: forgotten if the entry has left, looked at again soon if it is in hand.
+    Expired { key: DueKey, ticket: Ticket },
+    /// The mark of what may have been handed out is wanted.
+    Mark(Arc<Lane>),
     /// An event of an entry; final for it when its kind says so.
     Event { origin: Ticket, value: Vec<u8> },
     /// The end of an entry without an event of its own.
@@ -35,15 +46,41 @@ pub(super) enum Op {
     Reopen(ChannelLanes),
 }
 
+/// An MT that is to leave its queue without its channel.
+pub(super) struct Withdrawal {
+    /// Where it waits.
+    pub(super) place: Place,
+    /// Where its events are kept, if it has had a place.
+    pub(super) origin: Option<Ticket>,
+    /// Its record, for one that has had none.
+    pub(super) record: Vec<u8>,
+    pub(super) id: [u8; 16],
+    /// The event.
+    pub(super) event: Vec<u8>,
+    /// The lane, the record and the request, of each that its sender is owed.
+    pub(super) callbacks: Vec<(Arc<Lane>, Vec<u8>, Item)>,
+    /// The key under which its time was noted, when that is why it leaves.
+    pub(super) expiry: Option<DueKey>,
+    pub(super) tally: Tally,
+}
+
 impl Op {
     /// About how many octets it will write.
     pub(super) fn size(&self) -> usize {
         match self {
-            Self::Append { value, .. } | Self::Event { value, .. } => value.len() + 64,
+            Self::Append { value, .. } | Self::Event { value, .. } | Self::Schedule { value, .. } => value.len() + 64,
+            Self::Archive { value, events, correlate, .. } => {
+                let more = events.iter().chain(correlate).map(|octets| octets.len() + 64);
+                value.len() + 128 + more.sum::<usize>()
+            }
+            Self::Withdraw(withdrawal) => {
+                let callbacks: usize = withdrawal.callbacks.iter().map(|(_, record, _)| record.len()).sum();
+                withdrawal.record.len() + withdrawal.event.len() + callbacks + 128
+            }
             Self::Retry { record, .. } => record.as_ref().map_or(32, Vec::len) + 64,
             Self::Put(_, key, value) => key.len() + value.len(),
             Self::Remove(_, key) => key.len(),
-            Self::Finish(_) | Self::Close(_) | Self::Reopen(_) => 32,
+            Self::Finish(_) | Self::Expired { .. } | Self::Mark(_) | Self::Close(_) | Self::Reopen(_) => 32,
         }
     }
 }
@@ -52,6 +89,11 @@ impl Op {
 enum Effect {
     Appended(Arc<Lane>, Entry),
     Resumed(Arc<Lane>, Entry, Timestamp),
+    Scheduled(Arc<Lane>),
+    Placed(Arc<Lane>, Entry),
+    Ended(Arc<Lane>, u64),
+    Archived(Arc<Lane>, u64),
+    Unscheduled(Arc<Lane>),
     Finished(Arc<Lane>, u64),
     Delayed(Arc<Lane>, Entry, Timestamp),
     Moved(Arc<Lane>, u64),
@@ -81,7 +123,8 @@ impl Ordinal {
 struct Marks {
     lane: Arc<Lane>,
     floor: u64,
-    handed: Option<u64>,
+    /// And what had been handed out by then.
+    handed: Option<(u64, u64)>,
     later: u64,
 }
 
@@ -94,8 +137,21 @@ pub(super) struct Draft<'a> {
     /// Lanes that somebody may have to be woken for.
     touched: HashMap<u32, Arc<Lane>>,
     marks: Vec<Marks>,
+    /// Entries of `due` that this draft removes: reads still find them.
+    undue: HashSet<DueKey>,
+    first: FirstDue,
     pub(super) now: Timestamp,
 }
+
+/// The first keys that a draft has put into `due`.
+#[derive(Debug, Default)]
+pub(super) struct FirstDue {
+    pub(super) entry: Option<DueKey>,
+    pub(super) expiry: Option<DueKey>,
+}
+
+/// How soon an MT that has expired in its channel's hands is looked at again, should it come back.
+const EXPIRED_IN_HAND: Duration = Duration::from_secs(2);
 
 impl<'a> Draft<'a> {
     pub(super) fn new(database: &Database, keyspaces: &'a Keyspaces, lanes: &'a Lanes, mode: PersistMode) -> Self {
@@ -106,22 +162,51 @@ impl<'a> Draft<'a> {
             effects: Vec::new(),
             touched: HashMap::new(),
             marks: Vec::new(),
+            undue: HashSet::new(),
+            first: FirstDue::default(),
             now: Timestamp::now(),
         }
     }
 
-    /// Adds one change. Returns the key of a new entry of `due`, if it made one.
-    pub(super) fn add(&mut self, op: Op, ordinal: &mut Ordinal) -> Option<[u8; 20]> {
+    /// Adds one change.
+    ///
+    /// # Errors
+    /// When what it depends on cannot be read.
+    pub(super) fn add(&mut self, op: Op, ordinal: &mut Ordinal) -> fjall::Result<()> {
         match op {
-            Op::Append { lane, value, item, id } => {
+            Op::Append { lane, value, item, id } => self.append_item(lane, value, item, id),
+            Op::Archive { lane, value, id, events, correlate } => {
                 let ticket = self.append(&lane, value);
-                if let Some(id) = id {
-                    let value = keys::value(Kind::Record, self.now, &keys::entry(ticket));
-                    self.batch.insert(&self.keyspaces.id, id, value);
+                self.put_id(id, ticket);
+                let end = keys::value(Kind::Final, self.now, &[]);
+                self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::END), end);
+                self.effects.push(Effect::Archived(lane, ticket.seq));
+                for value in events {
+                    let place = self.ordinal(ordinal);
+                    self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, place), value);
                 }
-                let entry = Entry { seq: ticket.seq, origin: ticket, item, attempts: 0, possible_duplicate: false };
-                self.effects.push(Effect::Appended(lane, entry));
+                let segments = u8::try_from(correlate.len()).unwrap_or(u8::MAX);
+                for key in correlate {
+                    let value = keys::value(Kind::Reference, self.now, &keys::correlation(ticket, segments));
+                    self.batch.insert(self.keyspaces.of(Table::Smsc), key, value);
+                }
             }
+            Op::Schedule { lane, value, id, at } => {
+                let ticket = keys::unplaced(lane.number, self.ordinal(ordinal));
+                let key = keys::due(at, ticket);
+                self.put_due(key, value);
+                self.batch.insert(&self.keyspaces.id, id, keys::value(Kind::Record, self.now, &key));
+                self.name(&lane);
+                lane.state().later_drafted += 1;
+                self.touch(&lane);
+                self.effects.push(Effect::Scheduled(lane));
+            }
+            Op::Withdraw(withdrawal) => self.withdraw(*withdrawal, ordinal)?,
+            Op::Expired { key, ticket } => match self.lanes.numbered(ticket.lane).map(|lane| lane.waits(ticket.seq)) {
+                Some(Waits::Taken | Waits::InHand) => self.expires_later(key, ticket),
+                Some(Waits::Gone) | None => self.remove_due(key),
+            },
+            Op::Mark(lane) => self.touch(&lane),
             Op::Event { origin, value } => {
                 if let Some((Kind::Final, _)) = keys::open(&value) {
                     self.finished(origin);
@@ -134,13 +219,118 @@ impl<'a> Draft<'a> {
                 self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::END), value);
                 self.finished(ticket);
             }
-            Op::Retry { ticket, at, record } => return self.retry(ticket, at, record.as_deref()),
+            Op::Retry { ticket, at, record } => self.retry(ticket, at, record.as_deref()),
             Op::Put(table, key, value) => self.batch.insert(self.keyspaces.of(table), key, value),
             Op::Remove(table, key) => self.batch.remove(self.keyspaces.of(table), key),
-            Op::Close(lanes) => lanes.into_iter().for_each(|lane| self.close(lane)),
+            Op::Close(lanes) => lanes.into_iter().for_each(|lane| self.close(lane, ordinal.next)),
             Op::Reopen(lanes) => lanes.into_iter().for_each(|lane| self.reopen(lane)),
         }
-        None
+        Ok(())
+    }
+
+    fn append_item(&mut self, lane: Arc<Lane>, value: Vec<u8>, item: Item, id: Option<[u8; 16]>) {
+        let ticket = self.append(&lane, value);
+        if let Some(id) = id {
+            self.put_id(id, ticket);
+        }
+        self.expires(&item, ticket);
+        let entry = Entry { seq: ticket.seq, origin: ticket, item, attempts: 0, possible_duplicate: false };
+        self.effects.push(Effect::Appended(lane, entry));
+    }
+
+    fn put_id(&mut self, id: [u8; 16], ticket: Ticket) {
+        let value = keys::value(Kind::Record, self.now, &keys::entry(ticket));
+        self.batch.insert(&self.keyspaces.id, id, value);
+    }
+
+    fn put_due(&mut self, key: DueKey, value: Vec<u8>) {
+        self.batch.insert(&self.keyspaces.due, key, value);
+        let first = if keys::is_expiry(&key) { &mut self.first.expiry } else { &mut self.first.entry };
+        *first = Some(first.map_or(key, |first| first.min(key)));
+    }
+
+    fn remove_due(&mut self, key: DueKey) {
+        self.batch.remove(&self.keyspaces.due, key.to_vec());
+        self.undue.insert(key);
+    }
+
+    /// Notes when an entry that has got a place expires.
+    fn expires(&mut self, item: &Item, ticket: Ticket) {
+        if let Item::Message(message) = item
+            && let Some(at) = message.expires_at
+        {
+            self.put_due(keys::expiry(at, ticket), keys::value(Kind::Expiry, self.now, &[]));
+        }
+    }
+
+    fn expires_later(&mut self, key: DueKey, ticket: Ticket) {
+        self.remove_due(key);
+        let key = keys::expiry(self.now.plus(EXPIRED_IN_HAND), ticket);
+        self.put_due(key, keys::value(Kind::Expiry, self.now, &[]));
+    }
+
+    /// An MT leaves its queue without its channel, if it waits there still.
+    fn withdraw(&mut self, withdrawal: Withdrawal, ordinal: &mut Ordinal) -> fjall::Result<()> {
+        let Withdrawal { place, origin, record, id, event, callbacks, expiry, tally } = withdrawal;
+        let kept = match place {
+            Place::Entry(ticket) => {
+                let Some(lane) = self.lanes.numbered(ticket.lane) else { return Ok(()) };
+                match (lane.withdraw(ticket.seq), expiry) {
+                    (Waits::Taken, key) => {
+                        key.into_iter().for_each(|key| self.remove_due(key));
+                        self.finish(ticket, origin);
+                        origin.unwrap_or(ticket)
+                    }
+                    (Waits::InHand, Some(key)) => return Ok(self.expires_later(key, ticket)),
+                    (Waits::Gone, Some(key)) => return Ok(self.remove_due(key)),
+                    (Waits::InHand | Waits::Gone, None) => return Ok(()),
+                }
+            }
+            Place::Due(key) => {
+                let lane = keys::ticket(&key[8..]).and_then(|ticket| self.lanes.numbered(ticket.lane));
+                let Some(lane) = lane.filter(|_| !self.undue.contains(&key)) else { return Ok(()) };
+                if !self.keyspaces.due.contains_key(key)? {
+                    return Ok(());
+                }
+                self.remove_due(key);
+                self.undrafted(&lane);
+                match origin {
+                    Some(origin) => {
+                        self.effects.push(Effect::Unscheduled(lane));
+                        origin
+                    }
+                    None => {
+                        let ticket = self.append(&lane, record);
+                        self.put_id(id, ticket);
+                        self.effects.push(Effect::Ended(lane, ticket.seq));
+                        ticket
+                    }
+                }
+            }
+        };
+        let place = self.ordinal(ordinal);
+        self.batch.insert(&self.keyspaces.fate, keys::fate(kept, place), event);
+        for (lane, value, item) in callbacks {
+            self.append_item(lane, value, item, None);
+        }
+        tally.count();
+        Ok(())
+    }
+
+    /// The end of an entry whose event is kept at its origin.
+    fn finish(&mut self, ticket: Ticket, origin: Option<Ticket>) {
+        if origin.is_some_and(|origin| origin != ticket) {
+            let value = keys::value(Kind::Final, self.now, &[]);
+            self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::END), value);
+        }
+        self.finished(ticket);
+    }
+
+    fn undrafted(&mut self, lane: &Arc<Lane>) {
+        let mut state = lane.state();
+        state.later_drafted = state.later_drafted.saturating_sub(1);
+        drop(state);
+        self.touch(lane);
     }
 
     fn ordinal(&mut self, ordinal: &mut Ordinal) -> u64 {
@@ -176,79 +366,126 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn retry(&mut self, ticket: Ticket, at: Timestamp, record: Option<&[u8]>) -> Option<[u8; 20]> {
-        let lane = self.lanes.numbered(ticket.lane)?;
+    fn retry(&mut self, ticket: Ticket, at: Timestamp, record: Option<&[u8]>) {
         // What nobody has in hand any more is live already, or has ended.
-        let mut entry = lane.settle(ticket.seq)?;
+        let lane = self.lanes.numbered(ticket.lane);
+        let Some((lane, mut entry)) = lane.and_then(|lane| lane.settle(ticket.seq).map(|entry| (lane, entry))) else {
+            return;
+        };
         self.touch(&lane);
         entry.attempts = entry.attempts.saturating_add(1);
         let Some(record) = record else {
-            let tried = keys::value(Kind::Attempts, self.now, &entry.attempts.to_be_bytes());
-            self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::ATTEMPTS), tried);
+            self.note_attempts(ticket, &entry);
             self.effects.push(Effect::Delayed(lane, entry, at));
-            return None;
+            return;
         };
         let tries = Tries { attempts: entry.attempts, possible_duplicate: entry.possible_duplicate };
         let content = keys::reference(entry.origin, tries, record);
         let key = keys::due(at, ticket);
-        self.batch.insert(&self.keyspaces.due, key, keys::value(Kind::Reference, self.now, &content));
-        let moved = keys::value(Kind::Moved, self.now, &[]);
-        self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::END), moved);
+        self.put_due(key, keys::value(Kind::Reference, self.now, &content));
+        self.moved(ticket, &key);
+        if entry.origin != ticket {
+            self.moved(entry.origin, &key);
+        }
         lane.state().later_drafted += 1;
         self.effects.push(Effect::Moved(lane, ticket.seq));
-        Some(key)
+    }
+
+    /// Says where an entry is now that has left its place for a long delay.
+    fn moved(&mut self, ticket: Ticket, place: &[u8]) {
+        let moved = keys::value(Kind::Moved, self.now, place);
+        self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::END), moved);
+    }
+
+    fn note_attempts(&mut self, ticket: Ticket, entry: &Entry) {
+        let content = keys::noted_attempts(entry.attempts, entry.origin != ticket);
+        let noted = keys::value(Kind::Attempts, self.now, &content);
+        self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::ATTEMPTS), noted);
     }
 
     /// An entry of `due` goes back into its lane, unless its channel was deleted meanwhile.
-    pub(super) fn resume(&mut self, key: &[u8], value: &[u8]) {
-        self.batch.remove(&self.keyspaces.due, key.to_vec());
-        let place = key.get(8..).and_then(keys::ticket);
+    pub(super) fn resume(&mut self, key: DueKey, value: &[u8]) {
+        if self.undue.contains(&key) {
+            return;
+        }
+        self.remove_due(key);
+        let place = keys::ticket(&key[8..]);
         let lane = place.and_then(|ticket| Some((self.lanes.numbered(ticket.lane)?, ticket)));
-        let Some((lane, was)) = lane.filter(|(lane, was)| was.seq >= lane.state().void) else { return };
-        let mut state = lane.state();
-        state.later_drafted = state.later_drafted.saturating_sub(1);
-        let ticket = lane.ticket(state.next);
-        drop(state);
-        let at = key.first_chunk().copied().map_or(self.now.0, i64::from_be_bytes);
-        match entry(lane.outbound, ticket, value) {
-            Some(entry) => {
+        let Some((lane, was)) = lane.filter(|(lane, was)| !lane.state().is_void(*was)) else { return };
+        self.undrafted(&lane);
+        let ticket = lane.ticket(lane.state().next);
+        match (entry(lane.outbound, ticket, value), keys::open(value)) {
+            (Some(entry), Some((kind, content))) => {
                 // As if written now, for its retention.
-                let content = keys::open(value).map_or(&[][..], |(_, content)| content);
-                self.append(&lane, keys::value(Kind::Reference, self.now, content));
-                self.effects.push(Effect::Resumed(lane, entry, Timestamp(at)));
+                self.append(&lane, keys::value(kind, self.now, content));
+                self.expires(&entry.item, ticket);
+                if keys::ordinal_of(was).is_none() {
+                    self.moved(entry.origin, &keys::entry(ticket));
+                    self.note_attempts(ticket, &entry);
+                    self.effects.push(Effect::Resumed(lane, entry, keys::due_at(&key)));
+                    return;
+                }
+                if let Item::Message(message) = &entry.item {
+                    self.put_id(keys::id(message.id), ticket);
+                    // Kept as long as it is, from now on.
+                    let phone = keys::value(Kind::Record, self.now, &[]);
+                    self.batch.insert(&self.keyspaces.phone, keys::phone(&message.to, message.id), phone);
+                }
+                self.effects.push(Effect::Placed(lane, entry));
             }
-            None => tracing::error!(lane = &*lane.name, ?was, "a delayed entry cannot be read and is passed over"),
+            _ => {
+                tracing::error!(lane = &*lane.name, ?was, "a delayed entry cannot be read and is passed over");
+                self.effects.push(Effect::Unscheduled(lane));
+            }
         }
     }
 
-    fn close(&mut self, lane: Arc<Lane>) {
-        let void = {
+    fn close(&mut self, lane: Arc<Lane>, ordinal: u64) {
+        let (void, used) = {
             let mut state = lane.state();
+            let used = state.saved || state.next > 0 || state.later_drafted > 0;
             state.void = state.next;
+            state.void_unplaced = ordinal;
             state.later_drafted = 0;
-            state.void
+            (state.void, used)
         };
         // The number of a lane that has never had an entry is not on disk either, and may come to mean another lane.
-        if void > 0 {
-            self.put_void(&lane, void, true);
+        if used {
+            self.put_void(&lane, true);
         }
         self.touch(&lane);
         self.effects.push(Effect::Closed(lane, void));
     }
 
     fn reopen(&mut self, lane: Arc<Lane>) {
-        let void = lane.state().void;
-        if void > 0 {
-            self.put_void(&lane, void, false);
+        // What was never used was never closed on disk.
+        let closed = {
+            let state = lane.state();
+            state.saved && (state.void > 0 || state.void_unplaced > 0)
+        };
+        if closed {
+            self.put_void(&lane, false);
         }
         self.touch(&lane);
         self.effects.push(Effect::Reopened(lane));
     }
 
-    fn put_void(&mut self, lane: &Lane, void: u64, closed: bool) {
+    fn put_void(&mut self, lane: &Lane, closed: bool) {
+        let (void, unplaced) = {
+            let state = lane.state();
+            (state.void, state.void_unplaced)
+        };
         let key = keys::meta(table::VOID, &lane.number.to_be_bytes());
-        let value = [&void.to_be_bytes()[..], &[u8::from(closed)]].concat();
+        let value = [&void.to_be_bytes()[..], &[u8::from(closed)], &unplaced.to_be_bytes()].concat();
         self.batch.insert(&self.keyspaces.meta, key, value);
+    }
+
+    /// Puts the lane's number on disk.
+    fn name(&mut self, lane: &Lane) {
+        if !lane.state().saved {
+            let key = keys::meta(table::LANE, &lane.number.to_be_bytes());
+            self.batch.insert(&self.keyspaces.meta, key, lane.name.as_bytes());
+        }
     }
 
     /// Writes to every table, so that none pins old journals.
@@ -273,47 +510,46 @@ impl<'a> Draft<'a> {
     fn mark_lane(&mut self, lane: Arc<Lane>) {
         let state = lane.state();
         // A lane that has never had an entry is not worth a record.
-        if !state.saved && state.next == 0 {
+        if !state.saved && state.next == 0 && state.later_drafted == 0 {
             return;
         }
         let number = lane.number.to_be_bytes();
-        let meta = &self.keyspaces.meta;
-        let (saved, floor, later) = (state.saved, state.floor, state.later_drafted);
-        let handed = state.handed_mark().filter(|_| lane.outbound);
+        let (floor, later) = (state.floor, state.later_drafted);
+        let handed = state.handed_mark().filter(|_| lane.outbound).map(|mark| (mark, state.handed()));
         let (floor_saved, later_saved) = (state.floor_saved, state.later_saved);
         drop(state);
-        if !saved {
-            self.batch.insert(meta, keys::meta(table::LANE, &number), lane.name.as_bytes());
-        }
+        self.name(&lane);
         let marks = [
             (table::FLOOR, (floor > floor_saved).then_some(floor)),
-            (table::HANDED, handed),
+            (table::HANDED, handed.map(|(mark, _)| mark)),
             (table::LATER, (later != later_saved).then_some(later)),
         ];
         for (table, mark) in marks {
             if let Some(mark) = mark {
-                self.batch.insert(meta, keys::meta(table, &number), mark.to_be_bytes());
+                let key = keys::meta(table, &number);
+                self.batch.insert(&self.keyspaces.meta, key, mark.to_be_bytes());
             }
         }
         self.marks.push(Marks { lane, floor, handed, later });
     }
 
     /// Makes it durable; only then the lanes move and those who wait for them are woken.
-    pub(super) fn commit(self) -> fjall::Result<()> {
+    pub(super) fn commit(self) -> fjall::Result<FirstDue> {
         if !self.batch.is_empty() {
             self.batch.commit()?;
         }
         for Marks { lane, floor, handed, later } in self.marks {
-            let mut state = lane.state();
-            state.saved = true;
-            state.floor_saved = state.floor_saved.max(floor);
-            state.handed_saved = handed.unwrap_or(state.handed_saved);
-            state.later_saved = later;
+            lane.state().marked(floor, handed, later);
         }
         for effect in self.effects {
             match effect {
                 Effect::Appended(lane, entry) => lane.appended(entry),
                 Effect::Resumed(lane, entry, at) => lane.resumed(entry, at),
+                Effect::Scheduled(lane) => lane.scheduled(),
+                Effect::Placed(lane, entry) => lane.placed(entry),
+                Effect::Ended(lane, seq) => lane.ended(seq),
+                Effect::Archived(lane, seq) => lane.archived(seq),
+                Effect::Unscheduled(lane) => lane.unscheduled(),
                 Effect::Finished(lane, seq) => lane.finish(seq),
                 Effect::Delayed(lane, entry, at) => lane.delay(entry, at),
                 Effect::Moved(lane, seq) => lane.moved(seq),
@@ -322,6 +558,6 @@ impl<'a> Draft<'a> {
             }
         }
         self.touched.values().for_each(|lane| self.lanes.wake(lane));
-        Ok(())
+        Ok(self.first)
     }
 }

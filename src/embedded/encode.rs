@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Embedded;
-use super::draft::Op;
+use super::draft::{Op, Withdrawal};
 use super::keys::{self, Kind, table};
-use super::lane::Item;
+use super::lane::{Item, Lane};
 use super::tables::Table;
-use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, DestinationId, RouterId, Timestamp};
-use crate::store::{AMQP_LANE, Change, CommitError, PartId, Ticket};
+use super::withdraw::Spot;
+use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, DestinationId, MessageId, RouterId, Timestamp};
+use crate::store::{AMQP_LANE, Change, CommitError, PartId, Queued, Ticket};
 
 /// Retries sooner than this wait in memory, later ones on disk.
 const NEAR: Duration = Duration::from_secs(60);
@@ -18,12 +19,41 @@ impl Embedded {
     /// Turns a change into what the committer writes.
     pub(super) fn encode(&self, now: Timestamp, change: Change, ops: &mut Vec<Op>) -> Result<(), CommitError> {
         match change {
-            Change::Accept(message) => ops.push(Op::Append {
-                lane: self.lanes.outbound(&message.channel, message.priority),
-                value: record(now, &*message)?,
-                id: Some(keys::id(message.id)),
-                item: Item::Message(message),
-            }),
+            Change::Accept(message) => {
+                let lane = self.lanes.outbound(&message.channel, message.priority);
+                let (value, id) = (record(now, &*message)?, keys::id(message.id));
+                ops.push(of_phone(now, &message.to, message.id, None));
+                ops.push(match message.send_at.filter(|at| *at > now) {
+                    Some(at) => Op::Schedule { lane, value, id, at },
+                    None => Op::Append { lane, value, id: Some(id), item: Item::Message(message) },
+                });
+            }
+            Change::Withdraw { queued, event, callbacks, tally } => {
+                let Queued { message, spot } = queued;
+                let Spot { place, origin, expiry } = spot;
+                ops.push(Op::Withdraw(Box::new(Withdrawal {
+                    place,
+                    origin,
+                    record: if origin.is_none() { record(now, &*message)? } else { Vec::new() },
+                    id: keys::id(message.id),
+                    event: keys::record(Kind::Final, now, &event).map_err(|error| unwritable(&error))?,
+                    callbacks: callbacks.into_iter().map(|owed| self.owed(now, owed)).collect::<Result<_, _>>()?,
+                    expiry,
+                    tally,
+                })));
+            }
+            Change::Archive { message, events, correlate } => {
+                let events = events.iter().map(|event| record(now, event)).collect::<Result<_, _>>()?;
+                ops.push(of_phone(now, &message.to, message.id, None));
+                let keys = correlate.iter().map(|id| keys::of_channel(&message.channel, id.0.as_bytes()));
+                ops.push(Op::Archive {
+                    lane: self.lanes.outbound(&message.channel, message.priority),
+                    value: record(now, &*message)?,
+                    id: keys::id(message.id),
+                    correlate: keys.collect(),
+                    events,
+                });
+            }
             Change::Record { event, origin, leaves, correlate, callbacks } => {
                 let kind = if leaves == Some(origin) { Kind::Final } else { Kind::Record };
                 let value = keys::record(kind, now, &event).map_err(|error| unwritable(&error))?;
@@ -42,6 +72,7 @@ impl Embedded {
             Change::Receive { message, callbacks, joined_from } => {
                 let key = keys::of_channel(&message.channel, &keys::id(message.id));
                 ops.push(Op::Put(Table::Inbound, key, record(now, &*message)?));
+                ops.push(of_phone(now, &message.from, message.id, Some(&message.channel)));
                 ops.extend(joined_from.into_iter().map(|id| remove_part(&message.channel, id)));
                 self.encode_callbacks(now, callbacks, ops)?;
             }
@@ -116,6 +147,12 @@ impl Embedded {
     /// the floor never waits for them.
     fn encode_retry(&self, now: Timestamp, ticket: Ticket, at: Timestamp) -> Result<Op, CommitError> {
         let entry = self.lanes.numbered(ticket.lane).and_then(|lane| lane.in_hand(ticket.seq));
+        // What expires before comes back then, to be told so.
+        let expires = entry.as_ref().and_then(|entry| match &entry.item {
+            Item::Message(message) => message.expires_at,
+            Item::Callback(_) => None,
+        });
+        let at = expires.map_or(at, |expires| at.min(expires));
         let far = entry.filter(|_| now.until(at) > NEAR);
         let record = far.map(|entry| match entry.item {
             Item::Message(message) => serde_json::to_vec(&*message),
@@ -144,14 +181,16 @@ impl Embedded {
         ops: &mut Vec<Op>,
     ) -> Result<(), CommitError> {
         for callback in callbacks {
-            ops.push(Op::Append {
-                lane: self.lanes.named(&callback_lane(&callback)),
-                value: record(now, &callback)?,
-                item: Item::Callback(Arc::new(callback)),
-                id: None,
-            });
+            let (lane, value, item) = self.owed(now, callback)?;
+            ops.push(Op::Append { lane, value, item, id: None });
         }
         Ok(())
+    }
+
+    /// A callback's lane, its record, and itself.
+    fn owed(&self, now: Timestamp, callback: Callback) -> Result<(Arc<Lane>, Vec<u8>, Item), CommitError> {
+        let lane = self.lanes.named(&callback_lane(&callback));
+        Ok((lane, record(now, &callback)?, Item::Callback(Arc::new(callback))))
     }
 
     fn encode_deletion(&self, channel: &ChannelId, ops: &mut Vec<Op>) -> Result<(), CommitError> {
@@ -174,22 +213,24 @@ impl Embedded {
 }
 
 fn callback_lane(callback: &Callback) -> String {
-    if let Some(key) = callback.routing_key() {
-        return format!("{AMQP_LANE}{key}");
-    }
     match (&callback.target, callback.kind) {
         (CallbackTarget::Channel, CallbackKind::Status) => format!("status/{}", callback.channel),
         (CallbackTarget::Channel, _) => format!("mo/{}", callback.channel),
         (CallbackTarget::Destination { destination, .. }, _) => format!("destination/{destination}"),
-        // It has a routing key.
-        (CallbackTarget::Queue { queue }, _) => format!("{AMQP_LANE}{queue}"),
+        (CallbackTarget::Queue { queue }, kind) => format!("{AMQP_LANE}{}", kind.routing_key(queue)),
         (CallbackTarget::Url { url, .. }, _) => {
             let authority = url::Url::parse(url)
                 .ok()
                 .map(|url| url[url::Position::BeforeHost..url::Position::AfterPort].to_owned());
-            format!("event/{}", authority.unwrap_or_default())
+            format!("event/{}/{}", authority.unwrap_or_default(), callback.channel)
         }
     }
+}
+
+/// A message among those of its phone; an MO's channel is where it is kept.
+fn of_phone(now: Timestamp, address: &str, message: MessageId, channel: Option<&ChannelId>) -> Op {
+    let channel = channel.map_or("", ChannelId::as_str);
+    Op::Put(Table::Phone, keys::phone(address, message), keys::value(Kind::Record, now, channel.as_bytes()))
 }
 
 fn destination_key(router: &RouterId, destination: &DestinationId) -> Vec<u8> {

@@ -66,7 +66,7 @@ impl Guard {
         let pressure = self.pressure();
         let refused = |change: &Change| match change {
             Change::Accept(message) if message.priority == Priority::BULK => pressure >= Pressure::Bulk,
-            Change::Accept(_) => pressure >= Pressure::Sends,
+            Change::Accept(_) | Change::Archive { .. } => pressure >= Pressure::Sends,
             Change::Receive { .. } | Change::SavePart { .. } | Change::Record { leaves: None, .. } => {
                 durable && pressure >= Pressure::All
             }

@@ -27,6 +27,8 @@ pub(super) enum Kind {
     Moved,
     /// How often a queue entry has been tried so far.
     Attempts,
+    /// When a queue entry is not worth anything any more.
+    Expiry,
 }
 
 impl Kind {
@@ -37,6 +39,7 @@ impl Kind {
             Self::Final => b'f',
             Self::Moved => b'm',
             Self::Attempts => b'a',
+            Self::Expiry => b'e',
         }
     }
 
@@ -47,6 +50,7 @@ impl Kind {
             b'f' => Some(Self::Final),
             b'm' => Some(Self::Moved),
             b'a' => Some(Self::Attempts),
+            b'e' => Some(Self::Expiry),
             _ => None,
         }
     }
@@ -126,8 +130,21 @@ pub(super) fn queued(ticket: Ticket, value: &[u8]) -> Option<(Ticket, Tries, &[u
 }
 
 /// A number of attempts from the front of a content.
-pub(super) fn attempts(octets: &[u8]) -> Option<u32> {
+fn attempts(octets: &[u8]) -> Option<u32> {
     octets.first_chunk().copied().map(u32::from_be_bytes)
+}
+
+/// The content of an entry's number of attempts: whether it stands for an earlier entry, too. Such an entry may be
+/// handed out before its turn, which no mark says: after a crash it is suspected.
+pub(super) fn noted_attempts(attempts: u32, reference: bool) -> [u8; 4] {
+    let flag = if reference { POSSIBLE_DUPLICATE } else { 0 };
+    (attempts.min(POSSIBLE_DUPLICATE - 1) | flag).to_be_bytes()
+}
+
+/// The same, read back.
+pub(super) fn read_attempts(content: &[u8]) -> (u32, bool) {
+    let noted = attempts(content).unwrap_or_default();
+    (noted & !POSSIBLE_DUPLICATE, noted & POSSIBLE_DUPLICATE != 0)
 }
 
 /// The second in which a value was written.
@@ -166,6 +183,28 @@ pub(super) fn fate(ticket: Ticket, ordinal: u64) -> [u8; 20] {
     key
 }
 
+/// An address without what it may be written with: a plus sign, spaces around it.
+pub(super) fn digits(address: &str) -> &str {
+    let address = address.trim();
+    address.strip_prefix('+').unwrap_or(address)
+}
+
+/// Octets of an address that are part of a key; addresses that differ only behind are told apart by their messages.
+const ADDRESS: usize = 40;
+
+/// `phone`: the phone's address, NUL; behind it the message id.
+pub(super) fn phone_prefix(address: &str) -> Vec<u8> {
+    let digits = digits(address).as_bytes();
+    [&digits[..digits.len().min(ADDRESS)], &[0]].concat()
+}
+
+/// `phone`: the phone's address, the message id. The value is the channel of an MO, and empty for an MT.
+pub(super) fn phone(address: &str, message: MessageId) -> Vec<u8> {
+    let mut key = phone_prefix(address);
+    key.extend(id(message));
+    key
+}
+
 /// `id`: the message id.
 pub(super) fn id(id: MessageId) -> [u8; 16] {
     *id.0.as_bytes()
@@ -186,12 +225,75 @@ pub(super) const END: u64 = u64::MAX;
 /// Place among an entry's fates of its number of attempts.
 pub(super) const ATTEMPTS: u64 = u64::MAX - 1;
 
+/// A key of `due`.
+pub(super) type DueKey = [u8; 20];
+
 /// `due`: when (in microseconds), lane, number.
-pub(super) fn due(at: Timestamp, ticket: Ticket) -> [u8; 20] {
+pub(super) fn due(at: Timestamp, ticket: Ticket) -> DueKey {
     let mut key = [0; 20];
     key[..8].copy_from_slice(&u64::try_from(at.0).unwrap_or_default().to_be_bytes());
     key[8..].copy_from_slice(&entry(ticket));
     key
+}
+
+/// When a key of `due` is due.
+pub(super) fn due_at(key: &DueKey) -> Timestamp {
+    let micros = key.first_chunk().copied().map_or(0, u64::from_be_bytes) & !EXPIRY;
+    Timestamp(i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
+/// The same for what waits to be sent; never, for the first expiry.
+pub(super) fn due_time(key: &DueKey) -> Timestamp {
+    if is_expiry(key) { Timestamp(i64::MAX) } else { due_at(key) }
+}
+
+/// The bit of the time that sets expiries apart: they lie behind everything that waits to be sent.
+const EXPIRY: u64 = 1 << 63;
+
+/// `due`: when an entry expires.
+pub(super) fn expiry(at: Timestamp, ticket: Ticket) -> DueKey {
+    let mut key = due(at, ticket);
+    key[0] |= 0x80;
+    key
+}
+
+/// Before every expiry, and behind everything else, in `due`.
+pub(super) fn expiries() -> DueKey {
+    expiry(Timestamp(0), Ticket { lane: 0, seq: 0 })
+}
+
+/// Whether a key of `due` is that of an expiry.
+pub(super) fn is_expiry(key: &DueKey) -> bool {
+    key[0] & 0x80 != 0
+}
+
+/// The bit of the number that says that an entry of `due` has no place in its lane yet: the rest of the number is one
+/// that no other such entry has.
+const UNPLACED: u64 = 1 << 63;
+
+/// Stands for the place in its lane that a scheduled MT will get.
+pub(super) fn unplaced(lane: u32, ordinal: u64) -> Ticket {
+    Ticket { lane, seq: ordinal | UNPLACED }
+}
+
+/// The number of an MT that has no place in its lane yet; `None` for any other entry.
+pub(super) fn ordinal_of(ticket: Ticket) -> Option<u64> {
+    (ticket.seq & UNPLACED != 0).then_some(ticket.seq & !UNPLACED)
+}
+
+/// The place that a record points to: a queue entry, or what waits in `due`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Entry(Ticket),
+    Due(DueKey),
+}
+
+/// A place from a record's content.
+pub(super) fn place(content: &[u8]) -> Option<Place> {
+    match <DueKey>::try_from(content) {
+        Ok(key) => Some(Place::Due(key)),
+        Err(_) => ticket(content).map(Place::Entry),
+    }
 }
 
 /// Key of the record that keeps idle keyspaces busy; sorts before every real key of theirs but is none.
@@ -212,7 +314,8 @@ pub(super) mod table {
     pub(in crate::embedded) const HANDED: &str = "handed";
     /// Lane number to the number of its entries that wait on disk for their time.
     pub(in crate::embedded) const LATER: &str = "later";
-    /// Lane number to the number below which entries belonged to a channel that was deleted, and whether it still is.
+    /// Lane number to the number below which entries belonged to a channel that was deleted, whether it still is, and the
+    /// same limit for entries that have no place yet.
     pub(in crate::embedded) const VOID: &str = "void";
     /// Channel to its properties.
     pub(in crate::embedded) const CHANNEL: &str = "channel";

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::model::{Callback, Outbound, Timestamp};
+use super::keys::ordinal_of;
+use crate::model::{Callback, ChannelId, Outbound, Timestamp};
 use crate::store::Ticket;
 
 /// Most entries that wait in a lane's ring.
@@ -46,6 +47,13 @@ pub(crate) struct Entry {
     /// How often it has been put back.
     pub(crate) attempts: u32,
     pub(crate) possible_duplicate: bool,
+}
+
+impl Entry {
+    /// Whether it is not worth sending any more.
+    fn has_expired(&self, now: Timestamp) -> bool {
+        matches!(&self.item, Item::Message(message) if message.expires_at.is_some_and(|at| at <= now))
+    }
 }
 
 /// One lane; see the file's head.
@@ -84,11 +92,19 @@ pub(crate) struct State {
     /// Entries that an earlier run, which did, says may have reached their receiver.
     known: BTreeSet<u64>,
     /// The mark on disk: entries below may have been handed out.
-    pub(crate) handed_saved: u64,
-    /// Entries below have been handed out by this run.
+    handed_saved: u64,
+    /// Entries below have been handed out by this run. Entries that stand for an earlier one do not count: they say
+    /// themselves that they are suspect after a crash.
     handed: u64,
+    /// Up to where the consumer would have taken, had the mark been there; and whether the committer has been asked for it.
+    wanted: u64,
+    mark_asked: bool,
+    /// What `handed` was when the mark was last written.
+    handed_then: u64,
     /// Final entries above the floor.
     finals: BTreeSet<u64>,
+    /// Entries that are about to become final without having been in hand: nobody gets them any more.
+    leaving: BTreeSet<u64>,
     /// What an earlier run noted of entries that it put back: how often.
     attempts: BTreeMap<u64, u32>,
     ring: VecDeque<Entry>,
@@ -102,6 +118,8 @@ pub(crate) struct State {
     pub(crate) later_saved: u64,
     /// Entries below belonged to a channel that was deleted. As the committer's drafts have it.
     pub(crate) void: u64,
+    /// The same for entries that have no place yet.
+    pub(crate) void_unplaced: u64,
     closed: bool,
     /// Counts consumers; the latest one is the lane's.
     generation: u64,
@@ -115,9 +133,13 @@ pub(crate) struct Recovered {
     pub(crate) floor: u64,
     pub(crate) next: u64,
     pub(crate) suspect: u64,
+    pub(crate) handed_saved: u64,
     pub(crate) known: BTreeSet<u64>,
+    /// Entries that stand for earlier ones.
+    pub(crate) references: BTreeSet<u64>,
     pub(crate) later: u64,
     pub(crate) void: u64,
+    pub(crate) void_unplaced: u64,
     pub(crate) closed: bool,
     pub(crate) finals: BTreeSet<u64>,
     pub(crate) attempts: BTreeMap<u64, u32>,
@@ -129,8 +151,41 @@ pub(crate) enum Taken {
     Entries(Vec<Entry>),
     /// The ring is empty but the disk is not: load at most this many of these.
     Load { from: u64, to: u64, most: usize },
+    /// There are entries, but the mark of what may have been handed out must be on disk first; whether it must be asked for.
+    Unmarked { ask: bool },
     /// Nothing; the first delayed entry is due then.
     Nothing { due: Option<Timestamp> },
+}
+
+/// Whether an entry could be taken out of its lane without its consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// It waits: from now on nobody gets it.
+    Taken,
+    /// Its consumer has it in hand.
+    InHand,
+    /// It has left already.
+    Gone,
+}
+
+/// How much a lane has that has no end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Length {
+    /// All but what waits on disk for its time.
+    pub(super) waiting: u64,
+    /// Of those, what its consumer has in hand.
+    pub(super) in_hand: u64,
+    /// And what waits in memory for its time.
+    pub(super) delayed: u64,
+    pub(super) later: u64,
+}
+
+/// What the lane's front has.
+enum Front {
+    Entry(Entry),
+    /// An entry that the mark does not cover.
+    Unmarked,
+    Nothing,
 }
 
 impl Lane {
@@ -142,6 +197,11 @@ impl Lane {
     /// steps that leave it sound.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether its MTs are this channel's.
+    pub(super) fn is_of(&self, channel: &ChannelId) -> bool {
+        self.outbound && self.name.rsplit_once('/').is_some_and(|(_, of)| of == channel.as_str())
     }
 
     pub(super) fn ticket(&self, seq: u64) -> Ticket {
@@ -162,41 +222,68 @@ impl Lane {
             return Taken::Nothing { due: None };
         }
         let mut entries = Vec::new();
-        while room > 0
-            && let Some(entry) = self.pop(&mut state, now)
-        {
-            room = room.saturating_sub(weigh(&entry.item));
-            state.taken.insert(entry.seq, entry.clone());
-            state.handed = state.handed.max(entry.seq + 1);
-            entries.push(entry);
+        let mut unmarked = false;
+        while room > 0 {
+            match self.pop(&mut state, now) {
+                Front::Entry(entry) => {
+                    room = room.saturating_sub(weigh(&entry.item));
+                    state.taken.insert(entry.seq, entry.clone());
+                    if !self.is_reference(&entry) {
+                        state.handed = state.handed.max(entry.seq + 1);
+                    }
+                    entries.push(entry);
+                }
+                Front::Unmarked => {
+                    unmarked = true;
+                    break;
+                }
+                Front::Nothing => break,
+            }
         }
         if !entries.is_empty() {
             return Taken::Entries(entries);
+        }
+        if unmarked {
+            state.wanted = state.handed + u64::try_from(room.min(RING)).unwrap_or_default();
+            let ask = !std::mem::replace(&mut state.mark_asked, true);
+            return Taken::Unmarked { ask };
         }
         if state.loaded < state.committed && state.delayed.len() < DELAYED {
             let most = if self.crowded() { SMALL_RING } else { BLOCK };
             return Taken::Load { from: state.loaded, to: state.committed, most };
         }
-        Taken::Nothing { due: state.delayed.first_key_value().map(|((at, _, _), _)| *at) }
+        Taken::Nothing { due: state.first_due() }
     }
 
-    /// The next entry that is due and has not become final while it waited.
-    fn pop(&self, state: &mut State, now: Timestamp) -> Option<Entry> {
+    /// The next entry that is due, has not become final while it waited, and is still worth something: what has expired
+    /// is nobody's any more, and leaves on its own.
+    fn pop(&self, state: &mut State, now: Timestamp) -> Front {
         loop {
-            let due = state.delayed.first_key_value().is_some_and(|((at, _, _), _)| *at <= now);
-            let entry = if due {
-                state.delayed.pop_first().map(|(_, entry)| entry)?
+            let due = state.first_due().is_some_and(|at| at <= now);
+            let popped = if due {
+                state.delayed.pop_first().map(|(_, entry)| entry)
             } else if state.delayed.len() < DELAYED {
-                let entry = state.ring.pop_front()?;
-                self.rings.fetch_sub(1, Ordering::Relaxed);
-                entry
+                let front = state.ring.front();
+                if front.is_some_and(|entry| self.outbound && !self.is_reference(entry) && !state.is_marked(entry.seq))
+                {
+                    return Front::Unmarked;
+                }
+                state.ring.pop_front().inspect(|_| {
+                    self.rings.fetch_sub(1, Ordering::Relaxed);
+                })
             } else {
-                return None;
+                None
             };
-            if !state.is_final(entry.seq) {
-                return Some(entry);
+            let Some(entry) = popped else { return Front::Nothing };
+            if !state.is_final(entry.seq) && !entry.has_expired(now) {
+                return Front::Entry(entry);
             }
         }
+    }
+
+    /// Whether an entry stands for an earlier one.
+    fn is_reference(&self, entry: &Entry) -> bool {
+        entry.origin != self.ticket(entry.seq)
     }
 
     /// Puts entries read from disk into the ring: those of `from..to`, of which some may be final already.
@@ -300,6 +387,63 @@ impl Lane {
         state.delayed.insert((at, entry.origin, entry.seq), entry);
     }
 
+    /// An MT has been accepted that waits on disk for its time.
+    pub(super) fn scheduled(&self) {
+        self.state().later += 1;
+    }
+
+    /// A scheduled MT has got its place.
+    pub(super) fn placed(&self, entry: Entry) {
+        self.unscheduled();
+        self.appended(entry);
+    }
+
+    /// What waited on disk for its time waits no more.
+    pub(super) fn unscheduled(&self) {
+        let mut state = self.state();
+        state.later = state.later.saturating_sub(1);
+    }
+
+    /// A scheduled MT has got its place and its end at once.
+    pub(super) fn ended(&self, seq: u64) {
+        self.unscheduled();
+        self.archived(seq);
+    }
+
+    /// An entry was appended that is final already; nobody gets it.
+    pub(super) fn archived(&self, seq: u64) {
+        let mut state = self.state();
+        state.committed = state.committed.max(seq + 1);
+        drop(state);
+        self.finish(seq);
+    }
+
+    /// How many entries wait on disk for their time.
+    pub(crate) fn later(&self) -> u64 {
+        self.state().later
+    }
+
+    /// Takes an entry out of the lane, unless its consumer has it in hand or it has left; nobody gets it any more.
+    pub(super) fn withdraw(&self, seq: u64) -> Waits {
+        let mut state = self.state();
+        let waits = state.waits(seq);
+        if waits == Waits::Taken {
+            state.leaving.insert(seq);
+        }
+        waits
+    }
+
+    /// Whether an entry could be taken out of the lane.
+    pub(super) fn waits(&self, seq: u64) -> Waits {
+        self.state().waits(seq)
+    }
+
+    /// The entries without an end are among these.
+    pub(super) fn live(&self) -> std::ops::Range<u64> {
+        let state = self.state();
+        state.floor..state.committed
+    }
+
     /// An entry that was in hand will be tried again at `at`; it stays in memory.
     pub(super) fn delay(&self, entry: Entry, at: Timestamp) {
         let mut state = self.state();
@@ -338,6 +482,7 @@ impl Lane {
     /// An entry is final, on disk.
     pub(super) fn finish(&self, seq: u64) {
         let mut state = self.state();
+        state.leaving.remove(&seq);
         if seq >= state.floor {
             state.finals.insert(seq);
             state.advance();
@@ -365,6 +510,7 @@ impl Lane {
             later_drafted: state.later_drafted,
             later_saved: state.later_saved,
             void: state.void,
+            void_unplaced: state.void_unplaced,
             generation: state.generation,
             closed: true,
             ..State::default()
@@ -382,6 +528,18 @@ impl Lane {
         state.waiting() + state.later
     }
 
+    /// How much waits, by what for.
+    pub(super) fn length(&self) -> Length {
+        let state = self.state();
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        Length {
+            waiting: state.waiting(),
+            in_hand: count(state.taken.len()),
+            delayed: count(state.delayed.len()),
+            later: state.later,
+        }
+    }
+
     /// Whether all rings together hold as much as they may.
     fn crowded(&self) -> bool {
         self.rings.load(Ordering::Relaxed) >= RINGS
@@ -396,12 +554,34 @@ impl State {
     }
 
     fn is_final(&self, seq: u64) -> bool {
-        seq < self.floor || self.finals.contains(&seq)
+        seq < self.floor || self.finals.contains(&seq) || self.leaving.contains(&seq)
+    }
+
+    fn waits(&self, seq: u64) -> Waits {
+        if self.is_final(seq) || seq >= self.committed || self.closed {
+            Waits::Gone
+        } else if self.taken.contains_key(&seq) {
+            Waits::InHand
+        } else {
+            Waits::Taken
+        }
+    }
+
+    /// Whether the mark on disk says that this entry may have been handed out.
+    fn is_marked(&self, seq: u64) -> bool {
+        seq < self.handed_saved
+    }
+
+    /// When the first delayed entry is due.
+    fn first_due(&self) -> Option<Timestamp> {
+        self.delayed.first_key_value().map(|((at, _, _), _)| *at)
     }
 
     /// Rebuilds the state from what is on disk.
     pub(super) fn recover(&mut self, from: Recovered) {
-        let Recovered { floor, next, suspect, known, later, void, closed, finals, attempts } = from;
+        let Recovered { floor, next, suspect, handed_saved, known, references, .. } = from;
+        let Recovered { later, void, void_unplaced, closed, finals, attempts, .. } = from;
+        let marked = known.iter().rev().find(|seq| !references.contains(seq));
         *self = Self {
             saved: true,
             next,
@@ -410,9 +590,10 @@ impl State {
             floor,
             floor_saved: floor,
             suspect,
-            handed_saved: suspect,
+            handed_saved,
             // Known suspects stay so after a crash, too: the next mark covers them.
-            handed: known.last().map_or(floor, |last| floor.max(last + 1)),
+            handed: marked.map_or(floor, |last| floor.max(last + 1)),
+            handed_then: floor,
             known,
             finals,
             attempts,
@@ -420,6 +601,7 @@ impl State {
             later_drafted: later,
             later_saved: later,
             void,
+            void_unplaced,
             closed,
             ..Self::default()
         };
@@ -436,11 +618,39 @@ impl State {
         }
     }
 
-    /// The mark that the next commit must write, if it has to move. It runs ahead of what is in hand by half of what is
-    /// in hand or more, so that few hand-outs ever outrun it and few entries that never left are suspected.
+    /// The mark that the next commit must write, if it has to move. Nothing beyond it is handed out, so it runs ahead by
+    /// what is in hand, or by what is handed out from one mark to the next: few hand-outs ever wait for it, and few
+    /// entries that never left are suspected.
     pub(super) fn handed_mark(&self) -> Option<u64> {
-        let lead = u64::try_from(self.taken.len()).unwrap_or(LEAD).max(LEAD);
-        (self.handed + lead / 2 > self.handed_saved).then(|| self.handed + lead)
+        let taken = u64::try_from(self.taken.len()).unwrap_or(LEAD);
+        let pace = self.handed.saturating_sub(self.handed_then).saturating_mul(2);
+        let lead = taken.max(pace).max(LEAD);
+        let outrun = self.handed + lead / 2 > self.handed_saved || self.wanted > self.handed_saved;
+        outrun.then(|| (self.handed + lead).max(self.wanted))
+    }
+
+    /// Entries below have been handed out by this run.
+    pub(super) fn handed(&self) -> u64 {
+        self.handed
+    }
+
+    /// Whether an entry belonged to a channel that was deleted since.
+    pub(super) fn is_void(&self, ticket: Ticket) -> bool {
+        match ordinal_of(ticket) {
+            Some(ordinal) => ordinal < self.void_unplaced,
+            None => ticket.seq < self.void,
+        }
+    }
+
+    /// The marks of a draft are on disk.
+    pub(super) fn marked(&mut self, floor: u64, handed: Option<(u64, u64)>, later: u64) {
+        self.saved = true;
+        self.floor_saved = self.floor_saved.max(floor);
+        self.later_saved = later;
+        if let Some((mark, then)) = handed {
+            (self.handed_saved, self.handed_then) = (mark, then);
+        }
+        self.mark_asked = false;
     }
 }
 
@@ -449,7 +659,9 @@ mod tests {
     use super::*;
 
     fn lane(rings: &Arc<AtomicUsize>) -> Lane {
-        Lane::new(0, "out/1/c".into(), true, Arc::default(), rings.clone())
+        let lane = Lane::new(0, "out/1/c".into(), true, Arc::default(), rings.clone());
+        lane.state().marked(0, Some((u64::MAX, 0)), 0);
+        lane
     }
 
     fn entry(seq: u64) -> Entry {
@@ -461,7 +673,7 @@ mod tests {
     fn seqs(taken: Taken) -> Vec<u64> {
         match taken {
             Taken::Entries(entries) => entries.into_iter().map(|entry| entry.seq).collect(),
-            Taken::Load { .. } | Taken::Nothing { .. } => Vec::new(),
+            Taken::Load { .. } | Taken::Unmarked { .. } | Taken::Nothing { .. } => Vec::new(),
         }
     }
 
@@ -510,10 +722,39 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_handed_out_beyond_the_mark_and_the_mark_follows_the_pace() {
+        let lane = lane(&Arc::default());
+        (0..2_000).for_each(|seq| lane.appended(entry(seq)));
+        lane.state().marked(0, Some((64, 0)), 0);
+        let generation = lane.acquire();
+        let take = |room| lane.take(generation, room, |_| 1, Timestamp(0));
+        assert_eq!(seqs(take(1_000)).len(), 64);
+        assert!(matches!(take(1_000), Taken::Unmarked { ask: true }));
+        assert!(matches!(take(1_000), Taken::Unmarked { ask: false }));
+        // What it would have taken, and not only what it has.
+        assert_eq!(lane.state().handed_mark(), Some(1_064));
+        lane.state().marked(0, Some((1_064, 64)), 0);
+        assert_eq!(seqs(take(1_000)).len(), 1_000);
+        assert!(lane.state().handed_mark().is_some_and(|mark| mark >= 2_000));
+    }
+
+    #[test]
+    fn whoever_is_to_leave_is_handed_out_no_more_and_whoever_is_in_hand_stays() {
+        let lane = lane(&Arc::default());
+        (0..3).for_each(|seq| lane.appended(entry(seq)));
+        let generation = lane.acquire();
+        assert_eq!(seqs(lane.take(generation, 1, |_| 1, Timestamp(0))), [0]);
+        assert_eq!([0, 1, 1, 9].map(|seq| lane.withdraw(seq)), [Waits::InHand, Waits::Taken, Waits::Gone, Waits::Gone]);
+        assert_eq!(seqs(lane.take(generation, 9, |_| 1, Timestamp(0))), [2]);
+        lane.finish(1);
+        assert_eq!(lane.waiting(), 2);
+    }
+
+    #[test]
     fn what_came_ahead_of_its_turn_is_not_loaded_again() {
         let lane = lane(&Arc::default());
-        lane.state().recover(Recovered { next: 3, ..Recovered::default() });
-        lane.resumed(entry(3), Timestamp(1));
+        lane.state().recover(Recovered { next: 3, handed_saved: 3, ..Recovered::default() });
+        lane.resumed(Entry { origin: Ticket { lane: 0, seq: 0 }, ..entry(3) }, Timestamp(1));
         let generation = lane.acquire();
         assert!(matches!(lane.take(generation, 9, |_| 1, Timestamp(0)), Taken::Load { from: 0, to: 4, .. }));
         lane.loaded(0, 4, (0..4).map(entry).collect());

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::lane::Lane;
 use crate::model::{ChannelId, Priority};
+use crate::store::{Depth, QueueLength};
 
 /// A channel's lanes, the most urgent first.
 pub(crate) type ChannelLanes = [Arc<Lane>; 5];
@@ -29,12 +30,16 @@ struct Tables {
     by_number: HashMap<u32, Arc<Lane>>,
     by_channel: HashMap<ChannelId, ChannelLanes>,
     notifies: HashMap<ChannelId, Arc<Notify>>,
+    /// Where a channel's events wait for their receivers.
+    events: HashMap<ChannelId, Vec<Arc<Lane>>>,
     /// One above the highest number.
     next: u32,
 }
 
 /// What the names of outbound lanes begin with.
 const OUTBOUND: &str = "out/";
+/// And those of events' callbacks: `event/<authority>/<channel>`.
+const EVENTS: &str = "event/";
 
 impl Lanes {
     /// No lanes yet, and where callback lanes with work will be announced (each at most once until it is served, so
@@ -77,9 +82,33 @@ impl Lanes {
     }
 
     /// How much waits in the channel's lanes.
-    pub(super) fn depth(&self, channel: &ChannelId) -> u64 {
+    pub(super) fn depth(&self, channel: &ChannelId) -> Depth {
         let lanes = self.tables().by_channel.get(channel).cloned();
-        lanes.iter().flatten().map(|lane| lane.waiting()).sum()
+        lanes.iter().flatten().map(|lane| lane.length()).fold(Depth::default(), |sum, length| Depth {
+            waiting: sum.waiting + length.waiting + length.later,
+            in_hand: sum.in_hand + length.in_hand,
+        })
+    }
+
+    /// How much waits in the channel's lanes and in those of its callbacks.
+    pub(super) fn queue_length(&self, channel: &ChannelId) -> QueueLength {
+        let (lanes, inbound, events) = {
+            let tables = self.tables();
+            let inbound = tables.by_name.get(&*format!("mo/{channel}")).cloned();
+            (tables.by_channel.get(channel).cloned(), inbound, tables.events.get(channel).cloned())
+        };
+        let mut length = QueueLength {
+            inbound: inbound.map_or(0, |lane| lane.waiting()),
+            events: events.iter().flatten().map(|lane| lane.waiting()).sum(),
+            ..QueueLength::default()
+        };
+        for (lane, waiting) in lanes.iter().flatten().rev().zip(&mut length.by_priority) {
+            let lane = lane.length();
+            *waiting = lane.waiting.saturating_sub(lane.in_hand + lane.delayed);
+            length.scheduled += lane.later + lane.delayed;
+            length.in_hand += lane.in_hand;
+        }
+        length
     }
 
     /// The callback lane with this name; made now if there was none.
@@ -149,6 +178,9 @@ impl Tables {
             None => Arc::default(),
         };
         let lane = Arc::new(Lane::new(number, name.clone(), channel.is_some(), work, rings.clone()));
+        if let Some((_, channel)) = name.strip_prefix(EVENTS).and_then(|rest| rest.rsplit_once('/')) {
+            self.events.entry(channel.into()).or_default().push(lane.clone());
+        }
         self.by_name.insert(name, lane.clone());
         self.by_number.insert(number, lane.clone());
         self.next = self.next.max(number + 1);

@@ -7,6 +7,7 @@
 mod committer;
 mod draft;
 mod encode;
+mod expiry;
 mod guard;
 mod inbox;
 mod keys;
@@ -15,8 +16,10 @@ mod lanes;
 mod reads;
 mod recovery;
 mod retention;
+mod search;
 mod sweep;
 mod tables;
+mod withdraw;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -28,8 +31,11 @@ use tokio::sync::mpsc as async_mpsc;
 
 pub(crate) use self::lane::{Entry, Item, Lane};
 pub(crate) use self::lanes::ChannelLanes;
+pub(crate) use self::withdraw::{QueuedScan, Spot};
 
-use self::committer::{Committer, Condition};
+use self::committer::{Committer, Condition, Job};
+use self::draft::Op;
+use self::expiry::Expiries;
 use self::guard::{Guard, Limits, Pressure};
 use self::inbox::Inbox;
 use self::lane::Taken;
@@ -37,7 +43,9 @@ use self::lanes::Lanes;
 use self::sweep::Sweeper;
 use self::tables::{Keyspaces, open_database};
 use crate::model::{ChannelId, Timestamp};
-use crate::store::{Batch, CallbackDelivery, CommitError, Delivery, Depth, OpenError, ReadError, StoreConfig, Ticket};
+use crate::store::{
+    Batch, CallbackDelivery, CommitError, Delivery, Depth, OpenError, QueueLength, ReadError, StoreConfig, Ticket,
+};
 
 /// How often the disk is looked at and swept.
 const KEEPER_PERIOD: Duration = Duration::from_secs(1);
@@ -52,6 +60,7 @@ pub(crate) struct Embedded {
     inbox: Arc<Inbox>,
     condition: Arc<Condition>,
     guard: Guard,
+    pub(crate) expiries: Arc<Expiries>,
     /// The committer and the keeper.
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The keeper ends when this goes.
@@ -73,6 +82,7 @@ impl Embedded {
         let suspects = keyspaces.take_clean_mark(&database)?;
         keyspaces.recover(&lanes, suspects.as_ref())?;
         let condition = Arc::new(Condition::new());
+        let expiries = Arc::new(Expiries::default());
         let committer = Committer::new(
             database.clone(),
             keyspaces.clone(),
@@ -80,6 +90,7 @@ impl Embedded {
             condition.clone(),
             config.sync,
             keyspaces.ordinal()?,
+            expiries.clone(),
         );
         let (inbox, jobs) = Inbox::new(condition.clone());
         let inbox = Arc::new(inbox);
@@ -102,6 +113,7 @@ impl Embedded {
             inbox,
             condition,
             guard,
+            expiries,
             threads: Mutex::default(),
             alive: Mutex::new(Some(alive)),
             database,
@@ -128,7 +140,12 @@ impl Embedded {
 
     /// How much waits for the channel.
     pub(crate) fn depth(&self, channel: &ChannelId) -> Depth {
-        Depth { waiting: self.lanes.depth(channel) }
+        self.lanes.depth(channel)
+    }
+
+    /// How much waits in all queues of a channel.
+    pub(crate) fn queue_length(&self, channel: &ChannelId) -> QueueLength {
+        self.lanes.queue_length(channel)
     }
 
     pub(crate) fn health(&self) -> Result<(), Arc<str>> {
@@ -190,24 +207,35 @@ impl Embedded {
         self.lanes.of_channel(channel)
     }
 
-    /// Entries for whoever pulls from `lane`, loading from disk as needed; or when the first one will be due.
+    /// Entries for whoever pulls from `lane`, loading from disk as needed.
     pub(crate) fn take(
         &self,
-        lane: &Lane,
+        lane: &Arc<Lane>,
         generation: u64,
         room: usize,
         weigh: impl Fn(&Item) -> usize,
-    ) -> Result<Result<Vec<Entry>, Option<Timestamp>>, ReadError> {
+    ) -> Result<Pulled, ReadError> {
         loop {
             match lane.take(generation, room, &weigh, Timestamp::now()) {
-                Taken::Entries(entries) => return Ok(Ok(entries)),
-                Taken::Nothing { due } => return Ok(Err(due)),
+                Taken::Entries(entries) => return Ok(Pulled::Entries(entries)),
+                Taken::Nothing { due } => return Ok(Pulled::Nothing { due }),
+                Taken::Unmarked { ask } => {
+                    if ask {
+                        self.ask(vec![Op::Mark(lane.clone())]);
+                    }
+                    return Ok(Pulled::Soon);
+                }
                 Taken::Load { from, to, most } => {
                     let (entries, to) = self.keyspaces.load(lane, from, to, most)?;
                     lane.loaded(from, to, entries);
                 }
             }
         }
+    }
+
+    /// Hands something over that nobody waits for and that takes no room; a store that has failed says so to others.
+    fn ask(&self, ops: Vec<Op>) {
+        let _ = self.inbox.send(Job { ops, octets: 0, done: None, room: None });
     }
 
     /// Notes whether entries in hand may have reached their receiver.
@@ -268,6 +296,19 @@ impl Keeper {
     }
 }
 
+/// What a pull found.
+pub(crate) enum Pulled {
+    /// Entries, now in hand.
+    Entries(Vec<Entry>),
+    /// There are some, to be had with the next commit, which has been asked for.
+    Soon,
+    /// Nothing; the first delayed entry is due then.
+    Nothing {
+        /// When.
+        due: Option<Timestamp>,
+    },
+}
+
 /// A handed-out MT as channels see it.
 pub(crate) fn delivery(lane: &Lane, entry: Entry) -> Option<Delivery> {
     let Item::Message(message) = entry.item else { return None };
@@ -326,15 +367,15 @@ mod tests {
         Change::Receive { message: Arc::new(message), callbacks: vec![callback], joined_from: Vec::new() }
     }
 
-    async fn next(engine: &Embedded, lane: &Lane, generation: u64) -> Entry {
+    async fn next(engine: &Embedded, lane: &Arc<Lane>, generation: u64) -> Entry {
         loop {
             let notified = lane.work.notified();
             match engine.take(lane, generation, 1, |_| 1).unwrap() {
-                Ok(mut entries) => return entries.remove(0),
-                Err(Some(due)) => {
+                Pulled::Entries(mut entries) => return entries.remove(0),
+                Pulled::Nothing { due: Some(due) } => {
                     let _ = tokio::time::timeout(Timestamp::now().until(due), notified).await;
                 }
-                Err(None) => notified.await,
+                Pulled::Soon | Pulled::Nothing { due: None } => notified.await,
             }
         }
     }
@@ -402,7 +443,7 @@ mod tests {
         let lane = engine.lanes.named("mo/c");
         let generation = engine.acquire(&lane);
         let mut seqs = Vec::new();
-        while let Ok(entries) = engine.take(&lane, generation, 100, |_| 1).unwrap() {
+        while let Pulled::Entries(entries) = engine.take(&lane, generation, 100, |_| 1).unwrap() {
             seqs.extend(entries.into_iter().map(|entry| entry.seq));
         }
         assert_eq!(seqs, (0..600).filter(|seq| *seq != 10).collect::<Vec<_>>());

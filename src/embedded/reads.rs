@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Embedded;
-use super::keys::{self, table};
+use super::keys::{self, DueKey, Place, table};
 use super::tables::{get, records, unreadable};
 use crate::model::{
     Account, Callback, ChannelId, ChannelProperties, DestinationProperties, Event, Inbound, MessageId,
@@ -13,18 +13,35 @@ use crate::store::{PartId, ReadError, StoredMessage, Ticket};
 
 impl Embedded {
     pub(crate) fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, ReadError> {
-        let place = get(&self.keyspaces.id, &keys::id(id))?;
-        self.stored(place.as_deref())
+        // What waits for its time gets its place between two looks at most once.
+        for _ in 0..2 {
+            let place = get(&self.keyspaces.id, &keys::id(id))?;
+            if let Some(found) = self.stored(place.as_deref())? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// The message whose ticket a look-up table has.
     fn stored(&self, place: Option<&[u8]>) -> Result<Option<StoredMessage>, ReadError> {
         let content = place.and_then(keys::open).map(|(_, content)| content);
-        let Some(origin) = content.and_then(keys::ticket) else { return Ok(None) };
+        let origin = match content.and_then(keys::place) {
+            Some(Place::Due(key)) => return self.scheduled(&key),
+            Some(Place::Entry(origin)) => origin,
+            None => return Ok(None),
+        };
         let segments = content.and_then(|content| content.get(12)).copied().unwrap_or(1);
         let value = get(&self.keyspaces.msg, &keys::entry(origin))?;
         let message = value.and_then(|value| keys::read(&value)).map(Arc::new);
         Ok(message.map(|message| StoredMessage { origin, message, segments }))
+    }
+
+    /// An MT that waits for its time.
+    fn scheduled(&self, key: &DueKey) -> Result<Option<StoredMessage>, ReadError> {
+        let message = get(&self.keyspaces.due, key)?.and_then(|value| keys::read(&value)).map(Arc::new);
+        let origin = keys::ticket(&key[8..]);
+        Ok(message.zip(origin).map(|(message, origin)| StoredMessage { origin, message, segments: 1 }))
     }
 
     pub(crate) fn events(&self, message: &StoredMessage) -> Result<Vec<Event>, ReadError> {

@@ -18,10 +18,15 @@ impl Keyspaces {
             let (key, name) = guard.into_inner().map_err(|error| unreadable(&error))?;
             let number = key.get(prefix.len()..).and_then(|key| key.try_into().ok()).map(u32::from_be_bytes);
             let (Some(number), Ok(name)) = (number, std::str::from_utf8(&name)) else { continue };
-            let suspect = if known.is_some() { 0 } else { self.mark(table::HANDED, number)? };
-            let mut recovered = self.lane(number, suspect)?;
+            let handed_saved = self.mark(table::HANDED, number)?;
+            let suspect = if known.is_some() { 0 } else { handed_saved };
+            let mut recovered = Recovered { handed_saved, suspect, ..self.lane(number)? };
             let mine = Ticket { lane: number, seq: 0 }..=Ticket { lane: number, seq: u64::MAX };
-            recovered.known = known.iter().flat_map(|known| known.range(mine.clone())).map(|known| known.seq).collect();
+            recovered.known = match known {
+                Some(known) => known.range(mine).map(|known| known.seq).collect(),
+                // They may have been handed out before their turn, and the mark says nothing of them.
+                None => recovered.references.clone(),
+            };
             lanes.restore(number, name).state().recover(recovered);
         }
         lanes.restored();
@@ -33,16 +38,17 @@ impl Keyspaces {
         Ok(number(get(&self.meta, &keys::meta(table::STORE, ORDINAL))?.as_deref()))
     }
 
-    fn lane(&self, lane: u32, suspect: u64) -> Result<Recovered, ReadError> {
+    fn lane(&self, lane: u32) -> Result<Recovered, ReadError> {
         let void = get(&self.meta, &keys::meta(table::VOID, &lane.to_be_bytes()))?;
         let closed = void.as_deref().and_then(|mark| mark.get(8)) == Some(&1);
+        let void_unplaced = number(void.as_deref().and_then(|mark| mark.get(9..)));
         let void = number(void.as_deref());
         let floor = self.mark(table::FLOOR, lane)?.max(void);
         let last = self.msg.prefix(lane.to_be_bytes()).next_back().map(fjall::Guard::key).transpose();
         let last = last.map_err(|error| unreadable(&error))?.and_then(|key| keys::ticket(&key));
         let next = last.map_or(floor, |ticket| floor.max(ticket.seq + 1));
         let later = self.mark(table::LATER, lane)?;
-        let mut recovered = Recovered { floor, next, suspect, later, void, closed, ..Recovered::default() };
+        let mut recovered = Recovered { floor, next, later, void, void_unplaced, closed, ..Recovered::default() };
         self.fates(lane, &mut recovered)?;
         Ok(recovered)
     }
@@ -62,14 +68,18 @@ impl Keyspaces {
                     recovered.finals.insert(ticket.seq);
                 }
                 (Some(ticket), Some((Kind::Attempts, content))) => {
-                    let attempts = keys::attempts(content).unwrap_or_default();
+                    let (attempts, reference) = keys::read_attempts(content);
                     recovered.attempts.insert(ticket.seq, attempts);
+                    if reference {
+                        recovered.references.insert(ticket.seq);
+                    }
                 }
                 _ => {}
             }
         }
         let finals = &recovered.finals;
         recovered.attempts.retain(|seq, _| !finals.contains(seq));
+        recovered.references.retain(|seq| !finals.contains(seq));
         Ok(())
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Keyspaces {
     pub(super) smsc: Keyspace,
     /// MOs.
     pub(super) inbound: Keyspace,
+    /// The messages of each phone.
+    pub(super) phone: Keyspace,
     /// Queue entries that wait for their time, by time.
     pub(super) due: Keyspace,
     /// Everything small.
@@ -39,6 +41,7 @@ pub(super) enum Table {
     Meta,
     Smsc,
     Inbound,
+    Phone,
 }
 
 /// The key in `meta`'s store table that says that the last run ended in order.
@@ -60,9 +63,14 @@ const CACHE: u64 = 32 * 1024 * 1024;
 /// Opens or makes the engine's database.
 pub(super) fn open_database(config: &StoreConfig) -> Result<Database, OpenError> {
     std::fs::create_dir_all(&config.path).map_err(|source| OpenError::Io { path: config.path.clone(), source })?;
-    let correlations = config.correlation_retention;
+    let (correlations, messages) = (config.correlation_retention, config.retention);
     let filters = Arc::new(move |keyspace: &str| -> Option<Arc<dyn fjall::compaction::filter::Factory>> {
-        (keyspace == "smsc").then(|| Arc::new(Retention { keep: correlations }) as _)
+        let keep = match keyspace {
+            "smsc" => correlations,
+            "phone" => messages,
+            _ => return None,
+        };
+        Some(Arc::new(Retention { keep }))
     });
     let database = Database::builder(&config.path)
         .cache_size(CACHE)
@@ -88,6 +96,7 @@ impl Keyspaces {
             id: keyspace("id")?,
             smsc: keyspace("smsc")?,
             inbound: keyspace("inbound")?,
+            phone: keyspace("phone")?,
             due: keyspace("due")?,
             meta: keyspace("meta")?,
         })
@@ -101,12 +110,13 @@ impl Keyspaces {
             Table::Meta => &self.meta,
             Table::Smsc => &self.smsc,
             Table::Inbound => &self.inbound,
+            Table::Phone => &self.phone,
         }
     }
 
     /// All of them; traffic alone may leave some untouched for long.
-    pub(super) fn all(&self) -> [&Keyspace; 7] {
-        [&self.msg, &self.fate, &self.id, &self.smsc, &self.inbound, &self.due, &self.meta]
+    pub(super) fn all(&self) -> [&Keyspace; 8] {
+        [&self.msg, &self.fate, &self.id, &self.smsc, &self.inbound, &self.phone, &self.due, &self.meta]
     }
 
     pub(super) fn check_version(&self) -> Result<(), OpenError> {

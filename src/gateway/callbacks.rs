@@ -5,11 +5,11 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -103,23 +103,39 @@ struct Receiver {
     held: HashMap<MessageId, (EventId, Timestamp)>,
 }
 
+/// Why a receiver did not take a request.
+#[derive(Debug, thiserror::Error)]
+enum CallbackError {
+    #[error("the answer {0}")]
+    Answer(StatusCode),
+    #[error("the answer {0} (redirects are not followed)")]
+    Redirect(StatusCode),
+    // Not the URL itself: it may have a password in it.
+    #[error("the URL, which is none: {0}")]
+    Url(url::ParseError),
+    #[error("the message, which its URL speaks of: {0}")]
+    Message(ReadError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
 /// A try that the receiver did not take.
 struct Failure {
     /// This one included.
     attempts: u32,
-    why: String,
+    why: CallbackError,
     /// The beginning of what the receiver says; it may repeat the message.
     said: String,
 }
 
 impl Failure {
-    fn of(delivery: &CallbackDelivery, why: String, said: String) -> Self {
+    fn of(delivery: &CallbackDelivery, why: CallbackError, said: String) -> Self {
         Self { attempts: delivery.attempts + 1, why, said }
     }
 
     /// As it may stand in a log.
     fn reason(&self, log: &ChannelLog) -> String {
-        if log.privacy() { self.why.clone() } else { format!("{}{}", self.why, self.said) }
+        if log.privacy() { self.why.to_string() } else { format!("{}{}", self.why, self.said) }
     }
 }
 
@@ -130,17 +146,23 @@ enum Outcome {
     Unwanted,
     /// The receiver has read it and will never take it.
     Refused {
-        why: String,
+        why: CallbackError,
         said: String,
     },
     Failed {
-        why: String,
+        why: CallbackError,
         /// The beginning of what the receiver says; it may repeat the message.
         said: String,
         retry_after: Option<Duration>,
     },
     /// Not made: the host is spared.
     Spared(Arc<Host>, Instant),
+}
+
+impl From<CallbackError> for Outcome {
+    fn from(why: CallbackError) -> Self {
+        Self::Failed { why, said: String::new(), retry_after: None }
+    }
 }
 
 impl Receiver {
@@ -259,7 +281,7 @@ impl Receiver {
         if let Some(log) = self.log(callback) {
             let (attempts, why) = (failure.attempts, failure.reason(&log));
             let tries = if attempts == 1 { "a try" } else { "tries" };
-            log.error(format!("{} was given up after {attempts} {tries}: {why}", what(callback)));
+            log.failure(format!("{} was given up after {attempts} {tries}: {why}", what(callback)), &failure.why);
         }
         Change::CallbackParked { ticket, reason: format!("{}{}", failure.why, failure.said) }
     }
@@ -312,18 +334,11 @@ impl Receiver {
             }
             let url = match gateway.expanded(&delivery.callback, url) {
                 Ok(url) => url,
-                Err(error) => {
-                    let why = format!("the message, which its URL speaks of: {error}");
-                    return (delivery, Outcome::Failed { why, said: String::new(), retry_after: None });
-                }
+                Err(error) => return (delivery, CallbackError::Message(error).into()),
             };
             let url = match Url::parse(&url) {
                 Ok(url) => url,
-                // Not the URL itself: it may have a password in it.
-                Err(error) => {
-                    let why = format!("the URL, which is none: {error}");
-                    return (delivery, Outcome::Failed { why, said: String::new(), retry_after: None });
-                }
+                Err(error) => return (delivery, CallbackError::Url(error).into()),
             };
             let host = gateway.0.hosts.of(&url);
             let pass = match host.clone().enter().await {
@@ -413,15 +428,17 @@ fn headers(token: Option<&str>, attempt: u32) -> HeaderMap {
 fn judge(answer: Result<Answer, ClientError>) -> Outcome {
     match answer {
         Ok(answer) if answer.status.is_success() => Outcome::Taken,
+        Ok(answer) if answer.status.is_redirection() => {
+            Outcome::Refused { why: CallbackError::Redirect(answer.status), said: said(&answer) }
+        }
         Ok(answer) if is_final(answer.status) => {
-            let moved = if answer.status.is_redirection() { " (redirects are not followed)" } else { "" };
-            Outcome::Refused { why: format!("the answer {}{moved}", answer.status), said: said(&answer) }
+            Outcome::Refused { why: CallbackError::Answer(answer.status), said: said(&answer) }
         }
         Ok(answer) => {
-            let why = format!("the answer {}", answer.status);
-            Outcome::Failed { why, said: said(&answer), retry_after: retry_after(&answer) }
+            let why = CallbackError::Answer(answer.status);
+            Outcome::Failed { why, said: said(&answer), retry_after: answer.retry_after() }
         }
-        Err(error) => Outcome::Failed { why: error.to_string(), said: String::new(), retry_after: None },
+        Err(error) => CallbackError::from(error).into(),
     }
 }
 
@@ -435,15 +452,6 @@ fn is_final(status: StatusCode) -> bool {
 fn said(answer: &Answer) -> String {
     let text: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
     format!(": {text}")
-}
-
-fn retry_after(answer: &Answer) -> Option<Duration> {
-    let patience = matches!(answer.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
-    let asked = answer.headers.get(RETRY_AFTER).filter(|_| patience)?.to_str().ok()?;
-    match asked.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => httpdate::parse_http_date(asked).ok()?.duration_since(SystemTime::now()).ok(),
-    }
 }
 
 fn what(callback: &Callback) -> String {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::MASK;
 use super::{Activity, Gateway, GatewayError, GatewayIntake, queues};
 use crate::channel::{AnyChannelType, Intake, Setup, StatusReport};
-use crate::model::{ChannelId, ChannelProperties, JsonObject, Level};
+use crate::model::{ChannelId, ChannelProperties, JsonObject, Level, RateLimit};
 use crate::store::Change;
 
 /// A channel's place: its task while it runs. Whoever creates, changes or deletes the channel holds it meanwhile; other
@@ -85,6 +85,7 @@ impl Gateway {
         properties: JsonObject,
     ) -> Result<Arc<ChannelProperties>, GatewayError> {
         let channel = ChannelProperties { id: id.clone(), properties };
+        check_rate_limit(&channel)?;
         self.check(&channel)?;
         let gateway = self.clone();
         finish(async move {
@@ -115,6 +116,7 @@ impl Gateway {
                 return Ok(before);
             }
             gateway.check_unrouted(&channel)?;
+            check_rate_limit(&channel)?;
             gateway.check(&channel)?;
             let differs = |key: &&str| before.properties.get(*key) != channel.properties.get(*key);
             if RUNS_ON.iter().any(differs) {
@@ -141,6 +143,7 @@ impl Gateway {
             });
             gateway.0.logs.delete(&id.0);
             gateway.0.rates.forget(&id.0);
+            gateway.0.meters.forget(&id);
             gateway.0.sticky.forget(&id);
             gateway.0.places.forget(&id);
             Ok(())
@@ -240,9 +243,10 @@ impl Gateway {
             move || Setup {
                 id: channel.id.clone(),
                 config: channel.config(),
-                rate_limit: channel.rate_limit(),
+                rate_limit: channel.rate_limit().map(RateLimit::per_second),
                 store: gateway.0.store.clone(),
                 intake: GatewayIntake(gateway.clone()),
+                client: gateway.0.client.clone(),
                 log: gateway.0.logs.channel(&channel.id),
                 stop: stop.clone(),
             }
@@ -250,6 +254,24 @@ impl Gateway {
         let cut = CancellationToken::new();
         let task = tokio::spawn(supervise(channel_type, setup, stop.clone(), cut.clone()));
         Ok(Running { stop, cut, task })
+    }
+}
+
+/// That a rate limit is whole (Junebug reference §9): a count above zero needs a window, and a window a count.
+fn check_rate_limit(channel: &ChannelProperties) -> Result<(), GatewayError> {
+    let given = |key: &str| channel.properties.get(key).filter(|value| !value.is_null());
+    let limits = |key: &str| given(key).is_some_and(|value| value.as_u64() != Some(0));
+    for (key, other) in [("rate_limit_count", "rate_limit_window"), ("rate_limit_window", "rate_limit_count")] {
+        if limits(key) && given(other).is_none() {
+            return Err(GatewayError::Usage(format!("\"{key}\" must be given together with \"{other}\"")));
+        }
+    }
+    match given("rate_limit_action").map(|action| (action.as_str(), action)) {
+        None | Some((Some("queue" | "reject"), _)) => Ok(()),
+        Some((_, other)) => {
+            let message = format!("Invalid rate_limit_action {other}: it must be \"queue\" or \"reject\"");
+            Err(GatewayError::Usage(message))
+        }
     }
 }
 
@@ -286,8 +308,8 @@ async fn supervise(
         };
         match ended {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => return log.error(format!("the channel cannot run: {error}")),
-            Err(error) => log.error(format!("the channel failed and will be started again: {error}")),
+            Ok(Err(error)) => return log.failure(format!("the channel cannot run: {error}"), &error),
+            Err(error) => log.failure(format!("the channel failed and will be started again: {error}"), &error),
         }
         let report = StatusReport {
             component: "channel",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::routing::RoutingError;
 use crate::channel::ConfigError;
-use crate::model::{DestinationId, JsonObject, RouterId};
+use crate::model::{DestinationId, JsonObject, RateLimit, RouterId};
 use crate::store::{CommitError, ReadError};
 
 /// Why the gateway did not do what it was asked.
@@ -61,6 +61,9 @@ pub enum GatewayError {
     /// The MO that is to be replied to is not known, or has expired.
     #[error("Inbound message with id {0} not found")]
     MessageNotFound(String),
+    /// The MT does not wait in its channel's queue: it was never accepted, or has left.
+    #[error("message {0} is not queued on this channel")]
+    NotQueued(String),
     /// No receipt that is kept aside has this id.
     #[error("receipt not found")]
     ReceiptNotFound,
@@ -82,6 +85,17 @@ pub enum GatewayError {
     QueueFull {
         /// How many wait.
         waiting: u64,
+    },
+    /// The channel's rate limit refuses more for now.
+    #[error(
+        "this channel takes {} messages in {} seconds; try again in {} seconds",
+        limit.count, limit.window.as_secs(), seconds
+    )]
+    RateLimitExceeded {
+        /// The limit.
+        limit: RateLimit,
+        /// In how many seconds there is room.
+        seconds: u64,
     },
     /// The store did not take it.
     #[error("{0}")]

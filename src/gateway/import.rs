@@ -7,12 +7,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Gateway, GatewayError};
-use crate::model::{ChannelId, DestinationId, Inbound, JsonObject, RouterId};
+use crate::model::{
+    ChannelId, DestinationId, Event, EventKind, Inbound, JsonObject, Outbound, Priority, RouterId, SmscMessageId,
+};
 use crate::store::Change;
 
 /// An object of another server's.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Import {
     /// A channel.
     Channel {
@@ -39,6 +41,13 @@ pub enum Import {
     },
     /// An MO that may still be replied to.
     Inbound(Arc<Inbound>),
+    /// An MT that was sent, so that it can be asked for and receipts find it. It is not sent again.
+    Outbound {
+        /// The message.
+        message: Arc<Outbound>,
+        /// What became of it.
+        events: Vec<Event>,
+    },
 }
 
 /// What became of it.
@@ -51,6 +60,9 @@ pub enum Imported {
     Unchanged,
 }
 
+/// Most octets of an id.
+const MAX_ID: usize = 128;
+
 impl Gateway {
     /// Takes an object over.
     ///
@@ -58,18 +70,20 @@ impl Gateway {
     /// [`GatewayError`]; nothing has changed then.
     pub async fn import(&self, object: Import) -> Result<Imported, GatewayError> {
         match object {
-            Import::Channel { id, properties } => match self.channel(&id) {
+            Import::Channel { id, properties } => match self.channel(check_id(&id.0).map(|()| &id)?) {
                 Ok(there) => unchanged(&there.properties, &properties),
                 Err(_) => self.put_channel(&id, properties).await.map(|_| Imported::Created),
             },
-            Import::Router { id, properties } => match self.router(&id) {
+            Import::Router { id, properties } => match self.router(check_id(&id.0).map(|()| &id)?) {
                 Ok(there) => unchanged(&there.properties.properties, &properties),
                 Err(_) => self.put_router(&id, properties).await.map(|_| Imported::Created),
             },
-            Import::Destination { router, id, properties } => match self.destination(&router, &id) {
-                Ok(there) => unchanged(&there.properties, &properties),
-                Err(_) => self.put_destination(&router, &id, properties).await.map(|_| Imported::Created),
-            },
+            Import::Destination { router, id, properties } => {
+                match self.destination(&router, check_id(&id.0).map(|()| &id)?) {
+                    Ok(there) => unchanged(&there.properties, &properties),
+                    Err(_) => self.put_destination(&router, &id, properties).await.map(|_| Imported::Created),
+                }
+            }
             Import::Inbound(message) => {
                 self.channel(&message.channel)?;
                 if self.0.store.inbound(&message.channel, message.id)?.is_some() {
@@ -79,7 +93,42 @@ impl Gateway {
                 self.0.store.commit(vec![change]).await?;
                 Ok(Imported::Created)
             }
+            Import::Outbound { message, events } => {
+                self.channel(&message.channel)?;
+                if Priority::new(message.priority.value()).is_none() {
+                    return Err(GatewayError::Usage("a priority is 1 to 5".to_owned()));
+                }
+                if events.iter().any(|event| (event.message, &event.channel) != (message.id, &message.channel)) {
+                    return Err(GatewayError::Usage("an event is about another message".to_owned()));
+                }
+                if self.0.store.message(message.id)?.is_some() {
+                    return Ok(Imported::Unchanged);
+                }
+                let correlate = events.iter().flat_map(smsc_message_ids).collect();
+                self.0.store.commit(vec![Change::Archive { message, events, correlate }]).await?;
+                Ok(Imported::Created)
+            }
         }
+    }
+}
+
+/// Ids are parts of paths and names of files.
+fn check_id(id: &str) -> Result<(), GatewayError> {
+    let fits = (1..=MAX_ID).contains(&id.len()) && !id.starts_with('.');
+    if fits && id.chars().all(|character| character != '/' && !character.is_control()) {
+        return Ok(());
+    }
+    Err(GatewayError::Usage(format!("an id has 1 to {MAX_ID} octets, no slash, and begins with no dot")))
+}
+
+/// The ids by which receipts will name a message, as the provider's acceptance tells them.
+fn smsc_message_ids(event: &Event) -> Vec<SmscMessageId> {
+    match &event.kind {
+        EventKind::Ack { sent_message_id } => {
+            let ids = sent_message_id.split(',').filter(|id| !id.is_empty());
+            ids.map(|id| SmscMessageId(id.to_owned())).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

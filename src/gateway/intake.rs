@@ -45,8 +45,12 @@ impl Intake for GatewayIntake {
                     };
                     counts.event(&directory, &message, label);
                     let event = event(&message, EventKind::DeliveryReport { status }, details, now);
-                    let callbacks =
+                    let awaited = message.accepted_at.until(now) <= self.0.0.config.outbound_ttl;
+                    let mut callbacks =
                         if announce { event_callbacks(&directory, &message, &event, now) } else { Vec::new() };
+                    if !awaited {
+                        callbacks.retain(|callback| matches!(callback.target, CallbackTarget::Queue { .. }));
+                    }
                     Change::Record { event, origin, leaves: None, correlate: Vec::new(), callbacks }
                 }
             };
@@ -196,7 +200,7 @@ impl GatewayIntake {
 
 /// What is counted once it has been written. A batch has few ids and labels: looked through one by one.
 #[derive(Default)]
-struct Counts(Vec<(Arc<str>, Label, u64)>);
+pub(super) struct Counts(Vec<(Arc<str>, Label, u64)>);
 
 impl Counts {
     fn add(&mut self, id: &Arc<str>, label: Label) {
@@ -207,14 +211,14 @@ impl Counts {
     }
 
     /// An event counts for its channel, and for the router and the destinations that it belongs to.
-    fn event(&mut self, directory: &Directory, message: &Outbound, label: Label) {
+    pub(super) fn event(&mut self, directory: &Directory, message: &Outbound, label: Label) {
         self.add(&message.channel.0, label);
         let Some((router, destinations)) = directory.owners(message) else { return };
         self.add(&router.0, label);
         destinations.iter().for_each(|destination| self.add(&destination.0, label));
     }
 
-    fn count(self, rates: &Rates, now: Timestamp) {
+    pub(super) fn count(self, rates: &Rates, now: Timestamp) {
         self.0.into_iter().for_each(|(id, label, count)| rates.count(&id, label, now, count));
     }
 }

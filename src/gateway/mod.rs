@@ -11,6 +11,8 @@ mod error;
 mod hosts;
 mod import;
 mod intake;
+pub mod listing;
+mod meter;
 mod outbound;
 mod parked;
 mod queues;
@@ -18,13 +20,16 @@ mod receipts;
 pub mod retry;
 mod routers;
 pub mod routing;
+mod search;
 mod templates;
+mod withdrawals;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use self::callbacks::CallbackPolicy;
@@ -34,7 +39,8 @@ pub use self::error::{GatewayError, StartError};
 use self::hosts::Hosts;
 pub use self::import::{Import, Imported};
 pub use self::intake::GatewayIntake;
-pub use self::outbound::{Draft, ReplyTo, Via};
+use self::meter::Meters;
+pub use self::outbound::{Draft, FARTHEST, ReplyTo, Via};
 pub use self::parked::Parked;
 use self::queues::Queues;
 pub use self::routers::Edit;
@@ -45,7 +51,7 @@ use crate::model::{
     CallbackKind, ChannelId, ChannelProperties, DestinationId, Event, EventId, JsonObject, Level, MessageId, RouterId,
     Status, Timestamp,
 };
-use crate::store::{Depth, Store};
+use crate::store::{Depth, QueueLength, Store};
 use crate::telemetry::channel_log::PduChunk;
 use crate::telemetry::{ChannelLogs, Label, Rates};
 use crate::web::client::Client;
@@ -55,6 +61,8 @@ use crate::web::client::Client;
 pub struct GatewayConfig {
     /// How long an MO can be replied to.
     pub inbound_ttl: Duration,
+    /// How long after an MT was accepted its receipts are posted; later ones can only be asked for.
+    pub outbound_ttl: Duration,
     /// Sends a reply whose MO has expired as an ordinary message.
     pub allow_expired_replies: bool,
     /// Whether MOs that end a session are forwarded.
@@ -115,6 +123,9 @@ struct Inner {
     store: Store,
     logs: ChannelLogs,
     rates: Arc<Rates>,
+    /// Requests to receivers of callbacks and to providers.
+    client: Client,
+    meters: Meters,
     directory: ArcSwap<Directory>,
     /// Whose turn it is to change a router.
     routers: tokio::sync::Mutex<()>,
@@ -127,6 +138,9 @@ struct Inner {
     told: Mutex<Told>,
     stop: CancellationToken,
     dispatcher: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    expiry: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    /// Looks at messages have turns.
+    searches: Semaphore,
 }
 
 impl Gateway {
@@ -153,6 +167,8 @@ impl Gateway {
             store,
             logs,
             rates: Arc::new(rates),
+            client: client.clone(),
+            meters: Meters::default(),
             directory: ArcSwap::from_pointee(Directory::of(channels)),
             routers: tokio::sync::Mutex::default(),
             sticky: StickyRoutes::default(),
@@ -162,6 +178,8 @@ impl Gateway {
             told: Mutex::default(),
             stop: CancellationToken::new(),
             dispatcher: Mutex::default(),
+            expiry: Mutex::default(),
+            searches: Semaphore::new(search::SEARCHES),
         }));
         gateway.load_routers().map_err(StartError::Routers)?;
         if gateway.0.config.activity == Activity::Idle {
@@ -169,10 +187,12 @@ impl Gateway {
         }
         let dispatcher = tokio::spawn(callbacks::dispatch(gateway.clone(), lanes, client, policy));
         *gateway.0.dispatcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(dispatcher);
+        let expiry = tokio::spawn(gateway.clone().expire());
+        *gateway.0.expiry.lock().unwrap_or_else(PoisonError::into_inner) = Some(expiry);
         for channel in stored {
             if let Err(error) = gateway.start_channel(&channel).await {
                 // One bad definition must not keep the others down.
-                gateway.0.logs.channel(&channel.id).error(format!("the channel was not started: {error}"));
+                gateway.0.logs.channel(&channel.id).failure(format!("the channel was not started: {error}"), &error);
             }
         }
         gateway.0.queues.start(&gateway);
@@ -189,6 +209,10 @@ impl Gateway {
         if let Some(dispatcher) = dispatcher {
             // It ends by itself once told; a panic in it has been reported.
             let _ = dispatcher.await;
+        }
+        let expiry = self.0.expiry.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(expiry) = expiry {
+            let _ = expiry.await;
         }
         self.0.queues.close().await;
         self.0.store.clone().close().await;
@@ -228,6 +252,15 @@ impl Gateway {
     #[must_use]
     pub fn rate(&self, id: &Arc<str>, label: Label) -> f64 {
         self.0.rates.rate(id, label, Timestamp::now())
+    }
+
+    /// How much waits in all queues of a channel.
+    ///
+    /// # Errors
+    /// [`GatewayError::ChannelNotFound`].
+    pub fn queue_length(&self, channel: &ChannelId) -> Result<QueueLength, GatewayError> {
+        self.channel(channel)?;
+        Ok(self.0.store.queue_length(channel))
     }
 
     /// How much waits for a channel.

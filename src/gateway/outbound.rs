@@ -1,6 +1,7 @@
 //! Accepting an MT: checked, resolved if it is a reply, saved and queued in one write, and only then answered.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -34,7 +35,16 @@ pub struct Draft {
     pub priority: Priority,
     /// Free-form, but for `session_event` and `continue_session`.
     pub channel_data: JsonObject,
+    /// Not to be sent before; at most [`FARTHEST`] ahead, and at once if it has passed.
+    pub send_at: Option<Timestamp>,
+    /// Not worth sending from then on.
+    pub expires_at: Option<Timestamp>,
+    /// The same, counted from when it may be sent first; the earlier of both counts.
+    pub validity: Option<Duration>,
 }
+
+/// How far ahead a message may be scheduled.
+pub const FARTHEST: Duration = Duration::from_secs(366 * 24 * 3_600);
 
 /// Which MO a reply names: any text, since clients may name what never was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,10 +73,15 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`]; nothing has been accepted then.
     pub async fn send(&self, via: Via<'_>, draft: Draft) -> Result<Arc<Outbound>, GatewayError> {
-        let message = Arc::new(self.prepare(via, draft)?.1);
+        let (channel, message) = self.prepare(via, draft)?;
+        let message = Arc::new(message);
         let waiting = self.depth(&message.channel).waiting;
         if waiting >= self.0.config.queue_limit {
             return Err(GatewayError::QueueFull { waiting });
+        }
+        if let Some(limit) = channel.rate_limit().filter(|_| channel.rejects_beyond_limit()) {
+            let admitted = self.0.meters.admit(&channel.id, limit, Instant::now());
+            admitted.map_err(|wait| GatewayError::RateLimitExceeded { limit, seconds: wait.as_secs() + 1 })?;
         }
         self.0.store.commit(vec![Change::Accept(message.clone())]).await?;
         self.count_outbound(&message);
@@ -107,8 +122,10 @@ impl Gateway {
                 return Err(GatewayError::MessageTooLong { content: draft.content, length, limit });
             }
         }
+        let times = Times::of(&draft, Timestamp::now())?;
         let destination = destination.map(|destination| destination.id.clone());
-        let mut message = Outbound { router, destination, ..outbound(&channel.id, draft, answered, session_event) };
+        let mut message =
+            Outbound { router, destination, ..outbound(&channel.id, draft, answered, session_event, times) };
         message.events_queued = !self.0.directory.load().event_queues(&message).is_empty();
         Ok((channel, message))
     }
@@ -225,11 +242,36 @@ fn session_event(channel_data: &JsonObject) -> Result<Option<SessionEvent>, Gate
     }
 }
 
+/// When a message may be sent.
+struct Times {
+    accepted_at: Timestamp,
+    send_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+}
+
+impl Times {
+    fn of(draft: &Draft, now: Timestamp) -> Result<Self, GatewayError> {
+        let send_at = draft.send_at.filter(|at| *at > now);
+        if let Some(at) = send_at.filter(|at| now.until(*at) > FARTHEST) {
+            let days = FARTHEST.as_secs() / 86_400;
+            return Err(GatewayError::Usage(format!("\"send_at\" is more than {days} days ahead: {at}")));
+        }
+        let first = send_at.unwrap_or(now);
+        if let Some(at) = draft.expires_at.filter(|at| *at <= first) {
+            let first = if send_at.is_some() { "\"send_at\"" } else { "now" };
+            return Err(GatewayError::Usage(format!("\"expires_at\" is not later than {first}: {at}")));
+        }
+        let expires_at = [draft.expires_at, draft.validity.map(|validity| first.plus(validity))];
+        Ok(Self { accepted_at: now, send_at, expires_at: expires_at.into_iter().flatten().min() })
+    }
+}
+
 fn outbound(
     channel: &ChannelId,
     draft: Draft,
     answered: Option<Inbound>,
     session_event: Option<SessionEvent>,
+    times: Times,
 ) -> Outbound {
     let mut channel_data = draft.channel_data;
     channel_data.remove("session_event");
@@ -253,9 +295,9 @@ fn outbound(
         app_message_id: None,
         destination: None,
         router: None,
-        send_at: None,
-        expires_at: None,
-        accepted_at: Timestamp::now(),
+        send_at: times.send_at,
+        expires_at: times.expires_at,
+        accepted_at: times.accepted_at,
     };
     if let Some(answered) = answered {
         // In a reply continue_session becomes a session event and is not told again.

@@ -269,7 +269,7 @@ impl Gateway {
             let own = own.map(|destination| (destination.id.clone(), Arc::new(destination))).collect();
             let routing = self.routing(&properties, &own);
             if let Err(error) = &routing {
-                self.0.logs.of(&properties.id.0).error(format!("the router does not route: {error}"));
+                self.0.logs.of(&properties.id.0).failure(format!("the router does not route: {error}"), &error);
             }
             let router = Arc::new(Router { properties, destinations: own, routing: routing.ok() });
             self.load_sticky(&router)?;

@@ -3,7 +3,7 @@
 //!
 //! Nothing is written, and no life prolonged: Junebug's own reads did that.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use serde_json::Value;
 use url::Url;
 
 use super::junebug::as_junebug_meant;
-use super::{Note, check};
+use super::{Note, check, vumi_messages};
 use crate::gateway::Import;
-use crate::model::{ChannelId, DestinationId, Inbound, JsonObject, MessageId, SessionEvent, Timestamp};
+use crate::model::{DestinationId, Event, EventId, Inbound, JsonObject, MessageId, Outbound, RouterId};
 
 /// What a database has.
 #[derive(Debug, Default)]
@@ -60,8 +60,8 @@ pub enum RedisImportError {
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(30);
-/// Most MOs that are taken over; in Junebug they live for ten minutes.
-const MOST_MESSAGES: usize = 100_000;
+/// Most MOs, and most MTs, that are taken over; in Junebug they live for ten minutes and for two days.
+const MOST_MESSAGES: usize = 500_000;
 /// Keys that Redis looks at in one step.
 const STEP: usize = 1000;
 
@@ -175,55 +175,78 @@ impl Reader {
 
     /// MOs that can still be replied to. Those of a router are under each destination that they went to.
     async fn inbound(&mut self) -> Result<(), RedisError> {
-        let destinations: HashSet<DestinationId> = self.database.objects.iter().filter_map(destination).collect();
+        let destinations = self.destinations();
         let mut messages: BTreeMap<MessageId, Inbound> = BTreeMap::new();
-        let (mut found, mut odd) = (0_usize, 0_usize);
-        let mut scan = Scan::of("*:inbound_messages:*");
-        while let Some(keys) = scan.next(&mut self.connection).await? {
-            for key in keys {
-                found += 1;
-                let record: Option<String> =
-                    cmd("HGET").arg(&key).arg("message").query_async(&mut self.connection).await?;
-                // It may have expired meanwhile.
-                let Some(record) = record else { continue };
-                let owner = key.split(":inbound_messages:").next().unwrap_or_default();
-                let Some(message) = inbound(owner, &record).filter(|_| messages.len() < MOST_MESSAGES) else {
+        let (mut scan, mut odd) = (Scan::of(":inbound_messages:"), 0);
+        while let Some(records) = scan.next(&mut self.connection).await? {
+            for (owner, record) in records {
+                let message = record.get("message").and_then(|message| vumi_messages::inbound(&owner, message));
+                let Some(message) = message.filter(|_| messages.len() < MOST_MESSAGES) else {
                     odd += 1;
                     continue;
                 };
                 let message = messages.entry(message.id).or_insert(message);
-                let owner = DestinationId::from(owner);
-                if destinations.contains(&owner) && !message.destinations.contains(&owner) {
+                let owner = DestinationId::from(owner.as_str());
+                if destinations.contains_key(&owner) && !message.destinations.contains(&owner) {
                     message.destinations.push(owner);
                 }
             }
         }
-        if odd > 0 {
-            self.problem(
-                "messages",
-                format!("{odd} of {found} inbound messages are left out: they cannot be read, or are too many"),
-            );
-        }
-        self.note("messages", format!("{} inbound messages can still be replied to", messages.len()));
+        self.count("inbound messages, which can still be replied to", messages.len(), odd);
         self.database.objects.extend(messages.into_values().map(Arc::new).map(Import::Inbound));
         Ok(())
     }
 
-    /// What was sent stays where it is; how much of it there is, is told.
+    /// MTs and their events. Those sent from a destination are under it as well, without their `event_url`.
     async fn outbound(&mut self) -> Result<(), RedisError> {
-        let mut found = 0_usize;
-        let mut scan = Scan::of("*:outbound_messages:*");
-        while let Some(keys) = scan.next(&mut self.connection).await? {
-            found += keys.len();
+        let destinations = self.destinations();
+        let mut messages: BTreeMap<MessageId, (Outbound, BTreeMap<EventId, Event>)> = BTreeMap::new();
+        let (mut scan, mut odd) = (Scan::of(":outbound_messages:"), 0);
+        while let Some(records) = scan.next(&mut self.connection).await? {
+            for (owner, mut record) in records {
+                // Events of a message that had expired already make a record by themselves.
+                let Some(message) = record.remove("message") else { continue };
+                let Some(message) = vumi_messages::outbound(&message).filter(|_| messages.len() < MOST_MESSAGES) else {
+                    odd += 1;
+                    continue;
+                };
+                let url = (message.event_url.clone(), message.event_auth_token.clone());
+                let (message, events) = messages.entry(message.id).or_insert((message, BTreeMap::new()));
+                if message.event_url.is_none() {
+                    (message.event_url, message.event_auth_token) = url;
+                }
+                if let Some((destination, router)) = destinations.get_key_value(&DestinationId::from(owner.as_str())) {
+                    message.destination = Some(destination.clone());
+                    message.router = Some(router.clone());
+                }
+                let read = record.values().filter_map(|event| vumi_messages::event(message, event));
+                events.extend(read.map(|event| (event.id, event)));
+            }
         }
-        if found > 0 {
-            let text = format!(
-                "{found} outbound messages are not taken over: what becomes of them after the change is not told to their \
-                 event_url; let Junebug run until their receipts are in"
-            );
-            self.note("messages", text);
-        }
+        self.count("outbound messages, which are not sent again", messages.len(), odd);
+        self.database.objects.extend(messages.into_values().map(|(message, events)| {
+            let mut events: Vec<Event> = events.into_values().collect();
+            events.sort_by_key(|event| event.at);
+            Import::Outbound { message: Arc::new(message), events }
+        }));
         Ok(())
+    }
+
+    /// Each destination's router.
+    fn destinations(&self) -> HashMap<DestinationId, RouterId> {
+        let destinations = self.database.objects.iter().filter_map(|object| match object {
+            Import::Destination { router, id, .. } => Some((id.clone(), router.clone())),
+            _ => None,
+        });
+        destinations.collect()
+    }
+
+    fn count(&mut self, what: &str, found: usize, odd: usize) {
+        self.note("messages", format!("{found} {what}"));
+        if odd > 0 {
+            let text = format!("{odd} more are left out: they cannot be read, or there are over {MOST_MESSAGES}");
+            self.problem("messages", text);
+        }
     }
 
     /// A set, sorted.
@@ -258,59 +281,33 @@ impl Reader {
     }
 }
 
-/// All keys of a pattern, step by step; a key may come twice.
+/// All hashes whose keys have this between owner and message, step by step; one may come twice.
 struct Scan {
-    pattern: &'static str,
+    between: &'static str,
     cursor: Option<u64>,
 }
 
+/// A hash and the id that its key begins with.
+type Owned = (String, BTreeMap<String, String>);
+
 impl Scan {
-    fn of(pattern: &'static str) -> Self {
-        Self { pattern, cursor: Some(0) }
+    fn of(between: &'static str) -> Self {
+        Self { between, cursor: Some(0) }
     }
 
-    async fn next(&mut self, connection: &mut MultiplexedConnection) -> Result<Option<Vec<String>>, RedisError> {
+    async fn next(&mut self, connection: &mut MultiplexedConnection) -> Result<Option<Vec<Owned>>, RedisError> {
         let Some(cursor) = self.cursor else { return Ok(None) };
         let mut scan = cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg(self.pattern).arg("COUNT").arg(STEP);
+        scan.arg(cursor).arg("MATCH").arg(format!("*{}*", self.between)).arg("COUNT").arg(STEP);
         let (cursor, keys): (u64, Vec<String>) = scan.query_async(connection).await?;
         self.cursor = Some(cursor).filter(|cursor| *cursor != 0);
-        Ok(Some(keys))
+        let mut hashes = redis::pipe();
+        for key in &keys {
+            hashes.cmd("HGETALL").arg(key);
+        }
+        let hashes: Vec<BTreeMap<String, String>> = hashes.query_async(connection).await?;
+        let owners = keys.iter().map(|key| key.split(self.between).next().unwrap_or_default().to_owned());
+        // What is empty has expired meanwhile.
+        Ok(Some(owners.zip(hashes).filter(|(_, hash)| !hash.is_empty()).collect()))
     }
-}
-
-fn destination(object: &Import) -> Option<DestinationId> {
-    match object {
-        Import::Destination { id, .. } => Some(id.clone()),
-        _ => None,
-    }
-}
-
-/// Vumi's message as we keep it; `None` when it is none.
-fn inbound(owner: &str, record: &str) -> Option<Inbound> {
-    let message: JsonObject = serde_json::from_str(record).ok()?;
-    let text = |key: &str| message.get(key).and_then(Value::as_str).map(str::to_owned);
-    let object = |key: &str| message.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
-    let session_event = match text("session_event").as_deref() {
-        Some("new") => Some(SessionEvent::New),
-        Some("resume") => Some(SessionEvent::Resume),
-        Some("close") => Some(SessionEvent::Close),
-        _ => None,
-    };
-    Some(Inbound {
-        id: text("message_id")?.parse().ok()?,
-        channel: ChannelId::from(text("transport_name").as_deref().unwrap_or(owner)),
-        to: text("to_addr").unwrap_or_default(),
-        from: text("from_addr")?,
-        group: text("group"),
-        content: text("content"),
-        reply_to: text("in_reply_to").and_then(|id| id.parse().ok()),
-        session_event,
-        channel_data: object("helper_metadata"),
-        transport_type: text("transport_type"),
-        transport_metadata: object("transport_metadata"),
-        provider: text("provider"),
-        destinations: Vec::new(),
-        received_at: Timestamp::parse(&text("timestamp")?)?,
-    })
 }

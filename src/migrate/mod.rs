@@ -12,6 +12,7 @@ mod junebug_redis;
 mod kannel;
 mod vendor_tlvs;
 mod vumi;
+mod vumi_messages;
 
 use std::path::{Path, PathBuf};
 

@@ -24,16 +24,6 @@ pub struct Callback {
     pub created_at: Timestamp,
 }
 
-impl Callback {
-    /// The key under which it is published, if it goes into a queue.
-    #[must_use]
-    pub fn routing_key(&self) -> Option<String> {
-        let CallbackTarget::Queue { queue } = &self.target else { return None };
-        let suffix = if self.kind == CallbackKind::Mo { "inbound" } else { "event" };
-        Some(format!("{queue}.{suffix}"))
-    }
-}
-
 /// What a callback tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -44,6 +34,15 @@ pub enum CallbackKind {
     Event,
     /// A status event, to the channel's `status_url`.
     Status,
+}
+
+impl CallbackKind {
+    /// The key under which it is published for an application's queue.
+    #[must_use]
+    pub fn routing_key(self, queue: &str) -> String {
+        let suffix = if self == Self::Mo { "inbound" } else { "event" };
+        format!("{queue}.{suffix}")
+    }
 }
 
 /// Where a callback goes.

@@ -1,5 +1,7 @@
 //! A channel as its owner defined it, and the queue priorities of its messages.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{ChannelId, JsonObject};
@@ -45,17 +47,43 @@ impl ChannelProperties {
         self.text("amqp_queue").filter(|queue| !queue.is_empty())
     }
 
-    /// Most MTs per second: `rate_limit_count` in every `rate_limit_window` seconds; `None` unless both are above zero.
+    /// How many MTs may leave in a window (`rate_limit_count` in `rate_limit_window` seconds); `None` unless both are
+    /// above zero.
     #[must_use]
-    pub fn rate_limit(&self) -> Option<f64> {
-        let number = |key| self.properties.get(key).and_then(serde_json::Value::as_f64).filter(|number| *number > 0.0);
-        Some(number("rate_limit_count")? / number("rate_limit_window")?)
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        let number = |key| self.properties.get(key).and_then(serde_json::Value::as_u64).filter(|number| *number > 0);
+        let (count, seconds) = (number("rate_limit_count")?, number("rate_limit_window")?);
+        // Nobody waits for a century.
+        Some(RateLimit { count, window: Duration::from_secs(seconds.min(3_155_760_000)) })
+    }
+
+    /// Whether what is beyond the rate limit is refused (`rate_limit_action: reject`) and not made to wait.
+    #[must_use]
+    pub fn rejects_beyond_limit(&self) -> bool {
+        self.text("rate_limit_action") == Some("reject")
     }
 
     /// Most code points that one message may have; `None` is no limit and zero is a real one.
     #[must_use]
     pub fn character_limit(&self) -> Option<u64> {
         self.properties.get("character_limit")?.as_u64()
+    }
+}
+
+/// So many messages in so much time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// How many, one at least.
+    pub count: u64,
+    /// In how much time, a second at least.
+    pub window: Duration,
+}
+
+impl RateLimit {
+    /// Messages per second.
+    #[must_use]
+    pub fn per_second(self) -> f64 {
+        self.count as f64 / self.window.as_secs_f64()
     }
 }
 

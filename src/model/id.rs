@@ -23,6 +23,13 @@ impl MessageId {
         Self(Uuid::now_v7())
     }
 
+    /// None made then or later is smaller, and none made earlier is greater, to the millisecond.
+    #[must_use]
+    pub fn first_of(at: Timestamp) -> Self {
+        let milliseconds = u64::try_from(at.0.div_euclid(1_000)).unwrap_or_default();
+        Self(Uuid::from_u128(u128::from(milliseconds) << 80))
+    }
+
     /// When it was made, to the millisecond; nothing if it is not one of ours.
     #[must_use]
     pub fn minted_at(self) -> Option<Timestamp> {

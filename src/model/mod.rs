@@ -16,7 +16,7 @@ pub mod timestamp;
 
 pub use account::{Account, PasswordHash, Permission, Token, TokenHash};
 pub use callback::{Callback, CallbackKind, CallbackTarget};
-pub use channel::{ChannelProperties, Priority};
+pub use channel::{ChannelProperties, Priority, RateLimit};
 pub use event::{DeliveryStatus, Event, EventKind};
 pub use id::{ChannelId, DestinationId, EventId, MessageId, RouterId, SmscMessageId};
 pub use message::{Inbound, JsonObject, Outbound, SessionEvent};

@@ -6,8 +6,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Days, Months, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use smpp::field::time::Time;
 
 const FORMAT: &str = "%Y-%m-%d %H:%M:%S%.6f";
 
@@ -47,6 +48,34 @@ impl Timestamp {
         let naive = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok()?;
         Some(Self(naive.and_utc().timestamp_micros()))
     }
+
+    /// The instant that a time of SMPP's (v3.4 §7.1.1) is, seen from `now`; `None` when no calendar has it.
+    #[must_use]
+    pub fn of(time: Time, now: Self) -> Option<Self> {
+        let at = match time {
+            Time::Absolute { year, month, day, hour, minute, second, tenth, quarters } => {
+                let date = NaiveDate::from_ymd_opt(2000 + i32::from(year), month.into(), day.into())?;
+                let milliseconds = u32::from(tenth) * 100;
+                let local = date.and_hms_milli_opt(hour.into(), minute.into(), second.into(), milliseconds)?;
+                local.and_utc().checked_sub_signed(TimeDelta::minutes(15 * i64::from(quarters)))?
+            }
+            Time::Relative { years, months, days, hours, minutes, seconds } => {
+                let seconds = (i64::from(hours) * 60 + i64::from(minutes)) * 60 + i64::from(seconds);
+                DateTime::<Utc>::from_timestamp_micros(now.0)?
+                    .checked_add_months(Months::new(u32::from(years) * 12 + u32::from(months)))?
+                    .checked_add_days(Days::new(days.into()))?
+                    .checked_add_signed(TimeDelta::seconds(seconds))?
+            }
+        };
+        Some(Self(at.timestamp_micros()))
+    }
+
+    /// Reads the text form, or ISO 8601 with its offset from UTC (`2026-08-01T08:00:00+02:00`, `…Z`).
+    #[must_use]
+    pub fn parse_any(text: &str) -> Option<Self> {
+        let iso = || DateTime::parse_from_rfc3339(text).ok().map(|at| Self(at.timestamp_micros()));
+        Self::parse(text).or_else(iso)
+    }
 }
 
 impl fmt::Display for Timestamp {
@@ -70,6 +99,12 @@ mod tests {
         let instant = Timestamp(1_709_285_400_000_000);
         assert_eq!(instant.to_string(), "2024-03-01 09:30:00.000000");
         assert_eq!(Timestamp::parse("2024-03-01 09:30:00"), Some(instant));
+        for text in ["2024-03-01 09:30:00.0", "2024-03-01T09:30:00Z", "2024-03-01T11:00:00.000000+01:30"] {
+            assert_eq!(Timestamp::parse_any(text), Some(instant), "{text}");
+        }
+        for text in ["2024-03-01T09:30:00", "2024-03-01", "soon", "", "2024-02-30 09:30:00"] {
+            assert_eq!(Timestamp::parse_any(text), None, "{text}");
+        }
         assert_eq!(
             Timestamp::parse(&Timestamp(1_709_285_400_000_210).to_string()),
             Some(Timestamp(1_709_285_400_000_210))

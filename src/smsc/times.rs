@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Days, Months, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use smpp::CString;
-use smpp::field::time::Time;
+
+use crate::model::Timestamp;
 
 /// Text that is no time, or one that no calendar has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,29 +16,15 @@ pub(super) fn until(text: &CString<17>, now: DateTime<Utc>) -> Result<Option<Dur
     if text.is_empty() {
         return Ok(None);
     }
-    let at = instant(text.to_text().parse().map_err(|_| BadTime)?, now).ok_or(BadTime)?;
-    Ok(Some((at - now).to_std().unwrap_or_default()))
-}
-
-fn instant(time: Time, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    match time {
-        Time::Absolute { year, month, day, hour, minute, second, tenth, quarters } => {
-            let date = NaiveDate::from_ymd_opt(2000 + i32::from(year), month.into(), day.into())?;
-            let milliseconds = u32::from(tenth) * 100;
-            let local = date.and_hms_milli_opt(hour.into(), minute.into(), second.into(), milliseconds)?;
-            local.and_utc().checked_sub_signed(TimeDelta::minutes(15 * i64::from(quarters)))
-        }
-        Time::Relative { years, months, days, hours, minutes, seconds } => {
-            let seconds = (i64::from(hours) * 60 + i64::from(minutes)) * 60 + i64::from(seconds);
-            now.checked_add_months(Months::new(u32::from(years) * 12 + u32::from(months)))?
-                .checked_add_days(Days::new(days.into()))?
-                .checked_add_signed(TimeDelta::seconds(seconds))
-        }
-    }
+    let now = Timestamp(now.timestamp_micros());
+    let at = Timestamp::of(text.to_text().parse().map_err(|_| BadTime)?, now).ok_or(BadTime)?;
+    Ok(Some(now.until(at)))
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::NaiveDate;
+
     use super::*;
 
     #[test]

@@ -5,19 +5,22 @@
 //! separate them. Which engine does it is decided in one place, at start.
 
 mod queues;
+mod search;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::embedded::Embedded;
+use crate::embedded::{Embedded, QueuedScan, Spot};
 use crate::model::{
     Account, Callback, ChannelId, ChannelProperties, DestinationId, DestinationProperties, Event, Inbound, MessageId,
-    Outbound, RouterId, RouterProperties, SmscMessageId, Status, Timestamp,
+    Outbound, Priority, RouterId, RouterProperties, SmscMessageId, Status, Timestamp,
 };
 
 pub(crate) use queues::AMQP_LANE;
 pub use queues::{CallbackLanes, CallbackQueue, OutboundQueue};
+pub use search::{Direction, Found, Kept, Page, Search, Standing};
 
 /// Where and how the store keeps things.
 #[derive(Clone, Debug)]
@@ -134,12 +137,64 @@ impl Store {
         self.engine.depth(channel)
     }
 
+    /// How much waits in all queues of a channel.
+    #[must_use]
+    pub fn queue_length(&self, channel: &ChannelId) -> QueueLength {
+        self.engine.queue_length(channel)
+    }
+
+    /// An MT that waits in its queue, by our id; `None` when its channel has it in hand, or it has left, or never was.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn queued(&self, id: MessageId) -> Result<Option<Queued>, ReadError> {
+        self.engine.queued(id)
+    }
+
+    /// Everything that waits for a channel now, or what has this priority.
+    #[must_use]
+    pub fn all_queued(&self, channel: &ChannelId, priority: Option<Priority>) -> AllQueued {
+        let scan = self.engine.scan_queued(channel, priority);
+        AllQueued { engine: self.engine.clone(), scan }
+    }
+
+    /// MTs that have expired by `now` while they wait, a bounded number: withdraw them and ask again. None means that there
+    /// are none for now.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn expired(&self, now: Timestamp) -> Result<Vec<Queued>, ReadError> {
+        self.engine.expired(now)
+    }
+
+    /// Waits until an MT may have expired.
+    pub async fn expiring(&self) {
+        loop {
+            let wait = Timestamp::now().until(self.engine.expiries.first());
+            if wait.is_zero() {
+                return;
+            }
+            // A wall clock that is set must not make anybody wait for hours.
+            let wait = wait.min(Duration::from_secs(60));
+            let _ = tokio::time::timeout(wait, self.engine.expiries.earlier()).await;
+        }
+    }
+
     /// An MT by our id.
     ///
     /// # Errors
     /// [`ReadError`], as for every read below.
     pub fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, ReadError> {
         self.engine.message(id)
+    }
+
+    /// Messages of these channels, the newest first, at most `limit`. The work of one look is bounded, so that a page may be
+    /// short and not the last.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn search(&self, search: &Search, channels: &[ChannelId], limit: usize) -> Result<Page, ReadError> {
+        self.engine.search(search, channels, limit)
     }
 
     /// An MT's events in the order they were recorded.
@@ -308,8 +363,17 @@ pub type Batch = Vec<Change>;
 /// One thing that happened.
 #[derive(Debug)]
 pub enum Change {
-    /// An MT was accepted: save it, make it findable by id, queue it on its channel.
+    /// An MT was accepted: save it, make it findable by id, queue it on its channel, at its `send_at` if that is to come.
     Accept(Arc<Outbound>),
+    /// An MT that another server has sent, and what became of it there: as if it had been sent here. It is in no queue.
+    Archive {
+        /// The message.
+        message: Arc<Outbound>,
+        /// Its events, in their order.
+        events: Vec<Event>,
+        /// The provider's ids by which later receipts will name it.
+        correlate: Vec<SmscMessageId>,
+    },
     /// Something became of an MT.
     Record {
         /// The event itself, kept with the message.
@@ -322,6 +386,18 @@ pub enum Change {
         correlate: Vec<SmscMessageId>,
         /// The requests that we now owe its sender.
         callbacks: Vec<Callback>,
+    },
+    /// An MT leaves its queue without its channel, with this event; nothing of this is written when the channel has it in hand
+    /// by now, or it has left.
+    Withdraw {
+        /// Where it was found.
+        queued: Queued,
+        /// The event.
+        event: Event,
+        /// The requests that we now owe its sender.
+        callbacks: Vec<Callback>,
+        /// Counts it, if it came to pass.
+        tally: Tally,
     },
     /// Put an MT back into its queue, not before `at`. Its place among its priority is kept when `at` is near.
     Retry {
@@ -458,6 +534,46 @@ pub struct Delivery {
     pub possible_duplicate: bool,
 }
 
+/// An MT that waits in its queue.
+#[derive(Clone, Debug)]
+pub struct Queued {
+    /// The message.
+    pub message: Arc<Outbound>,
+    pub(crate) spot: Spot,
+}
+
+/// Counts withdrawals that came to pass; right once they are durable.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(Arc<AtomicU64>);
+
+impl Tally {
+    pub(crate) fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many so far.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Everything that waits for a channel, a bounded number at a time.
+pub struct AllQueued {
+    engine: Arc<Embedded>,
+    scan: QueuedScan,
+}
+
+impl AllQueued {
+    /// The next ones, perhaps none; `None` at the end. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn next(&mut self) -> Result<Option<Vec<Queued>>, ReadError> {
+        self.engine.next_queued(&mut self.scan)
+    }
+}
+
 /// A callback handed to the dispatcher. It stays in its queue until done or parked.
 #[derive(Clone, Debug)]
 pub struct CallbackDelivery {
@@ -469,9 +585,26 @@ pub struct CallbackDelivery {
     pub callback: Arc<Callback>,
 }
 
-/// How much waits in a queue.
+/// How much waits in a channel's queue of MTs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
-    /// Entries without a final fate, in flight ones included.
+    /// MTs without an end: those that the channel has in hand, and those that wait for their time, included.
     pub waiting: u64,
+    /// Those that the channel has in hand.
+    pub in_hand: u64,
+}
+
+/// How much waits in all queues of a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueLength {
+    /// MTs that wait for their turn, from priority 1 to 5.
+    pub by_priority: [u64; 5],
+    /// MTs that wait for their time: scheduled ones, and those that are tried again later.
+    pub scheduled: u64,
+    /// MTs that the channel has in hand.
+    pub in_hand: u64,
+    /// MOs that their application has not taken yet.
+    pub inbound: u64,
+    /// Events that their application has not taken yet.
+    pub events: u64,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::{CallbackDelivery, Delivery, ReadError};
-use crate::embedded::{Embedded, Item, Lane, callback_delivery, delivery};
+use crate::embedded::{Embedded, Item, Lane, Pulled, callback_delivery, delivery};
 use crate::model::{ChannelId, Outbound, Timestamp};
 
 /// A channel's MTs: the highest priority first, FIFO within one.
@@ -90,11 +90,13 @@ impl OutboundQueue {
                     // What has been taken is handed on; the next look meets the error again.
                     Err(_) if !found.is_empty() => return Ok((found, None)),
                     Err(error) => return Err(error),
-                    Ok(Ok(entries)) => {
+                    Ok(Pulled::Entries(entries)) => {
                         room = entries.iter().fold(room, |room, entry| room.saturating_sub(weight(&entry.item)));
                         found.extend(entries.into_iter().filter_map(|entry| delivery(lane, entry)));
                     }
-                    Ok(Err(due)) => {
+                    // Those of the lanes below must not overtake it.
+                    Ok(Pulled::Soon) => return Ok((found, None)),
+                    Ok(Pulled::Nothing { due }) => {
                         first_due = [first_due, due].into_iter().flatten().min();
                         break;
                     }
@@ -122,8 +124,8 @@ pub struct CallbackQueue {
 }
 
 impl CallbackQueue {
-    /// What it is called: `mo/<channel>`, `status/<channel>`, `destination/<id>`, `event/<authority>` or
-    /// `amqp/<routing key>`.
+    /// What it is called: `mo/<channel>`, `status/<channel>`, `destination/<id>`, `event/<authority>/<channel>`
+    /// or `amqp/<routing key>`.
     #[must_use]
     pub fn lane(&self) -> &str {
         &self.lane.name
@@ -144,10 +146,11 @@ impl CallbackQueue {
         loop {
             let notified = work.notified();
             match self.engine.take(&self.lane, self.generation, max, |_| 1)? {
-                Ok(entries) => {
+                Pulled::Entries(entries) => {
                     return Ok(entries.into_iter().filter_map(|e| callback_delivery(&self.lane, e)).collect());
                 }
-                Err(due) => wait(&self.lane, self.generation, notified, due).await,
+                Pulled::Soon => wait(&self.lane, self.generation, notified, None).await,
+                Pulled::Nothing { due } => wait(&self.lane, self.generation, notified, due).await,
             }
         }
     }

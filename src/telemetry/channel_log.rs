@@ -5,6 +5,7 @@
 //! readable only when somebody reads them. Where logs are to know nothing private they are masked before they are kept.
 
 use std::collections::{HashMap, VecDeque};
+use std::error::Error;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -165,6 +166,21 @@ impl ChannelLog {
     /// Something failed.
     pub fn error(&self, message: impl Into<String>) {
         self.write(LogLevel::Error, message, JsonObject::new());
+    }
+
+    /// Something failed because of an error, which `exception` shows as Junebug does: its class, what it says, and as
+    /// the stack what caused what.
+    pub fn failure<E: Error>(&self, message: impl Into<String>, error: &E) {
+        let class = std::any::type_name::<E>().rsplit("::").next().unwrap_or_default();
+        let mut stack = vec![error.to_string()];
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            stack.push(error.to_string());
+            cause = error.source();
+        }
+        let instance = format!("{class}({:?})", error.to_string());
+        let exception = json!({"class": class, "instance": instance, "stack": stack});
+        self.write(LogLevel::Error, message, JsonObject::from_iter([("exception".to_owned(), exception)]));
     }
 
     /// Whether texts and numbers are not for this log.

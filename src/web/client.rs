@@ -7,12 +7,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::{Method, StatusCode};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
@@ -61,7 +61,10 @@ pub enum ClientError {
     /// No answer in time.
     #[error("no answer within {} s", .0.as_secs())]
     TooSlow(Duration),
-    /// The connection, the TLS handshake or the exchange failed.
+    /// No connection could be made, so nothing was sent.
+    #[error("no connection: {0}")]
+    NotSent(String),
+    /// The exchange failed; the request may have arrived.
     #[error("{0}")]
     Failed(String),
 }
@@ -70,6 +73,22 @@ pub enum ClientError {
 const MAX_ANSWER: usize = 64 * 1024;
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
+/// Longest wait that an answer's `Retry-After` is granted.
+const MOST_ASKED: Duration = Duration::from_secs(3600);
+
+impl Answer {
+    /// How long to wait before asking again, if it says so (RFC 9110 §10.2.3); an hour at most.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let patience = matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        let asked = self.headers.get(RETRY_AFTER).filter(|_| patience)?.to_str().ok()?;
+        let asked = match asked.parse() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => httpdate::parse_http_date(asked).ok()?.duration_since(SystemTime::now()).ok()?,
+        };
+        Some(asked.min(MOST_ASKED))
+    }
+}
 
 impl Client {
     /// A client that may go to the public Internet and to `allowed`.
@@ -125,7 +144,7 @@ impl Client {
         }
         let until = Instant::now() + timeout;
         let answer = timeout_at(until, self.pool.request(request)).await.map_err(|_| ClientError::TooSlow(timeout))?;
-        let (head, body) = answer.map_err(|error| failed(&error))?.into_parts();
+        let (head, body) = answer.map_err(|error| failed(error.is_connect(), &error))?.into_parts();
         // A body that is too long, too slow or cut off is not worth more of our time; the status says enough.
         let body = match timeout_at(until, Limited::new(body, MAX_ANSWER).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
@@ -151,7 +170,7 @@ fn no_roots() -> rustls::ClientConfig {
 }
 
 /// The innermost cause says what happened; the outer ones say that something did.
-fn failed(error: &(dyn std::error::Error + 'static)) -> ClientError {
+fn failed(connecting: bool, error: &(dyn std::error::Error + 'static)) -> ClientError {
     let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;
@@ -161,7 +180,8 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> ClientError {
     if let Some(Forbidden(address)) = inner.and_then(|inner| inner.downcast_ref()) {
         return ClientError::Forbidden(address.clone());
     }
-    ClientError::Failed(cause.to_string())
+    let why = cause.to_string();
+    if connecting { ClientError::NotSent(why) } else { ClientError::Failed(why) }
 }
 
 fn without_userinfo(url: &Url) -> Url {

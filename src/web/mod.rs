@@ -7,10 +7,8 @@ pub mod management;
 mod refusal;
 pub mod route;
 pub mod server;
+pub mod stream;
 mod watched;
 
-use bytes::Bytes;
-use http_body_util::Full;
-
 /// What a handler answers.
-pub type Response = hyper::Response<Full<Bytes>>;
+pub type Response = hyper::Response<stream::Body>;

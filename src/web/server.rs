@@ -49,6 +49,9 @@ pub struct Limits {
     pub stall: Duration,
     /// How long running requests may take once the server is to end.
     pub drain: Duration,
+    /// Whether those whose request is none are told so in an envelope. Not where answers of handlers may be errors without
+    /// a body, which look the same.
+    pub envelopes: bool,
 }
 
 impl Default for Limits {
@@ -61,6 +64,7 @@ impl Default for Limits {
             idle: seconds(60),
             stall: seconds(30),
             drain: seconds(10),
+            envelopes: true,
         }
     }
 }
@@ -111,7 +115,7 @@ pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>, limits: L
         }
         let handler = handler.clone();
         let answering = Answering::default();
-        let stream = Watched::new(stream, answering.clone(), limits.head, limits.stall);
+        let stream = Watched::new(stream, answering.clone(), limits);
         let service = service_fn(move |request| {
             let answer = answering.clone().run(handler.clone().call(peer, request));
             async move { Ok::<_, Infallible>(answer.await) }
@@ -197,7 +201,6 @@ async fn refuse(mut stream: TcpStream) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use http_body_util::Full;
     use serde_json::{Value, json};
     use tokio::sync::Notify;
     use tokio::task::JoinHandle;
@@ -219,7 +222,7 @@ mod tests {
                 self.let_go.notified().await;
             }
             let body = if path == "/large" { vec![b'x'; 32 << 20] } else { path.into_bytes() };
-            Response::new(Full::new(Bytes::from(body)))
+            Response::new(Bytes::from(body).into())
         }
     }
 

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::refusal;
+use super::server::Limits;
 
 /// A stream with its two timers.
 pub(super) struct Watched {
@@ -24,6 +25,8 @@ pub(super) struct Watched {
     seen: usize,
     head: Timer,
     stall: Timer,
+    /// [`Limits::envelopes`].
+    envelopes: bool,
     /// What is written instead of what was given, and how much was given.
     instead: Option<(Bytes, usize)>,
 }
@@ -41,10 +44,11 @@ struct Timer {
 }
 
 impl Watched {
-    /// Allows `head` for a request's head from its first octet on, and `stall` without any octet taken.
-    pub(super) fn new(stream: TcpStream, answering: Answering, head: Duration, stall: Duration) -> Self {
-        let (head, stall) = (Timer::new(head), Timer::new(stall));
-        Self { stream: TokioIo::new(stream), answering, seen: 0, head, stall, instead: None }
+    /// Allows [`Limits::head`] for a request's head from its first octet on, and [`Limits::stall`] without any octet taken.
+    pub(super) fn new(stream: TcpStream, answering: Answering, limits: Limits) -> Self {
+        let (head, stall) = (Timer::new(limits.head), Timer::new(limits.stall));
+        let stream = TokioIo::new(stream);
+        Self { stream, answering, seen: 0, head, stall, envelopes: limits.envelopes, instead: None }
     }
 
     /// Writes what stands instead of the octets that were given.
@@ -139,6 +143,7 @@ impl Write for Watched {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.instead.is_none()
+            && this.envelopes
             && let Some(answer) = refusal::dressed(octets)
         {
             this.instead = Some((answer.into(), octets.len()));

@@ -63,6 +63,14 @@ async fn the_first_token_lets_its_owner_in_and_makes_the_others() {
     let shop = said(remote(Some(&root), &[&["create", "shop"], &options[..], &more[..]].concat()));
     failed(remote(Some(&shop), &["list"]), "403 Forbidden: the account 'shop' lacks the scope 'admin'");
     assert_eq!(said(remote(Some(&root), &["list"])), "root\nshop");
+    let send = |token: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_maybug"));
+        let messages = format!("{url}channels/c1/messages/");
+        command.args(["send", "--to", "27820001001", "--url", &messages, "Hello"]).env("MAYBUG_TOKEN", token);
+        command.output().unwrap()
+    };
+    failed(send("mb_x"), "401 Unauthorized");
+    failed(send(&shop), "404 Not Found");
     let second = said(remote(Some(&root), &["token", "shop", "--label", "second"]));
     assert_ne!(second, shop);
     let over_api = said(remote(Some(&root), &["show", "shop"]));

@@ -5,4 +5,6 @@ mod store_basics;
 mod store_faults;
 mod store_model;
 mod store_retention;
+mod store_schedule;
 mod store_support;
+mod store_withdraw;

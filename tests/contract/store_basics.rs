@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use maybug::model::{ChannelProperties, JsonObject, SmscMessageId, Timestamp};
+use maybug::model::{ChannelProperties, Event, EventKind, JsonObject, MessageId, SmscMessageId, Timestamp};
 use maybug::store::{Change, CommitError, Delivery, OpenError, Store, StoreConfig};
 
 use crate::store_support::{ack, channel, contents, crashed, inbound, message, open};
@@ -30,6 +30,43 @@ async fn what_was_committed_survives_a_crash_and_what_was_decided_stays_decided(
     assert_eq!(found.message.content, "1");
     assert_eq!(revived.events(&found).unwrap().len(), 1);
     assert_eq!(revived.message(found.message.id).unwrap().unwrap().message, found.message);
+}
+
+#[tokio::test]
+async fn what_another_server_sent_is_known_and_never_handed_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let sent = message("sent elsewhere", 1);
+    let event = Event {
+        id: MessageId::mint(),
+        message: sent.id,
+        channel: channel(),
+        at: Timestamp::now(),
+        kind: EventKind::Ack { sent_message_id: "x1,x2".to_owned() },
+        details: JsonObject::new(),
+    };
+    let archive = || Change::Archive {
+        message: sent.clone(),
+        events: vec![event.clone()],
+        correlate: ["x1", "x2"].map(|id| SmscMessageId(id.to_owned())).into(),
+    };
+    // One alone, one between messages that wait, and one whose queue somebody reads.
+    store.commit(vec![archive()]).await.unwrap();
+    assert_eq!(store.depth(&channel()).waiting, 0);
+    store.commit(vec![Change::Accept(message("a", 1)), archive(), Change::Accept(message("b", 1))]).await.unwrap();
+    let mut queue = store.outbound(&channel());
+    assert_eq!(contents(&queue.pull(10).await.unwrap()), ["a", "b"]);
+    store.commit(vec![archive(), Change::Accept(message("c", 1))]).await.unwrap();
+    assert_eq!(contents(&queue.pull(10).await.unwrap()), ["c"]);
+
+    let copy = crashed(directory.path());
+    for store in [store, open(copy.path())] {
+        assert_eq!(store.depth(&channel()).waiting, 3);
+        let found = store.correlate(&channel(), &[SmscMessageId("x2".to_owned())]).unwrap().unwrap();
+        assert_eq!((found.message.id, found.segments), (sent.id, 2));
+        assert_eq!(store.events(&found).unwrap(), std::slice::from_ref(&event));
+        assert_eq!(contents(&store.outbound(&channel()).pull(10).await.unwrap()), ["a", "b", "c"]);
+    }
 }
 
 #[tokio::test]
@@ -126,7 +163,7 @@ async fn callbacks_come_by_receiver_in_order_until_they_are_done_or_parked() {
     assert!(store.callback_lanes().is_none());
     store.commit(vec![inbound("one", "http://u:p@a:1/x"), inbound("two", "http://a:1/y")]).await.unwrap();
     let mut queue = lanes.next().await.unwrap();
-    assert_eq!(queue.lane(), "event/a:1");
+    assert_eq!(queue.lane(), "event/a:1/c1");
     let owed = queue.pull(5).await.unwrap();
     let bodies: Vec<_> = owed.iter().map(|delivery| delivery.callback.body.get()).collect();
     assert_eq!(bodies, ["\"one\"", "\"two\""]);

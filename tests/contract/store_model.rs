@@ -1,19 +1,25 @@
-//! Random histories against a model of plain sets: what is live, in which order, and how much waits, across restarts of
-//! the channel, ends in order, and crashes at any place.
+//! Random histories against a model of plain sets: what is live, in which order, and how much waits, across cancelling,
+//! restarts of the channel, ends in order, and crashes at any place.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use maybug::model::{MessageId, Timestamp};
-use maybug::store::{Change, Delivery, OutboundQueue, Store};
+use maybug::store::{Change, Delivery, OutboundQueue, Store, Tally};
 
-use crate::store_support::{ack, channel, crashed, message, open};
+use crate::store_support::{ack, at, cancel_all, channel, crashed, message, open, withdraw};
+
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// One step of a history. Numbers choose among what is there.
 #[derive(Clone, Debug)]
 enum Step {
     Accept(Vec<u8>),
+    Schedule(u8),
+    CancelOne(usize),
+    CancelAll(Option<u8>),
     Pull(usize),
     Ack(usize),
     RetryNow(usize),
@@ -28,6 +34,9 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => prop::collection::vec(1_u8..=5, 1..6).prop_map(Step::Accept),
+        2 => (1_u8..=5).prop_map(Step::Schedule),
+        2 => any::<usize>().prop_map(Step::CancelOne),
+        1 => prop::option::of(1_u8..=5).prop_map(Step::CancelAll),
         5 => (1_usize..5).prop_map(Step::Pull),
         4 => any::<usize>().prop_map(Step::Ack),
         2 => any::<usize>().prop_map(Step::RetryNow),
@@ -59,7 +68,7 @@ struct Model {
     accepted: Vec<(MessageId, u8)>,
     queues: BTreeMap<u8, Queue>,
     held: BTreeSet<usize>,
-    much_later: usize,
+    much_later: BTreeSet<usize>,
     events: BTreeMap<usize, usize>,
     /// Handed out before a crash, or said to have been sent perhaps, and not ended since.
     suspects: BTreeSet<usize>,
@@ -80,7 +89,25 @@ impl Model {
 
     fn waiting(&self) -> u64 {
         let queued: usize = self.queues.values().map(|queue| queue.again.len() + queue.fresh.len()).sum();
-        u64::try_from(queued + self.held.len() + self.much_later).unwrap()
+        u64::try_from(queued + self.held.len() + self.much_later.len()).unwrap()
+    }
+
+    /// Takes what waits and is meant out of the queues.
+    fn cancel(&mut self, meant: impl Fn(usize) -> bool) -> BTreeSet<usize> {
+        let mut cancelled = BTreeSet::new();
+        let queued = self.queues.values_mut().flat_map(|queue| [&mut queue.again, &mut queue.fresh]);
+        for waiting in queued.chain([&mut self.much_later]) {
+            waiting.retain(|number| {
+                let stays = !meant(*number);
+                cancelled.extend((!stays).then_some(*number));
+                stays
+            });
+        }
+        for number in &cancelled {
+            *self.events.entry(*number).or_default() += 1;
+            self.suspects.remove(number);
+        }
+        cancelled
     }
 
     fn pull(&mut self, max: usize) -> Vec<usize> {
@@ -156,7 +183,33 @@ impl Run {
                 }
                 self.store().commit(batch).await.unwrap();
             }
-            Step::Pull(max) => self.pull(max),
+            Step::Schedule(priority) => {
+                let number = self.model.accepted.len();
+                let message = at(message(&number.to_string(), priority), HOUR);
+                self.model.accepted.push((message.id, priority));
+                self.model.much_later.insert(number);
+                self.commit(Change::Accept(message)).await;
+            }
+            Step::CancelOne(choice) => {
+                if let Some(number) = choice.checked_rem(self.model.accepted.len()) {
+                    let (id, _) = self.model.accepted[number];
+                    let expected = self.model.cancel(|waiting| waiting == number);
+                    let found = self.store().queued(id).unwrap();
+                    assert_eq!(found.is_some(), !expected.is_empty(), "{number}");
+                    if let Some(queued) = found {
+                        let tally = Tally::default();
+                        self.commit(withdraw(queued, &tally)).await;
+                        assert_eq!(tally.total(), 1);
+                    }
+                }
+            }
+            Step::CancelAll(priority) => {
+                let accepted = self.model.accepted.clone();
+                let expected = self.model.cancel(|number| priority.is_none_or(|meant| accepted[number].1 == meant));
+                let cancelled = cancel_all(self.store(), priority).await;
+                assert_eq!(cancelled, u64::try_from(expected.len()).unwrap());
+            }
+            Step::Pull(max) => self.pull(max).await,
             Step::Ack(choice) => {
                 if let Some((number, delivery)) = self.choose(choice) {
                     *self.model.events.entry(number).or_default() += 1;
@@ -171,9 +224,9 @@ impl Run {
                 }
             }
             Step::RetryMuchLater(choice) => {
-                if let Some((_, delivery)) = self.choose(choice) {
-                    self.model.much_later += 1;
-                    let at = Timestamp::now().plus(std::time::Duration::from_secs(3_600));
+                if let Some((number, delivery)) = self.choose(choice) {
+                    self.model.much_later.insert(number);
+                    let at = Timestamp::now().plus(HOUR);
                     self.commit(Change::Retry { ticket: delivery.ticket, at }).await;
                 }
             }
@@ -212,9 +265,17 @@ impl Run {
         assert_eq!(self.store().depth(&channel()).waiting, self.model.waiting());
     }
 
-    fn pull(&mut self, max: usize) {
+    async fn pull(&mut self, max: usize) {
         let expected = self.model.pull(max);
-        let pulled = self.live.as_mut().unwrap().1.try_pull(max).unwrap();
+        let (store, queue) = self.live.as_mut().unwrap();
+        let mut pulled = queue.try_pull(max).unwrap();
+        while pulled.len() < expected.len() {
+            // What is not marked as handed out yet is to be had after a commit.
+            store.commit(Vec::new()).await.unwrap();
+            let more = queue.try_pull(max - pulled.len()).unwrap();
+            assert!(!more.is_empty(), "{} of {expected:?}", pulled.len());
+            pulled.extend(more);
+        }
         let numbers: Vec<usize> = pulled.iter().map(|delivery| delivery.message.content.parse().unwrap()).collect();
         assert_eq!(numbers, expected);
         for (number, delivery) in numbers.into_iter().zip(pulled) {
@@ -270,7 +331,7 @@ proptest! {
                 run.step(step).await;
             }
             run.step(Step::Crash).await;
-            run.pull(10_000);
+            run.pull(10_000).await;
             run.check_look_ups();
         });
     }

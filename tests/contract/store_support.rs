@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use maybug::model::{
     Callback, CallbackKind, CallbackTarget, ChannelId, Event, EventKind, Inbound, JsonObject, MessageId, Outbound,
     Priority, SmscMessageId, Timestamp,
 };
-use maybug::store::{Change, Delivery, Store, StoreConfig};
+use maybug::store::{Change, Delivery, Queued, Store, StoreConfig, Tally};
 
 pub(crate) fn open(path: &Path) -> Store {
     Store::open(&StoreConfig { path: path.to_owned(), min_free: 0, ..StoreConfig::default() }).unwrap()
@@ -42,6 +43,41 @@ pub(crate) fn message(content: &str, priority: u8) -> Arc<Outbound> {
         expires_at: None,
         accepted_at: Timestamp::now(),
     })
+}
+
+/// The same message, to be sent so much later.
+pub(crate) fn at(message: Arc<Outbound>, later: Duration) -> Arc<Outbound> {
+    let send_at = Some(Timestamp::now().plus(later));
+    Arc::new(Outbound { send_at, ..Outbound::clone(&message) })
+}
+
+/// The same message, worth nothing so much later.
+pub(crate) fn until(message: Arc<Outbound>, later: Duration) -> Arc<Outbound> {
+    let expires_at = Some(Timestamp::now().plus(later));
+    Arc::new(Outbound { expires_at, ..Outbound::clone(&message) })
+}
+
+/// Cancels a message.
+pub(crate) fn withdraw(queued: Queued, tally: &Tally) -> Change {
+    let event = Event {
+        id: MessageId::mint(),
+        message: queued.message.id,
+        channel: channel(),
+        at: Timestamp::now(),
+        kind: EventKind::Nack { reason: "cancelled".into() },
+        details: JsonObject::new(),
+    };
+    Change::Withdraw { queued, event, callbacks: Vec::new(), tally: tally.clone() }
+}
+
+/// Cancels all that waits; how many.
+pub(crate) async fn cancel_all(store: &Store, priority: Option<u8>) -> u64 {
+    let tally = Tally::default();
+    let mut all = store.all_queued(&channel(), priority.and_then(Priority::new));
+    while let Some(found) = all.next().unwrap() {
+        store.commit(found.into_iter().map(|queued| withdraw(queued, &tally)).collect()).await.unwrap();
+    }
+    tally.total()
 }
 
 pub(crate) fn ack(delivery: &Delivery, smsc_message_id: &str) -> Change {

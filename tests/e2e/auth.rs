@@ -29,6 +29,9 @@ pub(crate) async fn ask(base: &str, method: &Method, path: &str, headers: &[(Hea
     let answer = client().request(method.clone(), &url, headers, body, DEADLINE).await.unwrap();
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let said = Said { status: answer.status.as_u16(), headers: answer.headers, body };
+    if path.starts_with("/openapi.json") {
+        return said;
+    }
     assert_eq!(said.body["status"], said.status, "{path}: an envelope");
     assert_eq!(said.body.as_object().unwrap().len(), 4, "{path}: an envelope");
     said
@@ -298,7 +301,7 @@ async fn bad_accounts_are_refused_and_nobody_locks_themselves_out() {
         (Method::POST, "/accounts/root", json!({"sources": ["10.0.0.0/33"]}), 400, "\"sources[0]\": invalid IP"),
         (Method::POST, "/accounts/root", json!({"sources": null}), 400, "None is not of type 'array'"),
         (Method::POST, "/accounts/root", json!({"disabled": 1}), 400, "1 is not of type 'boolean'"),
-        (Method::POST, "/accounts/root", json!({"password": "short"}), 400, "\"password\": 8 to 1024 octets"),
+        (Method::POST, "/accounts/root", json!({"password": "short"}), 400, "\"password\": 8 to 1024 characters"),
         (
             Method::POST,
             "/accounts/root",

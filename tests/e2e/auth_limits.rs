@@ -56,7 +56,7 @@ async fn limited(maybug: &Maybug, time: Duration, requests: usize) -> (String, t
     let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
     let guard = Guard::new(Accounts::open(Store::open(&config).unwrap()).unwrap(), Auth::Never, None);
     let limits = ApiLimits { body: 1024, body_time: Duration::from_secs(60), time, requests, max_logs: 1 };
-    let api = Arc::new(Api::new(maybug.server.gateway().clone(), guard, limits));
+    let api = Arc::new(Api::new(maybug.server.gateway().clone(), guard, limits, None));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(serve(listener, api, Limits::default(), CancellationToken::new()));

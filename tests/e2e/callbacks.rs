@@ -32,16 +32,6 @@ async fn events_arrive_in_order_with_their_token_and_a_failed_one_holds_back_the
 }
 
 #[tokio::test]
-async fn user_info_in_the_url_is_basic_authentication_and_beats_the_token() {
-    let mut receiver = Receiver::start().await;
-    let maybug = Maybug::start().await;
-    let id = maybug.channel(channel()).await;
-    let url = format!("http://me:pass@{}/e", receiver.address);
-    maybug.send(&id, json!({"to": "1", "content": "x", "event_url": url, "event_auth_token": "t"})).await;
-    assert_eq!(receiver.next().await.headers["authorization"], "Basic bWU6cGFzcw==");
-}
-
-#[tokio::test]
 async fn retry_after_is_honoured() {
     let mut receiver = Receiver::start().await;
     receiver.script([Scripted::Answer(StatusCode::SERVICE_UNAVAILABLE, vec![("retry-after", "2".to_owned())])]);
@@ -196,17 +186,6 @@ async fn callbacks_survive_a_restart() {
     let _again = Maybug::at(directory, |_| {}).await;
     assert_eq!(receiver.next().await.body["event_type"], "submitted");
     assert_eq!(receiver.next().await.body["event_type"], "delivery_succeeded");
-}
-
-#[tokio::test]
-async fn a_corrected_mo_url_also_serves_what_already_waits() {
-    let mut receiver = Receiver::start().await;
-    let maybug = Maybug::start().await;
-    let echo = json!({"type": "loopback", "config": {"echo": true}, "mo_url": "http://127.0.0.1:1/nobody"});
-    let id = maybug.channel(echo).await;
-    maybug.send(&id, json!({"to": "1", "from": "2", "content": "first"})).await;
-    maybug.post(&format!("/channels/{id}"), json!({"mo_url": receiver.url("/mo")})).await;
-    assert_eq!(receiver.next().await.body["content"], "first");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use maybug::model::{
 use maybug::store::{Change, Store, StoreConfig};
 use maybug::telemetry::ChannelLogs;
 use maybug::telemetry::channel_log::LogFiles;
+use maybug::web::client::{Allowed, Client};
 use serde_json::json;
 use smpp::pdu::{DeliverSm, Unbind};
 use smpp::{CommandId, CommandStatus, EsmClass, Pdu, SequenceNumber, ShortMessage};
@@ -233,6 +234,7 @@ impl Bound {
             rate_limit: None,
             store,
             intake: intake.clone(),
+            client: Client::new(Allowed::default()),
             log: logs.channel(&id),
             stop: stop.clone(),
         };

@@ -1,6 +1,5 @@
 //! Which channel types a server has: those of its configuration file, and those that a program adds.
 
-use hyper::Method;
 use maybug::config::Config;
 use maybug::server::Server;
 use maybug::smsc::{SimEvent, SimulatorConfig};
@@ -42,23 +41,6 @@ async fn a_name_of_the_configuration_file_stands_for_a_type_or_for_the_class_tha
         (&shown["result"]["type"], &shown["result"]["config"]["password"]),
         (&json!("sender"), &json!("********"))
     );
-}
-
-/// Conformance list 193.
-#[tokio::test]
-async fn the_names_of_the_configuration_file_may_be_the_only_ones() {
-    let maybug = Maybug::with(|config| {
-        config.channels.insert("foo".into(), "loopback".into());
-        config.replace_channels = true;
-    })
-    .await;
-    maybug.channel(json!({"type": "foo", "config": {}, "mo_url": null})).await;
-    let body = json!({"type": "loopback", "config": {}}).to_string();
-    let (status, _, answer) = maybug.request(Method::POST, "/channels/", body.as_bytes()).await;
-    assert_eq!((status, &answer["description"]), (400, &json!("invalid channel type")));
-    let item = &answer["result"]["errors"][0];
-    assert_eq!(item["type"], "InvalidChannelType");
-    assert_eq!(item["message"], "Invalid channel type 'loopback', must be one of: foo");
 }
 
 #[tokio::test]

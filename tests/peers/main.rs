@@ -13,6 +13,7 @@ mod kannel;
 mod kannel_config;
 mod libraries;
 mod nginx;
+mod openapi;
 mod process;
 #[path = "../shared/rabbitmq.rs"]
 mod rabbitmq;

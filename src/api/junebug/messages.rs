@@ -1,19 +1,21 @@
-//! Messages: send one, ask what became of it (Junebug reference §2.7, §2.8).
+//! Messages: send one, ask what became of it, cancel those that wait (Junebug reference §2.7, §2.8, §9).
 //!
 //! A body of the usual form is read straight into a draft; only one that is not goes through the schema, which says
 //! what is wrong with it.
 
+use std::time::Duration;
+
 use hyper::StatusCode;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::schema::{MESSAGE, priority};
 use super::wire::{MessageState, envelope};
 use crate::api::Api;
 use crate::api::error::ApiError;
 use crate::gateway::bodies::MessageBody;
-use crate::gateway::{Draft, ReplyTo, Via};
-use crate::model::{ChannelId, DestinationId, JsonObject, Priority, RouterId};
+use crate::gateway::{Draft, FARTHEST, GatewayError, ReplyTo, Via};
+use crate::model::{ChannelId, DestinationId, JsonObject, Priority, RouterId, Timestamp};
 use crate::web::Response;
 use crate::web::route::{Answer, Request};
 
@@ -31,6 +33,9 @@ struct Send {
     priority: Option<u8>,
     #[serde(default)]
     channel_data: JsonObject,
+    send_at: Option<String>,
+    expires_at: Option<String>,
+    validity: Option<u32>,
 }
 
 /// Who sends, as the path names it.
@@ -102,6 +107,8 @@ fn read(body: &[u8]) -> Result<Draft, ApiError> {
     };
     let (content, to, from, group) = (text("content"), text("to"), text("from"), text("group"));
     let (reply_to, event_url, event_auth_token) = (text("reply_to"), text("event_url"), text("event_auth_token"));
+    let (send_at, expires_at) = (text("send_at"), text("expires_at"));
+    let validity = object.get("validity").and_then(Value::as_u64).map(Duration::from_secs);
     let priority = object.get("priority").and_then(priority).and_then(|number| u8::try_from(number).ok());
     let channel_data = match object.remove("channel_data") {
         Some(Value::Object(channel_data)) => channel_data,
@@ -117,14 +124,27 @@ fn read(body: &[u8]) -> Result<Draft, ApiError> {
         event_auth_token,
         priority: priority.and_then(Priority::new).unwrap_or_default(),
         channel_data,
+        // The schema has seen that they are times.
+        send_at: send_at.and_then(|text| Timestamp::parse_any(&text)),
+        expires_at: expires_at.and_then(|text| Timestamp::parse_any(&text)),
+        validity,
     })
 }
 
-/// `None` when the schema has something to say after all: a null where null is no value, a priority out of range.
+/// `None` when the schema has something to say after all: a null where null is no value, a priority out of range, a time
+/// that is none.
 fn usual(send: Send, body: &[u8]) -> Option<Draft> {
     let priority = send.priority.map_or(Some(Priority::default()), Priority::new)?;
     // Null and absence look alike here, but not to the schema; a body without the word has no null.
     if memchr::memmem::find(body, b"null").is_some() {
+        return None;
+    }
+    let time = |text: Option<String>| match text {
+        Some(text) => Timestamp::parse_any(&text).map(Some),
+        None => Some(None),
+    };
+    let validity = send.validity.map(|seconds| Duration::from_secs(seconds.into()));
+    if validity.is_some_and(|validity| validity.is_zero() || validity > FARTHEST) {
         return None;
     }
     Some(Draft {
@@ -137,6 +157,9 @@ fn usual(send: Send, body: &[u8]) -> Option<Draft> {
         event_auth_token: send.event_auth_token,
         priority,
         channel_data: send.channel_data,
+        send_at: time(send.send_at)?,
+        expires_at: time(send.expires_at)?,
+        validity,
     })
 }
 
@@ -149,6 +172,36 @@ fn checked_url(url: Option<String>) -> Result<Option<String>, ApiError> {
         return Err(ApiError::BadQuery(format!("\"event_url\" is no http or https URL: '{url}'")));
     }
     Ok(url)
+}
+
+pub(super) fn cancel_all(api: Api, request: Request) -> Answer {
+    Box::pin(async move { do_cancel_all(&api, &request).await.unwrap_or_else(Response::from) })
+}
+
+async fn do_cancel_all(api: &Api, request: &Request) -> Result<Response, ApiError> {
+    let priority = request.query("priority").map(|text| {
+        let priority = text.parse().ok().and_then(Priority::new);
+        priority.ok_or_else(|| ApiError::BadQuery(format!("\"priority\" is no number from 1 to 5: '{text}'")))
+    });
+    let cancelled = api.gateway.cancel_all(&ChannelId::from(request.param(0)), priority.transpose()?).await?;
+    Ok(cancelled_envelope(cancelled))
+}
+
+pub(super) fn cancel(api: Api, request: Request) -> Answer {
+    Box::pin(async move { do_cancel(&api, &request).await.unwrap_or_else(Response::from) })
+}
+
+async fn do_cancel(api: &Api, request: &Request) -> Result<Response, ApiError> {
+    let channel = ChannelId::from(request.param(0));
+    api.gateway.channel(&channel)?;
+    let id = request.param(1);
+    let message = id.parse().map_err(|_| GatewayError::NotQueued(id.to_owned()))?;
+    api.gateway.cancel(&channel, message).await?;
+    Ok(cancelled_envelope(1))
+}
+
+fn cancelled_envelope(cancelled: u64) -> Response {
+    envelope(StatusCode::OK, "messages cancelled", &json!({"cancelled": cancelled}))
 }
 
 pub(super) fn show(api: Api, request: Request) -> Answer {

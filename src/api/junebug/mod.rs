@@ -4,9 +4,11 @@ mod channels;
 mod destinations;
 mod logs;
 mod messages;
+mod queue;
 mod receipts;
 mod routers;
 pub(super) mod schema;
+mod search;
 pub(super) mod wire;
 
 use hyper::Method;
@@ -39,12 +41,39 @@ pub(super) fn routes() -> Vec<Route<Api>> {
             scope: Scope::Send,
             handler: messages::create,
         },
+        Route { method: Method::GET, pattern: "/messages", scope: Scope::Read, handler: search::list },
+        Route { method: Method::GET, pattern: "/messages/export", scope: Scope::Read, handler: search::export },
+        Route {
+            method: Method::GET,
+            pattern: "/channels/{channel}/messages",
+            scope: Scope::Read,
+            handler: search::list,
+        },
+        Route {
+            method: Method::GET,
+            pattern: "/channels/{channel}/messages/export",
+            scope: Scope::Read,
+            handler: search::export,
+        },
+        Route {
+            method: Method::DELETE,
+            pattern: "/channels/{channel}/messages",
+            scope: Scope::Send,
+            handler: messages::cancel_all,
+        },
         Route {
             method: Method::GET,
             pattern: "/channels/{channel}/messages/{message}",
             scope: Scope::Read,
             handler: messages::show,
         },
+        Route {
+            method: Method::DELETE,
+            pattern: "/channels/{channel}/messages/{message}",
+            scope: Scope::Send,
+            handler: messages::cancel,
+        },
+        Route { method: Method::GET, pattern: "/channels/{channel}/queue", scope: Scope::Read, handler: queue::show },
         Route {
             method: Method::GET,
             pattern: "/channels/{channel}/receipts",

@@ -5,7 +5,8 @@
 use serde_json::Value;
 
 use crate::api::error::{ApiError, Violation};
-use crate::model::JsonObject;
+use crate::gateway::FARTHEST;
+use crate::model::{JsonObject, Timestamp};
 
 /// What a field may be.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +21,12 @@ pub(in crate::api) enum Kind {
     /// A whole number, zero or more.
     Count,
     CountOrNull,
-    /// A whole number from 1 to 5, as such or as text.
+    /// A whole number from 1 to 5, as such or as text, or the name of one.
     Priority,
+    /// An instant as text.
+    Time,
+    /// A whole number of seconds, one or more, a leap year at most.
+    Seconds,
 }
 
 /// A body's form.
@@ -32,7 +37,7 @@ pub(in crate::api) struct Schema {
     pub(in crate::api) open: bool,
 }
 
-/// Creating a channel (§2.2); null means the same as in an update.
+/// Creating a channel (§2.2). Null is what a change has instead of absence, so what was changed can be created again.
 pub(super) const CHANNEL: Schema = Schema {
     required: &["type", "config"],
     fields: &[
@@ -42,8 +47,8 @@ pub(super) const CHANNEL: Schema = Schema {
         ("metadata", Kind::Object),
         ("status_url", Kind::TextOrNull),
         ("mo_url", Kind::TextOrNull),
-        ("mo_url_auth_token", Kind::Text),
-        ("amqp_queue", Kind::Text),
+        ("mo_url_auth_token", Kind::TextOrNull),
+        ("amqp_queue", Kind::TextOrNull),
         ("rate_limit_count", Kind::Count),
         ("rate_limit_window", Kind::Count),
         ("character_limit", Kind::CountOrNull),
@@ -52,21 +57,7 @@ pub(super) const CHANNEL: Schema = Schema {
 };
 
 /// Changing a channel (§2.4).
-pub(super) const CHANNEL_CHANGES: Schema = Schema {
-    required: &[],
-    fields: &[
-        ("type", Kind::Text),
-        ("config", Kind::Object),
-        ("label", Kind::Text),
-        ("metadata", Kind::Object),
-        ("status_url", Kind::TextOrNull),
-        ("mo_url", Kind::TextOrNull),
-        ("rate_limit_count", Kind::Count),
-        ("rate_limit_window", Kind::Count),
-        ("character_limit", Kind::CountOrNull),
-    ],
-    open: true,
-};
+pub(super) const CHANNEL_CHANGES: Schema = Schema { required: &[], ..CHANNEL };
 
 /// Creating or replacing a router (§5.1).
 pub(super) const ROUTER: Schema = Schema { required: &["type", "config"], ..ROUTER_CHANGES };
@@ -109,6 +100,9 @@ pub(super) const MESSAGE: Schema = Schema {
         ("event_auth_token", Kind::Text),
         ("priority", Kind::Priority),
         ("channel_data", Kind::Object),
+        ("send_at", Kind::Time),
+        ("expires_at", Kind::Time),
+        ("validity", Kind::Seconds),
     ],
     open: false,
 };
@@ -191,13 +185,33 @@ impl Kind {
                 Some(number) => Some(("maximum", format!("{number} is greater than the maximum of 5"))),
                 None => not("'integer'"),
             },
+            (Self::Time, Value::String(text)) => {
+                let bad = Timestamp::parse_any(text).is_none();
+                bad.then(|| ("format", format!("'{text}' is not a 'date-time'")))
+            }
+            (Self::Time, _) => not("'string'"),
+            (Self::Seconds, Value::Number(number)) if number.is_i64() || number.is_u64() => {
+                let most = FARTHEST.as_secs();
+                match number.as_u64() {
+                    None | Some(0) => Some(("minimum", format!("{number} is less than the minimum of 1"))),
+                    Some(seconds) if seconds > most => {
+                        Some(("maximum", format!("{number} is greater than the maximum of {most}")))
+                    }
+                    Some(_) => None,
+                }
+            }
+            (Self::Seconds, _) => not("'integer'"),
         }
     }
 }
 
-/// A priority as a number, whatever its size.
+/// A priority as a number, whatever its size; the lowest and the highest have names.
 pub(super) fn priority(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_str()?.parse().ok())
+    value.as_i64().or_else(|| match value.as_str()? {
+        "bulk" => Some(1),
+        "realtime" => Some(5),
+        number => number.parse().ok(),
+    })
 }
 
 /// A value as Python would print it.
@@ -241,6 +255,10 @@ mod tests {
         assert_eq!(
             messages(&CHANNEL, r#"{"type": "smpp", "config": {}, "rate_limit_count": -3, "character_limit": true}"#),
             ["-3 is less than the minimum of 0", "True is not of type 'integer', 'null'"]
+        );
+        assert_eq!(
+            messages(&MESSAGE, r#"{"content": "", "send_at": "soon", "expires_at": 1, "validity": 0}"#),
+            ["'soon' is not a 'date-time'", "0 is less than the minimum of 1", "1 is not of type 'string'"]
         );
         assert!(CHANNEL.read(br#"{"type": "x", "config": {}, "anything": [1]}"#).is_ok());
         assert!(MESSAGE.read(br#"{"content": "x", "priority": "5", "from": null}"#).is_ok());

@@ -66,6 +66,8 @@ fn status(gateway: &Gateway, channel: &ChannelProperties) -> Result<JsonObject, 
     shown.insert("status".to_owned(), json!(Gateway::level(&statuses)));
     let components = statuses.iter().map(|status| (status.component.clone(), json!(status))).collect();
     shown.insert("components".to_owned(), Value::Object(components));
+    let depth = gateway.depth(&channel.id);
+    shown.insert("queue_length".to_owned(), json!(depth.waiting.saturating_sub(depth.in_hand)));
     rates(gateway, &channel.id.0, &mut shown);
     Ok(shown)
 }

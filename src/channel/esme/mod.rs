@@ -36,6 +36,8 @@ mod shared;
 mod submit;
 mod ussd;
 
+use std::time::Duration;
+
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use self::bind::BindLife;
@@ -44,6 +46,9 @@ use self::receipts::REMATCH;
 use self::shared::Shared;
 use super::{ChannelType, ConfigError, Intake, Setup};
 use crate::model::{JsonObject, Outbound};
+
+/// How often MTs in hand are asked whether they have expired.
+const EXPIRE: Duration = Duration::from_secs(1);
 
 /// The channel type `smpp`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,14 +103,26 @@ async fn run<I: Intake>(setup: Setup<I>, config: EsmeConfig) {
     let binds = config.session.binds.len();
     let shared = Shared::new(setup, config);
     let mut lives: FuturesUnordered<_> = (0..binds).map(|number| BindLife::new(&shared, number).hold()).collect();
-    let looking = look_again(&shared);
-    tokio::pin!(looking);
+    let (looking, expiring) = (look_again(&shared), expire(&shared));
+    tokio::pin!(looking, expiring);
     loop {
         tokio::select! {
             ended = lives.next() => if ended.is_none() {
                 return shared.leave();
             },
             () = &mut looking => {}
+            () = &mut expiring => {}
+        }
+    }
+}
+
+/// Tells of MTs in hand that expire before they can be sent, for as long as the channel runs.
+async fn expire<I: Intake>(shared: &Shared<I>) {
+    loop {
+        tokio::time::sleep(EXPIRE).await;
+        shared.outgoing().expire();
+        if !shared.outgoing().outcomes.is_empty() {
+            shared.settle().await;
         }
     }
 }

@@ -60,7 +60,7 @@ pub(super) enum Binary {
 /// A moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum When {
-    /// So long from when we accepted the message.
+    /// So long from when we accepted the message, or from when it was to be sent.
     In(Duration),
     /// As the SMSC reads it.
     Text(String),

@@ -121,20 +121,27 @@ pub(super) fn expires_at(config: &SubmitConfig, message: &Outbound) -> Option<Ti
     // What is wrong with it is said when it is written.
     let own =
         || Overrides::of(&config.vendor_tlvs, &message.channel_data).ok().and_then(|overrides| overrides.validity);
-    match (message.channel_data.contains_key("validity_period").then(own).flatten(), &config.validity) {
-        (Some(When::In(time)), _) => Some(message.accepted_at.plus(time)),
-        (None, Validity::For(time)) => Some(message.accepted_at.plus(*time)),
+    let first = message.send_at.unwrap_or(message.accepted_at);
+    let period = match (message.channel_data.contains_key("validity_period").then(own).flatten(), &config.validity) {
+        (Some(When::In(time)), _) => Some(first.plus(time)),
+        (None, Validity::For(time)) => Some(first.plus(*time)),
         _ => None,
-    }
+    };
+    [period, message.expires_at].into_iter().flatten().min()
 }
 
-/// What is left of its validity, for the SMSC.
+/// What is left of its validity, for the SMSC: whatever ends first of what the message, its `channel_data` and the channel
+/// say.
 fn validity_period(config: &SubmitConfig, message: &Outbound, overrides: &Overrides, now: Timestamp) -> String {
-    match (&overrides.validity, &config.validity, expires_at(config, message)) {
-        (Some(When::Text(text)), _, _) | (None, Validity::Text(text), _) => text.clone(),
-        // What is less than a second is still something.
-        (_, _, Some(expires)) => left(now.until(expires)),
-        _ => String::new(),
+    // What is less than a second is still something.
+    let ours = expires_at(config, message);
+    let ((Some(When::Text(text)), _) | (None, Validity::Text(text))) = (&overrides.validity, &config.validity) else {
+        return ours.map(|expires| left(now.until(expires))).unwrap_or_default();
+    };
+    let theirs = text.parse().ok().and_then(|time| Timestamp::of(time, now));
+    match ours.filter(|ours| theirs.is_some_and(|theirs| *ours < theirs)) {
+        Some(expires) => left(now.until(expires)),
+        None => text.clone(),
     }
 }
 
@@ -173,7 +180,7 @@ fn template(
         None => String::new(),
         Some(When::Text(text)) => text.clone(),
         // What is due already goes at once.
-        Some(When::In(time)) => match now.until(message.accepted_at.plus(*time)) {
+        Some(When::In(time)) => match now.until(message.send_at.unwrap_or(message.accepted_at).plus(*time)) {
             Duration::ZERO => String::new(),
             left => Time::relative(left).to_string(),
         },

@@ -9,22 +9,24 @@ use smpp::{Tag, Tlvs};
 
 use super::config::{Dialect, UssdConfig};
 use super::submit::Unsendable;
-use crate::channel::{Arrival, sessions};
+use crate::channel::Arrival;
+use crate::channel::sessions::Sessions as Kept;
 use crate::model::{Inbound, Outbound, SessionEvent, Timestamp};
 
 /// See the file's head.
 pub(super) struct Sessions {
     config: UssdConfig,
-    table: sessions::Sessions,
+    /// The dialled code of each.
+    kept: Kept<String>,
 }
 
 impl Sessions {
     /// Begins the names of the notes that sessions are kept in.
-    pub(super) const NOTES: &str = sessions::Sessions::NOTES;
+    pub(super) const NOTES: &str = Kept::<String>::NOTES;
 
     /// With those that are stored.
     pub(super) fn new(config: UssdConfig, notes: &[(String, Vec<u8>)]) -> Self {
-        Self { config, table: sessions::Sessions::new(config.max_session_length, notes) }
+        Self { config, kept: Kept::new(config.max_session_length, notes) }
     }
 
     /// Completes an MO that is a USSD turn: its session's event, code and parameters. Returns what is to be stored with
@@ -37,7 +39,7 @@ impl Sessions {
     ) -> (Vec<Arrival>, Option<String>) {
         let Some(ussd) = Ussd::of(tlvs) else { return (Vec::new(), None) };
         message.transport_type = Some("ussd".to_owned());
-        let mut notes = self.table.expire(now);
+        let mut notes = self.kept.expire(now);
         let Some(id) = Identifier::of(self.config.dialect, ussd, tlvs) else {
             message.session_event = Some(event(ussd.phase()));
             message.transport_metadata.insert("session_info".to_owned(), json!(ussd.session.id()));
@@ -51,12 +53,12 @@ impl Sessions {
                     message.to = message.content.clone().unwrap_or_default();
                 }
                 message.content = None;
-                notes.push(self.table.keep(key, message.to.clone(), now));
+                notes.push(self.kept.keep(key, message.to.clone(), now));
             }
-            Phase::Resume => match self.table.code(&key).map(str::to_owned) {
+            Phase::Resume => match self.kept.get(&key, now).cloned() {
                 Some(code) => {
                     message.to.clone_from(&code);
-                    notes.push(self.table.keep(key, code, now));
+                    notes.push(self.kept.keep(key, code, now));
                 }
                 None => {
                     warning = Some(format!("a USSD turn belongs to no known session {}; it is passed on", id.session()))
@@ -64,7 +66,7 @@ impl Sessions {
             },
             Phase::Close => {
                 message.content = None;
-                if let Some((code, note)) = self.table.forget(&key) {
+                if let Some((code, note)) = self.kept.forget(&key) {
                     message.to = code;
                     notes.push(note);
                 }
@@ -82,10 +84,11 @@ impl Sessions {
         }
         let key = Identifier::sent(self.config.dialect, message)?.key(&message.to);
         if message.session_event == Some(SessionEvent::Close) {
-            return self.table.forget(&key).map(|(_, note)| note);
+            return self.kept.forget(&key).map(|(_, note)| note);
         }
-        let code = self.table.code(&key)?.to_owned();
-        Some(self.table.keep(key, code, Timestamp::now()))
+        let now = Timestamp::now();
+        let code = self.kept.get(&key, now)?.clone();
+        Some(self.kept.keep(key, code, now))
     }
 }
 

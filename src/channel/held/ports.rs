@@ -21,8 +21,8 @@ use crate::model::{JsonObject, Level};
 use crate::web::Response;
 use crate::web::server::{Handler, Limits, serve};
 
-/// What answers the requests of one path.
-pub(crate) type Hook = Arc<dyn Fn(hyper::Request<Incoming>) -> Answer + Send + Sync>;
+/// What answers the requests of one path, each with whom it comes from.
+pub(crate) type Hook = Arc<dyn Fn(SocketAddr, hyper::Request<Incoming>) -> Answer + Send + Sync>;
 /// The answer to one.
 type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 
@@ -40,10 +40,10 @@ struct Port {
     stop: CancellationToken,
 }
 
-/// A path on a port; dropped, it is free.
+/// Paths on a port; dropped, they are free.
 pub(crate) struct Place {
     port: Arc<Port>,
-    path: String,
+    paths: Vec<String>,
 }
 
 /// Why a path could not be had.
@@ -73,17 +73,17 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 const DRAIN: Duration = Duration::from_secs(2);
 
 impl Ports {
-    /// Has the requests of a path answered by `hook` from now on.
+    /// Has the requests of some paths answered by `hook` from now on; `/a/*` is every path below `/a` that nobody else has.
     ///
     /// # Errors
-    /// [`PortError`].
-    async fn open(&self, address: SocketAddr, path: &str, hook: Hook) -> Result<Place, PortError> {
+    /// [`PortError`]; none of them is had then.
+    async fn open(&self, address: SocketAddr, paths: &[String], hook: Hook) -> Result<Place, PortError> {
         let slot = self.slot(address);
         let mut held = slot.lock().await;
         if let Some((port, _)) = &*held
-            && port.add(path, &hook)?
+            && port.add(paths, &hook)?
         {
-            return Ok(Place { port: port.clone(), path: path.to_owned() });
+            return Ok(Place { port: port.clone(), paths: paths.to_vec() });
         }
         if let Some((_, task)) = held.take() {
             // A restarted channel meets the end of its own listener. One that panicked has ended as well.
@@ -92,8 +92,8 @@ impl Ports {
         let listener = TcpListener::bind(address).await;
         let bound = listener.and_then(|listener| listener.local_addr().map(|address| (listener, address)));
         let (listener, bound) = bound.map_err(|source| PortError::Listen { address, source })?;
-        let paths = Mutex::new(HashMap::from([(path.to_owned(), hook)]));
-        let port = Arc::new(Port { address: bound, paths, stop: CancellationToken::new() });
+        let had = Mutex::new(paths.iter().map(|path| (path.clone(), hook.clone())).collect());
+        let port = Arc::new(Port { address: bound, paths: had, stop: CancellationToken::new() });
         let serving = serve(listener, port.clone(), limits(), port.stop.clone());
         let kept = slot.clone();
         let task = tokio::spawn(async move {
@@ -102,7 +102,7 @@ impl Ports {
         });
         // Port 0 is another port each time.
         *held = (address.port() != 0).then(|| (port.clone(), task));
-        Ok(Place { port, path: path.to_owned() })
+        Ok(Place { port, paths: paths.to_vec() })
     }
 
     /// The same for a channel, which says of its component `listener` how that goes; tries until it succeeds.
@@ -110,7 +110,7 @@ impl Ports {
         &self,
         setup: &Setup<I>,
         address: SocketAddr,
-        path: &str,
+        paths: &[String],
         hook: Hook,
     ) -> Place {
         let report = |level, kind, message: String, details| StatusReport {
@@ -122,11 +122,12 @@ impl Ports {
         };
         let (mut pause, longest) = PAUSE;
         loop {
-            match self.open(address, path, hook.clone()).await {
+            match self.open(address, paths, hook.clone()).await {
                 Ok(place) => {
                     let address = place.port.address;
                     let details = JsonObject::from_iter([("address".to_owned(), address.to_string().into())]);
-                    let message = format!("Listening on http://{address}{path}");
+                    let urls: Vec<String> = paths.iter().map(|path| format!("http://{address}{path}")).collect();
+                    let message = format!("Listening on {}", urls.join(", "));
                     setup.intake.status(&setup.id, report(Level::Ok, "listening", message, details)).await;
                     return place;
                 }
@@ -153,24 +154,40 @@ impl Port {
         self.paths.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a path; `false` if the port is being closed.
-    fn add(&self, path: &str, hook: &Hook) -> Result<bool, PortError> {
+    /// Adds paths; `false` if the port is being closed.
+    fn add(&self, added: &[String], hook: &Hook) -> Result<bool, PortError> {
         let mut paths = self.paths();
-        if paths.contains_key(path) {
-            return Err(PortError::Taken { port: self.address.port(), path: path.to_owned() });
+        if let Some(path) = added.iter().find(|path| paths.contains_key(*path)) {
+            return Err(PortError::Taken { port: self.address.port(), path: path.clone() });
         }
         if paths.is_empty() {
             return Ok(false);
         }
-        paths.insert(path.to_owned(), hook.clone());
+        paths.extend(added.iter().map(|path| (path.clone(), hook.clone())));
         Ok(true)
+    }
+
+    /// Who answers a path. A final slash makes no difference, as in the API's own paths.
+    fn hook(&self, path: &str) -> Option<Hook> {
+        let paths = self.paths();
+        let mut above = path.strip_suffix('/').unwrap_or(path);
+        let own = paths.get(path).or_else(|| paths.get(above));
+        let below = || loop {
+            above = above.rsplit_once('/')?.0;
+            if let Some(hook) = paths.get(&format!("{above}/*")) {
+                return Some(hook);
+            }
+        };
+        own.or_else(below).cloned()
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut paths = self.port.paths();
-        paths.remove(&self.path);
+        self.paths.iter().for_each(|path| {
+            paths.remove(path);
+        });
         if paths.is_empty() {
             self.port.stop.cancel();
         }
@@ -180,19 +197,13 @@ impl Drop for Place {
 /// An aggregator holds as many connections as it has sessions, all from one address.
 fn limits() -> Limits {
     let limits = Limits::default();
-    Limits { drain: DRAIN, per_address: limits.connections, ..limits }
+    Limits { drain: DRAIN, per_address: limits.connections, envelopes: false, ..limits }
 }
 
 impl Handler for Port {
-    async fn call(self: Arc<Self>, _: SocketAddr, request: hyper::Request<Incoming>) -> Response {
-        let path = request.uri().path();
-        let hook = {
-            let paths = self.paths();
-            // With a final slash or without, as the API's own paths.
-            paths.get(path).or_else(|| paths.get(path.strip_suffix('/')?)).cloned()
-        };
-        match hook {
-            Some(hook) => hook(request).await,
+    async fn call(self: Arc<Self>, peer: SocketAddr, request: hyper::Request<Incoming>) -> Response {
+        match self.hook(request.uri().path()) {
+            Some(hook) => hook(peer, request).await,
             None => response(StatusCode::NOT_FOUND, "text/plain", "Not found"),
         }
     }

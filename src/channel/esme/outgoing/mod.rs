@@ -218,6 +218,28 @@ impl Outgoing {
         self.messages.get(part.key)?.pdus.get(part.index).map(|pdu| (part, pdu))
     }
 
+    /// Gives up what has expired before it could be sent: while there is no link nobody asks for it.
+    pub(super) fn expire(&mut self) {
+        let now = Timestamp::now();
+        let (messages, mut late) = (&self.messages, Vec::new());
+        let mut keep = |part: &Part| {
+            let expires = messages.get(part.key).and_then(|progress| progress.expires);
+            let keep = expires.is_none_or(|expires| expires > now);
+            late.extend((!keep).then_some(*part));
+            keep
+        };
+        self.fresh.retain(&mut keep);
+        self.again.retain(|_, part| keep(part));
+        self.later.retain(|_, part| keep(part));
+        for part in late {
+            let progress = self.messages.get(part.key);
+            if let Some((expires, sent)) = progress.and_then(|p| Some((p.expires?, p.possible_duplicate))) {
+                self.decide(part, expired(expires, if sent { Last::Silence } else { Last::Nothing }));
+                self.settle(part);
+            }
+        }
+    }
+
     fn take_again(&mut self, bind: usize, others: bool) -> Option<Part> {
         let mine = |part: &Part| !others || part.avoid != Some(bind);
         let order = self.again.values().find(|part| mine(part))?.order;

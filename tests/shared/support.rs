@@ -90,9 +90,19 @@ impl Maybug {
     }
 
     pub(crate) async fn request(&self, method: Method, path: &str, body: &[u8]) -> (u16, HeaderMap, Value) {
+        self.request_with(method, path, HeaderMap::new(), body).await
+    }
+
+    pub(crate) async fn request_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: &[u8],
+    ) -> (u16, HeaderMap, Value) {
         let url = Url::parse(&format!("{}{path}", self.base)).unwrap();
         let body = Bytes::copy_from_slice(body);
-        let answer = self.client.request(method, &url, HeaderMap::new(), body, DEADLINE).await.unwrap();
+        let answer = self.client.request(method, &url, headers, body, DEADLINE).await.unwrap();
         assert_eq!(answer.headers["content-type"], "application/json", "{path}");
         assert!(answer.body.is_ascii(), "{path}");
         let envelope: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
@@ -169,7 +179,11 @@ pub(crate) struct Smsc {
 
 impl Smsc {
     pub(crate) async fn start(config: SimulatorConfig) -> Self {
-        let simulator = Simulator::start(([127, 0, 0, 1], 0).into(), config).await.unwrap();
+        Self::at(([127, 0, 0, 1], 0).into(), config).await
+    }
+
+    pub(crate) async fn at(address: SocketAddr, config: SimulatorConfig) -> Self {
+        let simulator = Simulator::start(address, config).await.unwrap();
         let events = simulator.events();
         Self { simulator, events }
     }
@@ -331,7 +345,11 @@ impl Handler for Recorder {
 
 impl Receiver {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at(([127, 0, 0, 1], 0).into()).await
+    }
+
+    pub(crate) async fn at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, posted) = mpsc::unbounded_channel();
         let script = Arc::new(Mutex::new(VecDeque::new()));

@@ -1,0 +1,144 @@
+//! Looking messages up, and giving many of them away (Junebug's wish for a message search).
+//!
+//! A page's work is bounded: it may be short and still have a `cursor`, which is where the next one begins. An export is
+//! pages, one after the other, as fast as whoever asked takes them.
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
+use serde_json::json;
+
+use super::wire::envelope;
+use crate::api::Api;
+use crate::api::error::ApiError;
+use crate::gateway::Gateway;
+use crate::gateway::listing::{Format, row};
+use crate::model::{ChannelId, JsonObject, MessageId, Timestamp};
+use crate::store::{Direction, Page, Search, Standing};
+use crate::web::Response;
+use crate::web::route::{Answer, Request};
+use crate::web::stream::{Body, CutOff, Pieces};
+
+/// Messages in a page that does not say it.
+const USUAL: usize = 50;
+/// Most messages in a page.
+const MOST: usize = 500;
+
+pub(super) fn list(api: Api, request: Request) -> Answer {
+    Box::pin(async move { do_list(&api, &request).await.unwrap_or_else(Response::from) })
+}
+
+async fn do_list(api: &Api, request: &Request) -> Result<Response, ApiError> {
+    let limit = match request.query("limit") {
+        None => USUAL,
+        Some(text) => match text.parse() {
+            Ok(limit @ 1..=MOST) => limit,
+            _ => return Err(ApiError::BadQuery(format!("\"limit\" is no number from 1 to {MOST}: '{text}'"))),
+        },
+    };
+    let page = api.gateway.search(search(request)?, limit).await?;
+    let messages: Vec<JsonObject> = page.found.iter().map(row).collect();
+    Ok(envelope(StatusCode::OK, "messages found", &json!({"messages": messages, "cursor": page.next})))
+}
+
+pub(super) fn export(api: Api, request: Request) -> Answer {
+    Box::pin(async move { do_export(&api, &request).await.unwrap_or_else(Response::from) })
+}
+
+async fn do_export(api: &Api, request: &Request) -> Result<Response, ApiError> {
+    let format = request.query("format").unwrap_or_else(|| "ndjson".to_owned());
+    let format: Format =
+        format.parse().map_err(|_| ApiError::BadQuery(format!("\"format\" is neither ndjson nor csv: '{format}'")))?;
+    let search = search(request)?;
+    // What is wrong is said before anything else is.
+    let first = api.gateway.search(search.clone(), MOST).await?;
+    let (pieces, body) = Body::stream();
+    let gateway = api.gateway.clone();
+    tokio::spawn(async move {
+        let mut search = search;
+        let mut page = first;
+        let mut text = format.head();
+        loop {
+            page.found.iter().for_each(|found| text.push_str(&format.line(&row(found))));
+            // An empty piece would end the stream.
+            if !text.is_empty() && pieces.send(Ok(Bytes::from(std::mem::take(&mut text)))).await.is_err() {
+                return;
+            }
+            if page.next.is_none() {
+                return;
+            }
+            search.before = page.next;
+            match next(&gateway, &search, &pieces).await {
+                Some(next) => page = next,
+                None => return,
+            }
+        }
+    });
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    let attachment = match format {
+        Format::Ndjson => "attachment; filename=\"messages.ndjson\"",
+        Format::Csv => "attachment; filename=\"messages.csv\"",
+    };
+    headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static(attachment));
+    Ok(response)
+}
+
+/// The next page; `None` when nobody waits for it any more, or it could not be had, which whoever asked is told.
+async fn next(gateway: &Gateway, search: &Search, pieces: &Pieces) -> Option<Page> {
+    if pieces.is_closed() {
+        return None;
+    }
+    match gateway.search(search.clone(), MOST).await {
+        Ok(page) => Some(page),
+        Err(error) => {
+            tracing::error!(%error, "an export was cut off");
+            let _ = pieces.send(Err(CutOff)).await;
+            None
+        }
+    }
+}
+
+/// What the query says.
+fn search(request: &Request) -> Result<Search, ApiError> {
+    let text = |name: &str| request.query(name).filter(|text| !text.trim().is_empty());
+    let time = |name: &str| {
+        let time = request.query(name).map(|text| {
+            // A plus sign that was not escaped.
+            let at = Timestamp::parse_any(&text).or_else(|| Timestamp::parse_any(&text.replace(' ', "+")));
+            at.ok_or_else(|| ApiError::BadQuery(format!("\"{name}\" is not a date-time: '{text}'")))
+        });
+        time.transpose()
+    };
+    let direction = match request.query("direction").as_deref() {
+        None => None,
+        Some("outbound") => Some(Direction::Outbound),
+        Some("inbound") => Some(Direction::Inbound),
+        Some(other) => {
+            return Err(ApiError::BadQuery(format!("\"direction\" is neither outbound nor inbound: '{other}'")));
+        }
+    };
+    let status = request.query("status").map(|text| {
+        let known = Standing::ALL.iter().find(|(_, name)| *name == text).map(|(standing, _)| *standing);
+        known.ok_or_else(|| {
+            let names = Standing::ALL.map(|(_, name)| name).join(", ");
+            ApiError::BadQuery(format!("\"status\" is none of {names}: '{text}'"))
+        })
+    });
+    let before = request.query("cursor").map(|text| {
+        let cursor: Result<MessageId, _> = text.parse();
+        cursor.map_err(|_| ApiError::BadQuery(format!("\"cursor\" is none that was given: '{text}'")))
+    });
+    Ok(Search {
+        channel: request.params.first().map(|channel| ChannelId::from(channel.as_str())),
+        address: text("address"),
+        to: text("to"),
+        from: text("from"),
+        direction,
+        status: status.transpose()?,
+        since: time("since")?,
+        until: time("until")?,
+        before: before.transpose()?,
+    })
+}

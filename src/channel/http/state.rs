@@ -1,0 +1,225 @@
+//! What the parts of a running channel share: its sessions, the requests that wait, MTs that wait to be asked for, and which
+//! requests of ours are under way.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::config::HttpConfig;
+use super::scope::{Request, Session};
+use crate::channel::held::{Credentials, Held, MOST};
+use crate::channel::sessions::Sessions;
+use crate::channel::told::Told;
+use crate::channel::{Arrival, Fate, Intake, Outcome, Setup, StatusReport};
+use crate::model::{JsonObject, Level, MessageId, UnmatchedReceipt};
+use crate::store::Delivery;
+
+/// Most MTs that wait to be asked for.
+const MAX_WAITING: usize = 1_000;
+/// Most receipts that are kept aside; the oldest are dropped.
+const MAX_UNMATCHED: usize = 1_000;
+
+/// See the file's head.
+pub(super) struct State<I> {
+    pub(super) setup: Setup<I>,
+    pub(super) config: HttpConfig,
+    /// What requests must carry, if anything.
+    pub(super) credentials: Option<Credentials>,
+    pub(super) held: Arc<Held>,
+    sessions: Mutex<Sessions<Session>>,
+    /// Requests that are held, by their MO.
+    requests: Mutex<HashMap<MessageId, Arc<Request>>>,
+    waiting: Mutex<Waiting>,
+    /// The notes of receipts that belong to no message that we know, the oldest first.
+    unmatched: Mutex<VecDeque<String>>,
+    pub(super) under_way: UnderWay,
+    told: Told,
+}
+
+/// The state behind a lock; a panic while it was held has ended the channel already.
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// MTs that wait to be asked for, by whose they are.
+#[derive(Default)]
+struct Waiting {
+    boxes: HashMap<String, VecDeque<Delivery>>,
+    count: usize,
+}
+
+impl<I: Intake> State<I> {
+    /// With what is stored.
+    pub(super) fn new(setup: Setup<I>, config: HttpConfig) -> Self {
+        let notes = |prefix| {
+            setup.store.notes(&setup.id, prefix).unwrap_or_else(|error| {
+                setup.log.error(format!("what the channel keeps could not be read: {error}"));
+                Vec::new()
+            })
+        };
+        let sessions = Sessions::new(config.session.timeout, &notes(Sessions::<Session>::NOTES));
+        let unmatched = notes(UnmatchedReceipt::NOTES).into_iter().map(|(name, _)| name).collect();
+        Self {
+            held: Held::new(MOST),
+            credentials: match (&config.web_username, &config.web_password) {
+                (Some(username), Some(password)) => Some(Credentials::new(username, password)),
+                _ => None,
+            },
+            sessions: Mutex::new(sessions),
+            requests: Mutex::default(),
+            waiting: Mutex::default(),
+            unmatched: Mutex::new(unmatched),
+            under_way: UnderWay::default(),
+            told: Told::default(),
+            config,
+            setup,
+        }
+    }
+
+    pub(super) fn sessions(&self) -> MutexGuard<'_, Sessions<Session>> {
+        lock(&self.sessions)
+    }
+
+    /// Remembers what a request was until what is returned is dropped.
+    pub(super) fn remember(&self, id: MessageId, request: Arc<Request>) -> Remembered<'_> {
+        lock(&self.requests).insert(id, request);
+        Remembered { requests: &self.requests, id }
+    }
+
+    /// The request that an MO was.
+    pub(super) fn request(&self, id: MessageId) -> Option<Arc<Request>> {
+        lock(&self.requests).get(&id).cloned()
+    }
+
+    /// Lets an MT wait to be asked for. One that has waited too long for its turn makes room if need be, and is returned.
+    pub(super) fn wait(&self, whose: String, delivery: Delivery) -> Option<Delivery> {
+        let mut waiting = lock(&self.waiting);
+        waiting.boxes.entry(whose).or_default().push_back(delivery);
+        waiting.count += 1;
+        if waiting.count <= MAX_WAITING {
+            return None;
+        }
+        let longest = waiting.boxes.values_mut().max_by_key(|queue| queue.len());
+        let oldest = longest.and_then(VecDeque::pop_front);
+        waiting.count -= usize::from(oldest.is_some());
+        oldest
+    }
+
+    /// MTs that somebody asks for. Those that nothing has become of wait again when what is returned is dropped.
+    pub(super) fn asked_for(&self, whose: String, most: usize) -> AskedFor<'_> {
+        let mut waiting = lock(&self.waiting);
+        let mut found = VecDeque::new();
+        if let Some(queue) = waiting.boxes.get_mut(&whose) {
+            found.extend(queue.drain(..most.min(queue.len())));
+            if queue.is_empty() {
+                waiting.boxes.remove(&whose);
+            }
+        }
+        waiting.count -= found.len();
+        AskedFor { waiting: &self.waiting, whose, found }
+    }
+
+    /// Keeps a receipt aside; the oldest one makes room if need be.
+    pub(super) fn keep_aside(&self, receipt: &UnmatchedReceipt) -> Vec<Arrival> {
+        let mut unmatched = lock(&self.unmatched);
+        let name = receipt.note();
+        let mut notes = Vec::new();
+        if unmatched.len() >= MAX_UNMATCHED
+            && let Some(oldest) = unmatched.pop_front()
+        {
+            notes.push(Arrival::Note { name: oldest, record: None });
+        }
+        notes.push(Arrival::Note { name: name.clone(), record: serde_json::to_vec(receipt).ok() });
+        unmatched.push_back(name);
+        notes
+    }
+
+    /// Says what became of an MT.
+    pub(super) async fn decide(&self, delivery: Delivery, fate: Fate) {
+        let Delivery { ticket, origin, message, .. } = delivery;
+        self.setup.intake.decided(&self.setup.id, vec![Outcome { ticket, origin, message, fate }]).await;
+    }
+
+    /// Says how a component does.
+    pub(super) async fn tell(&self, component: &'static str, level: Level, kind: &'static str, message: String) {
+        let report = StatusReport { component, level, kind, message, details: JsonObject::new() };
+        self.told.tell(&self.setup, report).await;
+    }
+}
+
+/// See [`State::asked_for`].
+pub(super) struct AskedFor<'a> {
+    waiting: &'a Mutex<Waiting>,
+    whose: String,
+    /// In their order.
+    pub(super) found: VecDeque<Delivery>,
+}
+
+impl Drop for AskedFor<'_> {
+    fn drop(&mut self) {
+        if self.found.is_empty() {
+            return;
+        }
+        let mut waiting = lock(self.waiting);
+        waiting.count += self.found.len();
+        let queue = waiting.boxes.entry(std::mem::take(&mut self.whose)).or_default();
+        self.found.append(queue);
+        *queue = std::mem::take(&mut self.found);
+    }
+}
+
+/// See [`State::remember`].
+pub(super) struct Remembered<'a> {
+    requests: &'a Mutex<HashMap<MessageId, Arc<Request>>>,
+    id: MessageId,
+}
+
+impl Drop for Remembered<'_> {
+    fn drop(&mut self) {
+        lock(self.requests).remove(&self.id);
+    }
+}
+
+/// Requests of ours that have not been answered: a receipt may come before the answer that says what it is for.
+#[derive(Default)]
+pub(super) struct UnderWay {
+    state: Mutex<(u64, BTreeSet<u64>)>,
+    ended: Notify,
+}
+
+/// A request of ours; dropped, its answer has been told.
+pub(super) struct OneUnderWay<'a> {
+    all: &'a UnderWay,
+    number: u64,
+}
+
+impl UnderWay {
+    /// One begins.
+    pub(super) fn begin(&self) -> OneUnderWay<'_> {
+        let mut state = lock(&self.state);
+        let number = state.0;
+        state.0 += 1;
+        state.1.insert(number);
+        OneUnderWay { all: self, number }
+    }
+
+    /// Waits for those that have begun by now.
+    pub(super) async fn earlier(&self) {
+        let until = lock(&self.state).0;
+        loop {
+            let ended = self.ended.notified();
+            if lock(&self.state).1.first().is_none_or(|oldest| *oldest >= until) {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+impl Drop for OneUnderWay<'_> {
+    fn drop(&mut self) {
+        lock(&self.all.state).1.remove(&self.number);
+        self.all.ended.notify_waiters();
+    }
+}

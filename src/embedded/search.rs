@@ -1,0 +1,233 @@
+//! Looking for messages, the newest first, a bounded amount of work at a time.
+//!
+//! A phone's messages are found by an index of their own. Everything else goes by the ids, which are in the order of time,
+//! and is read and compared. What was looked at without success counts as work too: a page may be short, or empty, and
+//! still say where to go on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fjall::{Guard, Keyspace};
+
+use super::Embedded;
+use super::keys::{self, Place};
+use super::tables::{get, unreadable};
+use crate::model::{ChannelId, Inbound, MessageId, Timestamp};
+use crate::store::{Direction, Found, Kept, Page, ReadError, Search, Standing};
+
+/// Most entries of an index looked at in one go.
+const LOOK: usize = 8_192;
+/// Most messages read in one go.
+const READ: usize = 1_024;
+/// By how much a message's id and its time may differ, as that of a long MO whose first segment came early.
+const SLACK: Duration = Duration::from_secs(600);
+
+/// Where a message is.
+enum Whereabouts {
+    Outbound,
+    Inbound(ChannelId),
+}
+
+/// One index, from young to old.
+struct Source<'a> {
+    rows: Box<dyn Iterator<Item = Guard> + 'a>,
+    read: fn(&[u8], &[u8]) -> Option<(MessageId, Whereabouts)>,
+    head: Option<(MessageId, Whereabouts)>,
+}
+
+impl<'a> Source<'a> {
+    fn new(
+        keyspace: &'a Keyspace,
+        (prefix, bounds): (&[u8], &Bounds),
+        read: fn(&[u8], &[u8]) -> Option<(MessageId, Whereabouts)>,
+    ) -> Result<Self, ReadError> {
+        let key = |id: MessageId| [prefix, &keys::id(id)].concat();
+        let rows = keyspace.range(key(bounds.oldest)..key(bounds.before)).rev();
+        let mut source = Self { rows: Box::new(rows), read, head: None };
+        source.advance()?;
+        Ok(source)
+    }
+
+    fn advance(&mut self) -> Result<Option<(MessageId, Whereabouts)>, ReadError> {
+        let mut next = None;
+        for guard in self.rows.by_ref() {
+            let (key, value) = guard.into_inner().map_err(|error| unreadable(&error))?;
+            next = (self.read)(&key, &value);
+            if next.is_some() {
+                break;
+            }
+        }
+        Ok(std::mem::replace(&mut self.head, next))
+    }
+}
+
+/// Ids between which messages can be.
+struct Bounds {
+    oldest: MessageId,
+    before: MessageId,
+}
+
+impl Bounds {
+    fn of(search: &Search) -> Self {
+        let slack = i64::try_from(SLACK.as_micros()).unwrap_or_default();
+        let at = |micros: i64| MessageId::first_of(Timestamp(micros));
+        let until = search.until.map(|until| at(until.0.saturating_add(slack)));
+        let before = [search.before, until].into_iter().flatten().min();
+        let oldest = search.since.map(|since| at(since.0.saturating_sub(slack)));
+        Self {
+            oldest: oldest.unwrap_or(MessageId(uuid::Uuid::nil())),
+            before: before.unwrap_or(MessageId(uuid::Uuid::max())),
+        }
+    }
+}
+
+impl Embedded {
+    /// The next messages, at most `limit`; `channels` are all that there are.
+    pub(crate) fn search(&self, search: &Search, channels: &[ChannelId], limit: usize) -> Result<Page, ReadError> {
+        let mut sources = self.sources(search, channels)?;
+        let mut page = Page::default();
+        let (mut looked, mut read) = (0, 0);
+        let mut last = None;
+        // The youngest head of all comes next.
+        while let Some(source) = sources
+            .iter_mut()
+            .filter(|source| source.head.is_some())
+            .max_by_key(|source| source.head.as_ref().map(|(id, _)| *id))
+        {
+            if page.found.len() == limit || looked == LOOK || read == READ {
+                page.next = last;
+                break;
+            }
+            let Some((id, whereabouts)) = source.advance()? else { break };
+            looked += 1;
+            last = Some(id);
+            if let Some(found) = self.look_at(search, id, whereabouts, &mut read)? {
+                page.found.push(found);
+            }
+        }
+        Ok(page)
+    }
+
+    fn sources(&self, search: &Search, channels: &[ChannelId]) -> Result<Vec<Source<'_>>, ReadError> {
+        let bounds = Bounds::of(search);
+        if bounds.oldest >= bounds.before {
+            return Ok(Vec::new());
+        }
+        let phone = match search.direction {
+            _ if search.address.is_some() => search.address.as_deref(),
+            Some(Direction::Outbound) => search.to.as_deref(),
+            Some(Direction::Inbound) => search.from.as_deref(),
+            None => None,
+        };
+        if let Some(phone) = phone {
+            let prefix = keys::phone_prefix(phone);
+            return Ok(vec![Source::new(&self.keyspaces.phone, (&prefix, &bounds), |key, value| {
+                let id = key.get(key.len().checked_sub(16)?..)?.try_into().ok()?;
+                let (_, channel) = keys::open(value)?;
+                let whereabouts = match std::str::from_utf8(channel).ok()? {
+                    "" => Whereabouts::Outbound,
+                    channel => Whereabouts::Inbound(channel.into()),
+                };
+                Some((MessageId(uuid::Uuid::from_bytes(id)), whereabouts))
+            })?]);
+        }
+        let mut sources = Vec::new();
+        if search.direction != Some(Direction::Inbound) {
+            sources.push(Source::new(&self.keyspaces.id, (&[], &bounds), |key, _| {
+                Some((MessageId(uuid::Uuid::from_bytes(key.try_into().ok()?)), Whereabouts::Outbound))
+            })?);
+        }
+        let outbound_only = search.direction == Some(Direction::Outbound)
+            || search.status.is_some_and(|status| status != Standing::Received);
+        for channel in channels.iter().filter(|channel| search.channel.as_ref().is_none_or(|meant| meant == *channel)) {
+            if outbound_only {
+                break;
+            }
+            let prefix = keys::of_channel(channel, &[]);
+            sources.push(Source::new(&self.keyspaces.inbound, (&prefix, &bounds), |key, _| {
+                let end = key.len().checked_sub(17)?;
+                let channel = std::str::from_utf8(key.get(..end)?).ok()?;
+                let id = key.get(end + 1..)?.try_into().ok()?;
+                Some((MessageId(uuid::Uuid::from_bytes(id)), Whereabouts::Inbound(channel.into())))
+            })?);
+        }
+        Ok(sources)
+    }
+
+    /// A message, if it is one that is meant. Counts what is read.
+    fn look_at(
+        &self,
+        search: &Search,
+        id: MessageId,
+        whereabouts: Whereabouts,
+        read: &mut usize,
+    ) -> Result<Option<Found>, ReadError> {
+        match whereabouts {
+            Whereabouts::Inbound(channel) => {
+                let meant = search.direction != Some(Direction::Outbound)
+                    && search.status.is_none_or(|status| status == Standing::Received)
+                    && search.channel.as_ref().is_none_or(|meant| *meant == channel);
+                if !meant {
+                    return Ok(None);
+                }
+                *read += 1;
+                let message = self.inbound(&channel, id)?.filter(|message| matches_inbound(search, message));
+                let message = message.map(|message| Kept::Inbound(Arc::new(message)));
+                Ok(message.map(|message| Found { message, standing: Standing::Received, events: Vec::new() }))
+            }
+            Whereabouts::Outbound if search.direction == Some(Direction::Inbound) => Ok(None),
+            Whereabouts::Outbound => self.look_at_outbound(search, id, read),
+        }
+    }
+
+    fn look_at_outbound(&self, search: &Search, id: MessageId, read: &mut usize) -> Result<Option<Found>, ReadError> {
+        // The lane says which channel's it is, without the message.
+        if let Some(channel) = &search.channel {
+            let place = get(&self.keyspaces.id, &keys::id(id))?;
+            let place = place.as_deref().and_then(keys::open).and_then(|(_, content)| keys::place(content));
+            let lane = match place {
+                Some(Place::Entry(ticket)) => Some(ticket.lane),
+                Some(Place::Due(key)) => keys::ticket(&key[8..]).map(|ticket| ticket.lane),
+                None => None,
+            };
+            if !lane.and_then(|lane| self.lanes.numbered(lane)).is_some_and(|lane| lane.is_of(channel)) {
+                return Ok(None);
+            }
+        }
+        *read += 1;
+        let Some(stored) = self.message(id)? else { return Ok(None) };
+        let message = &stored.message;
+        let party = |meant: &Option<String>, text: &str| meant.as_ref().is_none_or(|meant| same(meant, text));
+        let meant = party(&search.address, &message.to)
+            && party(&search.to, &message.to)
+            && party(&search.from, message.from.as_deref().unwrap_or_default())
+            && in_time(search, message.accepted_at);
+        if !meant {
+            return Ok(None);
+        }
+        let events = self.events(&stored)?;
+        let waiting = if keys::ordinal_of(stored.origin).is_some() { Standing::Scheduled } else { Standing::Queued };
+        let standing = events.last().map_or(waiting, |last| Standing::after(&last.kind));
+        if search.status.is_some_and(|status| status != standing) {
+            return Ok(None);
+        }
+        Ok(Some(Found { message: Kept::Outbound(stored.message), standing, events }))
+    }
+}
+
+fn matches_inbound(search: &Search, message: &Inbound) -> bool {
+    let party = |meant: &Option<String>, text: &str| meant.as_ref().is_none_or(|meant| same(meant, text));
+    party(&search.address, &message.from)
+        && party(&search.to, &message.to)
+        && party(&search.from, &message.from)
+        && in_time(search, message.received_at)
+}
+
+/// Whether two spellings are one address.
+fn same(meant: &str, text: &str) -> bool {
+    keys::digits(meant) == keys::digits(text)
+}
+
+fn in_time(search: &Search, at: Timestamp) -> bool {
+    search.since.is_none_or(|since| at >= since) && search.until.is_none_or(|until| at < until)
+}

@@ -1,0 +1,24 @@
+//! Looking messages up without hurting those on their way: away from the tasks that must not wait for the disk, and few at
+//! a time.
+
+use super::withdrawals::blocking;
+use super::{Gateway, GatewayError};
+use crate::store::{Page, Search};
+
+/// Looks that may be under way at a time.
+pub(super) const SEARCHES: usize = 2;
+
+impl Gateway {
+    /// The next messages, the newest first, at most `limit`; see [`Page`].
+    ///
+    /// # Errors
+    /// [`GatewayError::ChannelNotFound`], [`GatewayError::Read`].
+    pub async fn search(&self, search: Search, limit: usize) -> Result<Page, GatewayError> {
+        if let Some(channel) = &search.channel {
+            self.channel(channel)?;
+        }
+        let _turn = self.0.searches.acquire().await;
+        let (store, channels) = (self.0.store.clone(), self.channels());
+        Ok(blocking(move || store.search(&search, &channels, limit)).await??)
+    }
+}

@@ -1,0 +1,137 @@
+//! What can be looked for among messages, and what a look finds.
+
+use std::sync::Arc;
+
+use crate::model::{
+    ChannelId, DeliveryStatus, Event, EventKind, Inbound, MessageId, Outbound, SmscMessageId, Timestamp,
+};
+
+/// Which messages are meant; those that match everything that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Search {
+    /// Of this channel.
+    pub channel: Option<ChannelId>,
+    /// To or from this phone, with or without `+`: the `to` of an MT, the `from` of an MO.
+    pub address: Option<String>,
+    /// To this address.
+    pub to: Option<String>,
+    /// From this address.
+    pub from: Option<String>,
+    /// Which way.
+    pub direction: Option<Direction>,
+    /// What became of it.
+    pub status: Option<Standing>,
+    /// Accepted or received then or later.
+    pub since: Option<Timestamp>,
+    /// Accepted or received before.
+    pub until: Option<Timestamp>,
+    /// Older than this one: where the last look ended.
+    pub before: Option<MessageId>,
+}
+
+/// Which way a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// MT.
+    Outbound,
+    /// MO.
+    Inbound,
+}
+
+/// What has become of a message so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Waits for its `send_at`.
+    Scheduled,
+    /// Waits for its turn, or for the provider's answer.
+    Queued,
+    /// The provider took it.
+    Submitted,
+    /// The provider says that it is on its way.
+    Pending,
+    /// On the phone.
+    Delivered,
+    /// It will not arrive.
+    Failed,
+    /// Refused, or cancelled.
+    Rejected,
+    /// Not taken by the provider in time.
+    Expired,
+    /// An MO.
+    Received,
+}
+
+impl Standing {
+    /// Every one, with the API's word.
+    pub const ALL: [(Self, &'static str); 9] = [
+        (Self::Scheduled, "scheduled"),
+        (Self::Queued, "queued"),
+        (Self::Submitted, "submitted"),
+        (Self::Pending, "pending"),
+        (Self::Delivered, "delivered"),
+        (Self::Failed, "failed"),
+        (Self::Rejected, "rejected"),
+        (Self::Expired, "expired"),
+        (Self::Received, "received"),
+    ];
+
+    /// The API's word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(standing, _)| *standing == self).map_or("", |(_, name)| name)
+    }
+
+    /// What the last event says.
+    pub(crate) fn after(last: &EventKind) -> Self {
+        match last {
+            EventKind::Ack { .. } => Self::Submitted,
+            EventKind::Nack { .. } => Self::Rejected,
+            EventKind::Expired { .. } => Self::Expired,
+            EventKind::DeliveryReport { status: DeliveryStatus::Pending } => Self::Pending,
+            EventKind::DeliveryReport { status: DeliveryStatus::Delivered } => Self::Delivered,
+            EventKind::DeliveryReport { status: DeliveryStatus::Failed } => Self::Failed,
+        }
+    }
+}
+
+/// A message that was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The message.
+    pub message: Kept,
+    /// What has become of it.
+    pub standing: Standing,
+    /// An MT's events, the oldest first.
+    pub events: Vec<Event>,
+}
+
+/// A message of either kind.
+#[derive(Clone, Debug)]
+pub enum Kept {
+    /// An MT.
+    Outbound(Arc<Outbound>),
+    /// An MO.
+    Inbound(Arc<Inbound>),
+}
+
+impl Found {
+    /// The provider's ids of an MT.
+    #[must_use]
+    pub fn smsc_message_ids(&self) -> Vec<SmscMessageId> {
+        let ids = self.events.iter().rev().find_map(|event| match &event.kind {
+            EventKind::Ack { sent_message_id } => Some(sent_message_id),
+            _ => None,
+        });
+        let ids = ids.into_iter().flat_map(|ids| ids.split(',')).filter(|id| !id.is_empty());
+        ids.map(|id| SmscMessageId(id.to_owned())).collect()
+    }
+}
+
+/// What one look found.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The newest first; perhaps fewer than asked for although there are more.
+    pub found: Vec<Found>,
+    /// Where to go on: [`Search::before`] of the next look; `None` at the end.
+    pub next: Option<MessageId>,
+}

@@ -1,0 +1,167 @@
+//! MTs that leave their queue without their channel: all of them that wait, none that is in hand, each once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use maybug::model::Timestamp;
+use maybug::store::{Change, Delivery, Store, StoreConfig, Tally};
+
+use crate::store_support::{ack, at, cancel_all, channel, contents, crashed, inbound, message, open, withdraw};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[tokio::test]
+async fn everything_that_waits_is_cancelled_wherever_it_waits_and_what_is_in_hand_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let batch = ["held", "near", "far", "waits", "urgent"].map(|content| message(content, 1));
+    let scheduled = [at(message("scheduled", 1), HOUR), at(message("other", 4), HOUR)];
+    let ids: Vec<_> = batch.iter().chain(&scheduled).map(|message| message.id).collect();
+    store.commit(batch.into_iter().chain(scheduled).map(Change::Accept).collect()).await.unwrap();
+    let mut queue = store.outbound(&channel());
+    let held = queue.pull(3).await.unwrap();
+    let retry =
+        |delivery: &Delivery, later| Change::Retry { ticket: delivery.ticket, at: Timestamp::now().plus(later) };
+    store.commit(vec![retry(&held[1], Duration::from_secs(30)), retry(&held[2], HOUR)]).await.unwrap();
+    assert_eq!(cancel_all(&store, Some(1)).await, 5);
+    assert_eq!(cancel_all(&store, Some(1)).await, 0);
+    assert_eq!(cancel_all(&store, None).await, 1);
+    store.commit(vec![ack(&held[0], "x")]).await.unwrap();
+    let copy = crashed(directory.path());
+    for store in [store, open(copy.path())] {
+        assert_eq!(store.depth(&channel()).waiting, 0);
+        assert!(store.outbound(&channel()).try_pull(9).unwrap().is_empty());
+        for id in &ids {
+            let found = store.message(*id).unwrap().unwrap();
+            assert_eq!(store.events(&found).unwrap().len(), 1, "{}", found.message.content);
+            assert!(store.queued(*id).unwrap().is_none());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_withdrawal_that_comes_too_late_says_so_and_writes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let sent = message("a", 1);
+    store.commit(vec![Change::Accept(sent.clone())]).await.unwrap();
+    let found = || store.queued(sent.id).unwrap().unwrap();
+    let (first, second, third) = (found(), found(), found());
+    let mut queue = store.outbound(&channel());
+    queue.pull(1).await.unwrap();
+    let tally = Tally::default();
+    store.commit(vec![withdraw(first, &tally)]).await.unwrap();
+    assert_eq!(tally.total(), 0, "it is in hand");
+    drop(queue);
+    store.commit(vec![withdraw(second, &tally), withdraw(third, &tally)]).await.unwrap();
+    assert_eq!(tally.total(), 1, "once");
+    assert_eq!(store.events(&store.message(sent.id).unwrap().unwrap()).unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn while_a_channel_sends_and_applications_send_each_message_is_cancelled_or_handed_out_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, sync: false, ..StoreConfig::default() };
+    let store = Store::open(&config).unwrap();
+    let total = 6_000;
+    let sender = tokio::spawn({
+        let store = store.clone();
+        async move {
+            for number in 0..total {
+                let message = message(&number.to_string(), 1 + u8::try_from(number % 5).unwrap());
+                let message = if number % 7 == 0 { at(message, Duration::from_millis(200)) } else { message };
+                store.post(vec![Change::Accept(message)]).await.unwrap();
+            }
+            store.commit(Vec::new()).await.unwrap();
+        }
+    });
+    let mut queue = store.outbound(&channel());
+    let (mut handed_out, mut cancelled) = (BTreeSet::new(), 0);
+    let done = |handed_out: &BTreeSet<String>, cancelled: u64| handed_out.len() + usize::try_from(cancelled).unwrap();
+    while done(&handed_out, cancelled) < total {
+        let pulled = queue.try_pull(37).unwrap();
+        let cancelling = tokio::spawn({
+            let store = store.clone();
+            async move { cancel_all(&store, None).await }
+        });
+        for delivery in &pulled {
+            assert!(handed_out.insert(delivery.message.content.clone()));
+            store.post(vec![ack(delivery, "")]).await.unwrap();
+        }
+        let more = queue.try_pull(5).unwrap();
+        for delivery in &more {
+            assert!(handed_out.insert(delivery.message.content.clone()));
+            store.post(vec![ack(delivery, "")]).await.unwrap();
+        }
+        cancelled += cancelling.await.unwrap();
+    }
+    sender.await.unwrap();
+    assert_eq!(done(&handed_out, cancelled), total);
+    store.commit(Vec::new()).await.unwrap();
+    assert_eq!(store.depth(&channel()).waiting, 0);
+}
+
+#[tokio::test]
+async fn a_crash_at_any_place_leaves_each_message_either_queued_or_cancelled() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let sent: Vec<_> = (0..1_500).map(|number: u32| message(&number.to_string(), 1)).collect();
+    store.commit(sent.iter().cloned().map(Change::Accept).collect()).await.unwrap();
+    let mut all = store.all_queued(&channel(), None);
+    let tally = Tally::default();
+    while let Some(found) = all.next().unwrap() {
+        store.commit(found.into_iter().map(|queued| withdraw(queued, &tally)).collect()).await.unwrap();
+        let copy = crashed(directory.path());
+        let revived = open(copy.path());
+        let count = |message: &Arc<_>| -> usize {
+            let message: &maybug::model::Outbound = message;
+            revived.events(&revived.message(message.id).unwrap().unwrap()).unwrap().len()
+        };
+        let cancelled: usize = sent.iter().map(count).sum();
+        assert_eq!(u64::try_from(cancelled).unwrap(), tally.total());
+        assert_eq!(revived.depth(&channel()).waiting, 1_500 - tally.total());
+    }
+    assert_eq!(tally.total(), 1_500);
+}
+
+#[tokio::test]
+async fn every_hand_out_is_suspected_after_a_crash_however_many_there_were_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let batch = (0..1_000).map(|number: u32| Change::Accept(message(&number.to_string(), 1))).collect();
+    store.commit(batch).await.unwrap();
+    store.close().await;
+    let store = open(directory.path());
+    let mut queue = store.outbound(&channel());
+    let mut handed_out = 0;
+    while handed_out < 600 {
+        handed_out += queue.pull(600 - handed_out).await.unwrap().len();
+    }
+    // Nothing has been answered; the window is full.
+    let copy = crashed(directory.path());
+    let revived = open(copy.path());
+    let mut queue = revived.outbound(&channel());
+    let mut again = Vec::new();
+    while again.len() < 1_000 {
+        again.extend(queue.pull(1_000).await.unwrap());
+    }
+    assert!(again[..600].iter().all(|delivery| delivery.possible_duplicate));
+    assert!(again[900..].iter().all(|delivery| !delivery.possible_duplicate), "far from all");
+}
+
+#[tokio::test]
+async fn the_length_of_a_queue_is_told_by_priority_and_a_channels_callbacks_are_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let accept = |content, priority| Change::Accept(message(content, priority));
+    let scheduled = Change::Accept(at(message("d", 3), HOUR));
+    store.commit(vec![accept("a", 1), accept("b", 1), accept("c", 5), scheduled]).await.unwrap();
+    store.commit(vec![inbound("e", "http://a/"), inbound("f", "http://b/")]).await.unwrap();
+    let mut queue = store.outbound(&channel());
+    assert_eq!(contents(&queue.try_pull(1).unwrap()), ["c"]);
+    let length = store.queue_length(&channel());
+    assert_eq!((length.by_priority, length.scheduled, length.in_hand), ([2, 0, 0, 0, 0], 1, 1));
+    assert_eq!((length.inbound, length.events), (0, 2));
+    assert_eq!(store.queue_length(&"c2".into()), maybug::store::QueueLength::default());
+}

@@ -1,0 +1,110 @@
+//! What waits can be counted and cancelled; what the provider may have had cannot.
+
+use hyper::Method;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+use crate::peer::{Peer, ScriptedSmsc};
+use crate::support::{Maybug, Receiver, soon, types};
+
+const PHONE: &str = "27820001001";
+
+async fn delete(maybug: &Maybug, path: &str) -> (u16, Value) {
+    let (status, _, answer) = maybug.request(Method::DELETE, path, b"").await;
+    (status, answer)
+}
+
+/// A channel with a window of one and one message in it that is never answered.
+async fn blocked(maybug: &Maybug, smsc: &ScriptedSmsc) -> (String, String, Peer<TcpStream>) {
+    let config = json!({"window_size": 1, "response_timeout": 60});
+    let channel = maybug.smpp_channel(smsc.address(), config, json!({})).await;
+    let mut peer = smsc.bound().await;
+    let held = maybug.send(&channel, json!({"to": PHONE, "content": "held"})).await;
+    peer.submit().await;
+    (channel, held, peer)
+}
+
+#[tokio::test]
+async fn all_that_waits_is_cancelled_and_told_and_what_the_smsc_has_is_not_touched() {
+    let smsc = ScriptedSmsc::listen().await;
+    let mut receiver = Receiver::start().await;
+    let maybug = Maybug::start().await;
+    let (channel, held, peer) = blocked(&maybug, &smsc).await;
+    let mut waiting = Vec::new();
+    for n in 0..6 {
+        let mut body = json!({"to": PHONE, "content": "waits", "priority": 1 + n % 2, "event_url": receiver.url("/e")});
+        if n > 3 {
+            body["send_at"] =
+                json!(maybug::model::Timestamp::now().plus(std::time::Duration::from_secs(3_600)).to_string());
+        }
+        waiting.push(maybug.send(&channel, body).await);
+    }
+    let (status, answer) = maybug.get(&format!("/channels/{channel}/queue")).await;
+    assert_eq!(status, 200);
+    let expected = json!({
+        "outbound": {"total": 6, "by_priority": {"1": 2, "2": 2, "3": 0, "4": 0, "5": 0}, "scheduled": 2, "in_hand": 1},
+        "inbound": 0, "events": 0,
+    });
+    assert_eq!(answer["result"], expected);
+    assert_eq!(maybug.get(&format!("/channels/{channel}")).await.1["result"]["status"]["queue_length"], 6);
+
+    let messages = format!("/channels/{channel}/messages");
+    let (status, answer) = delete(&maybug, &format!("{messages}?priority=2")).await;
+    assert_eq!((status, &answer["description"]), (200, &json!("messages cancelled")));
+    assert_eq!(answer["result"], json!({"cancelled": 3}));
+    assert_eq!(delete(&maybug, &format!("{messages}/{}/", waiting[0])).await.1["result"], json!({"cancelled": 1}));
+    assert_eq!(delete(&maybug, &format!("{messages}/")).await.1["result"], json!({"cancelled": 2}));
+    assert_eq!(delete(&maybug, &format!("{messages}/")).await.1["result"], json!({"cancelled": 0}));
+    let mut told = Vec::new();
+    for _ in 0..6 {
+        let body = receiver.next().await.body;
+        assert_eq!((&body["event_type"], &body["event_details"]["reason"]), (&json!("rejected"), &json!("cancelled")));
+        told.push(body["message_id"].as_str().unwrap().to_owned());
+    }
+    told.sort();
+    waiting.sort();
+    assert_eq!(told, waiting);
+    for message in &waiting {
+        assert_eq!(types(&maybug.events(&channel, message, 1).await), ["rejected"]);
+    }
+    for gone in [&held, &waiting[0], "0123456789abcdef0123456789abcdef", "nonsense"] {
+        let (status, answer) = delete(&maybug, &format!("{messages}/{gone}")).await;
+        assert_eq!((status, &answer["result"]["errors"][0]["type"]), (404, &json!("MessageNotFound")), "{gone}");
+    }
+    assert_eq!(maybug.get(&format!("{messages}/{held}")).await.1["result"]["events"], json!([]));
+    drop(peer);
+}
+
+#[tokio::test]
+async fn cancelling_says_what_is_wrong_with_the_question() {
+    let maybug = Maybug::start().await;
+    for path in ["/channels/x/messages/", "/channels/x/messages/y", "/channels/x/queue"] {
+        let method = if path.ends_with("queue") { Method::GET } else { Method::DELETE };
+        let (status, _, answer) = maybug.request(method, path, b"").await;
+        assert_eq!((status, &answer["result"]["errors"][0]["type"]), (404, &json!("ChannelNotFound")), "{path}");
+    }
+    let channel = maybug.channel(json!({"type": "loopback", "config": {}, "mo_url": null})).await;
+    let (status, answer) = delete(&maybug, &format!("/channels/{channel}/messages/?priority=6")).await;
+    assert_eq!((status, &answer["result"]["errors"][0]["type"]), (400, &json!("ApiUsageError")));
+}
+
+#[tokio::test]
+async fn events_that_their_receiver_does_not_take_are_counted_for_their_channel_alone() {
+    let maybug = Maybug::start().await;
+    let mine =
+        maybug.channel(json!({"type": "loopback", "config": {"echo": true}, "mo_url": "http://127.0.0.1:1/mo"})).await;
+    let other = maybug.channel(json!({"type": "loopback", "config": {}, "mo_url": null})).await;
+    maybug.send(&mine, json!({"to": "1", "content": "x", "event_url": "http://127.0.0.1:1/e"})).await;
+    soon("the events", async {
+        loop {
+            let result = maybug.get(&format!("/channels/{mine}/queue")).await.1["result"].clone();
+            if result["events"] == 2 && result["inbound"] == 1 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let result = maybug.get(&format!("/channels/{other}/queue")).await.1["result"].clone();
+    assert_eq!((&result["events"], &result["inbound"]), (&json!(0), &json!(0)));
+}
