@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::error::MASK;
-use super::{Activity, Gateway, GatewayError, GatewayIntake};
+use super::{Activity, Gateway, GatewayError, GatewayIntake, queues};
 use crate::channel::{AnyChannelType, Intake, Setup, StatusReport};
 use crate::model::{ChannelId, ChannelProperties, JsonObject, Level, RateLimit};
 use crate::store::Change;
@@ -348,6 +348,7 @@ impl Gateway {
     }
 
     fn check(&self, channel: &ChannelProperties) -> Result<(), GatewayError> {
+        queues::check_name(channel.amqp_queue())?;
         Ok(self.channel_type(channel.channel_type())?.check(&channel.config())?)
     }
 
