@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::error::MASK;
-use super::{Activity, Gateway, GatewayError, GatewayIntake};
+use super::{Activity, Gateway, GatewayError, GatewayIntake, queues};
 use crate::channel::{AnyChannelType, Intake, Setup, StatusReport};
 use crate::model::{ChannelId, ChannelProperties, JsonObject, Level, RateLimit};
 use crate::store::Change;
@@ -70,7 +70,12 @@ impl Gateway {
     /// [`GatewayError`]; nothing is left behind then.
     pub async fn create_channel(&self, properties: JsonObject) -> Result<Arc<ChannelProperties>, GatewayError> {
         self.check_room()?;
-        self.put_channel(&ChannelId::mint(), properties).await
+        let channel = ChannelProperties { id: ChannelId::mint(), properties };
+        if self.0.config.require_destination && !channel.has_destination() {
+            let message = "One or both of \"mo_url\" and \"amqp_queue\" must be specified";
+            return Err(GatewayError::Usage(message.to_owned()));
+        }
+        self.put_channel(&channel.id, channel.properties).await
     }
 
     /// That one more channel can be defined.
@@ -343,6 +348,7 @@ impl Gateway {
     }
 
     fn check(&self, channel: &ChannelProperties) -> Result<(), GatewayError> {
+        queues::check_name(channel.amqp_queue())?;
         Ok(self.channel_type(channel.channel_type())?.check(&channel.config())?)
     }
 
