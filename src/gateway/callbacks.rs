@@ -18,6 +18,7 @@ use url::Url;
 
 use super::Gateway;
 use super::hosts::Host;
+use super::queues;
 use super::retry::{RetryPolicy, Verdict};
 use super::templates::{self, Values};
 use crate::model::{Callback, CallbackKind, CallbackTarget, EventId, Inbound, MessageId, Status, Timestamp};
@@ -65,6 +66,11 @@ pub(super) async fn dispatch(gateway: Gateway, mut lanes: CallbackLanes, client:
             () = stop.cancelled() => break,
         };
         let Some(queue) = queue else { break };
+        if let Some(key) = queue.routing_key() {
+            let key = key.to_owned();
+            receivers.spawn(queues::owed::run(gateway.clone(), queue, key, policy.retry));
+            continue;
+        }
         let receiver = Receiver {
             gateway: gateway.clone(),
             client: client.clone(),
@@ -262,7 +268,8 @@ impl Receiver {
                 let wait = now.until(at).as_secs_f64();
                 if let Some(log) = self.log(callback) {
                     let why = failure.reason(&log);
-                    log.warn(format!("{} failed because of {why}; next try in {wait:.1} s", what(callback)));
+                    let said = format!("{} failed because of {why}; next try in {wait:.1} s", what(callback));
+                    log.about(about(callback)).warn(said);
                 }
                 Change::CallbackRetry { ticket: delivery.ticket, at }
             }
@@ -275,7 +282,8 @@ impl Receiver {
         if let Some(log) = self.log(callback) {
             let (attempts, why) = (failure.attempts, failure.reason(&log));
             let tries = if attempts == 1 { "try" } else { "tries" };
-            log.failure(format!("{} was given up after {attempts} {tries}: {why}", what(callback)), &failure.why);
+            let said = format!("{} was given up after {attempts} {tries}: {why}", what(callback));
+            log.about(about(callback)).failure(said, &failure.why);
         }
         Change::CallbackParked { ticket, reason: format!("{}{}", failure.why, failure.said) }
     }
@@ -300,7 +308,8 @@ impl Receiver {
         let message = self.gateway.0.store.inbound(&callback.channel, callback.message).ok()??;
         let destinations = [&message.destinations[..], std::slice::from_ref(&heir)].concat();
         if let Some(log) = self.log(callback) {
-            log.warn(format!("Message {} goes on to destination {heir}", callback.message));
+            let message = callback.message;
+            log.about(message).warn(format!("Message {message} goes on to destination {heir}"));
         }
         let target = CallbackTarget::Destination { router: router.clone(), destination: heir };
         let callbacks = vec![Callback { target, ..Callback::clone(callback) }];
@@ -357,6 +366,8 @@ impl Receiver {
             CallbackTarget::Url { url, token } => Some((url.clone(), token.clone())),
             CallbackTarget::Channel => self.gateway.channel_target(&callback.channel, callback.kind),
             CallbackTarget::Destination { router, destination } => self.gateway.destination_target(router, destination),
+            // Published, not posted.
+            CallbackTarget::Queue { .. } => None,
         }
     }
 }
@@ -444,6 +455,11 @@ fn is_final(status: StatusCode) -> bool {
 fn said(answer: &Answer) -> String {
     let text: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
     format!(": {text}")
+}
+
+/// The message that a callback is about.
+fn about(callback: &Callback) -> Option<MessageId> {
+    (callback.kind != CallbackKind::Status).then_some(callback.message)
 }
 
 fn what(callback: &Callback) -> String {
