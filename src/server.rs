@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Accounts;
 use crate::api::guard::Guard;
 use crate::api::{Api, ApiLimits};
+use crate::bus::Bus;
 use crate::config::{Auth, Config};
 use crate::gateway::retry::RetryPolicy;
 use crate::gateway::{Activity, CallbackPolicy, Gateway, GatewayConfig, Types};
@@ -74,7 +75,8 @@ impl Server {
         let accounts = Accounts::open(store.clone())?;
         let rates = Rates::new(config.metric_window);
         let client = client(config, &addresses);
-        let gateway = Gateway::start(gateway_config(config), types, store, logs, rates, client).await?;
+        let bus = config.amqp.as_ref().map(Bus::start);
+        let gateway = Gateway::start(gateway_config(config), types, store, logs, rates, client, bus).await?;
         let limits = ApiLimits {
             body: MAX_BODY,
             body_time: BODY_TIME,
@@ -168,7 +170,7 @@ impl Offline {
         let logs = ChannelLogs::start(log_files(&config))?;
         let rates = Rates::new(config.metric_window);
         let rules = GatewayConfig { activity: Activity::Idle, ..gateway_config(&config) };
-        let gateway = Gateway::start(rules, Types::default(), store, logs, rates, client(&config, &[])).await?;
+        let gateway = Gateway::start(rules, Types::default(), store, logs, rates, client(&config, &[]), None).await?;
         Ok(Self { gateway, logs: config.logging_path })
     }
 
@@ -265,6 +267,7 @@ fn gateway_config(config: &Config) -> GatewayConfig {
         inbound_ttl: Duration::from_secs(config.inbound_message_ttl),
         outbound_ttl: Duration::from_secs(config.outbound_message_ttl),
         allow_expired_replies: config.allow_expired_replies,
+        require_destination: config.require_destination,
         forward_session_close: config.forward_session_close,
         queue_limit: config.queue_limit,
         expose_secrets: config.expose_secrets,

@@ -1,6 +1,7 @@
 //! The services that a Junebug file names: Redis and RabbitMQ, with Junebug's defaults (Junebug reference §3.1).
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
@@ -29,8 +30,12 @@ pub struct AmqpConfig {
     pub username: String,
     /// Proof of it.
     pub password: Secret,
-    /// Seconds between heartbeats that are asked for; 0 asks for none.
+    /// Seconds between heartbeats that are asked for; 0 leaves them to the broker.
     pub heartbeat: u16,
+    /// Whether the connection is encrypted; the broker's certificate is checked then.
+    pub tls: bool,
+    /// The authority that vouches for the broker, a PEM file; the system's otherwise.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for AmqpConfig {
@@ -42,6 +47,8 @@ impl Default for AmqpConfig {
             username: "guest".to_owned(),
             password: Secret("guest".to_owned()),
             heartbeat: 0,
+            tls: false,
+            ca_file: None,
         }
     }
 }

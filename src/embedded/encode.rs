@@ -10,7 +10,7 @@ use super::lane::{Item, Lane};
 use super::tables::Table;
 use super::withdraw::Spot;
 use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, DestinationId, MessageId, RouterId, Timestamp};
-use crate::store::{Change, CommitError, PartId, Queued, Ticket};
+use crate::store::{AMQP_LANE, Change, CommitError, PartId, Queued, Ticket};
 
 /// Retries sooner than this wait in memory, later ones on disk.
 const NEAR: Duration = Duration::from_secs(60);
@@ -217,6 +217,7 @@ fn callback_lane(callback: &Callback) -> String {
         (CallbackTarget::Channel, CallbackKind::Status) => format!("status/{}", callback.channel),
         (CallbackTarget::Channel, _) => format!("mo/{}", callback.channel),
         (CallbackTarget::Destination { destination, .. }, _) => format!("destination/{destination}"),
+        (CallbackTarget::Queue { queue }, kind) => format!("{AMQP_LANE}{}", kind.routing_key(queue)),
         (CallbackTarget::Url { url, .. }, _) => {
             let authority = url::Url::parse(url)
                 .ok()

@@ -18,6 +18,7 @@ use url::Url;
 
 use super::Gateway;
 use super::hosts::Host;
+use super::queues;
 use super::retry::{RetryPolicy, Verdict};
 use super::templates::{self, Values};
 use crate::model::{Callback, CallbackKind, CallbackTarget, EventId, Inbound, MessageId, Status, Timestamp};
@@ -65,6 +66,11 @@ pub(super) async fn dispatch(gateway: Gateway, mut lanes: CallbackLanes, client:
             () = stop.cancelled() => break,
         };
         let Some(queue) = queue else { break };
+        if let Some(key) = queue.routing_key() {
+            let key = key.to_owned();
+            receivers.spawn(queues::owed::run(gateway.clone(), queue, key, policy.retry));
+            continue;
+        }
         let receiver = Receiver {
             gateway: gateway.clone(),
             client: client.clone(),
@@ -360,6 +366,8 @@ impl Receiver {
             CallbackTarget::Url { url, token } => Some((url.clone(), token.clone())),
             CallbackTarget::Channel => self.gateway.channel_target(&callback.channel, callback.kind),
             CallbackTarget::Destination { router, destination } => self.gateway.destination_target(router, destination),
+            // Published, not posted.
+            CallbackTarget::Queue { .. } => None,
         }
     }
 }

@@ -15,6 +15,27 @@ pub(super) struct Directory {
     pub(super) channels: HashMap<ChannelId, Arc<ChannelProperties>>,
     routers: HashMap<RouterId, Arc<Router>>,
     by_channel: HashMap<ChannelId, RouterId>,
+    /// By the name of an AMQP queue: who sends and receives by it.
+    queues: Arc<BTreeMap<Arc<str>, Vec<QueueOwner>>>,
+}
+
+/// Who has an AMQP queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum QueueOwner {
+    /// A channel.
+    Channel(ChannelId),
+    /// A destination of a router.
+    Destination(RouterId, DestinationId),
+}
+
+impl QueueOwner {
+    /// Its id.
+    pub(super) fn id(&self) -> &Arc<str> {
+        match self {
+            Self::Channel(channel) => &channel.0,
+            Self::Destination(_, destination) => &destination.0,
+        }
+    }
 }
 
 /// A router with its destinations.
@@ -30,7 +51,47 @@ pub struct Router {
 impl Directory {
     /// Channels, and no router yet.
     pub(super) fn of(channels: HashMap<ChannelId, Arc<ChannelProperties>>) -> Self {
-        Self { channels, ..Self::default() }
+        let mut directory = Self { channels, ..Self::default() };
+        directory.find_queues();
+        directory
+    }
+
+    /// Who has which AMQP queue; to be asked for again after every change.
+    pub(super) fn find_queues(&mut self) {
+        let mut queues: BTreeMap<Arc<str>, Vec<QueueOwner>> = BTreeMap::new();
+        for channel in self.channels.values() {
+            if let Some(queue) = channel.amqp_queue() {
+                queues.entry(queue.into()).or_default().push(QueueOwner::Channel(channel.id.clone()));
+            }
+        }
+        for destination in self.routers.values().flat_map(|router| router.destinations.values()) {
+            if let Some(queue) = destination.amqp_queue() {
+                let owner = QueueOwner::Destination(destination.router.clone(), destination.id.clone());
+                queues.entry(queue.into()).or_default().push(owner);
+            }
+        }
+        queues.values_mut().for_each(|owners| owners.sort_by(|a, b| a.id().cmp(b.id())));
+        self.queues = Arc::new(queues);
+    }
+
+    /// See there.
+    pub(super) fn queues(&self) -> &Arc<BTreeMap<Arc<str>, Vec<QueueOwner>>> {
+        &self.queues
+    }
+
+    /// The AMQP queues that an MT's events go to, each once.
+    pub(super) fn event_queues(&self, message: &Outbound) -> Vec<&str> {
+        let mut queues = Vec::new();
+        if let Some((router, destinations)) = self.owners(message) {
+            let own = destinations.iter().filter_map(|destination| self.destination(router, destination)?.amqp_queue());
+            queues.extend(own);
+        }
+        if message.destination.is_none() {
+            queues.extend(self.channels.get(&message.channel).and_then(|channel| channel.amqp_queue()));
+        }
+        queues.sort_unstable();
+        queues.dedup();
+        queues
     }
 
     pub(super) fn router(&self, id: &RouterId) -> Option<&Arc<Router>> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::directory::Directory;
 use super::{Gateway, Word, bodies};
+use crate::bus::vumi;
 use crate::channel::{Arrival, Fate, Intake, IntakeError, Outcome, StatusReport};
 use crate::model::{
     Callback, CallbackKind, CallbackTarget, ChannelId, DeliveryStatus, DestinationId, Event, EventId, EventKind,
@@ -45,8 +46,11 @@ impl Intake for GatewayIntake {
                     counts.event(&directory, &message, label);
                     let event = event(&message, EventKind::DeliveryReport { status }, details, now);
                     let awaited = message.accepted_at.until(now) <= self.0.0.config.outbound_ttl;
-                    let callbacks =
-                        if announce && awaited { event_callbacks(&message, &event, now) } else { Vec::new() };
+                    let mut callbacks =
+                        if announce { event_callbacks(&directory, &message, &event, now) } else { Vec::new() };
+                    if !awaited {
+                        callbacks.retain(|callback| matches!(callback.target, CallbackTarget::Queue { .. }));
+                    }
                     Change::Record { event, origin, leaves: None, correlate: Vec::new(), callbacks }
                 }
             };
@@ -87,7 +91,7 @@ impl Intake for GatewayIntake {
                 }
             };
             let event = event(&message, kind, details, now);
-            let callbacks = if announce { event_callbacks(&message, &event, now) } else { Vec::new() };
+            let callbacks = if announce { event_callbacks(&directory, &message, &event, now) } else { Vec::new() };
             Change::Record { event, origin, leaves: Some(ticket), correlate, callbacks }
         });
         let batch = batch.collect();
@@ -149,6 +153,8 @@ impl GatewayIntake {
             None => {
                 let wanted = self.0.channel_target(&message.channel, CallbackKind::Mo).is_some();
                 targets.extend(wanted.then_some(CallbackTarget::Channel));
+                let queue = directory.channels.get(&message.channel).and_then(|channel| channel.amqp_queue());
+                targets.extend(queue.map(queue_target));
             }
             Some(router) => {
                 let destinations;
@@ -161,6 +167,8 @@ impl GatewayIntake {
                     let target =
                         CallbackTarget::Destination { router: router.clone(), destination: destination.clone() };
                     targets.extend(wanted.then_some(target));
+                    let queue = directory.destination(router, destination).and_then(|own| own.amqp_queue());
+                    targets.extend(queue.map(queue_target));
                 }
                 if !destinations.is_empty() {
                     Arc::make_mut(&mut message).destinations = destinations;
@@ -215,15 +223,23 @@ impl Counts {
     }
 }
 
+fn queue_target(queue: &str) -> CallbackTarget {
+    CallbackTarget::Queue { queue: queue.to_owned() }
+}
+
 /// The request by which an MO is handed on.
-pub(super) fn mo_callback(message: &Inbound, target: CallbackTarget, now: Timestamp) -> Callback {
+fn mo_callback(message: &Inbound, target: CallbackTarget, now: Timestamp) -> Callback {
+    let body = match &target {
+        CallbackTarget::Queue { .. } => vumi::inbound(message),
+        _ => bodies::inbound(message),
+    };
     Callback {
         id: message.id,
         kind: CallbackKind::Mo,
         channel: message.channel.clone(),
         message: message.id,
         target,
-        body: bodies::inbound(message),
+        body,
         created_at: now,
     }
 }
@@ -233,16 +249,28 @@ pub(super) fn event(message: &Outbound, kind: EventKind, details: JsonObject, at
 }
 
 /// The requests by which an event is handed on.
-pub(super) fn event_callbacks(message: &Outbound, event: &Event, now: Timestamp) -> Vec<Callback> {
-    let Some(url) = message.event_url.clone() else { return Vec::new() };
-    let sender = message.destination.as_ref().map_or(message.channel.as_str(), DestinationId::as_str);
-    vec![Callback {
+pub(super) fn event_callbacks(
+    directory: &Directory,
+    message: &Outbound,
+    event: &Event,
+    now: Timestamp,
+) -> Vec<Callback> {
+    let callback = |target, body| Callback {
         id: event.id,
         kind: CallbackKind::Event,
         channel: message.channel.clone(),
         message: message.id,
-        target: CallbackTarget::Url { url, token: message.event_auth_token.clone() },
-        body: bodies::event(event, sender),
+        target,
+        body,
         created_at: now,
-    }]
+    };
+    let mut callbacks = Vec::new();
+    if let Some(url) = message.event_url.clone() {
+        let sender = message.destination.as_ref().map_or(message.channel.as_str(), DestinationId::as_str);
+        let target = CallbackTarget::Url { url, token: message.event_auth_token.clone() };
+        callbacks.push(callback(target, bodies::event(event, sender)));
+    }
+    let queues = directory.event_queues(message).into_iter();
+    callbacks.extend(queues.map(|queue| callback(queue_target(queue), vumi::event(event, message))));
+    callbacks
 }

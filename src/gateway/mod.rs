@@ -15,6 +15,7 @@ pub mod listing;
 mod meter;
 mod outbound;
 mod parked;
+mod queues;
 mod receipts;
 pub mod retry;
 mod routers;
@@ -41,8 +42,10 @@ pub use self::intake::GatewayIntake;
 use self::meter::Meters;
 pub use self::outbound::{Draft, FARTHEST, ReplyTo, Via};
 pub use self::parked::Parked;
+use self::queues::Queues;
 pub use self::routers::Edit;
 use self::routing::{RouterTypes, StickyRoutes};
+use crate::bus::Bus;
 use crate::channel::ChannelTypes;
 use crate::model::{
     CallbackKind, ChannelId, ChannelProperties, DestinationId, Event, EventId, JsonObject, Level, MessageId, RouterId,
@@ -62,6 +65,8 @@ pub struct GatewayConfig {
     pub outbound_ttl: Duration,
     /// Sends a reply whose MO has expired as an ordinary message.
     pub allow_expired_replies: bool,
+    /// Refuses new channels that nobody could receive from.
+    pub require_destination: bool,
     /// Whether MOs that end a session are forwarded.
     pub forward_session_close: bool,
     /// Most messages that may wait for one channel.
@@ -128,6 +133,7 @@ struct Inner {
     routers: tokio::sync::Mutex<()>,
     sticky: StickyRoutes,
     hosts: Hosts,
+    queues: Queues,
     /// Where channels run.
     places: channels::Places,
     /// The latest status of each component, so that repetitions are not told again.
@@ -140,7 +146,7 @@ struct Inner {
 }
 
 impl Gateway {
-    /// Starts every stored channel and the callbacks.
+    /// Starts every stored channel, the callbacks, and what goes over AMQP queues, if there is a broker.
     ///
     /// # Errors
     /// [`StartError`] when the store cannot be read.
@@ -151,6 +157,7 @@ impl Gateway {
         logs: ChannelLogs,
         rates: Rates,
         client: Client,
+        bus: Option<Bus>,
     ) -> Result<Self, StartError> {
         let stored = store.channels()?;
         let channels = stored.iter().map(|channel| (channel.id.clone(), Arc::new(channel.clone()))).collect();
@@ -168,6 +175,7 @@ impl Gateway {
             routers: tokio::sync::Mutex::default(),
             sticky: StickyRoutes::default(),
             hosts: Hosts::new(policy.per_host, policy.retry),
+            queues: Queues::new(bus),
             places: channels::Places::default(),
             told: Mutex::default(),
             stop: CancellationToken::new(),
@@ -189,11 +197,14 @@ impl Gateway {
                 gateway.0.logs.channel(&channel.id).failure(format!("the channel was not started: {error}"), &error);
             }
         }
+        gateway.0.queues.start(&gateway);
         Ok(gateway)
     }
 
-    /// Ends in order: channels finish what is in flight and unbind, callbacks stop, what waits is written.
+    /// Ends in order: nothing more comes out of queues, channels finish what is in flight and unbind, callbacks stop, what
+    /// waits is written.
     pub async fn shutdown(self) {
+        self.0.queues.stop().await;
         self.stop_all().await;
         self.0.stop.cancel();
         let dispatcher = self.0.dispatcher.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -205,6 +216,7 @@ impl Gateway {
         if let Some(expiry) = expiry {
             let _ = expiry.await;
         }
+        self.0.queues.close().await;
         self.0.store.clone().close().await;
     }
 
@@ -337,15 +349,19 @@ impl Gateway {
     /// The worst that a channel's components have said since the start.
     fn told_level(&self, channel: &ChannelId) -> Option<Level> {
         let told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.get(channel)?.values().map(|word| word.status.level).min()
+        // A broker that is away keeps no provider from taking messages.
+        let own = told.get(channel)?.iter().filter(|(component, _)| **component != queues::COMPONENT);
+        own.map(|(_, word)| word.status.level).min()
     }
 
     fn update_directory(&self, change: impl Fn(&mut Directory)) {
         self.0.directory.rcu(|directory| {
             let mut directory = Directory::clone(directory);
             change(&mut directory);
+            directory.find_queues();
             directory
         });
+        self.0.queues.look();
     }
 
     /// The worst of the components' levels; `None` when none has said anything.

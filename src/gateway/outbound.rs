@@ -84,6 +84,12 @@ impl Gateway {
             admitted.map_err(|wait| GatewayError::RateLimitExceeded { limit, seconds: wait.as_secs() + 1 })?;
         }
         self.0.store.commit(vec![Change::Accept(message.clone())]).await?;
+        self.count_outbound(&message);
+        Ok(message)
+    }
+
+    /// An MT counts for its channel, and for the router and the destination that it was sent by.
+    pub(super) fn count_outbound(&self, message: &Outbound) {
         let ids = [
             Some(&message.channel.0),
             message.router.as_ref().map(|router| &router.0),
@@ -92,7 +98,6 @@ impl Gateway {
         for id in ids.into_iter().flatten() {
             self.0.rates.count(id, Label::Outbound, message.accepted_at, 1);
         }
-        Ok(message)
     }
 
     /// Tells what an MT would be for the provider; nothing is accepted or sent.
@@ -119,7 +124,9 @@ impl Gateway {
         }
         let times = Times::of(&draft, Timestamp::now())?;
         let destination = destination.map(|destination| destination.id.clone());
-        let message = Outbound { router, destination, ..outbound(&channel.id, draft, answered, session_event, times) };
+        let mut message =
+            Outbound { router, destination, ..outbound(&channel.id, draft, answered, session_event, times) };
+        message.events_queued = !self.0.directory.load().event_queues(&message).is_empty();
         Ok((channel, message))
     }
 
@@ -284,6 +291,8 @@ fn outbound(
         provider: None,
         event_url: draft.event_url,
         event_auth_token: draft.event_auth_token,
+        events_queued: false,
+        app_message_id: None,
         destination: None,
         router: None,
         send_at: times.send_at,

@@ -19,6 +19,9 @@ pub struct Parked {
     /// The router's destination that it was for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination_id: Option<DestinationId>,
+    /// The AMQP queue that it was for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amqp_queue: Option<String>,
     /// The message that it is about; nothing for a status.
     pub message_id: Option<MessageId>,
     /// Why it was given up.
@@ -101,15 +104,17 @@ fn revived(ticket: Ticket, callback: &Callback) -> Change {
 }
 
 fn shown(ticket: Ticket, callback: Callback, reason: String) -> Parked {
-    let destination_id = match callback.target {
-        CallbackTarget::Destination { destination, .. } => Some(destination),
-        _ => None,
+    let (destination_id, amqp_queue) = match callback.target {
+        CallbackTarget::Destination { destination, .. } => (Some(destination), None),
+        CallbackTarget::Queue { queue } => (None, Some(queue)),
+        _ => (None, None),
     };
     Parked {
         id: ticket.to_string(),
         kind: callback.kind,
         channel_id: callback.channel,
         destination_id,
+        amqp_queue,
         message_id: Some(callback.message).filter(|_| callback.kind != CallbackKind::Status),
         reason,
         created_at: callback.created_at.to_string(),

@@ -32,7 +32,7 @@ impl Gateway {
         let now = Timestamp::now();
         let kind = EventKind::DeliveryReport { status: receipt.status };
         let event = intake::event(&stored.message, kind, receipt.details.clone(), now);
-        let callbacks = intake::event_callbacks(&stored.message, &event, now);
+        let callbacks = intake::event_callbacks(&self.0.directory.load(), &stored.message, &event, now);
         let record = Change::Record { event, origin: stored.origin, leaves: None, correlate: Vec::new(), callbacks };
         self.0.store.commit(vec![record, forget(channel, &receipt)]).await?;
         Ok(receipt)

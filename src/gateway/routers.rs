@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::directory::{Directory, Router};
 use super::routing::{Keep, Routing, RoutingError, Sight};
-use super::{Gateway, GatewayError};
+use super::{Gateway, GatewayError, queues};
 use crate::model::{
     ChannelId, DestinationId, DestinationProperties, Inbound, JsonObject, Level, RouterId, RouterProperties, Timestamp,
 };
@@ -200,6 +200,7 @@ impl Gateway {
         router: &Router,
         destination: DestinationProperties,
     ) -> Result<Arc<DestinationProperties>, GatewayError> {
+        queues::check_name(destination.amqp_queue())?;
         let defined = Arc::new(destination.clone());
         let mut destinations = router.destinations.clone();
         destinations.insert(destination.id.clone(), defined.clone());

@@ -72,7 +72,7 @@ impl Gateway {
             let message: &Outbound = &queued.message;
             counts.event(&directory, message, Label::Rejected);
             let event = event(message, why(message), JsonObject::new(), now);
-            let callbacks = event_callbacks(message, &event, now);
+            let callbacks = event_callbacks(&directory, message, &event, now);
             Change::Withdraw { queued, event, callbacks, tally: tally.clone() }
         });
         let batch = batch.collect();

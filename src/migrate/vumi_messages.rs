@@ -54,6 +54,8 @@ pub(super) fn outbound(record: &str) -> Option<Outbound> {
         provider: None,
         event_url: message.owned("event_url"),
         event_auth_token: message.owned("event_auth_token"),
+        events_queued: false,
+        app_message_id: None,
         destination: None,
         router: None,
         send_at: None,

@@ -1,4 +1,4 @@
-//! Callbacks: HTTP requests that we owe somebody.
+//! Callbacks: HTTP requests, and messages for queues, that we owe somebody.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -36,6 +36,15 @@ pub enum CallbackKind {
     Status,
 }
 
+impl CallbackKind {
+    /// The key under which it is published for an application's queue.
+    #[must_use]
+    pub fn routing_key(self, queue: &str) -> String {
+        let suffix = if self == Self::Mo { "inbound" } else { "event" };
+        format!("{queue}.{suffix}")
+    }
+}
+
 /// Where a callback goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -57,5 +66,10 @@ pub enum CallbackTarget {
         router: RouterId,
         /// Its destination.
         destination: DestinationId,
+    },
+    /// To an application's queue of RabbitMQ.
+    Queue {
+        /// The `amqp_queue`, without the suffix that says what is in it.
+        queue: String,
     },
 }

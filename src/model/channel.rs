@@ -41,6 +41,12 @@ impl ChannelProperties {
         ["mo_url", "amqp_queue"].iter().any(|key| self.properties.contains_key(*key))
     }
 
+    /// The queue of RabbitMQ by which an application sends and receives over it.
+    #[must_use]
+    pub fn amqp_queue(&self) -> Option<&str> {
+        self.text("amqp_queue").filter(|queue| !queue.is_empty())
+    }
+
     /// How many MTs may leave in a window (`rate_limit_count` in `rate_limit_window` seconds); `None` unless both are
     /// above zero.
     #[must_use]

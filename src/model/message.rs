@@ -1,5 +1,7 @@
 //! Messages: `Outbound` (MT) on its way to a phone, `Inbound` (MO) from one.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{ChannelId, DestinationId, MessageId, Priority, RouterId, Timestamp};
@@ -75,6 +77,12 @@ pub struct Outbound {
     /// Sent as `Authorization: Token …` with those events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_auth_token: Option<String>,
+    /// Whether its events are put into an application's queue.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub events_queued: bool,
+    /// The id that the application gave it, where that is not the text of `id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_message_id: Option<Arc<str>>,
     /// The router's destination that it was sent from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<DestinationId>,
@@ -111,6 +119,8 @@ impl Outbound {
             provider: None,
             event_url: None,
             event_auth_token: None,
+            events_queued: false,
+            app_message_id: None,
             destination: None,
             router: None,
             send_at: None,

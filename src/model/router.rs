@@ -51,6 +51,12 @@ impl DestinationProperties {
         self.properties.get(key)?.as_str().filter(|text| !text.is_empty())
     }
 
+    /// The queue of RabbitMQ by which its application sends and receives.
+    #[must_use]
+    pub fn amqp_queue(&self) -> Option<&str> {
+        self.text("amqp_queue")
+    }
+
     /// Most code points that one message sent from it may have; `None` is no limit and zero is a real one.
     #[must_use]
     pub fn character_limit(&self) -> Option<u64> {

@@ -18,6 +18,7 @@ use crate::model::{
     Outbound, Priority, RouterId, RouterProperties, SmscMessageId, Status, Timestamp,
 };
 
+pub(crate) use queues::AMQP_LANE;
 pub use queues::{CallbackLanes, CallbackQueue, OutboundQueue};
 pub use search::{Direction, Found, Kept, Page, Search, Standing, UnknownWord};
 

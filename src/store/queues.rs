@@ -113,6 +113,9 @@ impl Drop for OutboundQueue {
     }
 }
 
+/// How the names of those queues begin whose content goes to RabbitMQ; the routing key follows.
+pub(crate) const AMQP_LANE: &str = "amqp/";
+
 /// The requests owed to one receiver, in the order they were recorded.
 pub struct CallbackQueue {
     engine: Arc<Embedded>,
@@ -121,10 +124,17 @@ pub struct CallbackQueue {
 }
 
 impl CallbackQueue {
-    /// What it is called: `mo/<channel>`, `status/<channel>` or `event/<authority>/<channel>`.
+    /// What it is called: `mo/<channel>`, `status/<channel>`, `destination/<id>`, `event/<authority>/<channel>`
+    /// or `amqp/<routing key>`.
     #[must_use]
     pub fn lane(&self) -> &str {
         &self.lane.name
+    }
+
+    /// The routing key under which its content is published, if it goes to RabbitMQ.
+    #[must_use]
+    pub fn routing_key(&self) -> Option<&str> {
+        self.lane.name.strip_prefix(AMQP_LANE)
     }
 
     /// Up to `max` callbacks; waits until there is one.

@@ -35,8 +35,9 @@ impl ProcessLog<'_> {
     /// # Errors
     /// The file cannot be written to.
     pub fn start(self) -> io::Result<()> {
-        // A bare level is ours; the store's engine speaks only of trouble.
-        let engine = "fjall=warn,lsm_tree=warn";
+        // A bare level is ours; the store's engine speaks only of trouble. The bus says what there is to say of lapin's, which
+        // logs whole messages.
+        let engine = "fjall=warn,lsm_tree=warn,lapin=off";
         let filter = EnvFilter::try_new(format!("{engine},{}", self.filter)).unwrap_or_else(|_| EnvFilter::new("info"));
         let screen = self.standard_error.then(|| layer(self.format, io::stderr, io::stderr().is_terminal()));
         let file = match self.file {

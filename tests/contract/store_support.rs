@@ -35,6 +35,8 @@ pub(crate) fn message(content: &str, priority: u8) -> Arc<Outbound> {
         provider: None,
         event_url: None,
         event_auth_token: None,
+        events_queued: false,
+        app_message_id: None,
         destination: None,
         router: None,
         send_at: None,

@@ -191,6 +191,8 @@ fn message(content: &str) -> Outbound {
         provider: None,
         event_url: None,
         event_auth_token: None,
+        events_queued: false,
+        app_message_id: None,
         destination: None,
         router: None,
         send_at: None,

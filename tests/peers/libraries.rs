@@ -63,14 +63,20 @@ impl Handler for Recorder {
     }
 }
 
+/// A receiver of callbacks: its URL, and their bodies.
+pub(crate) async fn webhook() -> (String, mpsc::UnboundedReceiver<Value>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (sender, posted) = mpsc::unbounded_channel();
+    tokio::spawn(serve(listener, Arc::new(Recorder(sender)), Limits::default(), CancellationToken::new()));
+    (url, posted)
+}
+
 #[tokio::test]
 async fn a_channel_binds_to_the_npm_library_as_smsc() {
     let mut smsc = Process::start(&mut node("smsc.mjs"));
     let port = smsc.object("listening").await["listening"].as_u64().unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let webhook = format!("http://{}/", listener.local_addr().unwrap());
-    let (sender, mut posted) = mpsc::unbounded_channel();
-    tokio::spawn(serve(listener, Arc::new(Recorder(sender)), Limits::default(), CancellationToken::new()));
+    let (webhook, mut posted) = webhook().await;
 
     let directory = tempfile::tempdir().unwrap();
     let server = start(directory.path()).await;

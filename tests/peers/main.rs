@@ -1,6 +1,7 @@
 //! Against peers written by others: npm `smpp`, PyPI `smpplib`, Kannel, tshark, RabbitMQ, Redis, nginx. `tests/run` installs them.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+mod amqp;
 mod captures;
 #[path = "../shared/daemon.rs"]
 mod daemon;

@@ -55,9 +55,14 @@ impl Process {
 
     /// The next line that is a JSON object with this key.
     pub(crate) async fn object(&mut self, key: &str) -> Value {
-        self.next(key, |line| {
+        self.any(&[key]).await
+    }
+
+    /// The next line that is a JSON object with one of these keys.
+    pub(crate) async fn any(&mut self, keys: &[&str]) -> Value {
+        self.next("an object", |line| {
             let object: Value = serde_json::from_str(line).ok()?;
-            object.get(key).is_some().then_some(object)
+            keys.iter().any(|key| object.get(key).is_some()).then_some(object)
         })
         .await
     }

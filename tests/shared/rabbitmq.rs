@@ -1,5 +1,6 @@
 //! A RabbitMQ with its management plugin. `tests/run` installs it; it needs `mod daemon` beside it.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use bytes::Bytes;
@@ -16,9 +17,13 @@ pub(crate) struct RabbitMq {
     pub(crate) port: u16,
     /// The port of the management interface.
     pub(crate) management: u16,
+    name: String,
+    epmd_port: u16,
+    /// The port on which nodes talk to each other.
+    dist: u16,
     node: Child,
     _epmd: Child,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 /// Where Debian has it; the one in the path may change to another user.
@@ -29,7 +34,7 @@ impl RabbitMq {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         let (port, management, epmd_port) = (free_port().await, free_port().await, free_port().await);
-        let node = format!("maybug-{port}@localhost");
+        let name = format!("maybug-{port}@localhost");
         std::fs::write(path.join("plugins"), "[rabbitmq_management].").unwrap();
         let configuration = format!(
             "listeners.tcp.1 = 127.0.0.1:{port}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {management}\n\
@@ -44,23 +49,10 @@ impl RabbitMq {
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("epmd: {error}; tests/run installs it with rabbitmq-server"));
-        let mut command = Command::new(SERVER);
-        command
-            // The server replaces the script then, so that whoever kills the one kills the other.
-            .env("RABBITMQ_ALLOW_INPUT", "1")
-            .env("RABBITMQ_SERVER_START_ARGS", "-noinput")
-            .env("HOME", path)
-            .env("RABBITMQ_NODENAME", node)
-            .env("RABBITMQ_DIST_PORT", free_port().await.to_string())
-            .env("ERL_EPMD_PORT", epmd_port.to_string())
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("RABBITMQ_MNESIA_BASE", path.join("mnesia"))
-            .env("RABBITMQ_LOG_BASE", path.join("log"))
-            .env("RABBITMQ_LOGS", "-")
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", path.join("plugins"))
-            .env("RABBITMQ_CONFIG_FILE", path.join("rabbitmq"));
-        let node = start(&mut command, path, "Server startup complete").await;
-        Self { port, management, node, _epmd: epmd, _directory: directory }
+        let dist = free_port().await;
+        let mut command = command(path, &name, epmd_port, dist);
+        let node = start(&mut command, path, READY).await;
+        Self { port, management, name, epmd_port, dist, node, _epmd: epmd, directory }
     }
 
     /// Asks the management interface: `/api/queues/%2F/name` for instance.
@@ -76,4 +68,32 @@ impl RabbitMq {
     pub(crate) async fn kill(&mut self) {
         self.node.kill().await.unwrap();
     }
+
+    /// Starts it again, with what it has on disk.
+    pub(crate) async fn revive(&mut self) {
+        let path = self.directory.path();
+        self.node = start(&mut command(path, &self.name, self.epmd_port, self.dist), path, READY).await;
+    }
+}
+
+/// What the node says when it is there.
+const READY: &str = "Server startup complete";
+
+fn command(path: &Path, node: &str, epmd_port: u16, dist: u16) -> Command {
+    let mut command = Command::new(SERVER);
+    command
+        // The server replaces the script then, so that whoever kills the one kills the other.
+        .env("RABBITMQ_ALLOW_INPUT", "1")
+        .env("RABBITMQ_SERVER_START_ARGS", "-noinput")
+        .env("HOME", path)
+        .env("RABBITMQ_NODENAME", node)
+        .env("RABBITMQ_DIST_PORT", dist.to_string())
+        .env("ERL_EPMD_PORT", epmd_port.to_string())
+        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+        .env("RABBITMQ_MNESIA_BASE", path.join("mnesia"))
+        .env("RABBITMQ_LOG_BASE", path.join("log"))
+        .env("RABBITMQ_LOGS", "-")
+        .env("RABBITMQ_ENABLED_PLUGINS_FILE", path.join("plugins"))
+        .env("RABBITMQ_CONFIG_FILE", path.join("rabbitmq"));
+    command
 }

@@ -174,7 +174,7 @@ fn template(
     now: Timestamp,
 ) -> Result<SubmitSm, Unsendable> {
     let wants_receipt = overrides.registered_delivery.or(config.registered_delivery);
-    let wants_receipt = wants_receipt.unwrap_or(message.event_url.is_some());
+    let wants_receipt = wants_receipt.unwrap_or(message.event_url.is_some() || message.events_queued);
     let service_type = overrides.service_type.as_deref().unwrap_or(&config.service_type);
     let schedule = match &overrides.schedule {
         None => String::new(),

@@ -233,6 +233,31 @@ async fn a_list_is_a_message_for_each_item() {
     assert_eq!(soon("the answer", asked).await.unwrap().body, json!({"taken": ids}).to_string());
 }
 
+#[tokio::test]
+async fn what_is_beyond_reason_is_refused() {
+    let config = json!({"web_port": 0, "inbound": [
+        {"path": "/list", "each": "to", "from": "1", "to": "{item}"},
+        {"path": "/session", "session": "{in.id}", "from": "1"},
+        {"path": "/body", "from": "1", "content": "{in.text}"},
+    ]});
+    let mut stage = Stage::open(config).await;
+    let said = stage.gets(&format!("/list?{}", "to=1&".repeat(101))).await;
+    assert_eq!(said, (413, "the request has more than 100 messages".to_owned()));
+    let said = stage.gets(&format!("/session?id={}", "x".repeat(257))).await;
+    assert_eq!(said, (400, "the session's name is longer than 256 octets".to_owned()));
+    let asked = Asked {
+        method: "POST".into(),
+        path: "/body".into(),
+        headers: [].into(),
+        body: format!("text={}", "x".repeat(256 * 1024)),
+    };
+    assert_eq!(soon("the answer", stage.provider.ask(asked)).await.unwrap().status, 413);
+    assert_eq!(stage.gets("/elsewhere").await, (404, "Not found".to_owned()));
+    // What is within it is taken, and nothing before was.
+    assert_eq!(stage.gets("/session?id=1").await.0, 200);
+    assert_eq!(stage.hears().await["channel_data"]["session_event"], "new");
+}
+
 /// What docs/http-channel.md says is what happens.
 #[tokio::test]
 async fn the_worked_example_works() {

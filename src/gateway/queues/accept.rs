@@ -1,0 +1,120 @@
+//! MTs that come out of an application's queue: accepted as they are, once.
+//!
+//! The application's id of a message stays its id; one that is known already came before and is not sent again. No limit
+//! of characters applies (Junebug reference §4.1).
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::super::directory::{Directory, QueueOwner};
+use super::super::{Gateway, GatewayError};
+use crate::bus::vumi::UserMessage;
+use crate::model::{MessageId, Outbound, Priority, Timestamp};
+use crate::store::{Change, CommitError};
+
+/// Why a message is not accepted.
+pub(super) enum NotAccepted {
+    /// It came before.
+    Known,
+    /// It can never be sent.
+    Refused(String),
+    /// The store could not be read.
+    Unreadable(Arc<str>),
+}
+
+impl From<GatewayError> for NotAccepted {
+    fn from(error: GatewayError) -> Self {
+        match error {
+            GatewayError::Read(why) => Self::Unreadable(why),
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+impl Gateway {
+    /// The MT that a message of an application means.
+    pub(super) fn taken(
+        &self,
+        directory: &Directory,
+        owner: &QueueOwner,
+        queue: &str,
+        message: UserMessage,
+    ) -> Result<Arc<Outbound>, NotAccepted> {
+        let (id, app_message_id) = identity(queue, message.message_id);
+        let (router, destination, channel) = match owner {
+            QueueOwner::Channel(channel) => (None, None, channel.clone()),
+            QueueOwner::Destination(router, destination) => {
+                let found = self.router(router)?;
+                let to = message.to_addr.as_deref().unwrap_or_default();
+                let channel = self.choose(directory, &found, to, Some(destination))?;
+                (Some(router.clone()), Some(destination.clone()), channel)
+            }
+        };
+        self.channel(&channel)?;
+        let reply_to = message.in_reply_to.as_deref().and_then(|id| id.parse::<MessageId>().ok());
+        let answered = match reply_to {
+            Some(id) => self.0.store.inbound(&channel, id).map_err(GatewayError::from)?,
+            None => None,
+        };
+        let answered = answered.as_ref();
+        let to = message.to_addr.or_else(|| answered.map(|answered| answered.from.clone()));
+        let to = to.ok_or_else(|| NotAccepted::Refused("the field 'to_addr' is null".to_owned()))?;
+        let mut transport_metadata = message.transport_metadata;
+        if let Some(answered) = answered.filter(|_| transport_metadata.is_empty()) {
+            transport_metadata.clone_from(&answered.transport_metadata);
+        }
+        let taken = Outbound {
+            id,
+            channel,
+            to,
+            from: message.from_addr.or_else(|| answered.map(|answered| answered.to.clone())),
+            group: message.group,
+            content: message.content.unwrap_or_default(),
+            reply_to,
+            session_event: message.session_event,
+            priority: Priority::default(),
+            channel_data: message.helper_metadata,
+            transport_type: message.transport_type,
+            transport_metadata,
+            provider: message.provider,
+            event_url: None,
+            event_auth_token: None,
+            events_queued: true,
+            app_message_id,
+            destination,
+            router,
+            send_at: None,
+            expires_at: None,
+            accepted_at: Timestamp::now(),
+        };
+        match self.0.store.message(id).map_err(GatewayError::from)? {
+            None => Ok(Arc::new(taken)),
+            Some(stored) if stored.message.to == taken.to && stored.message.content == taken.content => {
+                Err(NotAccepted::Known)
+            }
+            Some(_) => Err(NotAccepted::Refused("another message has its message_id".to_owned())),
+        }
+    }
+
+    /// Accepts MTs; when this returns they are durable.
+    pub(super) async fn accept_taken(&self, taken: &[Arc<Outbound>]) -> Result<(), CommitError> {
+        let changes = taken.iter().cloned().map(Change::Accept).collect();
+        self.0.store.commit(changes).await?;
+        taken.iter().for_each(|message| self.count_outbound(message));
+        Ok(())
+    }
+}
+
+/// Our id of a message, and its own where that is another text. One that is no UUID is hashed, with the queue's name: two
+/// applications may count from one each.
+fn identity(queue: &str, named: Arc<str>) -> (MessageId, Option<Arc<str>>) {
+    if let Ok(id) = named.parse::<MessageId>() {
+        let is_same = id.to_string() == *named;
+        return (id, (!is_same).then_some(named));
+    }
+    let digest = Sha256::new().chain_update(queue).chain_update([0]).chain_update(&*named).finalize();
+    let octets = digest.first_chunk::<16>().copied().unwrap_or_default();
+    (MessageId(Uuid::new_v8(octets)), Some(named))
+}

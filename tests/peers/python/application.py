@@ -1,0 +1,126 @@
+"""An application that knows nothing but Vumi's queues: prints what it gets as JSON lines, sends and answers.
+
+application.py PORT QUEUE [--send COUNT] [--answer TEXT] [--no-events]
+
+--send COUNT   sends that many messages to +27820001001, with ids of its own, each until the broker has confirmed it
+--answer TEXT  answers every message that it gets
+--no-events    declares no queue for events
+"""
+
+import argparse
+import json
+import time
+import uuid
+
+import pika
+import pika.exceptions
+
+parser = argparse.ArgumentParser()
+parser.add_argument("port", type=int)
+parser.add_argument("queue")
+parser.add_argument("--send", type=int, default=0)
+parser.add_argument("--answer")
+parser.add_argument("--no-events", action="store_true")
+args = parser.parse_args()
+
+LOST = (pika.exceptions.AMQPError, OSError)
+
+
+def say(**what):
+    print(json.dumps(what), flush=True)
+
+
+def user_message(**fields):
+    """As vumi.message.TransportUserMessage writes it."""
+    message = {
+        "message_type": "user_message",
+        "message_version": "20110921",
+        "message_id": uuid.uuid4().hex,
+        "timestamp": time.strftime("%Y-%m-%d %H:%M:%S.000000", time.gmtime()),
+        "transport_name": args.queue,
+        "transport_type": "sms",
+        "to_addr": "+27820001001",
+        "to_addr_type": None,
+        "from_addr": "40404",
+        "from_addr_type": None,
+        "in_reply_to": None,
+        "content": None,
+        "session_event": None,
+        "group": None,
+        "provider": None,
+        "helper_metadata": {},
+        "transport_metadata": {},
+        "routing_metadata": {},
+    }
+    message.update(fields)
+    return message
+
+
+def answer(message, content):
+    """As TransportUserMessage.reply() does."""
+    copied = ["transport_name", "transport_type", "transport_metadata", "group", "provider"]
+    return user_message(
+        to_addr=message["from_addr"],
+        from_addr=message["to_addr"],
+        in_reply_to=message["message_id"],
+        content=content,
+        **{key: message[key] for key in copied},
+    )
+
+
+def publish(channel, message):
+    channel.basic_publish(
+        "vumi",
+        args.queue + ".outbound",
+        json.dumps(message),
+        pika.BasicProperties(delivery_mode=2),
+        mandatory=True,
+    )
+
+
+def properties(of):
+    return {name: value for name, value in vars(of).items() if value is not None}
+
+
+def work(to_send):
+    parameters = pika.ConnectionParameters("127.0.0.1", args.port)
+    channel = pika.BlockingConnection(parameters).channel()
+    channel.exchange_declare("vumi", "direct", durable=True)
+    for kind in ["inbound", "outbound"] + ([] if args.no_events else ["event"]):
+        name = args.queue + "." + kind
+        channel.queue_declare(name, durable=True)
+        channel.queue_bind(name, "vumi", name)
+    channel.confirm_delivery()
+    say(ready=True)
+    while to_send:
+        publish(channel, to_send[0])
+        to_send.pop(0)
+        if not to_send:
+            say(sent=args.send)
+
+    def inbound(channel, method, about, body):
+        message = json.loads(body)
+        say(inbound=message, ascii=body.isascii(), properties=properties(about))
+        if args.answer is not None:
+            publish(channel, answer(message, args.answer))
+        channel.basic_ack(method.delivery_tag)
+
+    def event(channel, method, about, body):
+        say(event=json.loads(body), ascii=body.isascii(), properties=properties(about))
+        channel.basic_ack(method.delivery_tag)
+
+    channel.basic_qos(prefetch_count=100)
+    channel.basic_consume(args.queue + ".inbound", inbound)
+    if not args.no_events:
+        channel.basic_consume(args.queue + ".event", event)
+    channel.start_consuming()
+
+
+waiting = [
+    user_message(message_id="%s-%d" % (args.queue, number), content="token %d" % number) for number in range(args.send)
+]
+while True:
+    try:
+        work(waiting)
+    except LOST:
+        time.sleep(0.2)
