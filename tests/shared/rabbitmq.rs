@@ -44,7 +44,7 @@ impl RabbitMq {
         std::fs::write(path.join("plugins"), "[rabbitmq_management].").unwrap();
         let configuration = format!(
             "listeners.tcp.1 = 127.0.0.1:{port}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {management}\n\
-             collect_statistics_interval = 200\nmanagement.rates_mode = basic\nlisteners.ssl.1 = 127.0.0.1:{tls}\n\
+             collect_statistics_interval = 200\nmanagement.rates_mode = basic\ndisk_free_limit.absolute = 1MB\nlisteners.ssl.1 = 127.0.0.1:{tls}\n\
              ssl_options.certfile = {certificate}\nssl_options.keyfile = {key}\n",
             certificate = path.join(CERTIFICATE).display(),
             key = path.join("key.pem").display(),
