@@ -9,12 +9,11 @@
 //! ```
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use maybug::config::Config;
 use maybug::gateway::Types;
-use maybug::gateway::routing::{Route, RouterType, Routing, RoutingError, Sight};
-use maybug::model::{ChannelId, DestinationId, DestinationProperties, Inbound, JsonObject};
+use maybug::gateway::routing::{Destinations, Route, RouterType, Routing, RoutingError, Sight};
+use maybug::model::{ChannelId, DestinationId, Inbound, JsonObject};
 use maybug::server::Server;
 
 #[tokio::main]
@@ -45,11 +44,7 @@ struct ByHour {
 }
 
 impl RouterType for OfficeHours {
-    fn build(
-        &self,
-        config: &JsonObject,
-        destinations: &[Arc<DestinationProperties>],
-    ) -> Result<Box<dyn Routing>, RoutingError> {
+    fn build(&self, config: &JsonObject, destinations: &Destinations) -> Result<Box<dyn Routing>, RoutingError> {
         let channel = config.get("channel").and_then(|channel| channel.as_str());
         let missing = || RoutingError::Router("Missing required config field 'channel'".to_owned());
         let mut hours = Vec::new();

@@ -77,6 +77,8 @@ pub struct Config {
     pub outbound_message_ttl: u64,
     /// Sends a reply whose MO has expired as an ordinary message when it has a `to`.
     pub allow_expired_replies: bool,
+    /// Whether a channel is refused that has neither `mo_url` nor `amqp_queue`, as Junebug did before it had routers.
+    pub require_destination: bool,
     /// Whether MOs that end a session are forwarded. Junebug never did.
     pub forward_session_close: bool,
     /// Whether channel passwords are returned by the API as they are.
@@ -143,6 +145,7 @@ impl Default for Config {
             inbound_message_ttl: 600,
             outbound_message_ttl: 172_800,
             allow_expired_replies: false,
+            require_destination: false,
             forward_session_close: true,
             expose_secrets: false,
             metric_window: 10.0,
@@ -170,7 +173,7 @@ impl Default for Config {
 }
 
 /// The keys of [`Config`].
-const KEYS: [&str; 37] = [
+const KEYS: [&str; 38] = [
     "interface",
     "port",
     "auth",
@@ -186,6 +189,7 @@ const KEYS: [&str; 37] = [
     "inbound_message_ttl",
     "outbound_message_ttl",
     "allow_expired_replies",
+    "require_destination",
     "forward_session_close",
     "expose_secrets",
     "metric_window",

@@ -267,6 +267,7 @@ fn gateway_config(config: &Config) -> GatewayConfig {
         inbound_ttl: Duration::from_secs(config.inbound_message_ttl),
         outbound_ttl: Duration::from_secs(config.outbound_message_ttl),
         allow_expired_replies: config.allow_expired_replies,
+        require_destination: config.require_destination,
         forward_session_close: config.forward_session_close,
         queue_limit: config.queue_limit,
         expose_secrets: config.expose_secrets,

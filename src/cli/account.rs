@@ -7,11 +7,12 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::args::{AccountCommand, AccountPlace, CreateAccountArgs, NewTokenArgs, TokenArgs};
+use super::open_store;
 use super::remote::Remote;
 use crate::access::{AccountChanges, Accounts, Minted, NewToken};
 use crate::api::accounts::shown;
 use crate::model::{Account, ChannelId};
-use crate::store::{OpenError, Store, StoreConfig};
+use crate::store::Store;
 
 pub(super) async fn run(command: AccountCommand) -> anyhow::Result<()> {
     let place = match &command {
@@ -152,12 +153,7 @@ impl Place {
         if !make && !path.exists() {
             bail!("there is no store in {}; --data names its directory", path.display());
         }
-        match Store::open(&StoreConfig { path: path.clone(), ..StoreConfig::default() }) {
-            Ok(store) => Ok(Self::Store { accounts: Box::new(Accounts::open(store.clone())?), store }),
-            Err(error @ OpenError::Locked { .. }) => bail!(
-                "{error}. While the server runs, ask it: --api http://127.0.0.1:8080, with an admin's token in MAYBUG_TOKEN"
-            ),
-            Err(error) => Err(error.into()),
-        }
+        let store = open_store(path)?;
+        Ok(Self::Store { accounts: Box::new(Accounts::open(store.clone())?), store })
     }
 }

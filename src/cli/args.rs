@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::PossibleValue;
@@ -13,10 +14,12 @@ use url::Url;
 
 use super::jb::JunebugFlags;
 use crate::config::LogFormat;
+use crate::gateway::listing::Format;
 use crate::migrate::Source;
-use crate::model::Permission;
+use crate::model::{ChannelId, Permission, Timestamp};
 use crate::replay::Pace;
 use crate::smsc::{SimulatorConfig, Span, duration};
+use crate::store::{Direction, Search, Standing};
 
 /// A connector server for SMS and USSD, centred on SMPP.
 #[derive(Debug, Parser)]
@@ -31,9 +34,11 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the server.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Make, list, show and delete accounts, and their tokens: who may use the API.
     Account(AccountArgs),
+    /// Give away what was sent and received, as lines of JSON or CSV.
+    Export(ExportArgs),
     /// Play an SMSC for tests: takes messages, sends receipts and messages from phones.
     Sim(Box<SimArgs>),
     /// Bind to an SMSC and send one message; shows the PDUs.
@@ -155,15 +160,118 @@ pub enum AccountCommand {
     Token(TokenArgs),
 }
 
-/// Where accounts are.
+/// Where what is kept is.
 #[derive(Clone, Debug, clap::Args)]
 pub struct AccountPlace {
     /// Directory of the store of a server that does not run
     #[arg(long, value_name = "DIR", env = "MAYBUG_DATA", default_value = "maybug-data")]
     pub data: PathBuf,
-    /// A running server instead; the token of an admin in the environment as MAYBUG_TOKEN
+    /// A running server instead; the token of one who may in the environment as MAYBUG_TOKEN
     #[arg(long, value_name = "URL")]
     pub api: Option<Url>,
+}
+
+/// What `export` gives away.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ExportArgs {
+    /// What.
+    #[command(subcommand)]
+    pub what: ExportWhat,
+}
+
+/// See [`ExportArgs`].
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum ExportWhat {
+    /// Messages, the newest first
+    Messages(Box<ExportMessagesArgs>),
+}
+
+/// Flags of `export messages`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:\n  maybug export messages --api http://127.0.0.1:8080 > messages.ndjson\n  \
+                        maybug export messages --data maybug-data --address 27820001001 --format csv -o phone.csv")]
+pub struct ExportMessagesArgs {
+    /// Where they are.
+    #[command(flatten)]
+    pub place: AccountPlace,
+    /// Which.
+    #[command(flatten)]
+    pub query: MessageQuery,
+    /// ndjson or csv
+    #[arg(long, default_value = "ndjson", value_parser = Format::from_str)]
+    pub format: Format,
+    /// To this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Tell as JSON, on standard error, how far it has got
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which messages.
+#[derive(Clone, Debug, clap::Args)]
+pub struct MessageQuery {
+    /// Of this channel
+    #[arg(long, value_name = "ID")]
+    pub channel: Option<String>,
+    /// To or from this phone
+    #[arg(long, value_name = "NUMBER")]
+    pub address: Option<String>,
+    /// To this address
+    #[arg(long, value_name = "NUMBER")]
+    pub to: Option<String>,
+    /// From this address
+    #[arg(long, value_name = "NUMBER")]
+    pub from: Option<String>,
+    /// outbound or inbound
+    #[arg(long, value_parser = Direction::from_str)]
+    pub direction: Option<Direction>,
+    /// What became of them: scheduled, queued, submitted, pending, delivered, failed, rejected, expired or received
+    #[arg(long, value_parser = Standing::from_str)]
+    pub status: Option<Standing>,
+    /// Accepted or received then or later: ISO 8601 with its offset, or YYYY-MM-DD HH:MM:SS in UTC
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub since: Option<Timestamp>,
+    /// Accepted or received before
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub until: Option<Timestamp>,
+}
+
+impl MessageQuery {
+    /// As a store is asked.
+    #[must_use]
+    pub fn search(&self) -> Search {
+        Search {
+            channel: self.channel.as_deref().map(ChannelId::from),
+            address: self.address.clone(),
+            to: self.to.clone(),
+            from: self.from.clone(),
+            direction: self.direction,
+            status: self.status,
+            since: self.since,
+            until: self.until,
+            before: None,
+        }
+    }
+
+    /// As an API is asked, but for the channel.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(&'static str, String)> {
+        let pairs = [
+            ("address", self.address.clone()),
+            ("to", self.to.clone()),
+            ("from", self.from.clone()),
+            ("direction", self.direction.map(|direction| direction.name().to_owned())),
+            ("status", self.status.map(|status| status.name().to_owned())),
+            ("since", self.since.map(|at| at.to_string())),
+            ("until", self.until.map(|at| at.to_string())),
+        ];
+        pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse_any(text).ok_or_else(|| "neither ISO 8601 with its offset nor YYYY-MM-DD HH:MM:SS".to_owned())
 }
 
 /// Flags of `account create`.

@@ -9,6 +9,7 @@ mod check;
 mod counts;
 mod decode;
 mod doctor;
+mod export;
 mod fixture;
 mod import;
 mod jb;
@@ -25,11 +26,15 @@ mod simulator;
 mod target;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use anyhow::bail;
 use clap::Parser;
 
 use self::args::{Args, Command};
+use crate::store::{OpenError, Store, StoreConfig};
 
 /// Reads the command line, and the script that it names.
 ///
@@ -50,13 +55,14 @@ pub fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
 /// Runs a command; errors are told on standard error, whole.
 pub async fn run(args: Args) -> ExitCode {
     let done = match args.command {
-        Command::Serve(args) => serve::run(args).await,
+        Command::Serve(args) => serve::run(*args).await,
         Command::Sim(args) => simulator::run(*args).await,
         Command::Send(args) => match args.url.clone() {
             Some(url) => post::run(args, url).await,
             None => send::run(args).await,
         },
         Command::Account(args) => account::run(args.command).await,
+        Command::Export(args) => export::run(args).await,
         Command::Check(args) => check::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Decode(args) => match &args.make_fixture {
@@ -71,6 +77,20 @@ pub async fn run(args: Args) -> ExitCode {
             eprintln!("maybug: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The store of a server that does not run. What that server would keep is kept, however old.
+fn open_store(path: &Path) -> anyhow::Result<Store> {
+    let kept = Duration::MAX;
+    let config =
+        StoreConfig { path: path.to_owned(), retention: kept, correlation_retention: kept, ..StoreConfig::default() };
+    match Store::open(&config) {
+        Ok(store) => Ok(store),
+        Err(error @ OpenError::Locked { .. }) => {
+            bail!("{error}. While the server runs, ask it: --api http://127.0.0.1:8080, with a token in MAYBUG_TOKEN")
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -162,8 +162,9 @@ mod tests {
         ("-rmi", "--rabbitmq-management-interface", "r:15672", "rabbitmq_management_interface", "\"r:15672\""),
     ];
 
+    /// Junebug 191: Each flag of `jb` sets its key, in its short and its long spelling.
     #[test]
-    fn each_flag_of_junebug_sets_its_key_in_every_spelling() {
+    fn line_191_each_flag_sets_its_key_in_every_spelling() {
         for (short, long, value, key, expected) in FLAGS {
             let expected: Value = serde_json::from_str(expected).unwrap();
             let expected = match key.split_once('/') {

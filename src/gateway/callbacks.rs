@@ -268,7 +268,8 @@ impl Receiver {
                 let wait = now.until(at).as_secs_f64();
                 if let Some(log) = self.log(callback) {
                     let why = failure.reason(&log);
-                    log.warn(format!("{} failed because of {why}; next try in {wait:.1} s", what(callback)));
+                    let said = format!("{} failed because of {why}; next try in {wait:.1} s", what(callback));
+                    log.about(about(callback)).warn(said);
                 }
                 Change::CallbackRetry { ticket: delivery.ticket, at }
             }
@@ -280,8 +281,9 @@ impl Receiver {
     fn given_up(&self, callback: &Callback, ticket: Ticket, failure: &Failure) -> Change {
         if let Some(log) = self.log(callback) {
             let (attempts, why) = (failure.attempts, failure.reason(&log));
-            let tries = if attempts == 1 { "a try" } else { "tries" };
-            log.failure(format!("{} was given up after {attempts} {tries}: {why}", what(callback)), &failure.why);
+            let tries = if attempts == 1 { "try" } else { "tries" };
+            let said = format!("{} was given up after {attempts} {tries}: {why}", what(callback));
+            log.about(about(callback)).failure(said, &failure.why);
         }
         Change::CallbackParked { ticket, reason: format!("{}{}", failure.why, failure.said) }
     }
@@ -306,7 +308,8 @@ impl Receiver {
         let message = self.gateway.0.store.inbound(&callback.channel, callback.message).ok()??;
         let destinations = [&message.destinations[..], std::slice::from_ref(&heir)].concat();
         if let Some(log) = self.log(callback) {
-            log.warn(format!("Message {} goes on to destination {heir}", callback.message));
+            let message = callback.message;
+            log.about(message).warn(format!("Message {message} goes on to destination {heir}"));
         }
         let target = CallbackTarget::Destination { router: router.clone(), destination: heir };
         let callbacks = vec![Callback { target, ..Callback::clone(callback) }];
@@ -452,6 +455,11 @@ fn is_final(status: StatusCode) -> bool {
 fn said(answer: &Answer) -> String {
     let text: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
     format!(": {text}")
+}
+
+/// The message that a callback is about.
+fn about(callback: &Callback) -> Option<MessageId> {
+    (callback.kind != CallbackKind::Status).then_some(callback.message)
 }
 
 fn what(callback: &Callback) -> String {

@@ -69,10 +69,21 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`]; nothing is left behind then.
     pub async fn create_channel(&self, properties: JsonObject) -> Result<Arc<ChannelProperties>, GatewayError> {
+        self.check_room()?;
+        let channel = ChannelProperties { id: ChannelId::mint(), properties };
+        if self.0.config.require_destination && !channel.has_destination() {
+            let message = "One or both of \"mo_url\" and \"amqp_queue\" must be specified";
+            return Err(GatewayError::Usage(message.to_owned()));
+        }
+        self.put_channel(&channel.id, channel.properties).await
+    }
+
+    /// That one more channel can be defined.
+    pub(super) fn check_room(&self) -> Result<(), GatewayError> {
         if self.0.directory.load().channels.len() >= MAX_CHANNELS {
             return Err(GatewayError::Usage(format!("there are {MAX_CHANNELS} channels already, which is the most")));
         }
-        self.put_channel(&ChannelId::mint(), properties).await
+        Ok(())
     }
 
     /// Defines a channel under an id of the caller's, or replaces the one that has it, and starts it.

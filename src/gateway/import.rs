@@ -63,27 +63,46 @@ pub enum Imported {
 /// Most octets of an id.
 const MAX_ID: usize = 128;
 
+impl Import {
+    /// Ids are parts of paths and names of files.
+    fn check_id(&self) -> Result<(), GatewayError> {
+        let id = match self {
+            Self::Channel { id, .. } => id.as_str(),
+            Self::Router { id, .. } => id.as_str(),
+            Self::Destination { id, .. } => id.as_str(),
+            Self::Inbound(_) | Self::Outbound { .. } => return Ok(()),
+        };
+        let fits = (1..=MAX_ID).contains(&id.len()) && !id.starts_with('.');
+        if fits && id.chars().all(|character| character != '/' && !character.is_control()) {
+            return Ok(());
+        }
+        Err(GatewayError::Usage(format!("an id has 1 to {MAX_ID} octets, no slash, and begins with no dot")))
+    }
+}
+
 impl Gateway {
     /// Takes an object over.
     ///
     /// # Errors
     /// [`GatewayError`]; nothing has changed then.
     pub async fn import(&self, object: Import) -> Result<Imported, GatewayError> {
+        object.check_id()?;
         match object {
-            Import::Channel { id, properties } => match self.channel(check_id(&id.0).map(|()| &id)?) {
+            Import::Channel { id, properties } => match self.channel(&id) {
                 Ok(there) => unchanged(&there.properties, &properties),
-                Err(_) => self.put_channel(&id, properties).await.map(|_| Imported::Created),
+                Err(_) => {
+                    self.check_room()?;
+                    self.put_channel(&id, properties).await.map(|_| Imported::Created)
+                }
             },
-            Import::Router { id, properties } => match self.router(check_id(&id.0).map(|()| &id)?) {
+            Import::Router { id, properties } => match self.router(&id) {
                 Ok(there) => unchanged(&there.properties.properties, &properties),
                 Err(_) => self.put_router(&id, properties).await.map(|_| Imported::Created),
             },
-            Import::Destination { router, id, properties } => {
-                match self.destination(&router, check_id(&id.0).map(|()| &id)?) {
-                    Ok(there) => unchanged(&there.properties, &properties),
-                    Err(_) => self.put_destination(&router, &id, properties).await.map(|_| Imported::Created),
-                }
-            }
+            Import::Destination { router, id, properties } => match self.destination(&router, &id) {
+                Ok(there) => unchanged(&there.properties, &properties),
+                Err(_) => self.put_destination(&router, &id, properties).await.map(|_| Imported::Created),
+            },
             Import::Inbound(message) => {
                 self.channel(&message.channel)?;
                 if self.0.store.inbound(&message.channel, message.id)?.is_some() {
@@ -110,15 +129,6 @@ impl Gateway {
             }
         }
     }
-}
-
-/// Ids are parts of paths and names of files.
-fn check_id(id: &str) -> Result<(), GatewayError> {
-    let fits = (1..=MAX_ID).contains(&id.len()) && !id.starts_with('.');
-    if fits && id.chars().all(|character| character != '/' && !character.is_control()) {
-        return Ok(());
-    }
-    Err(GatewayError::Usage(format!("an id has 1 to {MAX_ID} octets, no slash, and begins with no dot")))
 }
 
 /// The ids by which receipts will name a message, as the provider's acceptance tells them.

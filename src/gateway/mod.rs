@@ -52,7 +52,7 @@ use crate::model::{
     Status, Timestamp,
 };
 use crate::store::{Depth, QueueLength, Store};
-use crate::telemetry::channel_log::PduChunk;
+use crate::telemetry::channel_log::{PduChunk, PduOwners};
 use crate::telemetry::{ChannelLogs, Label, Rates};
 use crate::web::client::Client;
 
@@ -65,6 +65,8 @@ pub struct GatewayConfig {
     pub outbound_ttl: Duration,
     /// Sends a reply whose MO has expired as an ordinary message.
     pub allow_expired_replies: bool,
+    /// Refuses new channels that nobody could receive from.
+    pub require_destination: bool,
     /// Whether MOs that end a session are forwarded.
     pub forward_session_close: bool,
     /// Most messages that may wait for one channel.
@@ -294,15 +296,27 @@ impl Gateway {
         if sent_so { Ok(self.0.store.events(&stored)?) } else { Ok(Vec::new()) }
     }
 
-    /// The last entries of the log of a channel, router or destination, newest first.
+    /// The last entries of the log of a channel, router or destination, newest first; those about one message, if one is
+    /// given.
     ///
     /// # Errors
     /// [`GatewayError::Log`].
-    pub async fn log_entries(&self, id: &Arc<str>, count: usize) -> Result<Vec<JsonObject>, GatewayError> {
+    pub async fn log_entries(
+        &self,
+        id: &Arc<str>,
+        count: usize,
+        about: Option<MessageId>,
+    ) -> Result<Vec<JsonObject>, GatewayError> {
         let log = self.0.logs.of(id);
-        let read = tokio::task::spawn_blocking(move || log.entries(count)).await;
+        let read = tokio::task::spawn_blocking(move || log.entries(count, about)).await;
         let entries = read.map_err(|error| GatewayError::Log(error.to_string()))?;
         entries.map_err(|error| GatewayError::Log(error.to_string()))
+    }
+
+    /// Which messages a channel's last PDUs belong to.
+    #[must_use]
+    pub fn pdu_owners(&self, channel: &ChannelId) -> PduOwners {
+        self.0.logs.channel(channel).pdu_owners()
     }
 
     /// A channel's last PDUs, oldest first.

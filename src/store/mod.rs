@@ -20,7 +20,7 @@ use crate::model::{
 
 pub(crate) use queues::AMQP_LANE;
 pub use queues::{CallbackLanes, CallbackQueue, OutboundQueue};
-pub use search::{Direction, Found, Kept, Page, Search, Standing};
+pub use search::{Direction, Found, Kept, Page, Search, Standing, UnknownWord};
 
 /// Where and how the store keeps things.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! What can be looked for among messages, and what a look finds.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::model::{
@@ -36,6 +37,43 @@ pub enum Direction {
     Outbound,
     /// MO.
     Inbound,
+}
+
+impl Direction {
+    /// The API's word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Inbound => "inbound",
+        }
+    }
+}
+
+/// A word that is none of those that are known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("none of {0}")]
+pub struct UnknownWord(&'static str);
+
+impl FromStr for Direction {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        [Self::Outbound, Self::Inbound]
+            .into_iter()
+            .find(|direction| direction.name() == text)
+            .ok_or(UnknownWord("outbound, inbound"))
+    }
+}
+
+impl FromStr for Standing {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let known = Self::ALL.iter().find(|(_, name)| *name == text).map(|(standing, _)| *standing);
+        known
+            .ok_or(UnknownWord("scheduled, queued, submitted, pending, delivered, failed, rejected, expired, received"))
+    }
 }
 
 /// What has become of a message so far.

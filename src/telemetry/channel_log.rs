@@ -6,18 +6,19 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::error::Error;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::rotation::{RotatingFile, rotated};
 use crate::capture::masked;
-use crate::model::{ChannelId, JsonObject, Timestamp};
+use crate::model::{ChannelId, JsonObject, MessageId, Timestamp};
 
 /// Severity, with Python's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,6 +124,8 @@ pub struct ChannelLog {
 pub struct PduChunk {
     /// When.
     pub at: Timestamp,
+    /// Over which of the channel's connections.
+    pub connection: u32,
     /// From the peer, or to it.
     pub received: bool,
     /// The octets.
@@ -147,7 +150,7 @@ impl ChannelLog {
         entry.insert("level".to_owned(), json!(level as u8));
         entry.insert("timestamp".to_owned(), json!(Timestamp::now().as_secs_f64()));
         entry.insert("message".to_owned(), json!(message));
-        let line = serde_json::Value::Object(entry).to_string();
+        let line = Value::Object(entry).to_string();
         if self.logs.lines.try_send(Line::Entry(self.id.clone(), line)).is_err() {
             self.logs.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -171,16 +174,7 @@ impl ChannelLog {
     /// Something failed because of an error, which `exception` shows as Junebug does: its class, what it says, and as
     /// the stack what caused what.
     pub fn failure<E: Error>(&self, message: impl Into<String>, error: &E) {
-        let class = std::any::type_name::<E>().rsplit("::").next().unwrap_or_default();
-        let mut stack = vec![error.to_string()];
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            stack.push(error.to_string());
-            cause = error.source();
-        }
-        let instance = format!("{class}({:?})", error.to_string());
-        let exception = json!({"class": class, "instance": instance, "stack": stack});
-        self.write(LogLevel::Error, message, JsonObject::from_iter([("exception".to_owned(), exception)]));
+        self.about(None).failure(message, error);
     }
 
     /// Whether texts and numbers are not for this log.
@@ -189,24 +183,46 @@ impl ChannelLog {
         self.logs.files.privacy
     }
 
-    /// Keeps PDUs that crossed the wire; one copy of their octets, masked if they are private, nothing else.
-    pub fn pdus(&self, received: bool, octets: &[u8]) {
-        let masked = self.privacy().then(|| masked(octets));
-        let octets = masked.as_deref().unwrap_or(octets);
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner).push(Timestamp::now(), received, octets);
+    /// The same, for lines about one message, if it is known about which.
+    #[must_use]
+    pub fn about(&self, message: impl Into<Option<MessageId>>) -> AboutMessage<'_> {
+        AboutMessage { log: self, message: message.into() }
+    }
+
+    /// Where the PDUs of one connection are kept.
+    #[must_use]
+    pub fn connection(&self) -> ConnectionLog {
+        let mut ring = self.ring();
+        ring.connections = ring.connections.wrapping_add(1);
+        ConnectionLog { log: self.clone(), number: ring.connections }
     }
 
     /// The kept PDUs, oldest first, in the chunks in which they crossed the wire.
     #[must_use]
     pub fn pdu_chunks(&self) -> Vec<PduChunk> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner).chunks()
+        self.ring().chunks()
     }
 
-    /// The last `count` entries, newest first, over rotated files too.
+    /// Which message each of the kept PDUs belongs to, as far as that is known.
+    #[must_use]
+    pub fn pdu_owners(&self) -> PduOwners {
+        PduOwners(self.ring().owners.iter().copied().collect())
+    }
+
+    fn ring(&self) -> MutexGuard<'_, PduRing> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last `count` entries, newest first, over rotated files too; those about one message, if one is given.
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn entries(&self, count: usize) -> io::Result<Vec<JsonObject>> {
+    pub fn entries(&self, count: usize, about: Option<MessageId>) -> io::Result<Vec<JsonObject>> {
+        let about = about.map(|message| message.to_string());
+        // Most lines need no reading for that.
+        let maybe = |line: &&str| about.as_ref().is_none_or(|about| line.contains(&**about));
+        let meant =
+            |entry: &JsonObject| about.is_none() || entry.get(MESSAGE_ID).and_then(Value::as_str) == about.as_deref();
         // What has been said before the question belongs into the answer.
         let (done, written) = sync_channel(1);
         if self.logs.lines.send(Line::Flush(done)).is_ok() {
@@ -221,7 +237,8 @@ impl ChannelLog {
             };
             // A last line without its end is still being written.
             let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-            entries.extend(whole.lines().rev().filter_map(|line| serde_json::from_str(line).ok()));
+            let lines = whole.lines().rev().filter(maybe);
+            entries.extend(lines.filter_map(|line| serde_json::from_str(line).ok()).filter(meant));
             if entries.len() >= count {
                 break;
             }
@@ -231,32 +248,147 @@ impl ChannelLog {
     }
 }
 
+/// The key of an entry's message.
+const MESSAGE_ID: &str = "message_id";
+
+/// Lines about one message.
+pub struct AboutMessage<'a> {
+    log: &'a ChannelLog,
+    message: Option<MessageId>,
+}
+
+impl AboutMessage<'_> {
+    /// Worth knowing.
+    pub fn info(&self, message: impl Into<String>) {
+        self.write(LogLevel::Info, message);
+    }
+
+    /// Something is not as it should be.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.write(LogLevel::Warning, message);
+    }
+
+    /// Something failed because of an error; see [`ChannelLog::failure`].
+    pub fn failure<E: Error>(&self, message: impl Into<String>, error: &E) {
+        let class = std::any::type_name::<E>().rsplit("::").next().unwrap_or_default();
+        let mut stack = vec![error.to_string()];
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            stack.push(error.to_string());
+            cause = error.source();
+        }
+        let instance = format!("{class}({:?})", error.to_string());
+        let exception = json!({"class": class, "instance": instance, "stack": stack});
+        self.write_with(LogLevel::Error, message, JsonObject::from_iter([("exception".to_owned(), exception)]));
+    }
+
+    fn write(&self, level: LogLevel, message: impl Into<String>) {
+        self.write_with(level, message, JsonObject::new());
+    }
+
+    fn write_with(&self, level: LogLevel, message: impl Into<String>, mut details: JsonObject) {
+        details.extend(self.message.map(|message| (MESSAGE_ID.to_owned(), json!(message))));
+        self.log.write(level, message, details);
+    }
+}
+
+/// Where the PDUs of one connection are kept.
+pub struct ConnectionLog {
+    log: ChannelLog,
+    number: u32,
+}
+
+impl fmt::Debug for ConnectionLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connection {} of {}", self.number, self.log.id)
+    }
+}
+
+impl ConnectionLog {
+    /// Keeps PDUs that crossed the wire; one copy of their octets, masked if they are private, nothing else.
+    pub fn pdus(&self, received: bool, octets: &[u8]) {
+        let masked = self.log.privacy().then(|| masked(octets));
+        let octets = masked.as_deref().unwrap_or(octets);
+        let chunk = Chunk { at: Timestamp::now(), connection: self.number, received, length: octets.len() };
+        self.log.ring().push(chunk, octets);
+    }
+
+    /// Notes that a request of ours, or of the peer's (`received`), with this sequence number belongs to a message.
+    pub fn belongs(&self, received: bool, sequence: u32, message: MessageId) {
+        self.log.ring().note((PduName { connection: self.number, received, sequence }, message));
+    }
+}
+
+/// Names a request among the kept PDUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct PduName {
+    connection: u32,
+    received: bool,
+    sequence: u32,
+}
+
+/// Which messages PDUs belong to.
+#[derive(Debug, Default)]
+pub struct PduOwners(HashMap<PduName, MessageId>);
+
+impl PduOwners {
+    /// The message of a PDU of a chunk: of a request, or of the answer to one.
+    #[must_use]
+    pub fn of(&self, chunk: &PduChunk, response: bool, sequence: u32) -> Option<MessageId> {
+        let name = PduName { connection: chunk.connection, received: chunk.received != response, sequence };
+        self.0.get(&name).copied()
+    }
+}
+
 /// The last PDUs as one run of octets with an index; the oldest make room.
 #[derive(Debug, Default)]
 struct PduRing {
     octets: VecDeque<u8>,
-    index: VecDeque<(Timestamp, bool, usize)>,
+    index: VecDeque<Chunk>,
+    /// The messages of the last requests.
+    owners: VecDeque<(PduName, MessageId)>,
+    /// How many connections there have been.
+    connections: u32,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Chunk {
+    at: Timestamp,
+    connection: u32,
+    received: bool,
+    length: usize,
+}
+
+/// Requests whose messages are kept: about as many as fit into the ring with their answers.
+const OWNERS: usize = 2_048;
+
 impl PduRing {
-    fn push(&mut self, at: Timestamp, received: bool, octets: &[u8]) {
+    fn push(&mut self, chunk: Chunk, octets: &[u8]) {
         if octets.len() > RING_OCTETS {
             return;
         }
         while self.octets.len() + octets.len() > RING_OCTETS {
-            let Some((_, _, length)) = self.index.pop_front() else { break };
-            self.octets.drain(..length);
+            let Some(oldest) = self.index.pop_front() else { break };
+            self.octets.drain(..oldest.length);
         }
         self.octets.extend(octets);
-        self.index.push_back((at, received, octets.len()));
+        self.index.push_back(chunk);
+    }
+
+    fn note(&mut self, owner: (PduName, MessageId)) {
+        if self.owners.len() >= OWNERS {
+            self.owners.pop_front();
+        }
+        self.owners.push_back(owner);
     }
 
     fn chunks(&self) -> Vec<PduChunk> {
         let mut octets = self.octets.iter().copied();
-        let chunk = |(at, received, length): &(Timestamp, bool, usize)| PduChunk {
-            at: *at,
-            received: *received,
-            octets: octets.by_ref().take(*length).collect(),
+        let chunk = |chunk: &Chunk| PduChunk {
+            at: chunk.at,
+            connection: chunk.connection,
+            received: chunk.received,
+            octets: octets.by_ref().take(chunk.length).collect(),
         };
         self.index.iter().map(chunk).collect()
     }
@@ -332,15 +464,15 @@ mod tests {
         for number in 0..20 {
             log.info(number.to_string());
         }
-        let entries = log.entries(100).unwrap();
+        let entries = log.entries(100, None).unwrap();
         assert_eq!(entries[0]["message"], "19");
         assert_eq!(entries[0]["logger"], "abc");
         assert_eq!(entries[0]["level"], 20);
         assert!(entries.len() > 4 && entries.len() < 20, "{}", entries.len());
-        assert_eq!(log.entries(2).unwrap().len(), 2);
+        assert_eq!(log.entries(2, None).unwrap().len(), 2);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
         log.logs.delete(&"Abc".into());
-        assert!(log.entries(1).unwrap().is_empty());
+        assert!(log.entries(1, None).unwrap().is_empty());
     }
 
     #[test]
@@ -352,7 +484,7 @@ mod tests {
         let log = logs(directory.path(), 1).channel(&"a".into());
         log.info("one");
         log.info("two");
-        assert_eq!(log.entries(1).unwrap()[0]["message"], "two");
+        assert_eq!(log.entries(1, None).unwrap()[0]["message"], "two");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
     }
 
@@ -366,7 +498,7 @@ mod tests {
             channels.iter().for_each(|log| log.info(round));
         }
         for log in &channels {
-            let entries = log.entries(3).unwrap();
+            let entries = log.entries(3, None).unwrap();
             assert_eq!(entries.iter().map(|entry| &entry["message"]).collect::<Vec<_>>(), ["two", "one"]);
         }
     }
@@ -375,7 +507,10 @@ mod tests {
     fn the_pdu_ring_keeps_the_latest_octets() {
         let mut ring = PduRing::default();
         for number in 0..400_u16 {
-            ring.push(Timestamp(i64::from(number)), number % 2 == 0, &number.to_be_bytes().repeat(500));
+            let octets = number.to_be_bytes().repeat(500);
+            let at = Timestamp(i64::from(number));
+            let chunk = Chunk { at, connection: 1, received: number % 2 == 0, length: octets.len() };
+            ring.push(chunk, &octets);
         }
         let chunks = ring.chunks();
         assert!(chunks.len() == RING_OCTETS / 1000);

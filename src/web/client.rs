@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::{Method, StatusCode};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -126,10 +127,32 @@ impl Client {
         &self,
         method: Method,
         url: &Url,
-        mut headers: HeaderMap,
+        headers: HeaderMap,
         body: Bytes,
         timeout: Duration,
     ) -> Result<Answer, ClientError> {
+        let until = Instant::now() + timeout;
+        let (head, body) = self.open(method, url, headers, body, timeout).await?.into_parts();
+        // A body that is too long, too slow or cut off is not worth more of our time; the status says enough.
+        let body = match timeout_at(until, Limited::new(body, MAX_ANSWER).collect()).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            _ => Bytes::new(),
+        };
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+
+    /// The same, without waiting for the answer's body, of which any amount may come, at any time.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn open(
+        &self,
+        method: Method,
+        url: &Url,
+        mut headers: HeaderMap,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<hyper::Response<Incoming>, ClientError> {
         let bad = || ClientError::BadUrl(without_userinfo(url).to_string());
         self.check_literal(url)?;
         if let Some(basic) = basic_authorization(url) {
@@ -144,13 +167,7 @@ impl Client {
         }
         let until = Instant::now() + timeout;
         let answer = timeout_at(until, self.pool.request(request)).await.map_err(|_| ClientError::TooSlow(timeout))?;
-        let (head, body) = answer.map_err(|error| failed(error.is_connect(), &error))?.into_parts();
-        // A body that is too long, too slow or cut off is not worth more of our time; the status says enough.
-        let body = match timeout_at(until, Limited::new(body, MAX_ANSWER).collect()).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            _ => Bytes::new(),
-        };
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        answer.map_err(|error| failed(error.is_connect(), &error))
     }
 
     /// Addresses written as such never pass the resolver.

@@ -6,6 +6,7 @@ mod check;
 mod decode;
 mod doctor;
 mod esme;
+mod export;
 mod jb;
 mod replay;
 mod send;

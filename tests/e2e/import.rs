@@ -59,10 +59,20 @@ async fn what_differs_or_cannot_be_is_refused() {
     let destination = |router: &str| json!({"destination": {"router": router, "id": "d", "properties": {"config": {"regular_expression": "^1"}}}});
     assert_eq!(import(&maybug, &destination("r")).await, (200, json!("created")));
     assert_eq!(import(&maybug, &destination("r")).await, (200, json!("unchanged")));
+    let outbound = |more: Value, about: &str| {
+        let mut message = json!({"id": MT, "channel": "c", "to": "1", "content": "x", "accepted_at": 0});
+        message.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let event = json!({"id": MT, "message": about, "channel": "c", "at": 0, "kind": "nack", "reason": "r"});
+        json!({"outbound": {"message": message, "events": [event]}})
+    };
     for (object, status, kind) in [
         (destination("nobody"), 404, "RouterNotFound"),
         (json!({"router": {"id": "s", "properties": {"type": "zzz", "config": {}}}}), 400, "InvalidRouterType"),
         (json!({"channel": {"id": "d", "properties": {"type": "zzz", "config": {}}}}), 400, "InvalidChannelType"),
+        (json!({"channel": {"id": "a/b", "properties": {"type": "loopback", "config": {}}}}), 400, "ApiUsageError"),
+        (json!({"router": {"id": "..", "properties": {"type": "from_address", "config": {}}}}), 400, "ApiUsageError"),
+        (outbound(json!({"priority": 9}), MT), 400, "ApiUsageError"),
+        (outbound(json!({}), "8f1c3a8e9b0d4c7fa1e2d3c4b5a69788"), 400, "ApiUsageError"),
         (json!({"account": {}}), 400, "ApiUsageError"),
         (json!({"channel": {"id": "d"}}), 400, "ApiUsageError"),
     ] {

@@ -12,6 +12,15 @@ fn loopback(properties: Value) -> Value {
 }
 
 #[tokio::test]
+async fn a_channel_that_nobody_gets_the_messages_of_can_be_refused() {
+    let maybug = Maybug::with(|config| config.require_destination = true).await;
+    let (status, answer) = maybug.post("/channels/", json!({"type": "loopback", "config": {}})).await;
+    let message = "One or both of \"mo_url\" and \"amqp_queue\" must be specified";
+    assert_eq!((status, &answer["result"]["errors"][0]["message"]), (400, &json!(message)));
+    maybug.channel(json!({"type": "loopback", "config": {}, "amqp_queue": "q"})).await;
+}
+
+#[tokio::test]
 async fn secrets_are_masked_and_a_mask_that_comes_back_changes_nothing() {
     let maybug = Maybug::start().await;
     let config = json!({"twisted_endpoint": "tcp:127.0.0.1:1", "system_id": "me", "password": "hunter2"});

@@ -38,7 +38,7 @@ async fn a_connection_that_closes_during_a_restart_leaves_the_channel_bound() {
     maybug.send(&id, json!({"to": "27820001001", "content": "never answered"})).await;
     smsc.next("the message", |event| matches!(event, SimEvent::Message { .. }).then_some(())).await;
     let mut stream = TcpStream::connect(maybug.server.addresses()[0]).await.unwrap();
-    let request = format!("POST /channels/{id}/restart HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+    let request = format!("POST /channels/{id}/restart HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     receiver.told("unbinding").await;
     drop(stream);

@@ -20,6 +20,7 @@ mod import;
 mod junebug;
 mod lifecycle;
 mod log_privacy;
+mod message_logs;
 mod openapi;
 mod peer;
 mod pressure;

@@ -83,7 +83,7 @@ impl Running {
             rate_limit: None,
             store: Store::open(&store).unwrap(),
             intake: intake.clone(),
-            client: Client::new(Allowed::default()),
+            client: client(),
             log: ChannelLogs::start(logs).unwrap().channel(&id),
             stop: stop.clone(),
         };
@@ -105,6 +105,10 @@ impl Running {
         self.stop.cancel();
         soon("the channel's end", self.task).await.unwrap();
     }
+}
+
+fn client() -> Client {
+    Client::new(Allowed { networks: vec!["127.0.0.0/8".parse().unwrap()] })
 }
 
 fn line(text: &str) -> Told {
@@ -145,8 +149,7 @@ async fn a_turn_that_the_store_refuses_comes_again_and_is_still_the_first() {
         let query = "transactionId=1&msisdn=2&ussdServiceCode=3&transactionTime=4&ussdRequestString=5&creationTime=6\
                      &response=7";
         let url = Url::parse(&format!("http://{address}/u?{query}")).unwrap();
-        let client = Client::new(Allowed { networks: vec!["127.0.0.0/8".parse().unwrap()] });
-        client.request(Method::GET, &url, HeaderMap::new(), Bytes::new(), DEADLINE).await.unwrap()
+        client().request(Method::GET, &url, HeaderMap::new(), Bytes::new(), DEADLINE).await.unwrap()
     };
     dmark.refuse(1);
     let answer = ask().await;

@@ -32,12 +32,13 @@ fn contents(found: &[Value]) -> Vec<&str> {
 /// An HTTP answer as it came, its chunks joined.
 async fn raw(maybug: &Maybug, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(maybug.server.addresses()[0]).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut octets = Vec::new();
     soon("an export", stream.read_to_end(&mut octets)).await.unwrap();
     let text = String::from_utf8(octets).unwrap();
     let (head, mut rest) = text.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
     let mut body = String::new();
     loop {
         let (size, after) = rest.split_once("\r\n").unwrap();

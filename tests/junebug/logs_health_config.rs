@@ -1,10 +1,23 @@
 //! Lines 177 to 194: logs, health, configuration.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use maybug::config::{AmqpConfig, Config};
+use maybug::web::Response;
+use maybug::web::server::{Handler, Limits, serve};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::routing::Routed;
 use crate::setup::{becomes, error, keys, loopback, telnet, with_quiet};
-use crate::support::Maybug;
+use crate::support::{Maybug, Process, call, soon};
 
 /// A server that gives its callbacks up at once, so that each of them is one entry in a log.
 async fn impatient(max_logs: usize) -> Maybug {
@@ -163,6 +176,124 @@ async fn line_187_health_is_ok() {
     let (status, answer) = maybug.get("/health").await;
     let expected = json!({"status": 200, "code": "OK", "description": "health ok", "result": {}});
     assert_eq!((status, answer), (200, expected));
+}
+
+/// RabbitMQ's management interface, as far as health asks it: how many messages wait in a queue, and how many per second
+/// are acknowledged. Queues that it has not been told of are not there.
+#[derive(Default)]
+struct Management {
+    queues: Mutex<HashMap<String, (u64, f64)>>,
+}
+
+impl Handler for Management {
+    async fn call(self: Arc<Self>, _: SocketAddr, request: hyper::Request<Incoming>) -> Response {
+        // guest:guest, and the virtual host `/`.
+        assert_eq!(request.headers()["authorization"], "Basic Z3Vlc3Q6Z3Vlc3Q=");
+        let name = request.uri().path().strip_prefix("/api/queues/%2F/").unwrap();
+        let name = percent_decode_str(name).decode_utf8().unwrap().into_owned();
+        let found = self.queues.lock().unwrap().get(&name).copied();
+        let body = match found {
+            Some((messages, rate)) => {
+                json!({"name": name, "messages": messages, "message_stats": {"ack_details": {"rate": rate}}})
+            }
+            None => json!({"error": "Object Not Found", "reason": "Not Found"}),
+        };
+        let mut response = Response::new(Bytes::from(body.to_string()).into());
+        if found.is_none() {
+            *response.status_mut() = StatusCode::NOT_FOUND;
+        }
+        response
+    }
+}
+
+/// A server that asks such an interface, with a channel whose three queues have these messages and rates.
+async fn managed(inbound: (u64, f64), outbound: (u64, f64), event: (u64, f64)) -> (Maybug, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let interface = listener.local_addr().unwrap().to_string();
+    let management = Arc::new(Management::default());
+    tokio::spawn(serve(listener, management.clone(), Limits::default(), CancellationToken::new()));
+    let maybug = Maybug::with(|config| {
+        config.amqp = Some(AmqpConfig { port: 1, ..AmqpConfig::default() });
+        config.rabbitmq_management_interface = Some(interface);
+    })
+    .await;
+    let id = maybug.channel(loopback(json!({}))).await;
+    let named = [("inbound", inbound), ("outbound", outbound), ("event", event)];
+    management.queues.lock().unwrap().extend(named.map(|(kind, state)| (format!("{id}.{kind}"), state)));
+    (maybug, id)
+}
+
+/// Junebug 188: With RabbitMQ's management, and nothing stuck, health lists three queues of each channel.
+#[tokio::test]
+async fn line_188_flowing_queues_are_ok() {
+    let (maybug, id) = managed((0, 0.0), (4583, 1.3), (0, 1.0)).await;
+    let (status, answer) = maybug.get("/health").await;
+    assert_eq!((status, &answer["description"]), (200, &json!("queues ok")));
+    let queue = |kind: &str, messages: u64, rate: f64| json!({"name": format!("{id}.{kind}"), "messages": messages, "rate": rate, "stuck": false});
+    let expected = [queue("inbound", 0, 0.0), queue("outbound", 4583, 1.3), queue("event", 0, 1.0)];
+    assert_eq!(answer["result"], json!(expected));
+}
+
+/// Junebug 189: A queue with messages that nobody takes is stuck, which is 500; all queues are listed.
+#[tokio::test]
+async fn line_189_a_stuck_queue_is_500() {
+    let (maybug, id) = managed((0, 0.0), (43, 0.0), (0, 1.0)).await;
+    let (status, answer) = maybug.get("/health").await;
+    assert_eq!((status, &answer["code"]), (500, &json!("Internal Server Error")));
+    assert_eq!(answer["description"], "queues stuck");
+    let stuck = json!({"name": format!("{id}.outbound"), "messages": 43, "rate": 0.0, "stuck": true});
+    assert_eq!((answer["result"].as_array().unwrap().len(), &answer["result"][1]), (3, &stuck));
+    assert_eq!((&answer["result"][0]["stuck"], &answer["result"][2]["stuck"]), (&json!(false), &json!(false)));
+}
+
+/// Junebug 190: The defaults are Junebug's; its `max_log_files` is said to be 5, and kept.
+#[tokio::test]
+async fn line_190_the_defaults_are_junebugs() {
+    let config = Config::default();
+    assert_eq!((config.interface.as_str(), config.port), ("localhost", 8080));
+    assert_eq!((config.inbound_message_ttl, config.outbound_message_ttl), (600, 172_800));
+    assert_eq!((config.metric_window, config.max_logs, config.log_rotate_size), (10.0, 100, 1_000_000));
+    assert_eq!((config.logging_path.to_str(), config.max_log_files), (Some("logs/"), 5));
+    assert!(!config.allow_expired_replies && !config.replace_channels && !config.replace_routers);
+    assert_eq!((config.logfile, config.sentry_dsn.is_some()), (None, false));
+    let amqp = AmqpConfig::default();
+    assert_eq!((amqp.hostname.as_str(), amqp.port, amqp.vhost.as_str()), ("127.0.0.1", 5672, "/"));
+    assert_eq!((amqp.username.as_str(), amqp.heartbeat), ("guest", 0));
+}
+
+/// How many entries of a log with more than two a server shows that is started like this.
+async fn shown(file: Option<&str>, flags: &[&str]) -> usize {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.yaml");
+    let mut words = Vec::new();
+    if let Some(text) = file {
+        std::fs::write(&path, text).unwrap();
+        words.extend(["-c", path.to_str().unwrap()]);
+    }
+    words.extend(flags);
+    let process = Process::start(directory.path(), &words).await;
+    let config = json!({"twisted_endpoint": "tcp:127.0.0.1:1", "system_id": "me", "password": "p"});
+    let created = call(&process.base, "/channels/", Some(json!({"type": "smpp", "config": config}))).await;
+    let id = created["result"]["id"].as_str().unwrap();
+    let written = directory.path().join("logs").join(id);
+    soon("three entries", async {
+        while std::fs::read_to_string(&written).unwrap_or_default().lines().count() < 3 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let log = call(&process.base, &format!("/channels/{id}/logs"), None).await;
+    process.kill().await;
+    log["result"].as_array().unwrap().len()
+}
+
+/// Junebug 192: A flag overrides the file, and the file the defaults.
+#[tokio::test]
+async fn line_192_flags_override_the_file() {
+    assert!(shown(None, &[]).await >= 3, "the default is 100");
+    assert_eq!(shown(Some("max_logs: 2\n"), &[]).await, 2);
+    assert_eq!(shown(Some("max_logs: 2\n"), &["--max-logs", "1"]).await, 1);
+    assert_eq!(shown(Some("max_logs: 2\n"), &["-ml", "1"]).await, 1);
 }
 
 /// Junebug 193: With `replace_channels` there are the types of `channels` and no other.

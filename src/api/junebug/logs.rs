@@ -1,6 +1,7 @@
 //! The logs of channels, routers and destinations (Junebug reference §6), a channel's PDUs on demand.
 //!
-//! `n` is how many entries, `level` the least severity, `type=pdu` shows PDUs instead of entries.
+//! `n` is how many entries, `level` the least severity, `message_id` the message that they are about, `type=pdu` shows PDUs
+//! instead of entries.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use smpp::{Description, RawPdu};
 use super::wire::envelope;
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::model::{ChannelId, DestinationId, JsonObject, RouterId};
+use crate::model::{ChannelId, DestinationId, JsonObject, MessageId, RouterId};
 use crate::telemetry::channel_log::PduChunk;
 use crate::telemetry::pdu_json::{self, Secrets};
 use crate::web::Response;
@@ -20,6 +21,10 @@ use crate::web::route::{Answer, Request};
 
 pub(super) fn channel(api: Api, request: Request) -> Answer {
     Box::pin(async move { of_channel(&api, &request).await.unwrap_or_else(Response::from) })
+}
+
+pub(super) fn message(api: Api, request: Request) -> Answer {
+    Box::pin(async move { of_message(&api, &request).await.unwrap_or_else(Response::from) })
 }
 
 pub(super) fn router(api: Api, request: Request) -> Answer {
@@ -36,9 +41,26 @@ async fn of_channel(api: &Api, request: &Request) -> Result<Response, ApiError> 
     api.gateway.channel(&channel)?;
     let entries = match request.query("type").as_deref() {
         None | Some("log") => wanted.entries(api, &channel.0).await?,
-        Some("pdu") => pdus(&channel, &api.gateway.pdu_chunks(&channel), wanted.count),
+        Some("pdu") => wanted.pdus(api, &channel),
         Some(other) => return Err(ApiError::BadQuery(format!("\"type\" is neither 'log' nor 'pdu': '{other}'"))),
     };
+    Ok(envelope(StatusCode::OK, "logs retrieved", &entries))
+}
+
+/// Everything that was said of one message on its channel, and its PDUs, together.
+async fn of_message(api: &Api, request: &Request) -> Result<Response, ApiError> {
+    let wanted = Wanted { about: About::message(request.param(1)), ..Wanted::of(api, request)? };
+    let channel = ChannelId::from(request.param(0));
+    api.gateway.channel(&channel)?;
+    let mut entries = wanted.entries(api, &channel.0).await?;
+    let level = wanted.level.unwrap_or_default();
+    if level <= PDU_LEVEL {
+        entries.extend(wanted.pdus(api, &channel));
+    }
+    let at = |entry: &JsonObject| entry.get("timestamp").and_then(Json::as_f64).unwrap_or_default();
+    // What is of one instant stays in its order.
+    entries.sort_by(|one, other| at(other).total_cmp(&at(one)));
+    entries.truncate(wanted.count);
     Ok(envelope(StatusCode::OK, "logs retrieved", &entries))
 }
 
@@ -56,27 +78,79 @@ async fn of_destination(api: &Api, request: &Request) -> Result<Response, ApiErr
     Ok(envelope(StatusCode::OK, "logs retrieved", &wanted.entries(api, &destination.0).await?))
 }
 
+/// The level of PDUs, which is Python's for debugging.
+const PDU_LEVEL: u64 = 10;
+
 /// What of a log is wanted.
 struct Wanted {
     count: usize,
     level: Option<u64>,
+    about: About,
+}
+
+/// Which messages entries are about.
+enum About {
+    Any,
+    /// One that cannot be.
+    None,
+    Message(MessageId),
+}
+
+impl About {
+    fn message(text: &str) -> Self {
+        text.parse().map_or(Self::None, Self::Message)
+    }
 }
 
 impl Wanted {
     fn of(api: &Api, request: &Request) -> Result<Self, ApiError> {
         let count = count(request.query("n").as_deref(), api.limits.max_logs)?;
-        Ok(Self { count, level: level(request.query("level").as_deref())? })
+        let about = request.query("message_id").map_or(About::Any, |text| About::message(&text));
+        Ok(Self { count, level: level(request.query("level").as_deref())?, about })
     }
 
     async fn entries(&self, api: &Api, id: &Arc<str>) -> Result<Vec<JsonObject>, ApiError> {
         // Filtered before counted: whoever asks for errors wants the last errors.
         let all = if self.level.is_some() { usize::MAX } else { self.count };
-        let mut entries = api.gateway.log_entries(id, all).await?;
+        let about = match self.about {
+            About::Any => None,
+            About::None => return Ok(Vec::new()),
+            About::Message(message) => Some(message),
+        };
+        let mut entries = api.gateway.log_entries(id, all, about).await?;
         entries.retain(|entry| entry.get("level").and_then(Json::as_u64) >= self.level);
         entries.truncate(self.count);
         Ok(entries)
     }
+
+    /// The last PDUs, newest first.
+    fn pdus(&self, api: &Api, channel: &ChannelId) -> Vec<JsonObject> {
+        let (chunks, owners) = (api.gateway.pdu_chunks(channel), api.gateway.pdu_owners(channel));
+        let mut entries = Vec::new();
+        for chunk in chunks.iter().rev() {
+            let mut buffer = BytesMut::from(&chunk.octets[..]);
+            let mut of_chunk = Vec::new();
+            while let Ok(Some(raw)) = RawPdu::split(&mut buffer, usize::MAX) {
+                let owner = owners.of(chunk, raw.id.is_response(), raw.sequence.0);
+                let meant = match self.about {
+                    About::Any => true,
+                    About::None => false,
+                    About::Message(message) => owner == Some(message),
+                };
+                if meant {
+                    of_chunk.push(entry(channel, chunk, &raw, owner));
+                }
+            }
+            entries.extend(of_chunk.into_iter().rev());
+            if entries.len() >= self.count {
+                break;
+            }
+        }
+        entries.truncate(self.count);
+        entries
+    }
 }
+
 fn count(text: Option<&str>, most: usize) -> Result<usize, ApiError> {
     let Some(text) = text else { return Ok(most) };
     match text.parse::<i64>() {
@@ -99,34 +173,17 @@ fn level(text: Option<&str>) -> Result<Option<u64>, ApiError> {
     Ok(Some(level))
 }
 
-/// The last PDUs, newest first.
-fn pdus(channel: &ChannelId, chunks: &[PduChunk], count: usize) -> Vec<JsonObject> {
-    let mut entries = Vec::new();
-    for chunk in chunks.iter().rev() {
-        let mut buffer = BytesMut::from(&chunk.octets[..]);
-        let mut of_chunk = Vec::new();
-        while let Ok(Some(raw)) = RawPdu::split(&mut buffer, usize::MAX) {
-            of_chunk.push(entry(channel, chunk, &raw));
-        }
-        entries.extend(of_chunk.into_iter().rev());
-        if entries.len() >= count {
-            break;
-        }
-    }
-    entries.truncate(count);
-    entries
-}
-
-fn entry(channel: &ChannelId, chunk: &PduChunk, raw: &RawPdu) -> JsonObject {
+fn entry(channel: &ChannelId, chunk: &PduChunk, raw: &RawPdu, owner: Option<MessageId>) -> JsonObject {
     let description = Description::of(raw);
     let direction = if chunk.received { "received" } else { "sent" };
     let mut entry = JsonObject::new();
     entry.insert("logger".to_owned(), json!(channel.as_str().to_lowercase()));
-    entry.insert("level".to_owned(), json!(10));
+    entry.insert("level".to_owned(), json!(PDU_LEVEL));
     entry.insert("timestamp".to_owned(), json!(chunk.at.as_secs_f64()));
     let message = format!("{direction} {} {} sequence {}", raw.id, raw.status, raw.sequence);
     entry.insert("message".to_owned(), json!(message));
     entry.insert("direction".to_owned(), json!(direction));
+    entry.extend(owner.map(|message| ("message_id".to_owned(), json!(message))));
     entry.insert("pdu".to_owned(), Json::Object(pdu_json::object(&description, Secrets::Masked)));
     entry
 }

@@ -68,6 +68,12 @@ pub(super) fn routes() -> Vec<Route<Api>> {
             handler: messages::show,
         },
         Route {
+            method: Method::GET,
+            pattern: "/channels/{channel}/messages/{message}/logs",
+            scope: Scope::Read,
+            handler: logs::message,
+        },
+        Route {
             method: Method::DELETE,
             pattern: "/channels/{channel}/messages/{message}",
             scope: Scope::Send,

@@ -14,7 +14,7 @@ use crate::api::error::ApiError;
 use crate::gateway::Gateway;
 use crate::gateway::listing::{Format, row};
 use crate::model::{ChannelId, JsonObject, MessageId, Timestamp};
-use crate::store::{Direction, Page, Search, Standing};
+use crate::store::{Page, Search, UnknownWord};
 use crate::web::Response;
 use crate::web::route::{Answer, Request};
 use crate::web::stream::{Body, CutOff, Pieces};
@@ -111,21 +111,11 @@ fn search(request: &Request) -> Result<Search, ApiError> {
         });
         time.transpose()
     };
-    let direction = match request.query("direction").as_deref() {
-        None => None,
-        Some("outbound") => Some(Direction::Outbound),
-        Some("inbound") => Some(Direction::Inbound),
-        Some(other) => {
-            return Err(ApiError::BadQuery(format!("\"direction\" is neither outbound nor inbound: '{other}'")));
-        }
-    };
-    let status = request.query("status").map(|text| {
-        let known = Standing::ALL.iter().find(|(_, name)| *name == text).map(|(standing, _)| *standing);
-        known.ok_or_else(|| {
-            let names = Standing::ALL.map(|(_, name)| name).join(", ");
-            ApiError::BadQuery(format!("\"status\" is none of {names}: '{text}'"))
-        })
-    });
+    let word = |name: &str, text: &str, error| ApiError::BadQuery(format!("\"{name}\" is {error}: '{text}'"));
+    let direction = request.query("direction");
+    let direction = direction.map(|text| text.parse().map_err(|error: UnknownWord| word("direction", &text, error)));
+    let status = request.query("status");
+    let status = status.map(|text| text.parse().map_err(|error: UnknownWord| word("status", &text, error)));
     let before = request.query("cursor").map(|text| {
         let cursor: Result<MessageId, _> = text.parse();
         cursor.map_err(|_| ApiError::BadQuery(format!("\"cursor\" is none that was given: '{text}'")))
@@ -135,7 +125,7 @@ fn search(request: &Request) -> Result<Search, ApiError> {
         address: text("address"),
         to: text("to"),
         from: text("from"),
-        direction,
+        direction: direction.transpose()?,
         status: status.transpose()?,
         since: time("since")?,
         until: time("until")?,

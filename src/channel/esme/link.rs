@@ -4,6 +4,7 @@
 //! which the link does not wait for: answers are sent as commits end.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -28,6 +29,7 @@ use crate::channel::{Arrival, Intake, IntakeError};
 use crate::endpoint::Stream;
 use crate::model::{JsonObject, Level};
 use crate::store::Delivery;
+use crate::telemetry::channel_log::ConnectionLog;
 
 type Tap = Box<dyn FnMut(Direction, &[u8]) + Send>;
 
@@ -59,6 +61,8 @@ pub(super) struct Link<'a, I> {
     /// The SMSC's address, for people.
     peer: String,
     driver: Driver<Stream, Part, Tap>,
+    /// Where its PDUs are kept.
+    log: Arc<ConnectionLog>,
     /// Batches that are being stored.
     commits: FuturesUnordered<Pending<'a>>,
     /// What waits for more than that: receipts for their message, repetitions for what they repeat.
@@ -83,14 +87,16 @@ impl<'a, I: Intake> Link<'a, I> {
     pub(super) fn new(shared: &'a Shared<I>, bind: usize, mode: BindMode, peer: String, stream: Stream) -> Self {
         let plan = &shared.config.session;
         let session = Session::new(plan.config.clone(), shared.now());
-        let log = shared.setup.log.clone();
-        let tap: Tap = Box::new(move |direction, octets| log.pdus(direction == Direction::Received, octets));
+        let log = Arc::new(shared.setup.log.connection());
+        let tapped = log.clone();
+        let tap: Tap = Box::new(move |direction, octets| tapped.pdus(direction == Direction::Received, octets));
         Self {
             shared,
             bind,
             mode,
             peer,
             driver: Driver::new(stream, session, plan.max_pdu_len, tap),
+            log,
             commits: FuturesUnordered::new(),
             pending: FuturesUnordered::new(),
             arrivals: Vec::new(),
@@ -276,10 +282,15 @@ impl<'a, I: Intake> Link<'a, I> {
         let mut pace = self.shared.pace();
         for sent in 0..room {
             let Some((part, pdu)) = outgoing.next(now, self.bind, others) else { return sent };
-            if let Err(error) = self.driver.session.request(now, pdu, part) {
-                tracing::debug!(%error, "a PDU waits");
-                outgoing.put_back(part);
-                return room;
+            match self.driver.session.request(now, pdu, part) {
+                Ok(sequence) => {
+                    outgoing.message(part).into_iter().for_each(|id| self.log.belongs(false, sequence.0, id));
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a PDU waits");
+                    outgoing.put_back(part);
+                    return room;
+                }
             }
             pace.spend(self.bind, now);
         }
@@ -329,8 +340,8 @@ impl<'a, I: Intake> Link<'a, I> {
     fn expired(&mut self, part: Part) {
         let results = &self.shared.config.results;
         let log = &self.shared.setup.log;
-        log.warn("a submit_sm was not answered in time; its fate at the SMSC is unknown");
         let mut outgoing = self.shared.outgoing();
+        log.about(outgoing.message(part)).warn("a submit_sm was not answered in time; its fate at the SMSC is unknown");
         match results.on_timeout {
             OnTimeout::Nack => {
                 outgoing.unknown(part, super::config::OnUnknown::Report, "the SMSC did not answer");
@@ -378,6 +389,11 @@ impl<'a, I: Intake> Link<'a, I> {
         let step = self.shared.incoming().take(now, delivered, &mut self.shared.sessions());
         match step {
             Step::Store(arrivals) => {
+                for arrival in &arrivals {
+                    if let Arrival::Message { message, .. } = arrival {
+                        self.log.belongs(true, sequence.0, message.id);
+                    }
+                }
                 self.gather(arrivals);
                 self.replies.push(reply(CommandStatus::ESME_ROK));
             }
@@ -396,10 +412,8 @@ impl<'a, I: Intake> Link<'a, I> {
             }
             Step::Report(receipt, text) => {
                 let mut incident = Incident::new(&self.shared.config, *receipt, text, phone, sender);
-                if let Some(said) = incident.why_failed() {
-                    self.shared.setup.log.info(format!("a receipt tells of a failure: {said}"));
-                }
                 incident.add(vendors);
+                incident.came_as(self.log.clone(), sequence);
                 self.receipt(incident, reply(CommandStatus::ESME_ROK)).await;
             }
         }
@@ -458,6 +472,7 @@ impl<'a, I: Intake> Link<'a, I> {
 
     async fn response(&mut self, part: Part, status: CommandStatus, pdu: &Pdu) {
         let elsewhere = self.shared.has_other_sender(self.bind).then_some(self.bind);
+        let message = self.shared.outgoing().message(part);
         let effect = self.shared.outgoing().answered(&self.shared.config, elsewhere, part, status, pdu);
         if effect != Effect::SlowDown {
             self.unthrottled().await;
@@ -483,14 +498,14 @@ impl<'a, I: Intake> Link<'a, I> {
             Effect::Postponed => {
                 let log = &self.shared.setup.log;
                 let said = self.shared.config.results.say(status, Refused::Message);
-                log.warn(format!("a submit_sm was refused and will be sent again: {said}"));
+                log.about(message).warn(format!("a submit_sm was refused and will be sent again: {said}"));
                 // Perhaps over a bind that has nothing to do at present.
                 self.shared.work.notify_waiters();
             }
             Effect::Refused => {
                 let log = &self.shared.setup.log;
                 let said = self.shared.config.results.say(status, Refused::Message);
-                log.warn(format!("a submit_sm was refused: {said}"));
+                log.about(message).warn(format!("a submit_sm was refused: {said}"));
             }
         }
     }

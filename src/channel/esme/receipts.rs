@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use smpp::SequenceNumber;
 use smpp::receipt::{IdRule, Receipt, canonical_id};
 use tokio::sync::watch;
 
@@ -23,6 +24,7 @@ use crate::model::{
     UnmatchedReceipt,
 };
 use crate::store::{ReadError, Store, StoredMessage};
+use crate::telemetry::channel_log::ConnectionLog;
 
 /// Most receipts of one channel that are kept aside; the oldest are dropped.
 const MAX_UNMATCHED: usize = 1_000;
@@ -49,17 +51,24 @@ pub(super) struct Incident {
     details: JsonObject,
     /// What its error code means.
     why: Option<String>,
+    /// The PDU that it came as, while that is new.
+    pdu: Option<(Arc<ConnectionLog>, SequenceNumber)>,
 }
 
 impl Incident {
     pub(super) fn new(config: &EsmeConfig, receipt: Receipt, text: String, phone: String, sender: String) -> Self {
         let (status, mut details) = read_report(&config.deliver, &receipt);
         let why = config.results.explain_receipt(&receipt, &mut details);
-        Self { receipt, text, phone, sender, status, details, why }
+        Self { receipt, text, phone, sender, status, details, why, pdu: None }
+    }
+
+    /// Says as which PDU it came, so that the log knows whose that is once its message has been found.
+    pub(super) fn came_as(&mut self, log: Arc<ConnectionLog>, sequence: SequenceNumber) {
+        self.pdu = Some((log, sequence));
     }
 
     /// Why the message was not delivered, in one line, if it says that.
-    pub(super) fn why_failed(&self) -> Option<&str> {
+    fn why_failed(&self) -> Option<&str> {
         self.why.as_deref().filter(|_| self.status == DeliveryStatus::Failed)
     }
 
@@ -283,6 +292,12 @@ impl<I: Intake> Shared<I> {
             (status, announce) = self.receipts().say(found.message.id, status);
         }
         let StoredMessage { origin, message, .. } = found;
+        if let Some((log, sequence)) = &incident.pdu {
+            log.belongs(true, sequence.0, message.id);
+            if let Some(said) = incident.why_failed() {
+                self.setup.log.about(message.id).info(format!("a receipt tells of a failure: {said}"));
+            }
+        }
         let arrival = Arrival::Report { origin, message, status, announce, details };
         let learned = if learned { self.ids_note() } else { None };
         Ok(Some(Matched { arrival, learned }))
@@ -334,6 +349,9 @@ impl<I: Intake> Shared<I> {
                 vec![arrival, learned]
             }
             None => {
+                if let Some(said) = incident.why_failed() {
+                    self.setup.log.info(format!("a receipt tells of a failure: {said}"));
+                }
                 let receipt = self.aside(incident);
                 self.setup.log.warn(format!(
                     "a receipt for {:?} matches no message of the last days; it is kept aside as {}",
@@ -387,10 +405,16 @@ impl<I: Intake> Shared<I> {
                 status: kept.status,
                 details: kept.details,
                 why: None,
+                pdu: None,
             };
             match self.match_receipt(&incident) {
                 Ok(Some(matched)) => {
-                    self.setup.log.info(format!("the receipt {} was matched after all", kept.id));
+                    let said = format!("the receipt {} was matched after all", kept.id);
+                    let about = match &matched.arrival {
+                        Arrival::Report { message, .. } => Some(message.id),
+                        _ => None,
+                    };
+                    self.setup.log.about(about).info(said);
                     arrivals.extend([matched.arrival, Arrival::Note { name: name.clone(), record: None }]);
                     arrivals.extend(matched.learned);
                     self.receipts().unmatched.retain(|other| *other != name);

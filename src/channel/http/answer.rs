@@ -22,6 +22,13 @@ const MAX_REASON: usize = 500;
 #[derive(Clone, Debug)]
 pub(super) struct Pattern(Regex);
 
+impl Pattern {
+    /// Whether it is anywhere in a text.
+    pub(super) fn is_match(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+}
+
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -125,11 +132,8 @@ impl<'a> Said<'a> {
     fn is(&mut self, test: &Test) -> bool {
         let status = self.status();
         test.status.as_ref().is_none_or(|statuses| statuses.0.iter().any(|range| range.contains(&status)))
-            && test
-                .headers
-                .iter()
-                .all(|(name, pattern)| self.header(name).is_some_and(|text| pattern.0.is_match(&text)))
-            && test.body.as_ref().is_none_or(|pattern| pattern.0.is_match(self.text.trim()))
+            && test.headers.iter().all(|(name, pattern)| self.header(name).is_some_and(|text| pattern.is_match(&text)))
+            && test.body.as_ref().is_none_or(|pattern| pattern.is_match(self.text.trim()))
             && holds(&test.json, || self.json())
             && holds(&test.xml, || self.xml())
             && holds(&test.form, || self.form())
@@ -160,7 +164,7 @@ fn holds<'a>(tests: &BTreeMap<String, Pattern>, tree: impl FnOnce() -> &'a Value
     }
     let tree = tree();
     let text = |path: &str| Path::parse(path).ok().and_then(|path| path.text(tree));
-    tests.iter().all(|(path, pattern)| text(path).is_some_and(|text| pattern.0.is_match(&text)))
+    tests.iter().all(|(path, pattern)| text(path).is_some_and(|text| pattern.is_match(&text)))
 }
 
 impl Statuses {

@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use hyper::Method;
 use ipnet::IpNet;
-use md5::Md5;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use super::answer::{Extract, Test};
-use super::content::{Content, Headers, Pairs, Reply};
+use super::content::Reply;
+use super::outbound::Outbound;
 use super::route::Route;
 use super::template::Template;
 use crate::channel::ConfigError;
@@ -64,118 +62,6 @@ pub struct HttpConfig {
     pub(super) mailbox: Option<Mailbox>,
     /// What a request that cannot be taken is told.
     pub(super) error: Option<Reply>,
-}
-
-/// How MTs are sent.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Outbound {
-    #[serde(default = "post", deserialize_with = "method")]
-    pub(super) method: Method,
-    pub(super) url: Template,
-    #[serde(default)]
-    pub(super) query: Pairs,
-    #[serde(default)]
-    pub(super) headers: Headers,
-    pub(super) basic: Option<Basic>,
-    pub(super) bearer: Option<Template>,
-    pub(super) body: Option<Content>,
-    /// `{signature.x}`: what providers have hashed to know who asks.
-    #[serde(default)]
-    pub(super) signatures: BTreeMap<String, Signature>,
-    /// How long an answer may take.
-    #[serde(default = "half_a_minute", deserialize_with = "seconds")]
-    pub(super) timeout: Duration,
-    /// Most requests at a time.
-    #[serde(default = "ten")]
-    pub(super) window: usize,
-    /// Answers that mean that the message was taken; any 2xx if none is given.
-    #[serde(default = "success")]
-    pub(super) success: Vec<Test>,
-    /// Answers that mean that it may be taken later.
-    #[serde(default = "temporary")]
-    pub(super) temporary: Vec<Test>,
-    /// Where the provider's id is; ours is taken for it where there is none.
-    pub(super) message_id: Option<Extract>,
-    /// Where the reason of a refusal is; the status and the body otherwise.
-    pub(super) reason: Option<Extract>,
-    /// What such reasons mean.
-    #[serde(default)]
-    pub(super) reasons: Texts,
-    #[serde(default)]
-    pub(super) retry: Retry,
-    /// What becomes of a message whose request was not answered.
-    #[serde(default)]
-    pub(super) on_unknown: OnUnknown,
-}
-
-/// What becomes of a message that the provider may or may not have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum OnUnknown {
-    /// It is sent again.
-    #[default]
-    Resend,
-    /// It is reported as refused.
-    Report,
-}
-
-/// A hash, in lower-case hexadecimal.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Signature {
-    Md5(Template),
-    Sha256(Template),
-}
-
-impl Signature {
-    pub(super) fn template(&self) -> &Template {
-        match self {
-            Self::Md5(template) | Self::Sha256(template) => template,
-        }
-    }
-
-    /// The hash of a text.
-    pub(super) fn of(&self, text: &str) -> String {
-        let octets = match self {
-            Self::Md5(_) => Md5::digest(text).to_vec(),
-            Self::Sha256(_) => Sha256::digest(text).to_vec(),
-        };
-        octets.iter().map(|octet| format!("{octet:02x}")).collect()
-    }
-}
-
-/// HTTP Basic.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Basic {
-    pub(super) username: Template,
-    pub(super) password: Template,
-}
-
-/// When a message is tried again.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Retry {
-    /// The first pause; each further one is twice as long.
-    #[serde(deserialize_with = "seconds")]
-    pub(super) first: Duration,
-    /// The longest pause.
-    #[serde(deserialize_with = "seconds")]
-    pub(super) longest: Duration,
-    /// The age of a message that is not tried any more.
-    #[serde(deserialize_with = "seconds")]
-    pub(super) max_age: Duration,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self {
-            first: Duration::from_secs(1),
-            longest: Duration::from_secs(300),
-            max_age: Duration::from_secs(24 * 3600),
-        }
-    }
 }
 
 /// How requests are answered that wait for an MT.
@@ -259,7 +145,7 @@ const REPLY_FIELDS: &[&str] = &[
     "now",
 ];
 /// Most requests at a time.
-const MAX_WINDOW: usize = 1_000;
+pub(super) const MAX_WINDOW: usize = 1_000;
 
 impl HttpConfig {
     /// Reads a channel's `config`.
@@ -324,43 +210,6 @@ impl HttpConfig {
         Ok(())
     }
 
-    fn check_outbound(&self, outbound: &Outbound) -> Result<(), ConfigError> {
-        // Where requests go is the operator's to say, and no message's.
-        let beginning = outbound.url.beginning();
-        let authority = beginning.split_once("://").map(|(_, rest)| rest);
-        let closed = authority.is_some_and(|rest| rest.contains(['/', '?']) || outbound.url.fields().next().is_none());
-        let http = ["http://", "https://"].iter().any(|scheme| beginning.starts_with(scheme));
-        if !http || !closed || url::Url::parse(beginning).is_err() {
-            let why = "Field 'outbound.url' must begin with http:// or https:// and the whole host, before any field";
-            return Err(ConfigError::new("outbound.url", why));
-        }
-        if !(1..=MAX_WINDOW).contains(&outbound.window) {
-            let why = format!("Field 'outbound.window' must be from 1 to {MAX_WINDOW}");
-            return Err(ConfigError::new("outbound.window", why));
-        }
-        if outbound.basic.is_some() && outbound.bearer.is_some() {
-            return Err(ConfigError::new(
-                "outbound.bearer",
-                "Field 'outbound.bearer' and 'outbound.basic' exclude each other",
-            ));
-        }
-        let headers = outbound.headers.0.iter().map(|(_, template)| ("headers", template));
-        let query = outbound.query.0.values().map(|template| ("query", template));
-        let body = outbound.body.iter().flat_map(Content::templates).map(|template| ("body", template));
-        for (name, signature) in &outbound.signatures {
-            self.check_template(&format!("outbound.signatures.{name}"), signature.template(), MT_FIELDS)?;
-        }
-        let known = [MT_FIELDS, &["signature"]].concat();
-        let basic = outbound.basic.iter().flat_map(|basic| [&basic.username, &basic.password]);
-        let authorization = basic.map(|template| ("basic", template));
-        let bearer = outbound.bearer.iter().map(|template| ("bearer", template));
-        let url = std::iter::once(("url", &outbound.url));
-        for (key, template) in url.chain(query).chain(headers).chain(authorization).chain(bearer).chain(body) {
-            self.check_template(&format!("outbound.{key}"), template, &known)?;
-        }
-        Ok(())
-    }
-
     /// That every field of a template is one of these, and every secret and table is there.
     pub(super) fn check_template(&self, key: &str, template: &Template, known: &[&str]) -> Result<(), ConfigError> {
         let wrong = |why: fmt::Arguments<'_>| Err(ConfigError::new(key, format!("Field '{key}': {why}")));
@@ -405,16 +254,8 @@ fn everywhere() -> IpAddr {
     IpAddr::V4(Ipv4Addr::UNSPECIFIED)
 }
 
-fn post() -> Method {
-    Method::POST
-}
-
-fn ten() -> usize {
+pub(super) fn ten() -> usize {
     10
-}
-
-fn half_a_minute() -> Duration {
-    Duration::from_secs(30)
 }
 
 /// Vumi's `request_timeout` (field guide §7.2).
@@ -430,21 +271,8 @@ fn everybody() -> Template {
     Template::parse("").unwrap_or_else(|_| unreachable!("an empty text has no fields"))
 }
 
-fn tests(tests: Value) -> Vec<Test> {
-    serde_json::from_value(tests).unwrap_or_default()
-}
-
-fn success() -> Vec<Test> {
-    tests(serde_json::json!([{"status": "2xx"}]))
-}
-
-/// RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4, and whatever is the server's own fault.
-fn temporary() -> Vec<Test> {
-    tests(serde_json::json!([{"status": [408, 425, 429, "5xx"]}]))
-}
-
 /// At least a millisecond, at most a year.
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let seconds = f64::deserialize(deserializer)?;
     if !(0.001..=31_536_000.0).contains(&seconds) {
         return Err(serde::de::Error::custom("must be a number of seconds larger than zero"));

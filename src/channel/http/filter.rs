@@ -64,6 +64,8 @@ pub(super) struct Said<'a> {
     pub(super) lines: bool,
 }
 
+/// Most octets of a text with names in it, once they are filled in.
+const MAX_EXPANDED: usize = 64 * 1024;
 /// What a table has for whatever it has nothing for.
 const REST: &str = "*";
 
@@ -160,7 +162,7 @@ impl Filter {
                 let found = fields.table_prefix(name, &text).or_else(|| fields.table(name, REST));
                 found.ok_or_else(|| format!("begins with nothing in the table '{name}'"))?.into()
             }
-            Self::Expand(prefix) => expand(&text, prefix, fields).into(),
+            Self::Expand(prefix) => expand(&text, prefix, fields)?.into(),
             Self::Number => match serde_json::from_str::<serde_json::Number>(text.trim()) {
                 Ok(number) => number.to_string().into(),
                 Err(_) => return Err("is not a number".to_owned()),
@@ -203,7 +205,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// What is missing is nothing.
-fn expand(text: &str, prefix: &str, fields: &impl Fields) -> String {
+fn expand(text: &str, prefix: &str, fields: &impl Fields) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once("{{") {
@@ -214,9 +216,13 @@ fn expand(text: &str, prefix: &str, fields: &impl Fields) -> String {
         {
             out.push_str(&value);
         }
+        // A name of a few letters may stand for a text of many, as often as it likes.
+        if out.len() > MAX_EXPANDED {
+            return Err(format!("is longer than {MAX_EXPANDED} octets with its names filled in"));
+        }
         rest = behind;
     }
-    out + rest
+    Ok(out + rest)
 }
 
 #[cfg(test)]
@@ -286,6 +292,16 @@ mod tests {
             assert_eq!(filled(template), Ok(Some(expected.to_owned())), "{template}");
         }
         assert_eq!(filled("a{missing|optional}"), Ok(None));
+    }
+
+    #[test]
+    fn names_in_a_text_do_not_make_much_of_little() {
+        let mut known = known();
+        known.0["in"]["template"] = json!("{{name}}".repeat(1_000));
+        known.0["in"]["template_name"] = json!("x".repeat(1_000));
+        let template = Template::parse("{in.template|expand:template_}").unwrap();
+        let why = template.fill(&known, Place::Plain).unwrap_err().to_string();
+        assert_eq!(why, "in.template is longer than 65536 octets with its names filled in");
     }
 
     #[test]

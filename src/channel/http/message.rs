@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::receive::{Problem, filled, respond};
-use super::route::{EventRule, EventWord, Route, UnknownSession};
+use super::route::{Route, UnknownSession};
+use super::rules::{EventRule, EventWord};
 use super::scope::{Request, RequestFields, Session};
 use super::state::State;
 use super::template::FillError;
@@ -16,6 +17,11 @@ use crate::web::Response;
 
 /// What a reply finds its session by, in an MO's metadata.
 pub(super) const SESSION_ID: &str = "session_id";
+
+/// Most octets of what names a session.
+const MAX_KEY: usize = 256;
+/// Most messages or receipts of one request.
+const MAX_ITEMS: usize = 100;
 
 impl<I: Intake> State<I> {
     /// Takes a request as an MO, or as several.
@@ -29,7 +35,7 @@ impl<I: Intake> State<I> {
         }
         self.complete(route, &request)?;
         let request = Arc::new(request);
-        let items = items(route, &request);
+        let items = items(route, &request)?;
         let mut messages = Vec::with_capacity(items.len());
         for item in &items {
             let id = MessageId::mint();
@@ -111,6 +117,10 @@ impl<I: Intake> State<I> {
         let key = filled(route.session.as_ref(), &fields)?.filter(|key| !key.is_empty());
         if route.session.is_some() && key.is_none() {
             self.complete(route, request)?;
+        }
+        if key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
+            let why = format!("is longer than {MAX_KEY} octets");
+            return Err(FillError::Unfit { field: "the session's name".to_owned(), why }.into());
         }
         let known = key.as_ref().and_then(|key| self.sessions().get(key, now).cloned());
         let auto = if known.is_some() { SessionEvent::Resume } else { SessionEvent::New };
@@ -202,12 +212,13 @@ struct Turn {
 }
 
 /// Each item of the list that a route is about, with its place; one without, if it is about none.
-pub(super) fn items<'a>(route: &Route, request: &'a Request) -> Vec<Option<(usize, &'a Value)>> {
-    let Some(path) = &route.each else { return vec![None] };
+pub(super) fn items<'a>(route: &Route, request: &'a Request) -> Result<Vec<Option<(usize, &'a Value)>>, Problem> {
+    let Some(path) = &route.each else { return Ok(vec![None]) };
     match path.find(&request.parameters) {
-        Some(Value::Array(items)) => items.iter().enumerate().map(Some).collect(),
-        Some(one) => vec![Some((0, one))],
-        None => Vec::new(),
+        Some(Value::Array(items)) if items.len() > MAX_ITEMS => Err(Problem::TooMany(MAX_ITEMS)),
+        Some(Value::Array(items)) => Ok(items.iter().enumerate().map(Some).collect()),
+        Some(one) => Ok(vec![Some((0, one))]),
+        None => Ok(Vec::new()),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `config`, `route` | every key: how MTs are sent, what a provider's requests are |
+//! | `config`, `outbound`, `route`, `rules`, `steps` | every key: how MTs are sent, what a provider's requests are |
 //! | `template`, `filter`, `path` | texts with named fields; where a value stands in a tree |
 //! | `content`, `tree` | what is written and what is read: forms, JSON, XML |
 //! | `scope` | what the fields stand for |
@@ -15,13 +15,16 @@ mod config;
 mod content;
 mod filter;
 mod message;
+mod outbound;
 mod path;
 mod receipt;
 mod receive;
 mod route;
+mod rules;
 mod scope;
 mod send;
 mod state;
+mod steps;
 mod template;
 mod tree;
 

@@ -20,7 +20,7 @@ impl<I: Intake> State<I> {
     pub(super) async fn receipt(&self, route: &Route, request: &Request) -> Result<Response, Problem> {
         self.complete(route, request)?;
         let general = RequestFields::of(&self.config, request);
-        let items = items(route, request);
+        let items = items(route, request)?;
         let each: Vec<_> = items.into_iter().map(|item| RequestFields { item, ..general.clone() }).collect();
         let response = route.response.fill(&general, &each).map_err(Problem::Response)?;
         let mut arrivals = Vec::new();

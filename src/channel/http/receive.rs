@@ -38,6 +38,8 @@ pub(super) enum Problem {
     Unauthorized,
     #[error(transparent)]
     Read(#[from] ReadError),
+    #[error("the request has more than {0} messages")]
+    TooMany(usize),
     #[error("the request is none that this channel knows")]
     Unknown,
     #[error("parameters are missing or unexpected")]
@@ -208,6 +210,7 @@ impl Problem {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Read(_) | Self::Unknown | Self::Parameters { .. } | Self::Fill(_) => StatusCode::BAD_REQUEST,
             Self::Response(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Store(_) | Self::Full(_) | Self::Unreadable => StatusCode::SERVICE_UNAVAILABLE,

@@ -7,7 +7,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AG
 use url::Url;
 
 use super::answer::Said;
-use super::config::{OnUnknown, Outbound, Retry};
+use super::outbound::{OnUnknown, Outbound, Retry};
 use super::scope::MessageFields;
 use super::state::State;
 use super::template::{FillError, Place};
@@ -116,6 +116,8 @@ async fn reply<I: Intake>(state: &State<I>, delivery: Delivery, id: MessageId) {
         Err(error) => return state.decide(delivery, rejected(error.to_string())).await,
     };
     let mut sending = Sending { store: &state.setup.store, ticket: delivery.ticket, decided: false };
+    // Before the phone is told: what it says next is another session's.
+    end_session(state, &delivery).await;
     let fate = match state.held.answer(id, response).await {
         Ok(_) => submitted(message.id.to_string(), Vec::new()),
         Err(_) => match &state.config.outbound {
@@ -126,7 +128,6 @@ async fn reply<I: Intake>(state: &State<I>, delivery: Delivery, id: MessageId) {
             None => rejected(GONE.to_owned()),
         },
     };
-    end_session(state, &delivery).await;
     state.decide(delivery, fate).await;
     sending.decided = true;
 }

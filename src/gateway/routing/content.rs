@@ -3,14 +3,15 @@
 //! keyword stays with that destination while what it says matches nothing.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
 
-use super::{Keep, Route, RouterType, Routing, RoutingError, Sight, channel, is_default, number, pattern, texts};
+use super::{
+    Destinations, Keep, Route, RouterType, Routing, RoutingError, Sight, channel, is_default, number, pattern, texts,
+};
 use crate::channel::fields::Fields;
-use crate::model::{ChannelId, DestinationId, DestinationProperties, Inbound, JsonObject};
+use crate::model::{ChannelId, DestinationId, Inbound, JsonObject};
 
 /// The type.
 pub(super) struct Content;
@@ -29,11 +30,7 @@ struct ByContent {
 const MAX_STICKY: f64 = 7.0 * 24.0 * 3600.0;
 
 impl RouterType for Content {
-    fn build(
-        &self,
-        config: &JsonObject,
-        destinations: &[Arc<DestinationProperties>],
-    ) -> Result<Box<dyn Routing>, RoutingError> {
+    fn build(&self, config: &JsonObject, destinations: &Destinations) -> Result<Box<dyn Routing>, RoutingError> {
         let fields = Fields(config.clone());
         let sticky = number(&fields, "sticky_seconds", 0.0..=MAX_STICKY, 0.0).map_err(RoutingError::Router)?;
         let mut routing = ByContent {

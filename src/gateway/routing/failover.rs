@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Route, RouterType, Routing, RoutingError, Sight, channel, number};
+use super::{Destinations, Route, RouterType, Routing, RoutingError, Sight, channel, number};
 use crate::channel::fields::Fields;
 use crate::model::{ChannelId, DestinationId, DestinationProperties, Inbound, JsonObject};
 
@@ -21,11 +21,7 @@ struct InOrder {
 const AFTER: f64 = 3.0;
 
 impl RouterType for Failover {
-    fn build(
-        &self,
-        config: &JsonObject,
-        destinations: &[Arc<DestinationProperties>],
-    ) -> Result<Box<dyn Routing>, RoutingError> {
+    fn build(&self, config: &JsonObject, destinations: &Destinations) -> Result<Box<dyn Routing>, RoutingError> {
         let fields = Fields(config.clone());
         let channel = channel(&fields)?;
         let after = number(&fields, "after_failures", 1.0..=100.0, AFTER).map_err(RoutingError::Router)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
-use super::{Route, RouterType, Routing, RoutingError, Sight, channel, is_default, pattern};
+use super::{Destinations, Route, RouterType, Routing, RoutingError, Sight, channel, is_default, pattern};
 use crate::channel::fields::Fields;
 use crate::model::{ChannelId, DestinationId, DestinationProperties, Inbound, JsonObject, Outbound};
 
@@ -24,11 +24,7 @@ struct Row {
 }
 
 impl RouterType for FromAddress {
-    fn build(
-        &self,
-        config: &JsonObject,
-        destinations: &[Arc<DestinationProperties>],
-    ) -> Result<Box<dyn Routing>, RoutingError> {
+    fn build(&self, config: &JsonObject, destinations: &Destinations) -> Result<Box<dyn Routing>, RoutingError> {
         let channel = channel(&Fields(config.clone()))?;
         let row = |destination: &Arc<DestinationProperties>| {
             let fields = Fields(destination.config());

@@ -28,12 +28,11 @@ pub trait RouterType: Send + Sync {
     ///
     /// # Errors
     /// [`RoutingError`] names the field; it is told to whoever made the change.
-    fn build(
-        &self,
-        config: &JsonObject,
-        destinations: &[Arc<DestinationProperties>],
-    ) -> Result<Box<dyn Routing>, RoutingError>;
+    fn build(&self, config: &JsonObject, destinations: &Destinations) -> Result<Box<dyn Routing>, RoutingError>;
 }
+
+/// A router's destinations.
+pub type Destinations = [Arc<DestinationProperties>];
 
 /// Why a router cannot be what it was asked to be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

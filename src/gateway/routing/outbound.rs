@@ -6,12 +6,11 @@
 //! `weight`. A message whose best channels are all down waits for the best of them.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
-use super::{Route, RouterType, Routing, RoutingError, Sight, number, texts};
+use super::{Destinations, Route, RouterType, Routing, RoutingError, Sight, number, texts};
 use crate::channel::fields::Fields;
 use crate::model::{ChannelId, DestinationId, DestinationProperties, Inbound, JsonObject};
 
@@ -38,11 +37,7 @@ struct Row {
 }
 
 impl RouterType for OutboundType {
-    fn build(
-        &self,
-        config: &JsonObject,
-        destinations: &[Arc<DestinationProperties>],
-    ) -> Result<Box<dyn Routing>, RoutingError> {
+    fn build(&self, config: &JsonObject, destinations: &Destinations) -> Result<Box<dyn Routing>, RoutingError> {
         let fields = Fields(config.clone());
         let cost_first = match fields.text("strategy").map_err(RoutingError::router)?.as_deref() {
             None | Some("priority") => false,

@@ -1,13 +1,11 @@
 //! `percentage`: so many of a hundred phones each. A phone always goes to the same destination while the percentages stay;
 //! what is left of the hundred goes to the destination with `default`.
 
-use std::sync::Arc;
-
 use sha2::{Digest, Sha256};
 
-use super::{Route, RouterType, Routing, RoutingError, Sight, channel, is_default, number};
+use super::{Destinations, Route, RouterType, Routing, RoutingError, Sight, channel, is_default, number};
 use crate::channel::fields::Fields;
-use crate::model::{ChannelId, DestinationId, DestinationProperties, Inbound, JsonObject};
+use crate::model::{ChannelId, DestinationId, Inbound, JsonObject};
 
 /// The type.
 pub(super) struct Percentage;
@@ -23,11 +21,7 @@ struct ByPercentage {
 const PARTS: u64 = 10_000;
 
 impl RouterType for Percentage {
-    fn build(
-        &self,
-        config: &JsonObject,
-        destinations: &[Arc<DestinationProperties>],
-    ) -> Result<Box<dyn Routing>, RoutingError> {
+    fn build(&self, config: &JsonObject, destinations: &Destinations) -> Result<Box<dyn Routing>, RoutingError> {
         let channel = channel(&Fields(config.clone()))?;
         let (mut shares, mut default, mut sum) = (Vec::new(), None, 0);
         for destination in destinations {

@@ -2,14 +2,15 @@
 //! `prefix`, then the first pattern, then the destination with `default`.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
 
-use super::{Keep, Route, RouterType, Routing, RoutingError, Sight, channel, is_default, number, pattern, texts};
+use super::{
+    Destinations, Keep, Route, RouterType, Routing, RoutingError, Sight, channel, is_default, number, pattern, texts,
+};
 use crate::channel::fields::Fields;
-use crate::model::{ChannelId, DestinationId, DestinationProperties, Inbound, JsonObject, SessionEvent};
+use crate::model::{ChannelId, DestinationId, Inbound, JsonObject, SessionEvent};
 
 /// The type.
 pub(super) struct Session;
@@ -30,11 +31,7 @@ const TIMEOUT: f64 = 600.0;
 const MAX_TIMEOUT: f64 = 24.0 * 3600.0;
 
 impl RouterType for Session {
-    fn build(
-        &self,
-        config: &JsonObject,
-        destinations: &[Arc<DestinationProperties>],
-    ) -> Result<Box<dyn Routing>, RoutingError> {
+    fn build(&self, config: &JsonObject, destinations: &Destinations) -> Result<Box<dyn Routing>, RoutingError> {
         let fields = Fields(config.clone());
         let timeout = number(&fields, "session_timeout", 1.0..=MAX_TIMEOUT, TIMEOUT).map_err(RoutingError::Router)?;
         let mut routing = BySession {

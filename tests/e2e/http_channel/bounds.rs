@@ -126,9 +126,10 @@ async fn a_text_that_would_begin_another_header_is_refused() {
 async fn a_receipt_that_overtakes_its_answer_finds_its_message() {
     let mut config = sms(json!({}));
     config["web_port"] = json!(0);
-    config["inbound"] = json!([{
-        "path": "/receipt", "kind": "receipt", "id": "{in.id}", "state": "{in.state}", "states": {"delivered": ["ok"]},
-    }]);
+    config["inbound"] = json!([
+        {"path": "/receipt", "kind": "receipt", "id": "{in.id}", "state": "{in.state}", "states": {"delivered": ["ok"]}},
+        {"path": "/mo", "from": "{in.from}"},
+    ]);
     let mut stage = Stage::open(config).await;
     stage.provider.holds(true);
     stage.provider.will_say(200, &[].into(), r#"{"id": "a1"}"#);
@@ -141,6 +142,9 @@ async fn a_receipt_that_overtakes_its_answer_finds_its_message() {
         body: String::new(),
     };
     let receipt = stage.provider.ask(asked);
+    // Meanwhile something else is on disk and told: the receipt would have been, too, had it not been held up.
+    assert_eq!(stage.gets("/mo?from=1").await.0, 200);
+    stage.hears().await;
     stage.provider.holds(false);
     assert_eq!(soon("the receipt's answer", receipt).await.unwrap().status, 200);
     let events = stage.maybug.events(&stage.channel, &id, 2).await;
@@ -227,6 +231,31 @@ async fn a_list_is_a_message_for_each_item() {
         ids.push(mo["message_id"].clone());
     }
     assert_eq!(soon("the answer", asked).await.unwrap().body, json!({"taken": ids}).to_string());
+}
+
+#[tokio::test]
+async fn what_is_beyond_reason_is_refused() {
+    let config = json!({"web_port": 0, "inbound": [
+        {"path": "/list", "each": "to", "from": "1", "to": "{item}"},
+        {"path": "/session", "session": "{in.id}", "from": "1"},
+        {"path": "/body", "from": "1", "content": "{in.text}"},
+    ]});
+    let mut stage = Stage::open(config).await;
+    let said = stage.gets(&format!("/list?{}", "to=1&".repeat(101))).await;
+    assert_eq!(said, (413, "the request has more than 100 messages".to_owned()));
+    let said = stage.gets(&format!("/session?id={}", "x".repeat(257))).await;
+    assert_eq!(said, (400, "the session's name is longer than 256 octets".to_owned()));
+    let asked = Asked {
+        method: "POST".into(),
+        path: "/body".into(),
+        headers: [].into(),
+        body: format!("text={}", "x".repeat(256 * 1024)),
+    };
+    assert_eq!(soon("the answer", stage.provider.ask(asked)).await.unwrap().status, 413);
+    assert_eq!(stage.gets("/elsewhere").await, (404, "Not found".to_owned()));
+    // What is within it is taken, and nothing before was.
+    assert_eq!(stage.gets("/session?id=1").await.0, 200);
+    assert_eq!(stage.hears().await["channel_data"]["session_event"], "new");
 }
 
 /// What docs/http-channel.md says is what happens.

@@ -19,7 +19,7 @@ use self::answers::{Last, expired};
 use super::config::{EsmeConfig, Long, OnUnknown};
 use super::submit::{expires_at, set_validity, to_pdus};
 use crate::channel::{Fate, Outcome};
-use crate::model::{JsonObject, Outbound, SmscMessageId, Timestamp};
+use crate::model::{JsonObject, MessageId, Outbound, SmscMessageId, Timestamp};
 use crate::store::{Delivery, Ticket};
 
 /// One PDU of an MT; the session's token.
@@ -109,7 +109,12 @@ impl Outgoing {
         self.later.len() >= LATER
     }
 
-    /// The MTs that these are PDUs of.
+    /// The MT that this is a PDU of.
+    pub(super) fn message(&self, part: Part) -> Option<MessageId> {
+        self.messages.get(part.key).map(|progress| progress.message.id)
+    }
+
+    /// The tickets of the MTs that these are PDUs of.
     pub(super) fn tickets<'a>(&self, parts: impl Iterator<Item = &'a Part>) -> Vec<Ticket> {
         parts.filter_map(|part| self.messages.get(part.key)).map(|progress| progress.ticket).collect()
     }
