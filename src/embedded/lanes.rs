@@ -90,6 +90,11 @@ impl Lanes {
         })
     }
 
+    /// How much waits in the callback lane with this name, if there is one.
+    pub(super) fn waiting(&self, name: &str) -> u64 {
+        self.tables().by_name.get(name).map_or(0, |lane| lane.waiting())
+    }
+
     /// How much waits in the channel's lanes and in those of its callbacks.
     pub(super) fn queue_length(&self, channel: &ChannelId) -> QueueLength {
         let (lanes, inbound, events) = {

@@ -143,6 +143,11 @@ impl Embedded {
         self.lanes.depth(channel)
     }
 
+    /// How much waits in the callback lane with this name.
+    pub(crate) fn waiting(&self, lane: &str) -> u64 {
+        self.lanes.waiting(lane)
+    }
+
     /// How much waits in all queues of a channel.
     pub(crate) fn queue_length(&self, channel: &ChannelId) -> QueueLength {
         self.lanes.queue_length(channel)

@@ -256,13 +256,18 @@ impl Gateway {
         self.0.rates.rate(id, label, Timestamp::now())
     }
 
-    /// How much waits in all queues of a channel.
+    /// How much waits in all queues of a channel. What is for an AMQP queue that several have counts for each of them.
     ///
     /// # Errors
     /// [`GatewayError::ChannelNotFound`].
     pub fn queue_length(&self, channel: &ChannelId) -> Result<QueueLength, GatewayError> {
-        self.channel(channel)?;
-        Ok(self.0.store.queue_length(channel))
+        let properties = self.channel(channel)?;
+        let mut length = self.0.store.queue_length(channel);
+        if let Some(queue) = properties.amqp_queue() {
+            length.inbound += self.0.store.owed_to_queue(&CallbackKind::Mo.routing_key(queue));
+            length.events += self.0.store.owed_to_queue(&CallbackKind::Event.routing_key(queue));
+        }
+        Ok(length)
     }
 
     /// How much waits for a channel.

@@ -131,6 +131,12 @@ impl Store {
         self.engine.suspect(tickets, suspect);
     }
 
+    /// How much waits to be published under this routing key.
+    #[must_use]
+    pub fn owed_to_queue(&self, routing_key: &str) -> u64 {
+        self.engine.waiting(&format!("{AMQP_LANE}{routing_key}"))
+    }
+
     /// How much waits for the channel.
     #[must_use]
     pub fn depth(&self, channel: &ChannelId) -> Depth {
@@ -569,7 +575,7 @@ impl AllQueued {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn next(&mut self) -> Result<Option<Vec<Queued>>, ReadError> {
+    pub fn look(&mut self) -> Result<Option<Vec<Queued>>, ReadError> {
         self.engine.next_queued(&mut self.scan)
     }
 }

@@ -83,6 +83,22 @@ impl Bridge {
     }
 }
 
+async fn the_connection_is_encrypted_if_that_is_wanted(rabbitmq: &RabbitMq) {
+    let encrypted = |authority: Option<std::path::PathBuf>| {
+        let (hostname, port) = ("localhost".to_owned(), rabbitmq.tls);
+        AmqpConfig { hostname, port, tls: true, ca_file: authority, ..AmqpConfig::default() }
+    };
+    let bridge = Bridge::with(|config| config.amqp = Some(encrypted(Some(rabbitmq.certificate())))).await;
+    let channel = bridge.loopback("hidden", json!({})).await;
+    bridge.told(&channel, "connected").await;
+    bridge.server.stop().await;
+    let suspicious = Bridge::with(|config| config.amqp = Some(encrypted(None))).await;
+    let channel = suspicious.loopback("hidden", json!({})).await;
+    let is = |found: &Value| found["status"]["components"]["amqp"]["message"].to_string().contains("certificate");
+    suspicious.until(&format!("/channels/{channel}"), "a doubt", is).await;
+    suspicious.server.stop().await;
+}
+
 /// Starts the application and waits until it has its queues.
 async fn application(rabbitmq: &RabbitMq, queue: &str, more: &[&str]) -> Process {
     let python = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/venv/bin/python");
@@ -297,6 +313,8 @@ async fn what_nobody_has_declared_a_queue_for_waits_and_without_a_broker_too(rab
     }
     let told = bridge.told(&channel, "unrouted").await;
     assert_eq!((&told["status"], told["message"].as_str().unwrap().contains("late.event")), (&json!("degraded"), true));
+    let path = format!("/channels/{channel}/queue");
+    bridge.until(&path, "a hundred events", |length| length["events"] == 100).await;
     let mut application = application(rabbitmq, "late", &[]).await;
     for _ in 0..100 {
         application.object("event").await;
@@ -324,5 +342,6 @@ async fn applications_send_and_receive_over_queues() {
         what_is_no_message_is_put_aside_and_costs_the_others_nothing(&rabbitmq),
         destinations_have_queues_of_their_own(&rabbitmq),
         what_nobody_has_declared_a_queue_for_waits_and_without_a_broker_too(&rabbitmq),
+        the_connection_is_encrypted_if_that_is_wanted(&rabbitmq),
     );
 }

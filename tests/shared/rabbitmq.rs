@@ -15,6 +15,8 @@ use crate::daemon::{free_port, start};
 pub(crate) struct RabbitMq {
     /// The port of AMQP.
     pub(crate) port: u16,
+    /// The port of AMQP over TLS.
+    pub(crate) tls: u16,
     /// The port of the management interface.
     pub(crate) management: u16,
     name: String,
@@ -34,11 +36,18 @@ impl RabbitMq {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         let (port, management, epmd_port) = (free_port().await, free_port().await, free_port().await);
+        let tls = free_port().await;
+        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(path.join(CERTIFICATE), certified.cert.pem()).unwrap();
+        std::fs::write(path.join("key.pem"), certified.signing_key.serialize_pem()).unwrap();
         let name = format!("maybug-{port}@localhost");
         std::fs::write(path.join("plugins"), "[rabbitmq_management].").unwrap();
         let configuration = format!(
             "listeners.tcp.1 = 127.0.0.1:{port}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {management}\n\
-             collect_statistics_interval = 200\nmanagement.rates_mode = basic\n"
+             collect_statistics_interval = 200\nmanagement.rates_mode = basic\ndisk_free_limit.absolute = 1MB\nlisteners.ssl.1 = 127.0.0.1:{tls}\n\
+             ssl_options.certfile = {certificate}\nssl_options.keyfile = {key}\n",
+            certificate = path.join(CERTIFICATE).display(),
+            key = path.join("key.pem").display(),
         );
         std::fs::write(path.join("rabbitmq.conf"), configuration).unwrap();
         // Nodes find each other through a daemon; with one of our own no node of anybody else's is met, and it ends with us.
@@ -52,7 +61,7 @@ impl RabbitMq {
         let dist = free_port().await;
         let mut command = command(path, &name, epmd_port, dist);
         let node = start(&mut command, path, READY).await;
-        Self { port, management, name, epmd_port, dist, node, _epmd: epmd, directory }
+        Self { port, tls, management, name, epmd_port, dist, node, _epmd: epmd, directory }
     }
 
     /// Asks the management interface: `/api/queues/%2F/name` for instance.
@@ -62,6 +71,11 @@ impl RabbitMq {
         let body = Bytes::from(body.to_string());
         let answer = client.request(method, &url, HeaderMap::new(), body, crate::server::DEADLINE).await.unwrap();
         (answer.status.as_u16(), serde_json::from_slice(&answer.body).unwrap_or_default())
+    }
+
+    /// Its certificate, for whoever wants to trust it.
+    pub(crate) fn certificate(&self) -> std::path::PathBuf {
+        self.directory.path().join(CERTIFICATE)
     }
 
     /// Ends it as a power cut does.
@@ -76,6 +90,8 @@ impl RabbitMq {
     }
 }
 
+/// The file with its certificate.
+const CERTIFICATE: &str = "certificate.pem";
 /// What the node says when it is there.
 const READY: &str = "Server startup complete";
 

@@ -118,7 +118,8 @@ impl Owed {
             let log = self.gateway.0.logs.channel(&first.channel);
             log.warn(format!("Nothing can be put into the queue {}: {failure}; it is tried again", self.key));
         }
-        if matches!(failure, Failure::Unrouted(_)) && self.told.is_none() {
+        // Each time: a connection that comes back is told of too, and a repetition is not told again.
+        if matches!(failure, Failure::Unrouted(_)) {
             self.told = Some(first.channel.clone());
             let message = format!("Nobody has bound a queue to the key {}; what is for it waits", self.key);
             say(&self.gateway, &first.channel, Level::Degraded, "unrouted", message).await;
