@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -12,7 +13,7 @@ use super::Api;
 use super::error::ApiError;
 use crate::access::{Accounts, Credentials, Denied};
 use crate::config::Auth;
-use crate::model::{Account, ChannelId, Permission};
+use crate::model::{Account, ChannelId, Permission, Timestamp};
 use crate::web::route::{Route, Scope};
 
 /// Lets requests in.
@@ -21,6 +22,16 @@ pub struct Guard {
     auth: Auth,
     /// The hosts that requests may name while nobody is asked for credentials; `None` is any.
     hosts: Option<Vec<String>>,
+    refusals: Refusals,
+}
+
+/// Credentials that were refused, told in the log once a second at most.
+#[derive(Default)]
+struct Refusals {
+    /// Since they were last told.
+    count: AtomicU64,
+    /// The second in which they were.
+    told: AtomicI64,
 }
 
 /// Who makes a request.
@@ -75,7 +86,7 @@ impl Guard {
     /// beside `localhost` and the addresses of loopback; `None` is any name.
     #[must_use]
     pub fn new(accounts: Accounts, auth: Auth, hosts: Option<Vec<String>>) -> Self {
-        Self { accounts, auth, hosts }
+        Self { accounts, auth, hosts, refusals: Refusals::default() }
     }
 
     /// Whether there is an account at all.
@@ -115,7 +126,13 @@ impl Guard {
             self.check_host(uri, headers)?;
             return Ok(Caller::Anybody);
         }
-        let account = self.authenticate(headers, source).await?;
+        let account = match self.authenticate(headers, source).await {
+            Ok(account) => account,
+            Err(denied) => {
+                self.refusals.tell(&denied, source);
+                return Err(denied.into());
+            }
+        };
         if !account.may(permission) {
             return Err(Forbidden::Scope { account: account.name.clone(), scope: permission }.into());
         }
@@ -154,6 +171,21 @@ impl Guard {
         let host = without_port(&named);
         let ours = is_loopback(host) || hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host));
         if ours { Ok(()) } else { Err(Forbidden::Host(host.to_owned())) }
+    }
+}
+
+impl Refusals {
+    /// Clients that begin without credentials are nothing to tell of.
+    fn tell(&self, denied: &Denied, source: IpAddr) {
+        if *denied == Denied::Missing {
+            return;
+        }
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let second = Timestamp::now().0 / 1_000_000;
+        if self.told.swap(second, Ordering::Relaxed) != second {
+            let count = self.count.swap(0, Ordering::Relaxed);
+            tracing::warn!(from = %source, count, "credentials were refused, the last ones because {denied}");
+        }
     }
 }
 

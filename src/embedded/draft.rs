@@ -281,9 +281,14 @@ impl<'a> Draft<'a> {
                         self.finish(ticket, origin);
                         origin.unwrap_or(ticket)
                     }
-                    (Waits::InHand, Some(key)) => return Ok(self.expires_later(key, ticket)),
-                    (Waits::Gone, Some(key)) => return Ok(self.remove_due(key)),
-                    (Waits::InHand | Waits::Gone, None) => return Ok(()),
+                    (waits, key) => {
+                        match key {
+                            Some(key) if waits == Waits::InHand => self.expires_later(key, ticket),
+                            Some(key) => self.remove_due(key),
+                            None => {}
+                        }
+                        return Ok(());
+                    }
                 }
             }
             Place::Due(key) => {

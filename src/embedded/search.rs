@@ -28,19 +28,20 @@ enum Whereabouts {
     Inbound(ChannelId),
 }
 
+/// A row of an index.
+type Row = (MessageId, Whereabouts);
+/// What a key and a value say.
+type ReadRow = fn(&[u8], &[u8]) -> Option<Row>;
+
 /// One index, from young to old.
 struct Source<'a> {
     rows: Box<dyn Iterator<Item = Guard> + 'a>,
-    read: fn(&[u8], &[u8]) -> Option<(MessageId, Whereabouts)>,
-    head: Option<(MessageId, Whereabouts)>,
+    read: ReadRow,
+    head: Option<Row>,
 }
 
 impl<'a> Source<'a> {
-    fn new(
-        keyspace: &'a Keyspace,
-        (prefix, bounds): (&[u8], &Bounds),
-        read: fn(&[u8], &[u8]) -> Option<(MessageId, Whereabouts)>,
-    ) -> Result<Self, ReadError> {
+    fn new(keyspace: &'a Keyspace, (prefix, bounds): (&[u8], &Bounds), read: ReadRow) -> Result<Self, ReadError> {
         let key = |id: MessageId| [prefix, &keys::id(id)].concat();
         let rows = keyspace.range(key(bounds.oldest)..key(bounds.before)).rev();
         let mut source = Self { rows: Box::new(rows), read, head: None };
@@ -48,7 +49,7 @@ impl<'a> Source<'a> {
         Ok(source)
     }
 
-    fn advance(&mut self) -> Result<Option<(MessageId, Whereabouts)>, ReadError> {
+    fn advance(&mut self) -> Result<Option<Row>, ReadError> {
         let mut next = None;
         for guard in self.rows.by_ref() {
             let (key, value) = guard.into_inner().map_err(|error| unreadable(&error))?;

@@ -18,10 +18,11 @@ use url::Url;
 
 use super::Gateway;
 use super::hosts::Host;
+use super::intake::{destination_targets, mo_callback};
 use super::queues;
 use super::retry::{RetryPolicy, Verdict};
 use super::templates::{self, Values};
-use crate::model::{Callback, CallbackKind, CallbackTarget, EventId, Inbound, MessageId, Status, Timestamp};
+use crate::model::{Callback, CallbackKind, CallbackTarget, EventId, MessageId, Status, Timestamp};
 use crate::store::{CallbackDelivery, CallbackLanes, CallbackQueue, Change, ReadError, Ticket};
 use crate::telemetry::ChannelLog;
 use crate::web::client::{Answer, Client, ClientError};
@@ -139,6 +140,15 @@ impl Failure {
     }
 }
 
+/// How a receiver has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failing {
+    /// So many times in a row, and perhaps not the next time.
+    Times(u32),
+    /// By an answer that will be the same next time.
+    ForGood,
+}
+
 /// How a request ended.
 enum Outcome {
     Taken,
@@ -220,18 +230,22 @@ impl Receiver {
         let mut changes = Vec::new();
         match outcome {
             Outcome::Taken | Outcome::Unwanted => changes.push(Change::CallbackDone(delivery.ticket)),
-            Outcome::Refused { why, said } => {
-                changes.push(self.given_up(&delivery.callback, delivery.ticket, &Failure::of(&delivery, why, said)));
-            }
+            Outcome::Refused { why, said } => match self.hand_over(&delivery, Failing::ForGood) {
+                Some(handed) => changes.extend(handed),
+                None => {
+                    let failure = Failure::of(&delivery, why, said);
+                    changes.push(self.given_up(&delivery.callback, delivery.ticket, &failure));
+                }
+            },
             Outcome::Failed { why, said, retry_after } => {
                 let failure = Failure::of(&delivery, why, said);
-                match self.hand_over(&delivery, failure.attempts) {
+                match self.hand_over(&delivery, Failing::Times(failure.attempts)) {
                     Some(handed) => changes.extend(handed),
                     None => changes.push(self.failed(&delivery, &failure, retry_after)),
                 }
             }
             // Whoever would wait for a receiver that is spared may have another one at once.
-            Outcome::Spared(host, until) => match self.hand_over(&delivery, u32::MAX) {
+            Outcome::Spared(host, until) => match self.hand_over(&delivery, Failing::Times(u32::MAX)) {
                 Some(handed) => changes.extend(handed),
                 None => {
                     self.spared = Some((host, until));
@@ -300,21 +314,29 @@ impl Receiver {
         id.map(|id| gateway.0.logs.of(id))
     }
 
-    /// What lets another destination have an MO which this one has failed to take so many times, if its router says so.
-    fn hand_over(&self, delivery: &CallbackDelivery, failures: u32) -> Option<[Change; 2]> {
+    /// What lets another destination have an MO which this one has failed to take, if its router says so.
+    fn hand_over(&self, delivery: &CallbackDelivery, failure: Failing) -> Option<[Change; 2]> {
         let callback = &delivery.callback;
         let CallbackTarget::Destination { router, destination: failed } = &callback.target else { return None };
+        let failures = match failure {
+            Failing::Times(failures) => failures,
+            Failing::ForGood => u32::MAX,
+        };
         let heir = self.gateway.heir(router, failed, failures)?;
-        let message = self.gateway.0.store.inbound(&callback.channel, callback.message).ok()??;
-        let destinations = [&message.destinations[..], std::slice::from_ref(&heir)].concat();
+        let mut message = self.gateway.0.store.inbound(&callback.channel, callback.message).ok()??;
+        if !message.destinations.contains(&heir) {
+            message.destinations.push(heir.clone());
+        } else if failure == Failing::ForGood {
+            // It would go round for ever between receivers that do not want it.
+            return None;
+        }
         if let Some(log) = self.log(callback) {
             let message = callback.message;
             log.about(message).warn(format!("Message {message} goes on to destination {heir}"));
         }
-        let target = CallbackTarget::Destination { router: router.clone(), destination: heir };
-        let callbacks = vec![Callback { target, ..Callback::clone(callback) }];
-        let message = Arc::new(Inbound { destinations, ..message });
-        let received = Change::Receive { message, callbacks, joined_from: Vec::new() };
+        let targets = destination_targets(&self.gateway.0.directory.load(), router, &heir);
+        let owed = targets.into_iter().map(|target| mo_callback(&message, target, callback.created_at)).collect();
+        let received = Change::Receive { message: Arc::new(message), callbacks: owed, joined_from: Vec::new() };
         Some([Change::CallbackDone(delivery.ticket), received])
     }
 

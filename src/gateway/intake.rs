@@ -9,7 +9,7 @@ use crate::bus::vumi;
 use crate::channel::{Arrival, Fate, Intake, IntakeError, Outcome, StatusReport};
 use crate::model::{
     Callback, CallbackKind, CallbackTarget, ChannelId, DeliveryStatus, DestinationId, Event, EventId, EventKind,
-    Inbound, JsonObject, MessageId, Outbound, SessionEvent, Status, Timestamp,
+    Inbound, JsonObject, MessageId, Outbound, RouterId, SessionEvent, Status, Timestamp,
 };
 use crate::store::{Change, CommitError};
 use crate::telemetry::{Label, Rates};
@@ -45,7 +45,8 @@ impl Intake for GatewayIntake {
                     };
                     counts.event(&directory, &message, label);
                     let event = event(&message, EventKind::DeliveryReport { status }, details, now);
-                    let awaited = message.accepted_at.until(now) <= self.0.0.config.outbound_ttl;
+                    let awaited =
+                        message.send_at.unwrap_or(message.accepted_at).until(now) <= self.0.0.config.outbound_ttl;
                     let mut callbacks =
                         if announce { event_callbacks(&directory, &message, &event, now) } else { Vec::new() };
                     if !awaited {
@@ -163,12 +164,7 @@ impl GatewayIntake {
                 counts.add(&router.0, Label::Inbound);
                 for destination in &destinations {
                     counts.add(&destination.0, Label::Inbound);
-                    let wanted = self.0.destination_target(router, destination).is_some();
-                    let target =
-                        CallbackTarget::Destination { router: router.clone(), destination: destination.clone() };
-                    targets.extend(wanted.then_some(target));
-                    let queue = directory.destination(router, destination).and_then(|own| own.amqp_queue());
-                    targets.extend(queue.map(queue_target));
+                    targets.extend(destination_targets(directory, router, destination));
                 }
                 if !destinations.is_empty() {
                     Arc::make_mut(&mut message).destinations = destinations;
@@ -223,12 +219,24 @@ impl Counts {
     }
 }
 
+/// Where a destination's MOs go: to a URL, to a queue, to both or to neither.
+pub(super) fn destination_targets(
+    directory: &Directory,
+    router: &RouterId,
+    destination: &DestinationId,
+) -> Vec<CallbackTarget> {
+    let Some(properties) = directory.destination(router, destination) else { return Vec::new() };
+    let target = || CallbackTarget::Destination { router: router.clone(), destination: destination.clone() };
+    let url = properties.text("mo_url").map(|_| target());
+    url.into_iter().chain(properties.amqp_queue().map(queue_target)).collect()
+}
+
 fn queue_target(queue: &str) -> CallbackTarget {
     CallbackTarget::Queue { queue: queue.to_owned() }
 }
 
 /// The request by which an MO is handed on.
-fn mo_callback(message: &Inbound, target: CallbackTarget, now: Timestamp) -> Callback {
+pub(super) fn mo_callback(message: &Inbound, target: CallbackTarget, now: Timestamp) -> Callback {
     let body = match &target {
         CallbackTarget::Queue { .. } => vumi::inbound(message),
         _ => bodies::inbound(message),

@@ -358,9 +358,12 @@ impl Sight for Eyes<'_> {
     }
 
     fn is_reachable(&self, destination: &DestinationId) -> bool {
-        let destination = self.router.destinations.get(destination);
-        let url = destination.and_then(|destination| url::Url::parse(destination.text("mo_url")?).ok());
-        url.is_none_or(|url| !self.gateway.0.hosts.is_spared(&url))
+        let Some(destination) = self.router.destinations.get(destination) else { return false };
+        match destination.text("mo_url").map(url::Url::parse) {
+            Some(Ok(url)) => !self.gateway.0.hosts.is_spared(&url),
+            Some(Err(_)) => false,
+            None => destination.amqp_queue().is_some(),
+        }
     }
 
     fn kept_with(&self, phone: &str) -> Option<DestinationId> {

@@ -26,7 +26,7 @@ impl Gateway {
         let mut all = self.0.store.all_queued(channel, priority);
         loop {
             let (back, found) = blocking(move || {
-                let found = all.next();
+                let found = all.look();
                 (all, found)
             })
             .await?;

@@ -575,7 +575,7 @@ impl AllQueued {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn next(&mut self) -> Result<Option<Vec<Queued>>, ReadError> {
+    pub fn look(&mut self) -> Result<Option<Vec<Queued>>, ReadError> {
         self.engine.next_queued(&mut self.scan)
     }
 }

@@ -6,5 +6,6 @@ mod store_faults;
 mod store_model;
 mod store_retention;
 mod store_schedule;
+mod store_search;
 mod store_support;
 mod store_withdraw;

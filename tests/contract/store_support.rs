@@ -74,7 +74,7 @@ pub(crate) fn withdraw(queued: Queued, tally: &Tally) -> Change {
 pub(crate) async fn cancel_all(store: &Store, priority: Option<u8>) -> u64 {
     let tally = Tally::default();
     let mut all = store.all_queued(&channel(), priority.and_then(Priority::new));
-    while let Some(found) = all.next().unwrap() {
+    while let Some(found) = all.look().unwrap() {
         store.commit(found.into_iter().map(|queued| withdraw(queued, &tally)).collect()).await.unwrap();
     }
     tally.total()

@@ -110,7 +110,7 @@ async fn a_crash_at_any_place_leaves_each_message_either_queued_or_cancelled() {
     store.commit(sent.iter().cloned().map(Change::Accept).collect()).await.unwrap();
     let mut all = store.all_queued(&channel(), None);
     let tally = Tally::default();
-    while let Some(found) = all.next().unwrap() {
+    while let Some(found) = all.look().unwrap() {
         store.commit(found.into_iter().map(|queued| withdraw(queued, &tally)).collect()).await.unwrap();
         let copy = crashed(directory.path());
         let revived = open(copy.path());

@@ -445,6 +445,7 @@ async fn changes_are_in_the_log_and_no_secret_is_in_any() {
     change("root", "POST", "/accounts/root/tokens/");
     change("root", "POST", "/channels/");
     change("root", "DELETE", &path);
+    assert!(log.contains("credentials were refused, the last ones because the credentials are wrong"), "{log}");
     let logs = std::fs::read_dir(files.join("logs")).unwrap();
     let logs: String = logs.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
     let basics = [basic("root", password), basic("root", wrong[0])].map(|basic| basic["Basic ".len()..].to_owned());

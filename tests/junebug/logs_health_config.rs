@@ -116,7 +116,7 @@ async fn line_183_a_failure_has_an_exception() {
     let id = channel_with(&maybug, 1).await;
     let entries = log(&maybug, &id, "").await;
     let failure = &entries[0];
-    assert_eq!(keys(failure), ["exception", "level", "logger", "message", "timestamp"]);
+    assert_eq!(keys(failure), ["exception", "level", "logger", "message", "message_id", "timestamp"]);
     assert_eq!(failure["level"], 40);
     let exception = &failure["exception"];
     assert_eq!(keys(exception), ["class", "instance", "stack"]);

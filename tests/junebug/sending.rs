@@ -1,10 +1,11 @@
 //! Lines 74 to 104: a message is sent, or refused.
 
+use maybug::config::AmqpConfig;
 use maybug::smsc::SimulatorConfig;
 use serde_json::{Value, json};
 
 use crate::setup::{echoing, error, keys, loopback, phone_writes, violations};
-use crate::support::{Maybug, Process, Receiver, Smsc, call};
+use crate::support::{Maybug, Process, Receiver, Smsc, call, types};
 
 /// Sends on a channel without a network.
 async fn send(message: Value) -> (u16, Value) {
@@ -314,6 +315,15 @@ async fn line_102_a_message_is_answered_on_its_own_channel() {
     let (status, answer) =
         maybug.post(&format!("/channels/{other}/messages/"), json!({"reply_to": mo, "content": "a"})).await;
     is_no_reply(status, &answer, &mo);
+}
+
+/// Junebug 103: A broker that is away stops no message that comes over HTTP: the queue is here. In Junebug it is a 500.
+#[tokio::test]
+async fn line_103_a_broker_that_is_away_stops_nothing() {
+    let maybug = Maybug::with(|config| config.amqp = Some(AmqpConfig { port: 1, ..AmqpConfig::default() })).await;
+    let id = maybug.channel(json!({"type": "loopback", "config": {}, "amqp_queue": "app"})).await;
+    let message = maybug.send(&id, json!({"to": "1", "content": "a"})).await;
+    assert_eq!(types(&maybug.events(&id, &message, 2).await), ["submitted", "delivery_succeeded"]);
 }
 
 /// Junebug 104: `allow_expired_replies` in the file counts; Junebug's own flag overrides it even when it is not given.

@@ -8,6 +8,7 @@ mod daemon;
 mod dissector;
 mod fixtures;
 mod health;
+mod junebug_queues;
 mod junebug_redis;
 mod kannel;
 mod kannel_config;
@@ -21,4 +22,7 @@ mod rabbitmq;
 mod redis;
 #[path = "../shared/server.rs"]
 mod server;
+#[allow(dead_code, reason = "this binary needs less of it than e2e does")]
+#[path = "../shared/support.rs"]
+mod support;
 mod tshark;

@@ -96,7 +96,7 @@ async fn nginx_passes_requests_on_to_a_channel() {
     assert!(tested.status.success(), "{tested:?}");
     let _nginx = daemon::start(&mut nginx(), directory.path(), "OS: Linux").await;
     let (status, body) = get(port, "/ussd/in?msisdn=1").await;
-    assert_eq!((status, body), (200, format!("/ussd/in?msisdn=1 127.0.0.1")));
+    assert_eq!((status, body), (200, "/ussd/in?msisdn=1 127.0.0.1".to_owned()));
     assert_eq!(get(port, "/hidden").await.0, 404);
 
     // What is there stays, what is gone goes, and what is somebody else's is left alone.
