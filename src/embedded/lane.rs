@@ -103,7 +103,7 @@ pub(crate) struct State {
     handed_then: u64,
     /// Final entries above the floor.
     finals: BTreeSet<u64>,
-    /// Entries that are about to become final without having been in hand: nobody gets them any more.
+    /// Entries that are about to become final: nobody gets them any more.
     leaving: BTreeSet<u64>,
     /// What an earlier run noted of entries that it put back: how often.
     attempts: BTreeMap<u64, u32>,
@@ -481,6 +481,13 @@ impl Lane {
     /// Takes an entry out of its consumer's hands, because what becomes of it is being written.
     pub(super) fn settle(&self, seq: u64) -> Option<Entry> {
         self.state().taken.remove(&seq)
+    }
+
+    /// An entry is about to become final: nobody has it in hand or gets it any more.
+    pub(super) fn leave(&self, seq: u64) {
+        let mut state = self.state();
+        state.taken.remove(&seq);
+        state.leaving.insert(seq);
     }
 
     /// An entry is final, on disk.
