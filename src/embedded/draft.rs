@@ -365,7 +365,7 @@ impl<'a> Draft<'a> {
 
     fn finished(&mut self, ticket: Ticket) {
         if let Some(lane) = self.lanes.numbered(ticket.lane) {
-            lane.settle(ticket.seq);
+            lane.leave(ticket.seq);
             self.touch(&lane);
             self.effects.push(Effect::Finished(lane, ticket.seq));
         }
@@ -393,6 +393,7 @@ impl<'a> Draft<'a> {
             self.moved(entry.origin, &key);
         }
         lane.state().later_drafted += 1;
+        lane.leave(ticket.seq);
         self.effects.push(Effect::Moved(lane, ticket.seq));
     }
 

@@ -103,7 +103,7 @@ pub(crate) struct State {
     handed_then: u64,
     /// Final entries above the floor.
     finals: BTreeSet<u64>,
-    /// Entries that are about to become final without having been in hand: nobody gets them any more.
+    /// Entries that are about to become final: nobody gets them any more.
     leaving: BTreeSet<u64>,
     /// What an earlier run noted of entries that it put back: how often.
     attempts: BTreeMap<u64, u32>,
@@ -183,8 +183,8 @@ pub(super) struct Length {
 /// What the lane's front has.
 enum Front {
     Entry(Entry),
-    /// An entry that the mark does not cover.
-    Unmarked,
+    /// An entry that the mark does not cover: its number.
+    Unmarked(u64),
     Nothing,
 }
 
@@ -222,7 +222,7 @@ impl Lane {
             return Taken::Nothing { due: None };
         }
         let mut entries = Vec::new();
-        let mut unmarked = false;
+        let mut unmarked = None;
         while room > 0 {
             match self.pop(&mut state, now) {
                 Front::Entry(entry) => {
@@ -233,8 +233,8 @@ impl Lane {
                     }
                     entries.push(entry);
                 }
-                Front::Unmarked => {
-                    unmarked = true;
+                Front::Unmarked(seq) => {
+                    unmarked = Some(seq);
                     break;
                 }
                 Front::Nothing => break,
@@ -243,8 +243,9 @@ impl Lane {
         if !entries.is_empty() {
             return Taken::Entries(entries);
         }
-        if unmarked {
-            state.wanted = state.handed + u64::try_from(room.min(RING)).unwrap_or_default();
+        if let Some(seq) = unmarked {
+            // From where it stopped: what lies before may never have been handed out.
+            state.wanted = state.handed.max(seq) + u64::try_from(room.min(RING)).unwrap_or_default();
             let ask = !std::mem::replace(&mut state.mark_asked, true);
             return Taken::Unmarked { ask };
         }
@@ -263,10 +264,13 @@ impl Lane {
             let popped = if due {
                 state.delayed.pop_first().map(|(_, entry)| entry)
             } else if state.delayed.len() < DELAYED {
-                let front = state.ring.front();
-                if front.is_some_and(|entry| self.outbound && !self.is_reference(entry) && !state.is_marked(entry.seq))
+                let front = state.ring.front().filter(|entry| state.is_worth_sending(entry, now));
+                if let Some(front) = front
+                    && self.outbound
+                    && !self.is_reference(front)
+                    && !state.is_marked(front.seq)
                 {
-                    return Front::Unmarked;
+                    return Front::Unmarked(front.seq);
                 }
                 state.ring.pop_front().inspect(|_| {
                     self.rings.fetch_sub(1, Ordering::Relaxed);
@@ -275,7 +279,7 @@ impl Lane {
                 None
             };
             let Some(entry) = popped else { return Front::Nothing };
-            if !state.is_final(entry.seq) && !entry.has_expired(now) {
+            if state.is_worth_sending(&entry, now) {
                 return Front::Entry(entry);
             }
         }
@@ -479,6 +483,13 @@ impl Lane {
         self.state().taken.remove(&seq)
     }
 
+    /// An entry is about to become final: nobody has it in hand or gets it any more.
+    pub(super) fn leave(&self, seq: u64) {
+        let mut state = self.state();
+        state.taken.remove(&seq);
+        state.leaving.insert(seq);
+    }
+
     /// An entry is final, on disk.
     pub(super) fn finish(&self, seq: u64) {
         let mut state = self.state();
@@ -507,6 +518,7 @@ impl Lane {
             floor: void,
             floor_saved: void,
             handed: void,
+            handed_then: void,
             later_drafted: state.later_drafted,
             later_saved: state.later_saved,
             void: state.void,
@@ -555,6 +567,10 @@ impl State {
 
     fn is_final(&self, seq: u64) -> bool {
         seq < self.floor || self.finals.contains(&seq) || self.leaving.contains(&seq)
+    }
+
+    fn is_worth_sending(&self, entry: &Entry, now: Timestamp) -> bool {
+        !self.is_final(entry.seq) && !entry.has_expired(now)
     }
 
     fn waits(&self, seq: u64) -> Waits {
@@ -613,6 +629,10 @@ impl State {
             self.floor += 1;
         }
         self.loaded = self.loaded.max(self.floor);
+        // What ended without having been handed out says nothing of the pace of hand-outs.
+        let passed = self.floor.saturating_sub(self.handed);
+        self.handed += passed;
+        self.handed_then += passed;
         if self.ahead.first().is_some_and(|seq| *seq < self.loaded) {
             self.ahead = self.ahead.split_off(&self.loaded);
         }
@@ -736,6 +756,33 @@ mod tests {
         lane.state().marked(0, Some((1_064, 64)), 0);
         assert_eq!(seqs(take(1_000)).len(), 1_000);
         assert!(lane.state().handed_mark().is_some_and(|mark| mark >= 2_000));
+    }
+
+    #[test]
+    fn the_mark_follows_what_was_never_handed_out_and_what_stands_for_an_earlier_entry() {
+        for references in [false, true] {
+            let lane = lane(&Arc::default());
+            lane.state().marked(0, Some((64, 0)), 0);
+            for seq in 0..200 {
+                if references {
+                    lane.appended(Entry { origin: Ticket { lane: 1, seq }, ..entry(seq) });
+                } else {
+                    lane.archived(seq);
+                }
+            }
+            lane.appended(entry(200));
+            let generation = lane.acquire();
+            let take = || lane.take(generation, 300, |_| 1, Timestamp(0));
+            if references {
+                assert_eq!(seqs(take()).len(), 200);
+            }
+            assert!(matches!(take(), Taken::Unmarked { ask: true }));
+            let mark = lane.state().handed_mark().unwrap();
+            assert!((500..=600).contains(&mark), "{mark} is not what it wants");
+            let handed = lane.state().handed();
+            lane.state().marked(0, Some((mark, handed)), 0);
+            assert_eq!(seqs(take()), [200]);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod store_basics;
 mod store_faults;
+mod store_marks;
 mod store_model;
 mod store_retention;
 mod store_schedule;

@@ -59,6 +59,26 @@ async fn a_withdrawal_that_comes_too_late_says_so_and_writes_nothing() {
     assert_eq!(store.events(&store.message(sent.id).unwrap().unwrap()).unwrap().len(), 1);
 }
 
+#[tokio::test]
+async fn what_leaves_its_queue_in_the_same_write_is_not_cancelled_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let sent = ["acknowledged", "delayed"].map(|content| message(content, 1));
+    store.commit(sent.iter().cloned().map(Change::Accept).collect()).await.unwrap();
+    let found = sent.each_ref().map(|message| store.queued(message.id).unwrap().unwrap());
+    let mut queue = store.outbound(&channel());
+    let pulled = queue.pull(2).await.unwrap();
+    let tally = Tally::default();
+    let mut batch =
+        vec![ack(&pulled[0], "1"), Change::Retry { ticket: pulled[1].ticket, at: Timestamp::now().plus(HOUR) }];
+    batch.extend(found.into_iter().map(|found| withdraw(found, &tally)));
+    store.commit(batch).await.unwrap();
+    assert_eq!(tally.total(), 0);
+    let events = sent.map(|sent| store.events(&store.message(sent.id).unwrap().unwrap()).unwrap().len());
+    assert_eq!(events, [1, 0]);
+    assert_eq!(store.depth(&channel()).waiting, 1, "the one that is tried again later");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn while_a_channel_sends_and_applications_send_each_message_is_cancelled_or_handed_out_once() {
     let directory = tempfile::tempdir().unwrap();
