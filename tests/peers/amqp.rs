@@ -205,7 +205,8 @@ async fn a_broker_that_is_killed_in_the_middle_loses_nothing_and_sends_nothing_t
     let channel = bridge.loopback("q", json!({"echo": true})).await;
     let (mut echoes, mut events) = (BTreeMap::<String, BTreeSet<String>>::new(), BTreeMap::new());
     let mut killed = false;
-    while echoes.len() < COUNT || events.values().map(BTreeSet::len).sum::<usize>() < 2 * COUNT {
+    // And the one that is sent over HTTP meanwhile.
+    while echoes.len() <= COUNT || events.values().map(BTreeSet::len).sum::<usize>() < 2 * (COUNT + 1) {
         let line = application.any(&["inbound", "event"]).await;
         if let Some(message) = line.get("inbound") {
             let text = message["content"].as_str().unwrap().to_owned();
