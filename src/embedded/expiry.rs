@@ -11,9 +11,7 @@ use tokio::sync::Notify;
 use super::Embedded;
 use super::draft::Op;
 use super::keys::{self, DueKey};
-use super::lane::Waits;
 use super::tables::unreadable;
-use super::withdraw::Spot;
 use crate::model::Timestamp;
 use crate::store::{Queued, ReadError, Ticket};
 
@@ -74,12 +72,8 @@ impl Embedded {
                 break;
             }
             let Some(ticket) = keys::ticket(&key[8..]) else { continue };
-            let waits = self.lanes.numbered(ticket.lane).is_some_and(|lane| lane.waits(ticket.seq) == Waits::Taken);
-            let entry = if waits { self.entry(ticket)? } else { None };
-            match entry {
-                Some((origin, message)) => {
-                    found.push(Queued { message, spot: Spot::entry(ticket, origin).expired(key) });
-                }
+            match self.waiting_at(ticket)? {
+                Some(Queued { message, spot }) => found.push(Queued { message, spot: spot.expired(key) }),
                 None => ops.push(Op::Expired { key, ticket }),
             }
         }
