@@ -184,7 +184,7 @@ impl Committer {
         let first = draft.commit().map_err(failed)?;
         self.due_from = first.entry.map_or(self.due_from, |first| first.min(self.due_from));
         if let Some(first) = first.expiry {
-            self.expiries.note(keys::due_at(&first));
+            self.expiries.note(first);
         }
         Ok(())
     }

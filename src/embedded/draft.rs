@@ -61,6 +61,8 @@ pub(super) struct Withdrawal {
     pub(super) callbacks: Vec<(Arc<Lane>, Vec<u8>, Item)>,
     /// The key under which its time was noted, when that is why it leaves.
     pub(super) expiry: Option<DueKey>,
+    /// Whether its event says that it may have been sent.
+    pub(super) doubtful: bool,
     pub(super) tally: Tally,
 }
 
@@ -271,11 +273,11 @@ impl<'a> Draft<'a> {
 
     /// An MT leaves its queue without its channel, if it waits there still.
     fn withdraw(&mut self, withdrawal: Withdrawal, ordinal: &mut Ordinal) -> fjall::Result<()> {
-        let Withdrawal { place, origin, record, id, event, callbacks, expiry, tally } = withdrawal;
+        let Withdrawal { place, origin, record, id, event, callbacks, expiry, doubtful, tally } = withdrawal;
         let kept = match place {
             Place::Entry(ticket) => {
                 let Some(lane) = self.lanes.numbered(ticket.lane) else { return Ok(()) };
-                match (lane.withdraw(ticket.seq), expiry) {
+                match (lane.withdraw(ticket.seq, doubtful), expiry) {
                     (Waits::Taken, key) => {
                         key.into_iter().for_each(|key| self.remove_due(key));
                         self.finish(ticket, origin);

@@ -30,7 +30,7 @@ impl Embedded {
             }
             Change::Withdraw { queued, event, callbacks, tally } => {
                 let Queued { message, spot } = queued;
-                let Spot { place, origin, expiry } = spot;
+                let Spot { place, origin, expiry, doubtful } = spot;
                 ops.push(Op::Withdraw(Box::new(Withdrawal {
                     place,
                     origin,
@@ -39,6 +39,7 @@ impl Embedded {
                     event: keys::record(Kind::Final, now, &event).map_err(|error| unwritable(&error))?,
                     callbacks: callbacks.into_iter().map(|owed| self.owed(now, owed)).collect::<Result<_, _>>()?,
                     expiry,
+                    doubtful,
                     tally,
                 })));
             }

@@ -4,18 +4,16 @@
 //! Nothing here decides what is said of them; whoever asks withdraws them (`withdraw`). What is not noted any more needs no
 //! look: an entry is noted whenever it gets a place in its lane, and until it has left.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::Embedded;
 use super::draft::Op;
 use super::keys::{self, DueKey};
-use super::lane::Waits;
 use super::tables::unreadable;
-use super::withdraw::Spot;
 use crate::model::Timestamp;
-use crate::store::{Queued, ReadError, Ticket};
+use crate::store::{Queued, ReadError};
 
 /// Most notes looked at in one go.
 const LOOK: usize = 4_096;
@@ -23,24 +21,39 @@ const LOOK: usize = 4_096;
 const FOUND: usize = 512;
 
 /// When somebody has to look.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Expiries {
-    /// Nothing expires before; in microseconds.
-    first: AtomicI64,
+    /// No note that has not been looked at lies before this key, so that nobody looks twice at those of one instant.
+    first: Mutex<DueKey>,
     earlier: Notify,
 }
 
+impl Default for Expiries {
+    fn default() -> Self {
+        Self { first: Mutex::new(keys::expiries()), earlier: Notify::new() }
+    }
+}
+
+/// Behind every note.
+const NEVER: DueKey = [u8::MAX; 20];
+
 impl Expiries {
-    /// Something expires then.
-    pub(super) fn note(&self, at: Timestamp) {
-        if at.0 < self.first.fetch_min(at.0, Ordering::Relaxed) {
+    fn key(&self) -> MutexGuard<'_, DueKey> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// There is a note under this key.
+    pub(super) fn note(&self, key: DueKey) {
+        let mut first = self.key();
+        if key < *first {
+            *first = key;
             self.earlier.notify_one();
         }
     }
 
     /// Nothing expires before.
     pub(crate) fn first(&self) -> Timestamp {
-        Timestamp(self.first.load(Ordering::Relaxed))
+        keys::due_at(&self.key())
     }
 
     /// Resolves when something has been noted that expires earlier than everything else.
@@ -54,32 +67,26 @@ impl Embedded {
     /// returned is not looked at again, unless it has got another place.
     pub(crate) fn expired(&self, now: Timestamp) -> Result<Vec<Queued>, ReadError> {
         // What is noted from now on counts.
-        let from = self.expiries.first.swap(i64::MAX, Ordering::Relaxed);
-        let found = self.look_for_expired(Timestamp(from), now);
+        let from = std::mem::replace(&mut *self.expiries.key(), NEVER);
+        let found = self.look_for_expired(from, now);
         if found.is_err() {
-            self.expiries.note(Timestamp(from));
+            self.expiries.note(from);
         }
         found
     }
 
-    fn look_for_expired(&self, from: Timestamp, now: Timestamp) -> Result<Vec<Queued>, ReadError> {
-        let first = keys::expiry(from, Ticket { lane: 0, seq: 0 });
+    fn look_for_expired(&self, from: DueKey, now: Timestamp) -> Result<Vec<Queued>, ReadError> {
         let (mut found, mut ops) = (Vec::new(), Vec::new());
-        for (count, guard) in self.keyspaces.due.range(first.to_vec()..).enumerate() {
+        for (count, guard) in self.keyspaces.due.range(from.to_vec()..).enumerate() {
             let key = guard.key().map_err(|error| unreadable(&error))?;
             let Ok(key) = DueKey::try_from(&key[..]) else { continue };
-            let at = keys::due_at(&key);
-            if at > now || count == LOOK || found.len() == FOUND {
-                self.expiries.note(at);
+            if keys::due_at(&key) > now || count == LOOK || found.len() == FOUND {
+                self.expiries.note(key);
                 break;
             }
             let Some(ticket) = keys::ticket(&key[8..]) else { continue };
-            let waits = self.lanes.numbered(ticket.lane).is_some_and(|lane| lane.waits(ticket.seq) == Waits::Taken);
-            let entry = if waits { self.entry(ticket)? } else { None };
-            match entry {
-                Some((origin, message)) => {
-                    found.push(Queued { message, spot: Spot::entry(ticket, origin).expired(key) });
-                }
+            match self.waiting_at(ticket)? {
+                Some(Queued { message, spot }) => found.push(Queued { message, spot: spot.expired(key) }),
                 None => ops.push(Op::Expired { key, ticket }),
             }
         }

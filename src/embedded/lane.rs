@@ -105,6 +105,8 @@ pub(crate) struct State {
     finals: BTreeSet<u64>,
     /// Entries that are about to become final: nobody gets them any more.
     leaving: BTreeSet<u64>,
+    /// Entries in memory that may have reached their receiver.
+    doubtful: BTreeSet<u64>,
     /// What an earlier run noted of entries that it put back: how often.
     attempts: BTreeMap<u64, u32>,
     ring: VecDeque<Entry>,
@@ -306,6 +308,7 @@ impl Lane {
             if !state.finals.contains(&entry.seq) && !state.ahead.remove(&entry.seq) {
                 entry.possible_duplicate |= entry.seq < state.suspect || state.known.remove(&entry.seq);
                 entry.attempts = entry.attempts.max(noted);
+                state.doubt(entry.seq, entry.possible_duplicate);
                 state.ring.push_back(entry);
                 self.rings.fetch_add(1, Ordering::Relaxed);
             }
@@ -388,6 +391,7 @@ impl Lane {
         } else {
             state.ahead.insert(entry.seq);
         }
+        state.doubt(entry.seq, entry.possible_duplicate);
         state.delayed.insert((at, entry.origin, entry.seq), entry);
     }
 
@@ -427,10 +431,14 @@ impl Lane {
         self.state().later
     }
 
-    /// Takes an entry out of the lane, unless its consumer has it in hand or it has left; nobody gets it any more.
-    pub(super) fn withdraw(&self, seq: u64) -> Waits {
+    /// Takes an entry out of the lane, unless its consumer has it in hand or it has left; nobody gets it any more. One that
+    /// may have reached its receiver counts as in hand until whoever withdraws it knows that (`doubtful`).
+    pub(super) fn withdraw(&self, seq: u64, doubtful: bool) -> Waits {
         let mut state = self.state();
-        let waits = state.waits(seq);
+        let waits = match state.waits(seq) {
+            Waits::Taken if !doubtful && state.is_doubtful(seq, false) => Waits::InHand,
+            waits => waits,
+        };
         if waits == Waits::Taken {
             state.leaving.insert(seq);
         }
@@ -440,6 +448,11 @@ impl Lane {
     /// Whether an entry could be taken out of the lane.
     pub(super) fn waits(&self, seq: u64) -> Waits {
         self.state().waits(seq)
+    }
+
+    /// Whether an entry may have reached its receiver; `noted` is what is on disk with it.
+    pub(super) fn is_doubtful(&self, seq: u64, noted: bool) -> bool {
+        self.state().is_doubtful(seq, noted)
     }
 
     /// The entries without an end are among these.
@@ -458,18 +471,19 @@ impl Lane {
 
     /// Whether an entry in hand may have reached its receiver.
     pub(super) fn suspect(&self, seq: u64, suspect: bool) {
-        if let Some(entry) = self.state().taken.get_mut(&seq) {
+        let mut state = self.state();
+        if let Some(entry) = state.taken.get_mut(&seq) {
             entry.possible_duplicate = suspect;
+            state.doubt(seq, suspect);
         }
     }
 
     /// What may have reached its receiver, of all that has no end; what has not been read from disk yet included.
     pub(super) fn suspects(&self) -> Vec<Ticket> {
         let state = self.state();
-        let loaded = state.ring.iter().chain(state.taken.values()).chain(state.delayed.values());
-        let loaded = loaded.filter(|entry| entry.possible_duplicate).map(|entry| entry.seq);
         let unread = (state.loaded..state.suspect.min(state.committed)).chain(state.known.iter().copied());
-        let all = loaded.chain(unread).filter(|seq| !state.is_final(*seq) && !state.ahead.contains(seq));
+        let unread = unread.filter(|seq| !state.ahead.contains(seq));
+        let all = state.doubtful.iter().copied().chain(unread).filter(|seq| !state.is_final(*seq));
         all.map(|seq| self.ticket(seq)).collect()
     }
 
@@ -494,6 +508,7 @@ impl Lane {
     pub(super) fn finish(&self, seq: u64) {
         let mut state = self.state();
         state.leaving.remove(&seq);
+        state.doubtful.remove(&seq);
         if seq >= state.floor {
             state.finals.insert(seq);
             state.advance();
@@ -571,6 +586,19 @@ impl State {
 
     fn is_worth_sending(&self, entry: &Entry, now: Timestamp) -> bool {
         !self.is_final(entry.seq) && !entry.has_expired(now)
+    }
+
+    fn doubt(&mut self, seq: u64, doubtful: bool) {
+        if doubtful {
+            self.doubtful.insert(seq);
+        } else {
+            self.doubtful.remove(&seq);
+        }
+    }
+
+    fn is_doubtful(&self, seq: u64, noted: bool) -> bool {
+        let in_memory = seq < self.loaded || self.ahead.contains(&seq);
+        if in_memory { self.doubtful.contains(&seq) } else { noted || seq < self.suspect || self.known.contains(&seq) }
     }
 
     fn waits(&self, seq: u64) -> Waits {
@@ -791,7 +819,10 @@ mod tests {
         (0..3).for_each(|seq| lane.appended(entry(seq)));
         let generation = lane.acquire();
         assert_eq!(seqs(lane.take(generation, 1, |_| 1, Timestamp(0))), [0]);
-        assert_eq!([0, 1, 1, 9].map(|seq| lane.withdraw(seq)), [Waits::InHand, Waits::Taken, Waits::Gone, Waits::Gone]);
+        assert_eq!(
+            [0, 1, 1, 9].map(|seq| lane.withdraw(seq, false)),
+            [Waits::InHand, Waits::Taken, Waits::Gone, Waits::Gone]
+        );
         assert_eq!(seqs(lane.take(generation, 9, |_| 1, Timestamp(0))), [2]);
         lane.finish(1);
         assert_eq!(lane.waiting(), 2);

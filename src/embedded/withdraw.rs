@@ -11,7 +11,7 @@ use super::Embedded;
 use super::keys::{self, DueKey, END, Kind, Place};
 use super::lane::{Lane, Waits};
 use super::tables::{get, unreadable};
-use crate::model::{ChannelId, MessageId, Outbound, Priority};
+use crate::model::{ChannelId, MessageId, Priority};
 use crate::store::{Queued, ReadError, Ticket};
 
 /// Most records looked at in one go.
@@ -27,27 +27,25 @@ pub(crate) struct Spot {
     pub(super) origin: Option<Ticket>,
     /// The note of its expiry, if that is why it was found.
     pub(super) expiry: Option<DueKey>,
+    /// It may have been sent.
+    pub(crate) doubtful: bool,
 }
 
 impl Spot {
-    pub(super) fn entry(ticket: Ticket, origin: Ticket) -> Self {
-        Self { place: Place::Entry(ticket), origin: Some(origin), expiry: None }
-    }
-
-    fn due(key: DueKey, origin: Option<Ticket>) -> Self {
-        Self { place: Place::Due(key), origin, expiry: None }
-    }
-
     pub(super) fn expired(self, key: DueKey) -> Self {
         Self { expiry: Some(key), ..self }
     }
 }
 
 impl Embedded {
-    /// An entry of an outbound lane: where it first was, and its message.
-    pub(super) fn entry(&self, ticket: Ticket) -> Result<Option<(Ticket, Arc<Outbound>)>, ReadError> {
+    /// The MT that waits here, in its lane.
+    pub(super) fn waiting_at(&self, ticket: Ticket) -> Result<Option<Queued>, ReadError> {
+        let Some(lane) = self.lanes.numbered(ticket.lane) else { return Ok(None) };
+        if lane.waits(ticket.seq) != Waits::Taken {
+            return Ok(None);
+        }
         let value = get(&self.keyspaces.msg, &keys::entry(ticket))?;
-        Ok(value.and_then(|value| waiting(ticket, &value)))
+        Ok(value.and_then(|value| waiting(&lane, ticket, &value)))
     }
 
     /// An MT that waits in its queue, by our id.
@@ -58,10 +56,7 @@ impl Embedded {
         while let Some(at) = place {
             let queued = match at {
                 Place::Due(key) => self.delayed(&key)?,
-                Place::Entry(ticket) if self.waits(ticket) => {
-                    self.entry(ticket)?.map(|(origin, message)| Queued { message, spot: Spot::entry(ticket, origin) })
-                }
-                Place::Entry(_) => None,
+                Place::Entry(ticket) => self.waiting_at(ticket)?,
             };
             if queued.is_some() {
                 return Ok(queued);
@@ -72,10 +67,6 @@ impl Embedded {
             };
         }
         Ok(None)
-    }
-
-    fn waits(&self, ticket: Ticket) -> bool {
-        self.lanes.numbered(ticket.lane).is_some_and(|lane| lane.waits(ticket.seq) == Waits::Taken)
     }
 
     /// Where an entry has gone that left its place for a long delay.
@@ -121,10 +112,8 @@ impl Embedded {
                 range.start = ticket.seq;
                 return Ok(Some(found));
             }
-            if lane.waits(ticket.seq) == Waits::Taken
-                && let Some((origin, message)) = waiting(ticket, &value)
-            {
-                found.push(Queued { message, spot: Spot::entry(ticket, origin) });
+            if lane.waits(ticket.seq) == Waits::Taken {
+                found.extend(waiting(&lane, ticket, &value));
             }
         }
         scan.lanes.pop_front();
@@ -165,16 +154,19 @@ pub(crate) struct QueuedScan {
     range: Option<Range<u64>>,
 }
 
-/// An outbound entry's origin and message.
-fn waiting(ticket: Ticket, value: &[u8]) -> Option<(Ticket, Arc<Outbound>)> {
-    let (origin, _, record) = keys::queued(ticket, value)?;
-    Some((origin, Arc::new(serde_json::from_slice(record).ok()?)))
+/// An entry of an outbound lane.
+fn waiting(lane: &Lane, ticket: Ticket, value: &[u8]) -> Option<Queued> {
+    let (origin, tries, record) = keys::queued(ticket, value)?;
+    let doubtful = lane.is_doubtful(ticket.seq, tries.possible_duplicate);
+    let spot = Spot { place: Place::Entry(ticket), origin: Some(origin), expiry: None, doubtful };
+    Some(Queued { message: Arc::new(serde_json::from_slice(record).ok()?), spot })
 }
 
 /// An outbound entry of `due`.
 fn delayed(key: &DueKey, value: &[u8]) -> Option<Queued> {
     let ticket = keys::ticket(&key[8..])?;
-    let (origin, message) = waiting(ticket, value)?;
+    let (origin, tries, record) = keys::queued(ticket, value)?;
     let origin = keys::ordinal_of(ticket).is_none().then_some(origin);
-    Some(Queued { message, spot: Spot::due(*key, origin) })
+    let spot = Spot { place: Place::Due(*key), origin, expiry: None, doubtful: tries.possible_duplicate };
+    Some(Queued { message: Arc::new(serde_json::from_slice(record).ok()?), spot })
 }

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::intake::{Counts, event, event_callbacks};
 use super::{Gateway, GatewayError};
 use crate::model::{ChannelId, EventKind, JsonObject, MessageId, Outbound, Priority, Timestamp};
@@ -71,7 +73,11 @@ impl Gateway {
         let batch = found.into_iter().map(|queued| {
             let message: &Outbound = &queued.message;
             counts.event(&directory, message, Label::Rejected);
-            let event = event(message, why(message), JsonObject::new(), now);
+            let mut details = JsonObject::new();
+            if queued.possible_duplicate() {
+                details.insert("possible_duplicate".to_owned(), json!(true));
+            }
+            let event = event(message, why(message), details, now);
             let callbacks = event_callbacks(&directory, message, &event, now);
             Change::Withdraw { queued, event, callbacks, tally: tally.clone() }
         });

@@ -548,6 +548,14 @@ pub struct Queued {
     pub(crate) spot: Spot,
 }
 
+impl Queued {
+    /// It may have been sent before: its end must say so.
+    #[must_use]
+    pub fn possible_duplicate(&self) -> bool {
+        self.spot.doubtful
+    }
+}
+
 /// Counts withdrawals that came to pass; right once they are durable.
 #[derive(Clone, Debug, Default)]
 pub struct Tally(Arc<AtomicU64>);

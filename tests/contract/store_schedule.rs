@@ -1,5 +1,6 @@
 //! MTs that are to be sent at a time, or are worth nothing after one: never early, in time, and durable from the start.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use maybug::model::{ChannelProperties, JsonObject, Timestamp};
@@ -144,6 +145,37 @@ async fn what_expires_while_it_waits_is_told_once_and_handed_out_no_more() {
         let events = ids.map(|id| store.events(&store.message(id).unwrap().unwrap()).unwrap().len());
         assert_eq!(events, [1, 1, 0, 0]);
     }
+}
+
+#[tokio::test]
+async fn of_many_that_expire_at_one_instant_no_look_finds_those_of_an_earlier_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let total = 1_200;
+    let expiring = until(message("late", 1), Duration::ZERO);
+    let batch = (0..total).map(|n: u32| {
+        let mut message = maybug::model::Outbound::clone(&expiring);
+        (message.id, message.content) = (maybug::model::MessageId::mint(), n.to_string());
+        Change::Accept(std::sync::Arc::new(message))
+    });
+    store.commit(batch.collect()).await.unwrap();
+    let mut seen = BTreeSet::new();
+    loop {
+        let found = store.expired(Timestamp::now()).unwrap();
+        if found.is_empty() {
+            break;
+        }
+        // None of them has been withdrawn.
+        for queued in found {
+            assert!(seen.insert(queued.message.content.clone()), "{} was found twice", queued.message.content);
+        }
+    }
+    assert_eq!(seen.len(), 1_200);
+    // What is noted behind that for an earlier instant is found all the same.
+    let mut earlier = message("earlier", 1);
+    std::sync::Arc::make_mut(&mut earlier).expires_at = Some(Timestamp(1));
+    store.commit(vec![Change::Accept(earlier)]).await.unwrap();
+    assert_eq!(store.expired(Timestamp::now()).unwrap()[0].message.content, "earlier");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use maybug::model::Timestamp;
+use maybug::model::{Outbound, Priority, Timestamp};
 use maybug::store::{Change, Delivery, Store, StoreConfig, Tally};
 
 use crate::store_support::{ack, at, cancel_all, channel, contents, crashed, inbound, message, open, withdraw};
@@ -79,6 +79,57 @@ async fn what_leaves_its_queue_in_the_same_write_is_not_cancelled_any_more() {
     assert_eq!(store.depth(&channel()).waiting, 1, "the one that is tried again later");
 }
 
+#[tokio::test]
+async fn what_may_have_been_sent_before_a_crash_says_so_when_it_is_found_and_the_rest_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let sent: Vec<_> = (0..1_000).map(|number: u32| message(&number.to_string(), 1)).collect();
+    store.commit(sent.iter().cloned().map(Change::Accept).collect()).await.unwrap();
+    let mut queue = store.outbound(&channel());
+    queue.pull(1).await.unwrap();
+    let copy = crashed(directory.path());
+    let mut revived = open(copy.path());
+    // As it is read from disk, once it is in memory, and after an end in order.
+    for round in 0..3 {
+        let doubtful = |message: &Arc<Outbound>| revived.queued(message.id).unwrap().unwrap().possible_duplicate();
+        assert!(doubtful(&sent[0]), "in round {round}");
+        assert!(!doubtful(&sent[999]), "in round {round}");
+        let mut all = revived.all_queued(&channel(), Priority::new(1));
+        let found = all.look().unwrap().unwrap();
+        assert!(found[0].possible_duplicate() && !found[511].possible_duplicate(), "in round {round}");
+        if round == 0 {
+            drop(revived.outbound(&channel()).pull(1).await.unwrap());
+        } else {
+            drop(all);
+            revived.close().await;
+            revived = open(copy.path());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_may_have_been_sent_since_it_was_found_is_looked_at_again_wherever_it_waits() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let sent = ["at once", "later"].map(|content| message(content, 1));
+    store.commit(sent.iter().cloned().map(Change::Accept).collect()).await.unwrap();
+    let found = |place: usize| store.queued(sent[place].id).unwrap().unwrap();
+    let early = found(0);
+    let mut queue = store.outbound(&channel());
+    let pulled = queue.pull(2).await.unwrap();
+    store.suspect(&[pulled[0].ticket, pulled[1].ticket], true);
+    store.commit(vec![Change::Retry { ticket: pulled[1].ticket, at: Timestamp::now().plus(HOUR) }]).await.unwrap();
+    drop(queue);
+    let tally = Tally::default();
+    store.commit(vec![withdraw(early, &tally)]).await.unwrap();
+    assert_eq!(tally.total(), 0, "its event would not say that it may have been sent");
+    for place in [0, 1] {
+        assert!(found(place).possible_duplicate());
+        store.commit(vec![withdraw(found(place), &tally)]).await.unwrap();
+    }
+    assert_eq!(tally.total(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn while_a_channel_sends_and_applications_send_each_message_is_cancelled_or_handed_out_once() {
     let directory = tempfile::tempdir().unwrap();
@@ -135,7 +186,7 @@ async fn a_crash_at_any_place_leaves_each_message_either_queued_or_cancelled() {
         let copy = crashed(directory.path());
         let revived = open(copy.path());
         let count = |message: &Arc<_>| -> usize {
-            let message: &maybug::model::Outbound = message;
+            let message: &Outbound = message;
             revived.events(&revived.message(message.id).unwrap().unwrap()).unwrap().len()
         };
         let cancelled: usize = sent.iter().map(count).sum();

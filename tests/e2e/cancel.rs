@@ -108,3 +108,19 @@ async fn events_that_their_receiver_does_not_take_are_counted_for_their_channel_
     let result = maybug.get(&format!("/channels/{other}/queue")).await.1["result"].clone();
     assert_eq!((&result["events"], &result["inbound"]), (&json!(0), &json!(0)));
 }
+
+#[tokio::test]
+async fn what_the_provider_may_have_had_says_so_when_it_is_cancelled_after_all() {
+    let smsc = ScriptedSmsc::listen().await;
+    let maybug = Maybug::start().await;
+    let (channel, held, peer) = blocked(&maybug, &smsc).await;
+    // It goes back into its queue, and nobody is there to get it again.
+    drop((peer, smsc));
+    let directory = maybug.directory.clone();
+    maybug.server.stop().await;
+    let maybug = Maybug::at(directory, |_| {}).await;
+    assert_eq!(delete(&maybug, &format!("/channels/{channel}/messages/{held}")).await.0, 200);
+    let events = maybug.events(&channel, &held, 1).await;
+    assert_eq!(types(&events), ["rejected"]);
+    assert_eq!(events[0]["event_details"]["possible_duplicate"], json!(true), "{events:?}");
+}
