@@ -199,7 +199,7 @@ impl Accounts {
         let account = self.directory.load().by_name.get(name).cloned();
         // An unknown name takes as long as a wrong password, so that names cannot be found out.
         let hash = account.as_ref().and_then(|account| account.password.clone());
-        let right = self.passwords.verify(hash, password).await?;
+        let right = self.passwords.verify(name, hash, password).await?;
         account.filter(|_| right).ok_or(Denied::Wrong)
     }
 }

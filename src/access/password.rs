@@ -63,10 +63,15 @@ impl Passwords {
         Ok(PasswordHash(hashed.map_err(|error| AccountError::Secret(error.to_string()))?.to_string()))
     }
 
-    /// Whether a password is that of a hash; without a hash it is not, after as long.
-    pub(super) async fn verify(&self, hash: Option<PasswordHash>, password: &str) -> Result<bool, Denied> {
+    /// Whether a password is that of an account's hash; without a hash it is not, after as long.
+    pub(super) async fn verify(
+        &self,
+        account: &str,
+        hash: Option<PasswordHash>,
+        password: &str,
+    ) -> Result<bool, Denied> {
         let hash = hash.map_or_else(|| NOBODY.to_owned(), |hash| hash.0);
-        let name = self.name(&hash, password);
+        let name = self.name(account, &hash, password);
         if let Some(right) = name.and_then(|name| self.remembered(&name)) {
             return Ok(right);
         }
@@ -93,10 +98,13 @@ impl Passwords {
     }
 
     /// What a verdict is kept under. A new password has a new hash, so that nothing old is believed of it.
-    fn name(&self, hash: &str, password: &str) -> Option<[u8; 32]> {
+    /// Those of one account say nothing of another: how soon an answer comes would tell which names there are.
+    fn name(&self, account: &str, hash: &str, password: &str) -> Option<[u8; 32]> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.key.as_ref()?).ok()?;
-        mac.update(hash.as_bytes());
-        mac.update(&[0]);
+        [account, hash].iter().for_each(|part| {
+            mac.update(part.as_bytes());
+            mac.update(&[0]);
+        });
         mac.update(password.as_bytes());
         Some(mac.finalize().into_bytes().into())
     }
@@ -135,23 +143,23 @@ mod tests {
         assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.0);
         let other = passwords.hash("correct horse".to_owned()).await.unwrap();
         assert_ne!(hash, other);
-        assert_eq!(passwords.verify(Some(hash.clone()), "correct horse").await, Ok(true));
-        assert_eq!(passwords.verify(Some(hash.clone()), "wrong").await, Ok(false));
+        assert_eq!(passwords.verify("me", Some(hash.clone()), "correct horse").await, Ok(true));
+        assert_eq!(passwords.verify("me", Some(hash.clone()), "wrong").await, Ok(false));
         // No check can run from here on: what is still answered is remembered.
         passwords.queue.close();
-        assert_eq!(passwords.verify(Some(hash.clone()), "correct horse").await, Ok(true));
-        assert_eq!(passwords.verify(Some(hash.clone()), "wrong").await, Ok(false));
-        assert_eq!(passwords.verify(Some(hash), "another").await, Err(Denied::Busy));
-        assert_eq!(passwords.verify(Some(other), "correct horse").await, Err(Denied::Busy));
+        assert_eq!(passwords.verify("me", Some(hash.clone()), "correct horse").await, Ok(true));
+        assert_eq!(passwords.verify("me", Some(hash.clone()), "wrong").await, Ok(false));
+        assert_eq!(passwords.verify("me", Some(hash), "another").await, Err(Denied::Busy));
+        assert_eq!(passwords.verify("me", Some(other), "correct horse").await, Err(Denied::Busy));
     }
 
     #[tokio::test]
     async fn a_name_that_nobody_has_is_checked_too() {
         let passwords = Passwords::new();
-        assert_eq!(passwords.verify(None, "x").await, Ok(false));
+        assert_eq!(passwords.verify("me", None, "x").await, Ok(false));
         assert!(argon2::password_hash::phc::PasswordHash::new(NOBODY).is_ok());
         passwords.queue.close();
-        assert_eq!(passwords.verify(None, "y").await, Err(Denied::Busy), "as a known one");
+        assert_eq!(passwords.verify("me", None, "y").await, Err(Denied::Busy), "as a known one");
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn list(api: Api, _: Request) -> Answer {
 }
 
 fn create(api: Api, request: Request) -> Answer {
-    Box::pin(async move { do_create(api, request).await.unwrap_or_else(Response::from) })
+    finished(async move { do_create(api, request).await.unwrap_or_else(Response::from) })
 }
 
 async fn do_create(api: Api, request: Request) -> Result<Response, ApiError> {
@@ -111,7 +111,7 @@ fn show(api: Api, request: Request) -> Answer {
 }
 
 fn update(api: Api, request: Request) -> Answer {
-    Box::pin(async move { do_update(api, request).await.unwrap_or_else(Response::from) })
+    finished(async move { do_update(api, request).await.unwrap_or_else(Response::from) })
 }
 
 async fn do_update(api: Api, request: Request) -> Result<Response, ApiError> {
@@ -122,7 +122,7 @@ async fn do_update(api: Api, request: Request) -> Result<Response, ApiError> {
 }
 
 fn delete(api: Api, request: Request) -> Answer {
-    Box::pin(async move {
+    finished(async move {
         match api.guard.accounts().delete(request.param(0)).await {
             Ok(()) => envelope(StatusCode::OK, "account deleted", &json!({})),
             Err(error) => ApiError::from(error).into(),
@@ -131,7 +131,7 @@ fn delete(api: Api, request: Request) -> Answer {
 }
 
 fn create_token(api: Api, request: Request) -> Answer {
-    Box::pin(async move { do_create_token(api, request).await.unwrap_or_else(Response::from) })
+    finished(async move { do_create_token(api, request).await.unwrap_or_else(Response::from) })
 }
 
 async fn do_create_token(api: Api, request: Request) -> Result<Response, ApiError> {
@@ -144,10 +144,22 @@ async fn do_create_token(api: Api, request: Request) -> Result<Response, ApiErro
 }
 
 fn delete_token(api: Api, request: Request) -> Answer {
-    Box::pin(async move {
+    finished(async move {
         match api.guard.accounts().delete_token(request.param(0), request.param(1)).await {
             Ok(()) => envelope(StatusCode::OK, "token deleted", &json!({})),
             Err(error) => ApiError::from(error).into(),
+        }
+    })
+}
+
+/// Finishes what has begun, although whoever asked for it may have gone: what is stored and what is in force would differ.
+fn finished(work: impl Future<Output = Response> + Send + 'static) -> Answer {
+    Box::pin(async move {
+        match tokio::spawn(work).await {
+            Ok(response) => response,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime is ending, and with it everybody who could read the answer.
+            Err(_) => std::future::pending().await,
         }
     })
 }

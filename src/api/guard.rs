@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use hyper::header::{AUTHORIZATION, HOST};
+use hyper::header::{AUTHORIZATION, HOST, ORIGIN};
 use hyper::{HeaderMap, Method, Uri};
 
 use super::Api;
@@ -74,6 +74,12 @@ pub enum Forbidden {
          api_hosts if it is ours, or switch authentication on with auth: true"
     )]
     Host(String),
+    /// A page from elsewhere makes a browser ask.
+    #[error(
+        "requests that a browser makes for a page of {0} are not answered while nobody is asked for credentials; switch \
+         authentication on with auth: true"
+    )]
+    Page(String),
 }
 
 /// What every row under it is about: one channel, the first part of the path.
@@ -124,6 +130,7 @@ impl Guard {
         };
         if !self.asks() {
             self.check_host(uri, headers)?;
+            self.check_page(headers)?;
             return Ok(Caller::Anybody);
         }
         let account = match self.authenticate(headers, source).await {
@@ -158,6 +165,22 @@ impl Guard {
         self.accounts.authenticate(Credentials::Basic { name, password }, source).await
     }
 
+    /// That no page from elsewhere makes a browser send this: it needs to read no answer to do harm. Other clients say
+    /// nothing of pages.
+    fn check_page(&self, headers: &HeaderMap) -> Result<(), Forbidden> {
+        let Some(hosts) = &self.hosts else { return Ok(()) };
+        let site = headers.get(FETCH_SITE).map(|site| site.as_bytes());
+        if !matches!(site, None | Some(b"same-origin" | b"none")) {
+            return Err(Forbidden::Page("another site".to_owned()));
+        }
+        let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+        let origin = String::from_utf8_lossy(origin.as_bytes());
+        let host = origin.split_once("://").map(|(_, host)| without_port(host));
+        let ours =
+            host.is_some_and(|host| is_loopback(host) || hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host)));
+        if ours { Ok(()) } else { Err(Forbidden::Page(origin.into_owned())) }
+    }
+
     fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Forbidden> {
         let Some(hosts) = &self.hosts else { return Ok(()) };
         // Browsers, which this is about, always send one.
@@ -173,6 +196,9 @@ impl Guard {
         if ours { Ok(()) } else { Err(Forbidden::Host(host.to_owned())) }
     }
 }
+
+/// What a browser says of the page that a request is from.
+const FETCH_SITE: &str = "sec-fetch-site";
 
 impl Refusals {
     /// Clients that begin without credentials are nothing to tell of.

@@ -314,7 +314,8 @@ impl<I: Intake> Turns<I> {
         let (mut sessions, now) = (self.sessions(), Timestamp::now());
         let mut notes = sessions.expire(now);
         let event = sessions.get(&turn.transaction, now).map_or(SessionEvent::New, |_| SessionEvent::Resume);
-        notes.push(sessions.keep(turn.transaction.clone(), turn.code.clone(), now));
+        // That it is there is all that has to be known of it.
+        notes.push(sessions.keep(turn.transaction.clone(), String::new(), now));
         (event, notes)
     }
 

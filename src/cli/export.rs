@@ -35,11 +35,6 @@ const REPORT: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(args: ExportArgs) -> anyhow::Result<()> {
     let ExportWhat::Messages(args) = args.what;
-    let mut out: Box<dyn Write> = match &args.output {
-        Some(path) => Box::new(File::create(path).with_context(|| path.display().to_string())?),
-        None => Box::new(io::stdout().lock()),
-    };
-    out = Box::new(BufWriter::new(out));
     let mut rows = match &args.place.api {
         Some(api) => Rows::Api(Lines::open(api, &args.query).await?),
         None => {
@@ -48,6 +43,12 @@ pub(super) async fn run(args: ExportArgs) -> anyhow::Result<()> {
             Rows::Store { search: Some(Box::new(args.query.search())), store, channels }
         }
     };
+    // Only now: an earlier export is not given up for one that cannot begin.
+    let out: Box<dyn Write> = match &args.output {
+        Some(path) => Box::new(File::create(path).with_context(|| path.display().to_string())?),
+        None => Box::new(io::stdout().lock()),
+    };
+    let mut out = BufWriter::new(out);
     let mut progress = Progress::new(args.json);
     out.write_all(args.format.head().as_bytes())?;
     let copied = copy(&mut rows, &mut progress, |row| out.write_all(args.format.line(row).as_bytes())).await;

@@ -410,7 +410,7 @@ impl Receiver {
 impl Gateway {
     /// A callback's URL with its escapes replaced.
     fn expanded(&self, callback: &Callback, url: String) -> Result<String, ReadError> {
-        if !templates::has_escapes(&url) {
+        if callback.kind == CallbackKind::Status || !templates::has_escapes(&url) {
             return Ok(url);
         }
         let channel = self.channel(&callback.channel).ok();

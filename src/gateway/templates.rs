@@ -6,7 +6,6 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::bodies::event_type;
 use crate::model::{
     ChannelProperties, DeliveryStatus, Event, EventKind, Inbound, JsonObject, MessageId, Outbound, Timestamp,
 };
@@ -91,9 +90,9 @@ impl<'a> Values<'a> {
         let Some(event) = self.event else { return String::new() };
         match &event.kind {
             EventKind::Nack { reason } | EventKind::Expired { reason } => reason.clone(),
-            kind => {
+            _ => {
                 let word = event.details.get("smpp_delivery_status").and_then(|word| word.as_str());
-                word.unwrap_or(event_type(kind)).to_owned()
+                word.unwrap_or_default().to_owned()
             }
         }
     }
@@ -283,8 +282,8 @@ mod tests {
             event(EventKind::Nack { reason: "ESME_RINVDSTADR".into() }),
         ];
         let told = |number: usize| expand("%d %A %F %p %I", &Values::of_event(&message, events[number].id, &events));
-        assert_eq!(told(0), format!("8 submitted smsc%201 8110 {}", message.id));
-        assert_eq!(told(1), format!("1 delivery_succeeded smsc%201 8110 {}", message.id));
+        assert_eq!(told(0), format!("8  smsc%201 8110 {}", message.id));
+        assert_eq!(told(1), format!("1  smsc%201 8110 {}", message.id));
         assert_eq!(told(2), format!("16 ESME_RINVDSTADR smsc%201 8110 {}", message.id));
     }
 }

@@ -1,6 +1,7 @@
 //! Requests of the provider's: who may make them, which kind they are, and that each is answered only once what it said is
 //! durable.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use hyper::StatusCode;
@@ -138,24 +139,34 @@ impl<I: Intake> State<I> {
         let mut asked = self.asked_for(whose, most);
         let now = Timestamp::now();
         let is_late = |delivery: &Delivery| delivery.message.expires_at.is_some_and(|expires| expires <= now);
-        let due = asked.found.iter().filter(|delivery| !is_late(delivery));
-        let each: Vec<_> = due
-            .map(|delivery| MessageFields::of(&self.config, &delivery.message, Some(request)))
-            .map(PollFields::Message)
-            .collect();
-        let response = route.response.fill(&PollFields::Question(fields), &each).map_err(Problem::Response);
+        let question = PollFields::Question(fields);
+        let fill = |each: &[PollFields<'_>]| route.response.fill(&question, each).map_err(Problem::Response);
+        // What is wrong with the question is no message's fault: they wait for the next one.
+        fill(&[])?;
+        let mut unfit = HashMap::new();
+        let mut each = Vec::new();
+        for delivery in asked.found.iter().filter(|delivery| !is_late(delivery)) {
+            let message = || PollFields::Message(MessageFields::of(&self.config, &delivery.message, Some(request)));
+            match fill(&[message()]) {
+                Ok(_) => each.push(message()),
+                Err(problem) => {
+                    unfit.insert(delivery.message.id, problem.to_string());
+                }
+            }
+        }
+        let response = fill(&each)?;
         drop(each);
         while let Some(delivery) = asked.found.front() {
             let details = JsonObject::new();
-            let fate = match &response {
+            let fate = match unfit.remove(&delivery.message.id) {
                 _ if is_late(delivery) => Fate::Expired { reason: "nobody asked for it in time".to_owned(), details },
-                Ok(_) => submitted(delivery.message.id.to_string(), Vec::new()),
-                Err(problem) => Fate::Rejected { reason: problem.to_string(), details },
+                Some(reason) => Fate::Rejected { reason, details },
+                None => submitted(delivery.message.id.to_string(), Vec::new()),
             };
             self.decide(delivery.clone(), fate).await;
             asked.found.pop_front();
         }
-        response
+        Ok(response)
     }
 
     /// That a request has the parameters it needs, and no others where that matters.

@@ -65,6 +65,13 @@ impl Gateway {
         if let Some(answered) = answered.filter(|_| transport_metadata.is_empty()) {
             transport_metadata.clone_from(&answered.transport_metadata);
         }
+        // Vumi's `reply()` sends the MO's own metadata back, which was told and is not asked for: what is the same in both
+        // is no instruction.
+        let mut channel_data = message.helper_metadata;
+        channel_data.remove("session_event");
+        if let Some(answered) = answered {
+            channel_data.retain(|key, value| answered.channel_data.get(key) != Some(value));
+        }
         let taken = Outbound {
             id,
             channel,
@@ -75,7 +82,7 @@ impl Gateway {
             reply_to,
             session_event: message.session_event,
             priority: Priority::default(),
-            channel_data: message.helper_metadata,
+            channel_data,
             transport_type: message.transport_type,
             transport_metadata,
             provider: message.provider,
@@ -94,7 +101,7 @@ impl Gateway {
             Some(stored) if stored.message.to == taken.to && stored.message.content == taken.content => {
                 Err(NotAccepted::Known)
             }
-            Some(_) => Err(NotAccepted::Refused("another message has its message_id".to_owned())),
+            Some(_) => Err(NotAccepted::Refused(SAME_ID.to_owned())),
         }
     }
 
@@ -106,6 +113,9 @@ impl Gateway {
         Ok(())
     }
 }
+
+/// Why a message with a used id is not taken.
+pub(super) const SAME_ID: &str = "another message has its message_id";
 
 /// Our id of a message, and its own where that is another text. One that is no UUID is hashed, with the queue's name: two
 /// applications may count from one each.

@@ -3,7 +3,7 @@
 //! While the channel's own queue is full, or the store takes nothing, the broker keeps them: nothing is consumed then,
 //! rather than put back again and again.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::Gateway;
 use super::super::directory::{Directory, QueueOwner};
-use super::accept::NotAccepted;
+use super::accept::{NotAccepted, SAME_ID};
 use crate::bus::vumi::UserMessage;
 use crate::bus::{Bus, BusError, IncomingMessage, Publisher};
-use crate::model::MessageId;
+use crate::model::{MessageId, Outbound};
 use crate::store::CommitError;
 
 /// Most messages that a queue has in hand: as many as are written at a time, and as many behind them on their way.
@@ -104,7 +104,7 @@ impl Consumer {
     async fn take(&mut self, messages: &[IncomingMessage]) -> Result<(), Trouble> {
         let directory = self.gateway.0.directory.load_full();
         let owners = directory.queues().get(&self.queue).cloned().unwrap_or_default();
-        let (mut taken, mut seen) = (Vec::with_capacity(messages.len()), HashSet::<MessageId>::new());
+        let (mut taken, mut seen) = (Vec::with_capacity(messages.len()), HashMap::<MessageId, Arc<Outbound>>::new());
         for message in messages {
             let made = UserMessage::decode(&message.body).map_err(|error| NotAccepted::Refused(error.to_string()));
             let made = made.and_then(|message| {
@@ -113,11 +113,14 @@ impl Consumer {
                 self.gateway.taken(&directory, owner, &self.queue, message)
             });
             match made {
-                Ok(made) => {
-                    if seen.insert(made.id) {
+                Ok(made) => match seen.get(&made.id) {
+                    None => {
+                        seen.insert(made.id, made.clone());
                         taken.push(made);
                     }
-                }
+                    Some(earlier) if earlier.to == made.to && earlier.content == made.content => {}
+                    Some(_) => self.refuse(&owners, message, SAME_ID).await?,
+                },
                 Err(NotAccepted::Known) => {}
                 Err(NotAccepted::Refused(reason)) => self.refuse(&owners, message, &reason).await?,
                 Err(NotAccepted::Unreadable(why)) => return Err(Trouble::Read(why)),

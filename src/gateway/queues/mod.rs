@@ -25,6 +25,8 @@ pub(super) const COMPONENT: &str = "amqp";
 
 /// What a channel is told when all is well.
 const CONNECTED: &str = "Connected to RabbitMQ";
+/// What is said of a queue that nobody has bound.
+const UNROUTED: &str = "Nobody has bound a queue to a key of this channel; what is for it waits";
 
 /// The gateway's part of the bus.
 pub(super) struct Queues {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::super::Gateway;
 use super::super::retry::RetryPolicy;
-use super::{CONNECTED, say};
+use super::{CONNECTED, UNROUTED, say};
 use crate::bus::{BusError, Link, Published, Publisher};
 use crate::model::{ChannelId, Level, Timestamp};
 use crate::store::{CallbackDelivery, CallbackQueue, Change};
@@ -121,8 +121,8 @@ impl Owed {
         // Each time: a connection that comes back is told of too, and a repetition is not told again.
         if matches!(failure, Failure::Unrouted(_)) {
             self.told = Some(first.channel.clone());
-            let message = format!("Nobody has bound a queue to the key {}; what is for it waits", self.key);
-            say(&self.gateway, &first.channel, Level::Degraded, "unrouted", message).await;
+            // The same for every key: two of them must not tell of each other in turn. The log has the key.
+            say(&self.gateway, &first.channel, Level::Degraded, "unrouted", UNROUTED.to_owned()).await;
         }
         self.give_up_old(failure).await;
         let delay = self.retry.delay(self.failures, fastrand::f64());

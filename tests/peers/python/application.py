@@ -58,7 +58,7 @@ def user_message(**fields):
 
 def answer(message, content):
     """As TransportUserMessage.reply() does."""
-    copied = ["transport_name", "transport_type", "transport_metadata", "group", "provider"]
+    copied = ["transport_name", "transport_type", "transport_metadata", "helper_metadata", "group", "provider"]
     return user_message(
         to_addr=message["from_addr"],
         from_addr=message["to_addr"],
