@@ -97,6 +97,7 @@ enum Effect {
     Archived(Arc<Lane>, u64),
     Unscheduled(Arc<Lane>),
     Finished(Arc<Lane>, u64),
+    Withdrawn(Arc<Lane>, u64),
     Delayed(Arc<Lane>, Entry, Timestamp),
     Moved(Arc<Lane>, u64),
     Closed(Arc<Lane>, u64),
@@ -294,8 +295,8 @@ impl<'a> Draft<'a> {
                 }
             }
             Place::Due(key) => {
-                let lane = keys::ticket(&key[8..]).and_then(|ticket| self.lanes.numbered(ticket.lane));
-                let Some(lane) = lane.filter(|_| !self.undue.contains(&key)) else { return Ok(()) };
+                let lane = self.lanes.live(&key).filter(|_| !self.undue.contains(&key));
+                let Some(lane) = lane else { return Ok(()) };
                 if !self.keyspaces.due.contains_key(key)? {
                     return Ok(());
                 }
@@ -330,7 +331,10 @@ impl<'a> Draft<'a> {
             let value = keys::value(Kind::Final, self.now, &[]);
             self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::END), value);
         }
-        self.finished(ticket);
+        if let Some(lane) = self.lanes.numbered(ticket.lane) {
+            self.touch(&lane);
+            self.effects.push(Effect::Withdrawn(lane, ticket.seq));
+        }
     }
 
     fn undrafted(&mut self, lane: &Arc<Lane>) {
@@ -559,6 +563,7 @@ impl<'a> Draft<'a> {
                 Effect::Archived(lane, seq) => lane.archived(seq),
                 Effect::Unscheduled(lane) => lane.unscheduled(),
                 Effect::Finished(lane, seq) => lane.finish(seq),
+                Effect::Withdrawn(lane, seq) => lane.withdrawn(seq),
                 Effect::Delayed(lane, entry, at) => lane.delay(entry, at),
                 Effect::Moved(lane, seq) => lane.moved(seq),
                 Effect::Closed(lane, void) => lane.close(void),

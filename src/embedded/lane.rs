@@ -515,6 +515,12 @@ impl Lane {
         }
     }
 
+    /// An entry that waited has become final, on disk; should it have waited for its time, its place there is free at once.
+    pub(super) fn withdrawn(&self, seq: u64) {
+        self.state().delayed.retain(|(_, _, waits), _| *waits != seq);
+        self.finish(seq);
+    }
+
     /// An entry has left its place to wait on disk.
     pub(super) fn moved(&self, seq: u64) {
         self.finish(seq);
