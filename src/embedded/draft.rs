@@ -28,6 +28,8 @@ pub(super) enum Op {
     Withdraw(Box<Withdrawal>),
     /// An entry's time is over: forgotten if the entry has left, looked at again soon if it is in hand.
     Expired { key: DueKey, ticket: Ticket },
+    /// Forgets a parked callback; the same, appended to its lane, is owed again, if it was still parked.
+    Unpark { ticket: Ticket, again: Option<(Arc<Lane>, Vec<u8>, Item)> },
     /// The mark of what may have been handed out is wanted.
     Mark(Arc<Lane>),
     /// An event of an entry; final for it when its kind says so.
@@ -80,6 +82,7 @@ impl Op {
                 withdrawal.record.len() + withdrawal.event.len() + callbacks + 128
             }
             Self::Retry { record, .. } => record.as_ref().map_or(32, Vec::len) + 64,
+            Self::Unpark { again, .. } => again.as_ref().map_or(0, |(_, value, _)| value.len()) + 64,
             Self::Put(_, key, value) => key.len() + value.len(),
             Self::Remove(_, key) => key.len(),
             Self::Finish(_) | Self::Expired { .. } | Self::Mark(_) | Self::Close(_) | Self::Reopen(_) => 32,
@@ -142,6 +145,8 @@ pub(super) struct Draft<'a> {
     marks: Vec<Marks>,
     /// Entries of `due` that this draft removes: reads still find them.
     undue: HashSet<DueKey>,
+    /// Parked callbacks that it removes, likewise.
+    unparked: HashSet<Ticket>,
     first: FirstDue,
     pub(super) now: Timestamp,
 }
@@ -166,6 +171,7 @@ impl<'a> Draft<'a> {
             touched: HashMap::new(),
             marks: Vec::new(),
             undue: HashSet::new(),
+            unparked: HashSet::new(),
             first: FirstDue::default(),
             now: Timestamp::now(),
         }
@@ -209,6 +215,7 @@ impl<'a> Draft<'a> {
                 Some(Waits::Taken | Waits::InHand) => self.expires_later(key, ticket),
                 Some(Waits::Gone) | None => self.remove_due(key),
             },
+            Op::Unpark { ticket, again } => self.unpark(ticket, again)?,
             Op::Mark(lane) => self.touch(&lane),
             Op::Event { origin, value } => {
                 if let Some((Kind::Final, _)) = keys::open(&value) {
@@ -239,6 +246,19 @@ impl<'a> Draft<'a> {
         self.expires(&item, ticket);
         let entry = Entry { seq: ticket.seq, origin: ticket, item, attempts: 0, possible_duplicate: false };
         self.effects.push(Effect::Appended(lane, entry));
+    }
+
+    /// Whoever else wants the same callback again, or forgets it, comes too late.
+    fn unpark(&mut self, ticket: Ticket, again: Option<(Arc<Lane>, Vec<u8>, Item)>) -> fjall::Result<()> {
+        let key = keys::meta(table::PARKED, &keys::entry(ticket));
+        if !self.unparked.contains(&ticket) && self.keyspaces.meta.contains_key(&key)? {
+            self.unparked.insert(ticket);
+            self.batch.remove(&self.keyspaces.meta, key);
+            if let Some((lane, value, item)) = again {
+                self.append_item(lane, value, item, None);
+            }
+        }
+        Ok(())
     }
 
     fn put_id(&mut self, id: [u8; 16], ticket: Ticket) {

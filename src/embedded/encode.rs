@@ -101,11 +101,10 @@ impl Embedded {
                 ops.push(Op::Finish(ticket));
             }
             Change::CallbackRevived(ticket, callback) => {
-                ops.push(Op::Remove(Table::Meta, keys::meta(table::PARKED, &keys::entry(ticket))));
-                self.encode_callbacks(now, [callback], ops)?;
+                ops.push(Op::Unpark { ticket, again: Some(self.owed(now, callback)?) });
             }
             Change::CallbackForgotten(ticket) => {
-                ops.push(Op::Remove(Table::Meta, keys::meta(table::PARKED, &keys::entry(ticket))));
+                ops.push(Op::Unpark { ticket, again: None });
             }
             Change::SaveChannel(channel) => {
                 let key = keys::meta(table::CHANNEL, channel.id.as_str().as_bytes());
