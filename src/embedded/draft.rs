@@ -443,7 +443,15 @@ impl<'a> Draft<'a> {
         self.remove_due(key);
         let place = keys::ticket(&key[8..]);
         let lane = place.and_then(|ticket| Some((self.lanes.numbered(ticket.lane)?, ticket)));
-        let Some((lane, was)) = lane.filter(|(lane, was)| !lane.state().is_void(*was)) else { return };
+        let Some((lane, was)) = lane.filter(|(lane, was)| !lane.state().is_void(*was)) else {
+            // One that never had a place leaves nothing by which it would be swept.
+            if let Some(was) = place.filter(|was| keys::ordinal_of(*was).is_some())
+                && let Some(Entry { item: Item::Message(message), .. }) = entry(true, was, value)
+            {
+                self.batch.remove(&self.keyspaces.id, keys::id(message.id));
+            }
+            return;
+        };
         self.undrafted(&lane);
         let ticket = lane.ticket(lane.state().next);
         match (entry(lane.outbound, ticket, value), keys::open(value)) {
