@@ -33,11 +33,17 @@ fn health(api: Api, _: Request) -> Answer {
     })
 }
 
-/// The queues of every channel, then of every router's destinations.
+/// The queues of every channel, then of every router's destinations: Junebug's, named by the id, and the application's.
 fn queues(api: &Api) -> Vec<String> {
-    let mut owners: Vec<String> = api.gateway.channels().iter().map(ToString::to_string).collect();
-    let routers = api.gateway.routers().into_iter().filter_map(|id| api.gateway.router(&id).ok());
-    owners.extend(routers.flat_map(|router| router.destinations.keys().map(ToString::to_string).collect::<Vec<_>>()));
+    let mut owners: Vec<String> = Vec::new();
+    for channel in api.gateway.channels().iter().filter_map(|id| api.gateway.channel(id).ok()) {
+        owners.extend([channel.id.to_string()].into_iter().chain(channel.amqp_queue().map(ToOwned::to_owned)));
+    }
+    for router in api.gateway.routers().iter().filter_map(|id| api.gateway.router(id).ok()) {
+        for (id, destination) in &router.destinations {
+            owners.extend([id.to_string()].into_iter().chain(destination.amqp_queue().map(ToOwned::to_owned)));
+        }
+    }
     let names = owners.iter().flat_map(|owner| ["inbound", "outbound", "event"].map(|kind| format!("{owner}.{kind}")));
     names.collect()
 }

@@ -147,6 +147,8 @@ enum Failing {
     Times(u32),
     /// By an answer that will be the same next time.
     ForGood,
+    /// By so much that it gets nothing at present.
+    Spared,
 }
 
 /// How a request ended.
@@ -229,7 +231,12 @@ impl Receiver {
         let message = delivery.callback.message;
         let mut changes = Vec::new();
         match outcome {
-            Outcome::Taken | Outcome::Unwanted => changes.push(Change::CallbackDone(delivery.ticket)),
+            Outcome::Taken => changes.push(Change::CallbackDone(delivery.ticket)),
+            // What was owed to a destination that is no more may be another one's.
+            Outcome::Unwanted => match self.hand_over(&delivery, Failing::ForGood) {
+                Some(handed) => changes.extend(handed),
+                None => changes.push(Change::CallbackDone(delivery.ticket)),
+            },
             Outcome::Refused { why, said } => match self.hand_over(&delivery, Failing::ForGood) {
                 Some(handed) => changes.extend(handed),
                 None => {
@@ -245,7 +252,7 @@ impl Receiver {
                 }
             }
             // Whoever would wait for a receiver that is spared may have another one at once.
-            Outcome::Spared(host, until) => match self.hand_over(&delivery, Failing::Times(u32::MAX)) {
+            Outcome::Spared(host, until) => match self.hand_over(&delivery, Failing::Spared) {
                 Some(handed) => changes.extend(handed),
                 None => {
                     self.spared = Some((host, until));
@@ -320,21 +327,27 @@ impl Receiver {
         let CallbackTarget::Destination { router, destination: failed } = &callback.target else { return None };
         let failures = match failure {
             Failing::Times(failures) => failures,
-            Failing::ForGood => u32::MAX,
+            Failing::ForGood | Failing::Spared => u32::MAX,
         };
         let heir = self.gateway.heir(router, failed, failures)?;
         let mut message = self.gateway.0.store.inbound(&callback.channel, callback.message).ok()??;
-        if !message.destinations.contains(&heir) {
+        let mut targets = destination_targets(&self.gateway.0.directory.load(), router, &heir);
+        if message.destinations.contains(&heir) {
+            // Each has its turn once; back to one that has had it only where nothing else is left, and not to its queue.
+            if failure != Failing::Spared {
+                return None;
+            }
+            targets.retain(|target| matches!(target, CallbackTarget::Destination { .. }));
+        } else {
             message.destinations.push(heir.clone());
-        } else if failure == Failing::ForGood {
-            // It would go round for ever between receivers that do not want it.
+        }
+        if targets.is_empty() {
             return None;
         }
         if let Some(log) = self.log(callback) {
             let message = callback.message;
             log.about(message).warn(format!("Message {message} goes on to destination {heir}"));
         }
-        let targets = destination_targets(&self.gateway.0.directory.load(), router, &heir);
         let owed = targets.into_iter().map(|target| mo_callback(&message, target, callback.created_at)).collect();
         let received = Change::Receive { message: Arc::new(message), callbacks: owed, joined_from: Vec::new() };
         Some([Change::CallbackDone(delivery.ticket), received])

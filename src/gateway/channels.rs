@@ -148,6 +148,7 @@ impl Gateway {
             let mut place = gateway.0.places.hold(&id).await;
             gateway.channel(&id)?;
             gateway.vacate(&id, &mut place).await;
+            gateway.0.sticky.forget(&gateway.0.store, &id).await?;
             gateway.0.store.commit(vec![Change::DeleteChannel(id.clone())]).await?;
             gateway.update_directory(|directory| {
                 directory.channels.remove(&id);
@@ -155,7 +156,6 @@ impl Gateway {
             gateway.0.logs.delete(&id.0);
             gateway.0.rates.forget(&id.0);
             gateway.0.meters.forget(&id);
-            gateway.0.sticky.forget(&id);
             gateway.0.places.forget(&id);
             Ok(())
         })
@@ -287,7 +287,7 @@ fn check_rate_limit(channel: &ChannelProperties) -> Result<(), GatewayError> {
 }
 
 /// Finishes what has begun, although whoever asked for it may have gone: a channel is never left half changed.
-async fn finish<T: Send + 'static>(
+pub(super) async fn finish<T: Send + 'static>(
     work: impl Future<Output = Result<T, GatewayError>> + Send + 'static,
 ) -> Result<T, GatewayError> {
     match tokio::spawn(work).await {

@@ -48,6 +48,13 @@ pub struct Router {
     pub(super) routing: Option<Box<dyn Routing>>,
 }
 
+impl Router {
+    /// The channel whose MOs it routes.
+    pub(super) fn channel(&self) -> Option<&ChannelId> {
+        self.routing.as_ref()?.channel()
+    }
+}
+
 impl Directory {
     /// Channels, and no router yet.
     pub(super) fn of(channels: HashMap<ChannelId, Arc<ChannelProperties>>) -> Self {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::channels::finish;
 use super::directory::{Directory, Router};
 use super::routing::{Keep, Routing, RoutingError, Sight};
 use super::{Gateway, GatewayError, queues};
@@ -75,15 +76,20 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`]; nothing has changed then.
     pub async fn put_router(&self, id: &RouterId, properties: JsonObject) -> Result<Arc<Router>, GatewayError> {
-        let _turn = self.0.routers.lock().await;
-        let destinations = match self.router(id) {
-            Ok(router) => router.destinations.clone(),
-            Err(_) if self.routers().len() >= MAX_ROUTERS => {
-                return Err(GatewayError::Usage(format!("there are {MAX_ROUTERS} routers already, which is the most")));
-            }
-            Err(_) => BTreeMap::new(),
-        };
-        self.define_router(RouterProperties { id: id.clone(), properties }, destinations).await
+        let (gateway, id) = (self.clone(), id.clone());
+        finish(async move {
+            let _turn = gateway.0.routers.lock().await;
+            let destinations = match gateway.router(&id) {
+                Ok(router) => router.destinations.clone(),
+                Err(_) if gateway.routers().len() >= MAX_ROUTERS => {
+                    let message = format!("there are {MAX_ROUTERS} routers already, which is the most");
+                    return Err(GatewayError::Usage(message));
+                }
+                Err(_) => BTreeMap::new(),
+            };
+            gateway.define_router(RouterProperties { id, properties }, destinations).await
+        })
+        .await
     }
 
     /// Changes a router.
@@ -91,11 +97,15 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`]; nothing has changed then.
     pub async fn edit_router(&self, id: &RouterId, edit: Edit) -> Result<Arc<Router>, GatewayError> {
-        let _turn = self.0.routers.lock().await;
-        let before = self.router(id)?;
-        let mut properties = before.properties.clone();
-        edit.apply(&mut properties.properties);
-        self.define_router(properties, before.destinations.clone()).await
+        let (gateway, id) = (self.clone(), id.clone());
+        finish(async move {
+            let _turn = gateway.0.routers.lock().await;
+            let before = gateway.router(&id)?;
+            let mut properties = before.properties.clone();
+            edit.apply(&mut properties.properties);
+            gateway.define_router(properties, before.destinations.clone()).await
+        })
+        .await
     }
 
     /// Deletes a router with its destinations. Its channel keeps running.
@@ -103,16 +113,17 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`].
     pub async fn delete_router(&self, id: &RouterId) -> Result<(), GatewayError> {
-        let _turn = self.0.routers.lock().await;
-        let router = self.router(id)?;
-        self.0.store.commit(vec![Change::DeleteRouter(id.clone())]).await?;
-        self.update_directory(|directory| directory.remove_router(id));
-        if let Some(channel) = router.routing.as_ref().and_then(|routing| routing.channel()) {
-            self.0.sticky.forget(channel);
-        }
-        router.destinations.keys().for_each(|destination| self.forget_traces(&destination.0));
-        self.forget_traces(&id.0);
-        Ok(())
+        let (gateway, id) = (self.clone(), id.clone());
+        finish(async move {
+            let _turn = gateway.0.routers.lock().await;
+            let router = gateway.router(&id)?;
+            gateway.0.store.commit(vec![Change::DeleteRouter(id.clone())]).await?;
+            gateway.update_directory(|directory| directory.remove_router(&id));
+            router.destinations.keys().for_each(|destination| gateway.forget_traces(&destination.0));
+            gateway.forget_traces(&id.0);
+            gateway.forget_sticky(&router).await
+        })
+        .await
     }
 
     /// Defines a destination of a router.
@@ -137,14 +148,18 @@ impl Gateway {
         id: &DestinationId,
         properties: JsonObject,
     ) -> Result<Arc<DestinationProperties>, GatewayError> {
-        let _turn = self.0.routers.lock().await;
-        let router = self.router(router)?;
-        if router.destinations.len() >= MAX_DESTINATIONS && !router.destinations.contains_key(id) {
-            let message = format!("the router has {MAX_DESTINATIONS} destinations already, which is the most");
-            return Err(GatewayError::Usage(message));
-        }
-        let router_id = router.properties.id.clone();
-        self.define_destination(&router, DestinationProperties { id: id.clone(), router: router_id, properties }).await
+        let (gateway, router, id) = (self.clone(), router.clone(), id.clone());
+        finish(async move {
+            let _turn = gateway.0.routers.lock().await;
+            let router = gateway.router(&router)?;
+            if router.destinations.len() >= MAX_DESTINATIONS && !router.destinations.contains_key(&id) {
+                let message = format!("the router has {MAX_DESTINATIONS} destinations already, which is the most");
+                return Err(GatewayError::Usage(message));
+            }
+            let destination = DestinationProperties { id, router: router.properties.id.clone(), properties };
+            gateway.define_destination(&router, destination).await
+        })
+        .await
     }
 
     /// Changes a destination.
@@ -157,11 +172,15 @@ impl Gateway {
         id: &DestinationId,
         edit: Edit,
     ) -> Result<Arc<DestinationProperties>, GatewayError> {
-        let _turn = self.0.routers.lock().await;
-        let router = self.router(router)?;
-        let mut destination = (*find(&router, id)?).clone();
-        edit.apply(&mut destination.properties);
-        self.define_destination(&router, destination).await
+        let (gateway, router, id) = (self.clone(), router.clone(), id.clone());
+        finish(async move {
+            let _turn = gateway.0.routers.lock().await;
+            let router = gateway.router(&router)?;
+            let mut destination = (*find(&router, &id)?).clone();
+            edit.apply(&mut destination.properties);
+            gateway.define_destination(&router, destination).await
+        })
+        .await
     }
 
     /// Deletes a destination: its router does not route to it any more.
@@ -169,17 +188,21 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`].
     pub async fn delete_destination(&self, router: &RouterId, id: &DestinationId) -> Result<(), GatewayError> {
-        let _turn = self.0.routers.lock().await;
-        let router = self.router(router)?;
-        find(&router, id)?;
-        let mut destinations = router.destinations.clone();
-        destinations.remove(id);
-        let rebuilt = self.build(router.properties.clone(), destinations)?;
-        let deletion = Change::DeleteDestination(router.properties.id.clone(), id.clone());
-        self.0.store.commit(vec![deletion]).await?;
-        self.update_directory(|directory| directory.put_router(rebuilt.clone()));
-        self.forget_traces(&id.0);
-        Ok(())
+        let (gateway, router, id) = (self.clone(), router.clone(), id.clone());
+        finish(async move {
+            let _turn = gateway.0.routers.lock().await;
+            let router = gateway.router(&router)?;
+            find(&router, &id)?;
+            let mut destinations = router.destinations.clone();
+            destinations.remove(&id);
+            let rebuilt = gateway.build(router.properties.clone(), destinations)?;
+            let deletion = Change::DeleteDestination(router.properties.id.clone(), id.clone());
+            gateway.0.store.commit(vec![deletion]).await?;
+            gateway.update_directory(|directory| directory.put_router(rebuilt.clone()));
+            gateway.forget_traces(&id.0);
+            Ok(())
+        })
+        .await
     }
 
     async fn define_router(
@@ -189,9 +212,15 @@ impl Gateway {
     ) -> Result<Arc<Router>, GatewayError> {
         let router = self.build(properties.clone(), destinations)?;
         self.check_channels(&router)?;
+        let before = self.router(&properties.id).ok();
         self.load_sticky(&router)?;
         self.0.store.commit(vec![Change::SaveRouter(properties)]).await?;
         self.update_directory(|directory| directory.put_router(router.clone()));
+        // Another type keeps phones for other reasons, and another channel has other phones.
+        let kept = |router: &Router| (router.properties.router_type().to_owned(), router.channel().cloned());
+        if let Some(before) = before.filter(|before| kept(before) != kept(&router)) {
+            self.forget_sticky(&before).await?;
+        }
         Ok(router)
     }
 
@@ -279,8 +308,15 @@ impl Gateway {
     }
 
     fn load_sticky(&self, router: &Router) -> Result<(), GatewayError> {
-        match router.routing.as_ref().and_then(|routing| routing.channel()) {
+        match router.channel() {
             Some(channel) => Ok(self.0.sticky.load(&self.0.store, channel)?),
+            None => Ok(()),
+        }
+    }
+
+    async fn forget_sticky(&self, router: &Router) -> Result<(), GatewayError> {
+        match router.channel() {
+            Some(channel) => Ok(self.0.sticky.forget(&self.0.store, channel).await?),
             None => Ok(()),
         }
     }

@@ -87,7 +87,7 @@ async fn every_route_is_described_and_nothing_else() {
             assert!(answers.contains(&status), "{at} may answer {status}");
         }
         // What is not there is not found, and nothing that is described is forgotten in the list of answers.
-        let path = row.pattern.replace('{', "").replace('}', "");
+        let path = row.pattern.replace(['{', '}'], "");
         for path in [path.clone(), format!("{path}/")] {
             let status = ask(&maybug.base, &row.method, &path, &[], "[]").await.status;
             assert!(answers.contains(&&*status.to_string()), "{at} answers {status}, {answers:?} are described");

@@ -181,6 +181,7 @@ async fn what_one_receiver_cannot_take_another_one_gets() {
     let reply = json!({"reply_to": taken.body["message_id"], "content": "yes"});
     let (status, answer) = maybug.post(&format!("/routers/{router}/destinations/{heir}/messages/"), reply).await;
     assert_eq!(status, 201, "{answer}");
+    first.until("the echo of the reply", |posted| posted.body["content"] == "yes").await;
     // What neither wants goes round once, and is kept aside.
     for receiver in [&first, &second] {
         receiver.script([Scripted::Answer(StatusCode::NOT_FOUND, Vec::new())]);

@@ -69,12 +69,16 @@ async fn queues_that_nobody_empties_are_told() {
     let routed = gateway.create_channel(object(json!({"type": "loopback", "config": {}}))).await.unwrap();
     let router = object(json!({"type": "from_address", "config": {"channel": routed.id}}));
     let router = gateway.create_router(router).await.unwrap().properties.id.clone();
-    let destination = object(json!({"config": {"regular_expression": "."}}));
+    let destination = object(json!({"config": {"regular_expression": "."}, "amqp_queue": "shop"}));
     let destination = gateway.create_destination(&router, destination).await.unwrap().id.clone();
-    let path = format!("/api/queues/%2F/{destination}.inbound");
-    assert_eq!(rabbitmq.manage(Method::PUT, &path, &json!({"durable": true})).await.0, 201);
-    let answer = until(&server, "a fourth queue", |answer| answer["result"].as_array().unwrap().len() == 4).await;
-    assert_eq!(answer["result"][3]["name"], format!("{destination}.inbound"));
+    for queue in [format!("{destination}.inbound"), "shop.inbound".to_owned()] {
+        let path = format!("/api/queues/%2F/{queue}");
+        assert_eq!(rabbitmq.manage(Method::PUT, &path, &json!({"durable": true})).await.0, 201);
+    }
+    // The bridge has declared what it takes from.
+    let answer = until(&server, "three more queues", |answer| answer["result"].as_array().unwrap().len() == 6).await;
+    let names: Vec<_> = (3..6).map(|place| answer["result"][place]["name"].clone()).collect();
+    assert_eq!(names, [&format!("{destination}.inbound"), "shop.inbound", "shop.outbound"]);
 
     let message =
         json!({"properties": {}, "routing_key": queue("outbound"), "payload": "x", "payload_encoding": "string"});

@@ -6,6 +6,7 @@
 //! `weight`. A message whose best channels are all down waits for the best of them.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
@@ -22,6 +23,8 @@ struct ByNumber {
     numbering: Vec<(String, String)>,
     cost_first: bool,
     rows: Vec<Row>,
+    /// Theirs, each once.
+    channels: BTreeSet<ChannelId>,
     turn: AtomicU64,
 }
 
@@ -48,8 +51,9 @@ impl RouterType for OutboundType {
             }
         };
         let numbering = numbering(&fields)?;
-        let rows = destinations.iter().map(|destination| row(destination)).collect::<Result<_, _>>()?;
-        Ok(Box::new(ByNumber { numbering, cost_first, rows, turn: AtomicU64::new(0) }))
+        let rows = destinations.iter().map(|destination| row(destination)).collect::<Result<Vec<_>, _>>()?;
+        let channels: BTreeSet<ChannelId> = rows.iter().map(|row: &Row| row.channel.clone()).collect();
+        Ok(Box::new(ByNumber { numbering, cost_first, rows, channels, turn: AtomicU64::new(0) }))
     }
 }
 
@@ -134,7 +138,7 @@ impl Routing for ByNumber {
     }
 
     fn channels(&self) -> Vec<&ChannelId> {
-        self.rows.iter().map(|row| &row.channel).collect()
+        self.channels.iter().collect()
     }
 
     fn inbound(&self, _: &Inbound, _: &dyn Sight) -> Route {

@@ -1,16 +1,16 @@
 //! Which destination a phone is kept with, per channel: in memory for routing, in the channel's notes for the next start.
 //!
 //! Bounded: at the bound nothing new is remembered until something has expired, and such messages are routed by what they
-//! say.
+//! say. What has expired goes a little at a time, with the messages that come.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::Keep;
 use crate::model::{ChannelId, DestinationId, Timestamp};
-use crate::store::{Change, ReadError, Store};
+use crate::store::{Change, CommitError, ReadError, Store};
 
 /// See the file's head.
 #[derive(Default)]
@@ -18,9 +18,9 @@ pub(in crate::gateway) struct StickyRoutes(Mutex<HashMap<ChannelId, Phones>>);
 
 #[derive(Default)]
 struct Phones {
-    kept: HashMap<String, Kept>,
-    /// Changes until what has expired is looked for.
-    until_sweep: usize,
+    kept: HashMap<Arc<str>, Kept>,
+    /// When each expires.
+    by_time: BTreeSet<(Timestamp, Arc<str>)>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -33,25 +33,53 @@ struct Kept {
 const NOTES: &str = "route/";
 /// Most phones that are kept per channel.
 const MOST: usize = 1_000_000;
-/// Changes between two looks at what has expired, which cost as much as there are phones.
-const SWEEP: usize = 10_000;
+/// Most expired phones that go with one message.
+const SWEEP: usize = 16;
+/// Notes that are forgotten in one write.
+const CHUNK: usize = 1_024;
+
+impl Phones {
+    fn insert(&mut self, phone: &str, kept: Kept) {
+        let phone: Arc<str> = self.remove(phone).unwrap_or_else(|| phone.into());
+        self.by_time.insert((kept.until, phone.clone()));
+        self.kept.insert(phone, kept);
+    }
+
+    fn remove(&mut self, phone: &str) -> Option<Arc<str>> {
+        let (phone, kept) = self.kept.remove_entry(phone)?;
+        self.by_time.remove(&(kept.until, phone.clone()));
+        Some(phone)
+    }
+
+    /// A phone that has expired, taken out.
+    fn expired(&mut self, now: Timestamp) -> Option<Arc<str>> {
+        self.by_time.first().filter(|(until, _)| *until <= now)?;
+        let (_, phone) = self.by_time.pop_first()?;
+        self.kept.remove(&phone);
+        Some(phone)
+    }
+}
 
 impl StickyRoutes {
     fn phones(&self) -> MutexGuard<'_, HashMap<ChannelId, Phones>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads what the last run knew of a channel.
+    /// Reads what an earlier run knew of a channel, unless that has been done.
     ///
     /// # Errors
     /// [`ReadError`].
     pub(in crate::gateway) fn load(&self, store: &Store, channel: &ChannelId) -> Result<(), ReadError> {
-        let notes = store.notes(channel, NOTES)?;
-        let kept = notes.into_iter().filter_map(|(name, record)| {
-            Some((name.strip_prefix(NOTES)?.to_owned(), serde_json::from_slice(&record).ok()?))
-        });
-        let phones = Phones { kept: kept.collect(), until_sweep: 0 };
-        self.phones().insert(channel.clone(), phones);
+        if self.phones().contains_key(channel) {
+            return Ok(());
+        }
+        let mut phones = Phones::default();
+        for (name, record) in store.notes(channel, NOTES)? {
+            if let (Some(phone), Ok(kept)) = (name.strip_prefix(NOTES), serde_json::from_slice(&record)) {
+                phones.insert(phone, kept);
+            }
+        }
+        self.phones().entry(channel.clone()).or_insert(phones);
         Ok(())
     }
 
@@ -66,37 +94,63 @@ impl StickyRoutes {
     pub(in crate::gateway) fn keep(&self, channel: &ChannelId, phone: &str, keep: Keep, now: Timestamp) -> Vec<Change> {
         let mut all = self.phones();
         let phones = all.entry(channel.clone()).or_default();
-        let note = |phone: &str, record| Change::SaveNote {
-            channel: channel.clone(),
-            name: format!("{NOTES}{phone}"),
-            record,
-        };
-        let mut changes = Vec::new();
-        phones.until_sweep = phones.until_sweep.saturating_sub(1);
-        if phones.until_sweep == 0 {
-            phones.until_sweep = SWEEP;
-            let expired = phones.kept.extract_if(|_, kept| kept.until <= now);
-            changes.extend(expired.map(|(phone, _)| note(&phone, None)));
-        }
+        let expired = std::iter::from_fn(|| phones.expired(now)).take(SWEEP);
+        let mut changes: Vec<Change> = expired.map(|phone| note(channel, &phone, None)).collect();
         match keep {
             Keep::With(destination, time) => {
                 if phones.kept.len() >= MOST && !phones.kept.contains_key(phone) {
                     return changes;
                 }
                 let kept = Kept { destination, until: now.plus(time) };
-                // A record of two strings can always be written.
-                changes.extend(serde_json::to_vec(&kept).ok().map(|record| note(phone, Some(record))));
-                phones.kept.insert(phone.to_owned(), kept);
+                // A record of a string and a number can always be written.
+                changes.extend(serde_json::to_vec(&kept).ok().map(|record| note(channel, phone, Some(record))));
+                phones.insert(phone, kept);
             }
-            Keep::Nothing => {
-                changes.extend(phones.kept.remove(phone).map(|_| note(phone, None)));
-            }
+            Keep::Nothing => changes.extend(phones.remove(phone).map(|phone| note(channel, &phone, None))),
         }
         changes
     }
 
-    /// Forgets a channel.
-    pub(in crate::gateway) fn forget(&self, channel: &ChannelId) {
-        self.phones().remove(channel);
+    /// Forgets a channel, its notes too.
+    ///
+    /// # Errors
+    /// [`CommitError`]; the rest is forgotten as it expires, once there is a router again.
+    pub(in crate::gateway) async fn forget(&self, store: &Store, channel: &ChannelId) -> Result<(), CommitError> {
+        let Some(phones) = self.phones().remove(channel) else { return Ok(()) };
+        let phones: Vec<Arc<str>> = phones.kept.into_keys().collect();
+        for chunk in phones.chunks(CHUNK) {
+            store.commit(chunk.iter().map(|phone| note(channel, phone, None)).collect()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn note(channel: &ChannelId, phone: &str, record: Option<Vec<u8>>) -> Change {
+    Change::SaveNote { channel: channel.clone(), name: format!("{NOTES}{phone}"), record }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_has_expired_goes_a_little_at_a_time() {
+        let (sticky, channel) = (StickyRoutes::default(), ChannelId::from("c"));
+        let with = |seconds| Keep::With("d".into(), Duration::from_secs(seconds));
+        let at = |seconds: i64| Timestamp(seconds * 1_000_000);
+        for phone in 0..40 {
+            assert_eq!(sticky.keep(&channel, &phone.to_string(), with(10), at(0)).len(), 1);
+        }
+        assert_eq!(sticky.of(&channel, "7", at(9)), Some("d".into()));
+        assert_eq!(sticky.of(&channel, "7", at(10)), None);
+        // Kept anew, it stays.
+        assert_eq!(sticky.keep(&channel, "7", with(100), at(5)).len(), 1);
+        let changes = [17, 17, 8, 1].map(|_| sticky.keep(&channel, "new", with(100), at(20)).len());
+        assert_eq!(changes, [17, 17, 8, 1]);
+        assert_eq!(sticky.of(&channel, "7", at(20)), Some("d".into()));
+        assert_eq!(sticky.keep(&channel, "7", Keep::Nothing, at(20)).len(), 1);
+        assert_eq!(sticky.of(&channel, "7", at(20)), None);
     }
 }

@@ -3,7 +3,7 @@
 application.py PORT QUEUE [--send COUNT] [--answer TEXT] [--no-events]
 
 --send COUNT   sends that many messages to +27820001001, with ids of its own, each until the broker has confirmed it
---answer TEXT  answers every message that it gets
+--answer TEXT  answers every message that it gets, but for this text itself
 --no-events    declares no queue for events
 """
 
@@ -101,7 +101,8 @@ def work(to_send):
     def inbound(channel, method, about, body):
         message = json.loads(body)
         say(inbound=message, ascii=body.isascii(), properties=properties(about))
-        if args.answer is not None:
+        # Answers may come back as messages.
+        if args.answer is not None and message["content"] != args.answer:
             publish(channel, answer(message, args.answer))
         channel.basic_ack(method.delivery_tag)
 
