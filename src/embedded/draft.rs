@@ -28,6 +28,8 @@ pub(super) enum Op {
     Withdraw(Box<Withdrawal>),
     /// An entry's time is over: forgotten if the entry has left, looked at again soon if it is in hand.
     Expired { key: DueKey, ticket: Ticket },
+    /// Forgets a parked callback; the same, appended to its lane, is owed again, if it was still parked.
+    Unpark { ticket: Ticket, again: Option<(Arc<Lane>, Vec<u8>, Item)> },
     /// The mark of what may have been handed out is wanted.
     Mark(Arc<Lane>),
     /// An event of an entry; final for it when its kind says so.
@@ -80,6 +82,7 @@ impl Op {
                 withdrawal.record.len() + withdrawal.event.len() + callbacks + 128
             }
             Self::Retry { record, .. } => record.as_ref().map_or(32, Vec::len) + 64,
+            Self::Unpark { again, .. } => again.as_ref().map_or(0, |(_, value, _)| value.len()) + 64,
             Self::Put(_, key, value) => key.len() + value.len(),
             Self::Remove(_, key) => key.len(),
             Self::Finish(_) | Self::Expired { .. } | Self::Mark(_) | Self::Close(_) | Self::Reopen(_) => 32,
@@ -97,6 +100,7 @@ enum Effect {
     Archived(Arc<Lane>, u64),
     Unscheduled(Arc<Lane>),
     Finished(Arc<Lane>, u64),
+    Withdrawn(Arc<Lane>, u64),
     Delayed(Arc<Lane>, Entry, Timestamp),
     Moved(Arc<Lane>, u64),
     Closed(Arc<Lane>, u64),
@@ -141,6 +145,8 @@ pub(super) struct Draft<'a> {
     marks: Vec<Marks>,
     /// Entries of `due` that this draft removes: reads still find them.
     undue: HashSet<DueKey>,
+    /// Parked callbacks that it removes, likewise.
+    unparked: HashSet<Ticket>,
     first: FirstDue,
     pub(super) now: Timestamp,
 }
@@ -165,6 +171,7 @@ impl<'a> Draft<'a> {
             touched: HashMap::new(),
             marks: Vec::new(),
             undue: HashSet::new(),
+            unparked: HashSet::new(),
             first: FirstDue::default(),
             now: Timestamp::now(),
         }
@@ -208,6 +215,7 @@ impl<'a> Draft<'a> {
                 Some(Waits::Taken | Waits::InHand) => self.expires_later(key, ticket),
                 Some(Waits::Gone) | None => self.remove_due(key),
             },
+            Op::Unpark { ticket, again } => self.unpark(ticket, again)?,
             Op::Mark(lane) => self.touch(&lane),
             Op::Event { origin, value } => {
                 if let Some((Kind::Final, _)) = keys::open(&value) {
@@ -238,6 +246,19 @@ impl<'a> Draft<'a> {
         self.expires(&item, ticket);
         let entry = Entry { seq: ticket.seq, origin: ticket, item, attempts: 0, possible_duplicate: false };
         self.effects.push(Effect::Appended(lane, entry));
+    }
+
+    /// Whoever else wants the same callback again, or forgets it, comes too late.
+    fn unpark(&mut self, ticket: Ticket, again: Option<(Arc<Lane>, Vec<u8>, Item)>) -> fjall::Result<()> {
+        let key = keys::meta(table::PARKED, &keys::entry(ticket));
+        if !self.unparked.contains(&ticket) && self.keyspaces.meta.contains_key(&key)? {
+            self.unparked.insert(ticket);
+            self.batch.remove(&self.keyspaces.meta, key);
+            if let Some((lane, value, item)) = again {
+                self.append_item(lane, value, item, None);
+            }
+        }
+        Ok(())
     }
 
     fn put_id(&mut self, id: [u8; 16], ticket: Ticket) {
@@ -294,8 +315,8 @@ impl<'a> Draft<'a> {
                 }
             }
             Place::Due(key) => {
-                let lane = keys::ticket(&key[8..]).and_then(|ticket| self.lanes.numbered(ticket.lane));
-                let Some(lane) = lane.filter(|_| !self.undue.contains(&key)) else { return Ok(()) };
+                let lane = self.lanes.live(&key).filter(|_| !self.undue.contains(&key));
+                let Some(lane) = lane else { return Ok(()) };
                 if !self.keyspaces.due.contains_key(key)? {
                     return Ok(());
                 }
@@ -330,7 +351,10 @@ impl<'a> Draft<'a> {
             let value = keys::value(Kind::Final, self.now, &[]);
             self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::END), value);
         }
-        self.finished(ticket);
+        if let Some(lane) = self.lanes.numbered(ticket.lane) {
+            self.touch(&lane);
+            self.effects.push(Effect::Withdrawn(lane, ticket.seq));
+        }
     }
 
     fn undrafted(&mut self, lane: &Arc<Lane>) {
@@ -419,7 +443,15 @@ impl<'a> Draft<'a> {
         self.remove_due(key);
         let place = keys::ticket(&key[8..]);
         let lane = place.and_then(|ticket| Some((self.lanes.numbered(ticket.lane)?, ticket)));
-        let Some((lane, was)) = lane.filter(|(lane, was)| !lane.state().is_void(*was)) else { return };
+        let Some((lane, was)) = lane.filter(|(lane, was)| !lane.state().is_void(*was)) else {
+            // One that never had a place leaves nothing by which it would be swept.
+            if let Some(was) = place.filter(|was| keys::ordinal_of(*was).is_some())
+                && let Some(Entry { item: Item::Message(message), .. }) = entry(true, was, value)
+            {
+                self.batch.remove(&self.keyspaces.id, keys::id(message.id));
+            }
+            return;
+        };
         self.undrafted(&lane);
         let ticket = lane.ticket(lane.state().next);
         match (entry(lane.outbound, ticket, value), keys::open(value)) {
@@ -559,6 +591,7 @@ impl<'a> Draft<'a> {
                 Effect::Archived(lane, seq) => lane.archived(seq),
                 Effect::Unscheduled(lane) => lane.unscheduled(),
                 Effect::Finished(lane, seq) => lane.finish(seq),
+                Effect::Withdrawn(lane, seq) => lane.withdrawn(seq),
                 Effect::Delayed(lane, entry, at) => lane.delay(entry, at),
                 Effect::Moved(lane, seq) => lane.moved(seq),
                 Effect::Closed(lane, void) => lane.close(void),

@@ -22,7 +22,9 @@ impl Embedded {
             Change::Accept(message) => {
                 let lane = self.lanes.outbound(&message.channel, message.priority);
                 let (value, id) = (record(now, &*message)?, keys::id(message.id));
-                ops.push(of_phone(now, &message.to, message.id, None));
+                // Kept from the time on at which it is sent.
+                let kept = message.send_at.map_or(now, |at| at.max(now));
+                ops.push(of_phone(kept, &message.to, message.id, None));
                 ops.push(match message.send_at.filter(|at| *at > now) {
                     Some(at) => Op::Schedule { lane, value, id, at },
                     None => Op::Append { lane, value, id: Some(id), item: Item::Message(message) },
@@ -101,11 +103,10 @@ impl Embedded {
                 ops.push(Op::Finish(ticket));
             }
             Change::CallbackRevived(ticket, callback) => {
-                ops.push(Op::Remove(Table::Meta, keys::meta(table::PARKED, &keys::entry(ticket))));
-                self.encode_callbacks(now, [callback], ops)?;
+                ops.push(Op::Unpark { ticket, again: Some(self.owed(now, callback)?) });
             }
             Change::CallbackForgotten(ticket) => {
-                ops.push(Op::Remove(Table::Meta, keys::meta(table::PARKED, &keys::entry(ticket))));
+                ops.push(Op::Unpark { ticket, again: None });
             }
             Change::SaveChannel(channel) => {
                 let key = keys::meta(table::CHANNEL, channel.id.as_str().as_bytes());

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -25,6 +26,8 @@ const SMALL_RING: usize = 64;
 const BLOCK: usize = 256;
 /// Entries that may wait in memory for their time; while so many do, nothing new is handed out.
 const DELAYED: usize = 2_048;
+/// Nothing waits in memory for longer than half of this: what seems to is due, and the wall clock has been set back.
+const STALE: Duration = Duration::from_secs(120);
 /// By how much the mark of what may have been handed out runs ahead, at least.
 const LEAD: u64 = 64;
 
@@ -262,9 +265,8 @@ impl Lane {
     /// is nobody's any more, and leaves on its own.
     fn pop(&self, state: &mut State, now: Timestamp) -> Front {
         loop {
-            let due = state.first_due().is_some_and(|at| at <= now);
-            let popped = if due {
-                state.delayed.pop_first().map(|(_, entry)| entry)
+            let popped = if let Some(entry) = state.pop_due(now) {
+                Some(entry)
             } else if state.delayed.len() < DELAYED {
                 let front = state.ring.front().filter(|entry| state.is_worth_sending(entry, now));
                 if let Some(front) = front
@@ -515,6 +517,12 @@ impl Lane {
         }
     }
 
+    /// An entry that waited has become final, on disk; should it have waited for its time, its place there is free at once.
+    pub(super) fn withdrawn(&self, seq: u64) {
+        self.state().delayed.retain(|(_, _, waits), _| *waits != seq);
+        self.finish(seq);
+    }
+
     /// An entry has left its place to wait on disk.
     pub(super) fn moved(&self, seq: u64) {
         self.finish(seq);
@@ -614,6 +622,18 @@ impl State {
     /// Whether the mark on disk says that this entry may have been handed out.
     fn is_marked(&self, seq: u64) -> bool {
         seq < self.handed_saved
+    }
+
+    /// The next delayed entry that is due.
+    fn pop_due(&mut self, now: Timestamp) -> Option<Entry> {
+        if self.first_due()? <= now {
+            return self.delayed.pop_first().map(|(_, entry)| entry);
+        }
+        let far = now.plus(STALE);
+        self.delayed.last_key_value().filter(|((at, ..), _)| *at > far)?;
+        let never = Ticket { lane: u32::MAX, seq: u64::MAX };
+        let key = self.delayed.range((far, never, u64::MAX)..).next().map(|(key, _)| *key)?;
+        self.delayed.remove(&key)
     }
 
     /// When the first delayed entry is due.
@@ -750,6 +770,20 @@ mod tests {
         taken.into_iter().filter_map(|seq| lane.settle(seq)).for_each(|entry| lane.delay(entry, Timestamp(9)));
         assert!(matches!(lane.take(generation, 1, |_| 1, Timestamp(0)), Taken::Nothing { due: Some(Timestamp(9)) }));
         assert_eq!(seqs(lane.take(generation, 2, |_| 1, Timestamp(9))), [0, 1]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_up_neither_what_waits_in_memory_nor_what_is_behind_it() {
+        let lane = lane(&Arc::default());
+        (0..=DELAYED as u64).for_each(|seq| lane.appended(entry(seq)));
+        let generation = lane.acquire();
+        let hour = Timestamp(0).plus(Duration::from_secs(3_600));
+        let taken = seqs(lane.take(generation, DELAYED, |_| 1, hour));
+        let again = hour.plus(Duration::from_secs(60));
+        taken.iter().filter_map(|seq| lane.settle(*seq)).for_each(|entry| lane.delay(entry, again));
+        assert!(seqs(lane.take(generation, 1, |_| 1, hour)).is_empty());
+        assert_eq!(seqs(lane.take(generation, DELAYED, |_| 1, Timestamp(0))), taken);
+        assert!(matches!(lane.take(generation, 9, |_| 1, Timestamp(0)), Taken::Load { from: 2_048, .. }));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 
 use tokio::sync::{Notify, mpsc};
 
+use super::keys::{self, DueKey};
 use super::lane::Lane;
 use crate::model::{ChannelId, Priority};
 use crate::store::{Depth, QueueLength};
@@ -139,6 +140,12 @@ impl Lanes {
 
     pub(super) fn numbered(&self, number: u32) -> Option<Arc<Lane>> {
         self.tables().by_number.get(&number).cloned()
+    }
+
+    /// The lane of an entry of `due`, unless its channel was deleted since.
+    pub(super) fn live(&self, key: &DueKey) -> Option<Arc<Lane>> {
+        let ticket = keys::ticket(&key[8..])?;
+        self.numbered(ticket.lane).filter(|lane| !lane.state().is_void(ticket))
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Lane>> {

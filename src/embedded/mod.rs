@@ -339,7 +339,7 @@ mod tests {
     use super::committer::Job;
     use super::draft::Op;
     use super::*;
-    use crate::model::{Callback, CallbackKind, CallbackTarget, Inbound, JsonObject, MessageId};
+    use crate::model::{Callback, CallbackKind, CallbackTarget, Inbound, JsonObject, MessageId, Outbound};
     use crate::store::Change;
 
     fn owed(body: &str) -> Change {
@@ -417,6 +417,28 @@ mod tests {
         assert_eq!(lane.waiting(), 0);
         drop(engine);
         assert_eq!(Embedded::open(&config).unwrap().lanes.named("mo/c").waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_scheduled_message_is_found_by_its_phone_until_it_is_sent_and_by_nothing_once_its_channel_is_deleted() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
+        let engine = Embedded::open(&config).unwrap();
+        let later = |later| {
+            let send_at = Some(Timestamp::now().plus(later));
+            Arc::new(Outbound { send_at, ..Outbound::plain("27820001001", "later") })
+        };
+        let (far, near) = (later(Duration::from_secs(1_000_000)), later(Duration::from_millis(300)));
+        engine.write(vec![Change::Accept(far.clone()), Change::Accept(near.clone())], true).await.unwrap();
+        let phone = engine.keyspaces.phone.get(keys::phone(&far.to, far.id)).unwrap().unwrap();
+        assert_eq!(keys::written(&phone).map(i64::from), far.send_at.map(|at| at.0 / 1_000_000));
+        engine.write(vec![Change::DeleteChannel(near.channel.clone())], true).await.unwrap();
+        let due = || engine.keyspaces.due.iter().count();
+        while due() > 1 {
+            engine.write(Vec::new(), true).await.unwrap();
+        }
+        assert!(engine.keyspaces.id.get(keys::id(near.id)).unwrap().is_none());
+        assert!(engine.keyspaces.id.get(keys::id(far.id)).unwrap().is_some());
     }
 
     #[tokio::test]

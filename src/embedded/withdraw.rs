@@ -80,6 +80,9 @@ impl Embedded {
 
     /// What waits in `due`.
     fn delayed(&self, key: &DueKey) -> Result<Option<Queued>, ReadError> {
+        if self.lanes.live(key).is_none() {
+            return Ok(None);
+        }
         let value = get(&self.keyspaces.due, key)?;
         Ok(value.and_then(|value| delayed(key, &value)))
     }

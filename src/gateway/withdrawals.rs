@@ -48,8 +48,12 @@ impl Gateway {
         let gone = || GatewayError::NotQueued(message.to_string());
         // It may get another place between the look and the withdrawal, when its time comes.
         for _ in 0..3 {
-            let store = self.0.store.clone();
-            let found = blocking(move || store.queued(message)).await??;
+            let mut found = self.queued(message).await?;
+            if found.is_none() {
+                // While it gets that place, it is in neither.
+                self.0.store.commit(Batch::new()).await?;
+                found = self.queued(message).await?;
+            }
             let queued = found.filter(|queued| queued.message.channel == *channel).ok_or_else(gone)?;
             let tally = Tally::default();
             self.withdraw(vec![queued], &tally, cancelled).await?;
@@ -58,6 +62,11 @@ impl Gateway {
             }
         }
         Err(gone())
+    }
+
+    async fn queued(&self, message: MessageId) -> Result<Option<Queued>, GatewayError> {
+        let store = self.0.store.clone();
+        Ok(blocking(move || store.queued(message)).await??)
     }
 
     /// Withdraws MTs that were found, however much waits to be written; returns once that is durable.

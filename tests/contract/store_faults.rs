@@ -113,6 +113,22 @@ async fn parked_callbacks_survive_a_crash_and_can_be_listed() {
 }
 
 #[tokio::test]
+async fn a_parked_callback_that_is_revived_twice_is_owed_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.commit(vec![inbound("one", "http://a/")]).await.unwrap();
+    let mut queue = store.callback_lanes().unwrap().next().await.unwrap();
+    let ticket = queue.pull(1).await.unwrap()[0].ticket;
+    store.commit(vec![Change::CallbackParked { ticket, reason: "too old".into() }]).await.unwrap();
+    let (_, callback, _) = store.parked_callbacks(None, 5).unwrap().remove(0);
+    let revived = || Change::CallbackRevived(ticket, callback.clone());
+    store.commit(vec![revived(), revived()]).await.unwrap();
+    store.commit(vec![revived()]).await.unwrap();
+    assert_eq!(queue.pull(5).await.unwrap().len(), 1);
+    assert!(store.parked_callbacks(None, 5).unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn what_waited_for_its_time_when_its_channel_was_deleted_stays_dead_when_the_id_is_used_again() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use maybug::model::{Outbound, Priority, Timestamp};
+use maybug::model::{ChannelProperties, JsonObject, Outbound, Priority, Timestamp};
 use maybug::store::{Change, Delivery, Store, StoreConfig, Tally};
 
 use crate::store_support::{ack, at, cancel_all, channel, contents, crashed, inbound, message, open, withdraw};
@@ -128,6 +128,38 @@ async fn what_may_have_been_sent_since_it_was_found_is_looked_at_again_wherever_
         store.commit(vec![withdraw(found(place), &tally)]).await.unwrap();
     }
     assert_eq!(tally.total(), 2);
+}
+
+#[tokio::test]
+async fn what_was_scheduled_for_a_channel_that_was_deleted_is_cancelled_for_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let properties = || Change::SaveChannel(ChannelProperties { id: channel(), properties: JsonObject::new() });
+    let [dead, alive] = ["dead", "alive"].map(|content| at(message(content, 1), HOUR));
+    store.commit(vec![properties(), Change::Accept(dead.clone())]).await.unwrap();
+    let found = store.queued(dead.id).unwrap().unwrap();
+    store.commit(vec![Change::DeleteChannel(channel())]).await.unwrap();
+    store.commit(vec![properties(), Change::Accept(alive)]).await.unwrap();
+    assert!(store.queued(dead.id).unwrap().is_none());
+    let tally = Tally::default();
+    store.commit(vec![withdraw(found, &tally)]).await.unwrap();
+    assert_eq!((tally.total(), store.depth(&channel()).waiting), (0, 1));
+    assert_eq!(cancel_all(&store, None).await, 1);
+}
+
+#[tokio::test]
+async fn what_is_cancelled_while_it_waits_for_its_time_is_not_counted_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let sent = message("near", 1);
+    store.commit(vec![Change::Accept(sent.clone()), Change::Accept(message("waits", 1))]).await.unwrap();
+    let mut queue = store.outbound(&channel());
+    let ticket = queue.pull(1).await.unwrap()[0].ticket;
+    store.commit(vec![Change::Retry { ticket, at: Timestamp::now().plus(Duration::from_secs(30)) }]).await.unwrap();
+    let found = store.queued(sent.id).unwrap().unwrap();
+    store.commit(vec![withdraw(found, &Tally::default())]).await.unwrap();
+    let length = store.queue_length(&channel());
+    assert_eq!((length.by_priority, length.scheduled, length.in_hand), ([1, 0, 0, 0, 0], 0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
