@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use hyper::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, ORIGIN};
 use hyper::{HeaderMap, Method};
 use maybug::api::routes;
 use maybug::config::Config;
@@ -404,6 +404,28 @@ async fn pages_of_other_hosts_do_not_reach_an_open_api_on_loopback() {
     let headers = [(HOST, "evil.example"), (AUTHORIZATION, &*root)];
     let said = ask(&guarded.base, &Method::GET, "/channels/", &headers, "").await;
     assert_eq!(said.status, 200, "credentials are proof enough");
+}
+
+#[tokio::test]
+async fn a_page_from_elsewhere_changes_nothing_in_an_open_api_on_loopback() {
+    let maybug = Maybug::start().await;
+    let site = HeaderName::from_static("sec-fetch-site");
+    // Enough to shut everybody else out, had it been heeded.
+    let body = json!({"name": "evil", "scopes": ["admin"]}).to_string();
+    let posted =
+        async |headers: &[(HeaderName, &str)]| ask(&maybug.base, &Method::POST, "/accounts/", headers, &body).await;
+    for headers in [
+        vec![(site.clone(), "cross-site")],
+        vec![(site.clone(), "same-site")],
+        vec![(ORIGIN, "https://evil.example")],
+        vec![(ORIGIN, "null")],
+    ] {
+        let said = posted(&headers).await;
+        let message = said.body["result"]["errors"][0]["message"].to_string();
+        assert!(said.status == 403 && message.contains("browser"), "{headers:?}: {message}");
+    }
+    assert_eq!(maybug.get("/accounts/").await.1["result"], json!([]));
+    assert_eq!(posted(&[(site, "same-origin"), (ORIGIN, &maybug.base)]).await.status, 201);
 }
 
 #[tokio::test]
