@@ -248,6 +248,19 @@ impl Caller {
         }
     }
 
+    /// That they are limited to no channels.
+    ///
+    /// # Errors
+    /// [`Forbidden::Everything`].
+    pub(super) fn require_unlimited(&self) -> Result<(), Forbidden> {
+        match self {
+            Self::Account(account) if account.channels.is_some() => {
+                Err(Forbidden::Everything { account: account.name.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Their name, for the log.
     pub(super) fn name(&self) -> &str {
         match self {

@@ -423,9 +423,9 @@ impl Lane {
     /// An entry was appended that is final already; nobody gets it.
     pub(super) fn archived(&self, seq: u64) {
         let mut state = self.state();
+        // At one stroke: whoever saw it in the lane and not yet final would take it for one that waits.
         state.committed = state.committed.max(seq + 1);
-        drop(state);
-        self.finish(seq);
+        state.finish(seq);
     }
 
     /// How many entries wait on disk for their time.
@@ -508,13 +508,7 @@ impl Lane {
 
     /// An entry is final, on disk.
     pub(super) fn finish(&self, seq: u64) {
-        let mut state = self.state();
-        state.leaving.remove(&seq);
-        state.doubtful.remove(&seq);
-        if seq >= state.floor {
-            state.finals.insert(seq);
-            state.advance();
-        }
+        self.state().finish(seq);
     }
 
     /// An entry that waited has become final, on disk; should it have waited for its time, its place there is free at once.
@@ -670,6 +664,15 @@ impl State {
             ..Self::default()
         };
         self.advance();
+    }
+
+    fn finish(&mut self, seq: u64) {
+        self.leaving.remove(&seq);
+        self.doubtful.remove(&seq);
+        if seq >= self.floor {
+            self.finals.insert(seq);
+            self.advance();
+        }
     }
 
     fn advance(&mut self) {

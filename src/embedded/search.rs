@@ -19,6 +19,8 @@ use crate::store::{Direction, Found, Kept, Page, ReadError, Search, Standing};
 const LOOK: usize = 8_192;
 /// Most messages read in one go.
 const READ: usize = 1_024;
+/// Octets of text after which a page ends.
+const OCTETS: usize = 4 * 1024 * 1024;
 /// By how much a message's id and its time may differ, as that of a long MO whose first segment came early.
 const SLACK: Duration = Duration::from_secs(600);
 
@@ -87,7 +89,7 @@ impl Embedded {
     pub(crate) fn search(&self, search: &Search, channels: &[ChannelId], limit: usize) -> Result<Page, ReadError> {
         let mut sources = self.sources(search, channels)?;
         let mut page = Page::default();
-        let (mut looked, mut read) = (0, 0);
+        let (mut looked, mut read, mut octets) = (0, 0, 0);
         let mut last = None;
         // The youngest head of all comes next.
         while let Some(source) = sources
@@ -95,7 +97,7 @@ impl Embedded {
             .filter(|source| source.head.is_some())
             .max_by_key(|source| source.head.as_ref().map(|(id, _)| *id))
         {
-            if page.found.len() == limit || looked == LOOK || read == READ {
+            if page.found.len() == limit || looked == LOOK || read == READ || octets >= OCTETS {
                 page.next = last;
                 break;
             }
@@ -103,6 +105,7 @@ impl Embedded {
             looked += 1;
             last = Some(id);
             if let Some(found) = self.look_at(search, id, whereabouts, &mut read)? {
+                octets += found.message.content().map_or(0, str::len);
                 page.found.push(found);
             }
         }

@@ -142,7 +142,7 @@ struct Inner {
     dispatcher: Mutex<Option<tokio::task::JoinHandle<()>>>,
     expiry: Mutex<Option<tokio::task::JoinHandle<()>>>,
     /// Looks at messages have turns.
-    searches: Semaphore,
+    searches: Arc<Semaphore>,
 }
 
 impl Gateway {
@@ -181,7 +181,7 @@ impl Gateway {
             stop: CancellationToken::new(),
             dispatcher: Mutex::default(),
             expiry: Mutex::default(),
-            searches: Semaphore::new(search::SEARCHES),
+            searches: Arc::new(Semaphore::new(search::SEARCHES)),
         }));
         gateway.load_routers().map_err(StartError::Routers)?;
         if gateway.0.config.activity == Activity::Idle {

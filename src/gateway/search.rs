@@ -17,8 +17,14 @@ impl Gateway {
         if let Some(channel) = &search.channel {
             self.channel(channel)?;
         }
-        let _turn = self.0.searches.acquire().await;
+        // It goes with the work: whoever asked may have gone, and the work goes on without them.
+        let turn = self.0.searches.clone().acquire_owned().await;
         let (store, channels) = (self.0.store.clone(), self.channels());
-        Ok(blocking(move || store.search(&search, &channels, limit)).await??)
+        let work = move || {
+            let page = store.search(&search, &channels, limit);
+            drop(turn);
+            page
+        };
+        Ok(blocking(work).await??)
     }
 }

@@ -152,6 +152,17 @@ pub enum Kept {
     Inbound(Arc<Inbound>),
 }
 
+impl Kept {
+    /// The text.
+    #[must_use]
+    pub fn content(&self) -> Option<&str> {
+        match self {
+            Self::Outbound(message) => Some(&message.content),
+            Self::Inbound(message) => message.content.as_deref(),
+        }
+    }
+}
+
 impl Found {
     /// The provider's ids of an MT.
     #[must_use]

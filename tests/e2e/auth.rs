@@ -155,6 +155,11 @@ async fn an_account_of_some_channels_sees_nothing_else() {
     let message = json!({"to": "+27820001001", "content": "Hello"});
     let sent = with(&maybug.base, &limited, Method::POST, &format!("/channels/{mine}/messages/"), &message).await;
     assert_eq!(sent.status, 201, "{}", sent.body);
+    // A queue may be another channel's.
+    for (change, status) in [(json!({"amqp_queue": "theirs"}), 403), (json!({"label": "mine"}), 200)] {
+        let said = with(&maybug.base, &limited, Method::POST, &format!("/channels/{mine}"), &change).await;
+        assert_eq!(said.status, status, "{change}");
+    }
     // The path is decoded before it is compared.
     let escaped = format!("/channels/{}/messages/", other.replace('-', "%2d"));
     assert_eq!(with(&maybug.base, &limited, Method::POST, &escaped, &message).await.status, 403);

@@ -45,6 +45,10 @@ pub(super) fn update(api: Api, request: Request) -> Answer {
 async fn do_update(api: Api, request: Request) -> Result<Response, ApiError> {
     let id = ChannelId::from(request.param(0));
     let changes = own(CHANNEL_CHANGES.read(&api.body(request).await?)?);
+    if changes.contains_key("amqp_queue") {
+        // It may be another channel's, whose messages would be read and sent here.
+        api.caller.require_unlimited()?;
+    }
     let channel = api.gateway.update_channel(&id, changes).await?;
     Ok(wire::envelope(StatusCode::OK, "channel updated", &wire::channel(&api.gateway, &channel)?))
 }

@@ -14,13 +14,15 @@ use super::super::directory::{Directory, QueueOwner};
 use super::accept::{NotAccepted, SAME_ID};
 use crate::bus::vumi::UserMessage;
 use crate::bus::{Bus, BusError, IncomingMessage, Publisher};
-use crate::model::{MessageId, Outbound};
+use crate::model::{ChannelId, MessageId, Outbound};
 use crate::store::CommitError;
 
 /// Most messages that a queue has in hand: as many as are written at a time, and as many behind them on their way.
-const PREFETCH: u16 = 1024;
+const PREFETCH: u16 = 256;
 /// Most messages written at a time.
-const BATCH: usize = 512;
+const BATCH: usize = 128;
+/// Longest body of a message in octets, as the HTTP API has it.
+const MOST_OCTETS: usize = 1024 * 1024;
 /// How often it is looked whether there is room again.
 const LOOK: Duration = Duration::from_millis(250);
 /// Wait before a store that is busy is asked again.
@@ -106,7 +108,11 @@ impl Consumer {
         let owners = directory.queues().get(&self.queue).cloned().unwrap_or_default();
         let (mut taken, mut seen) = (Vec::with_capacity(messages.len()), HashMap::<MessageId, Arc<Outbound>>::new());
         for message in messages {
-            let made = UserMessage::decode(&message.body).map_err(|error| NotAccepted::Refused(error.to_string()));
+            let made = if message.body.len() > MOST_OCTETS {
+                Err(NotAccepted::Refused(format!("it is longer than {MOST_OCTETS} octets")))
+            } else {
+                UserMessage::decode(&message.body).map_err(|error| NotAccepted::Refused(error.to_string()))
+            };
             let made = made.and_then(|message| {
                 let owner = self.owner(&directory, &owners, &message);
                 let owner = owner.ok_or_else(|| NotAccepted::Refused("the queue is nobody's".to_owned()))?;
@@ -179,12 +185,13 @@ impl Consumer {
         let directory = self.gateway.0.directory.load();
         let owners = directory.queues().get(&self.queue).map_or(&[][..], Vec::as_slice);
         let limit = self.gateway.0.config.queue_limit;
-        let has_room = |channel| self.gateway.depth(channel).waiting < limit;
+        let has_room = |channel: &ChannelId| self.gateway.depth(channel).waiting < limit;
         owners.iter().all(|owner| match owner {
             QueueOwner::Channel(channel) => has_room(channel),
-            QueueOwner::Destination(router, _) => {
-                let routing = directory.router(router).and_then(|router| router.routing.as_ref());
-                routing.is_none_or(|routing| routing.channels().into_iter().all(has_room))
+            QueueOwner::Destination(router, id) => {
+                let router = directory.router(router);
+                let channel = router.and_then(|router| self.gateway.choose(&directory, router, "", Some(id)).ok());
+                channel.is_none_or(|channel| has_room(&channel))
             }
         })
     }
