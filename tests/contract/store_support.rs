@@ -9,6 +9,7 @@ use maybug::model::{
     Priority, SmscMessageId, Timestamp,
 };
 use maybug::store::{Change, Delivery, Queued, Store, StoreConfig, Tally};
+use serde_json::json;
 
 pub(crate) fn open(path: &Path) -> Store {
     Store::open(&StoreConfig { path: path.to_owned(), min_free: 0, ..StoreConfig::default() }).unwrap()
@@ -19,30 +20,11 @@ pub(crate) fn channel() -> ChannelId {
 }
 
 pub(crate) fn message(content: &str, priority: u8) -> Arc<Outbound> {
-    Arc::new(Outbound {
-        id: MessageId::mint(),
-        channel: channel(),
-        to: "+27820001001".into(),
-        from: None,
-        group: None,
-        content: content.into(),
-        reply_to: None,
-        session_event: None,
-        priority: Priority::new(priority).unwrap(),
-        channel_data: JsonObject::new(),
-        transport_type: None,
-        transport_metadata: JsonObject::new(),
-        provider: None,
-        event_url: None,
-        event_auth_token: None,
-        events_queued: false,
-        app_message_id: None,
-        destination: None,
-        router: None,
-        send_at: None,
-        expires_at: None,
-        accepted_at: Timestamp::now(),
-    })
+    let record = json!({
+        "id": MessageId::mint(), "channel": channel(), "to": "+27820001001", "content": content, "priority": priority,
+        "accepted_at": Timestamp::now(),
+    });
+    Arc::new(serde_json::from_value(record).unwrap())
 }
 
 /// The same message, to be sent so much later.

@@ -1,7 +1,7 @@
 //! The `dmark` channel type: turns of phones that come as HTTP requests and wait for their reply.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::header::AUTHORIZATION;
@@ -234,8 +234,11 @@ async fn slow_replies_show_in_the_status() {
     let dmark = Dmark::channel(&maybug, &mut receiver, config).await;
     let asked = dmark.ask(&[]);
     let mo = receiver.mo().await;
-    // Longer than the threshold, the smallest there is.
-    tokio::time::sleep(Duration::from_millis(2)).await;
+    // Over the threshold, the smallest there is: it has been held for longer than since the message came.
+    let came = Instant::now();
+    while came.elapsed() <= Duration::from_millis(1) {
+        tokio::task::yield_now().await;
+    }
     maybug.send(&dmark.id, json!({"reply_to": mo["message_id"], "content": "x"})).await;
     asked.await.unwrap();
     let told = receiver.told("slow_response").await;

@@ -7,9 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use maybug::channel::esme::Smpp;
 use maybug::channel::{Arrival, ChannelType, Fate, Intake, IntakeError, Outcome, Setup, StatusReport, Stop};
-use maybug::model::{
-    ChannelId, DeliveryStatus, Event, EventKind, JsonObject, MessageId, Outbound, Priority, Timestamp,
-};
+use maybug::model::{ChannelId, DeliveryStatus, Event, EventKind, JsonObject, MessageId, Outbound, Timestamp};
 use maybug::store::{Change, Store, StoreConfig};
 use maybug::telemetry::ChannelLogs;
 use maybug::telemetry::channel_log::LogFiles;
@@ -175,30 +173,10 @@ fn event(message: &Outbound, channel: ChannelId, kind: EventKind, details: JsonO
 }
 
 fn message(content: &str) -> Outbound {
-    Outbound {
-        id: MessageId::mint(),
-        channel: "c".into(),
-        to: PHONE.into(),
-        from: None,
-        group: None,
-        content: content.to_owned(),
-        reply_to: None,
-        session_event: None,
-        priority: Priority::BULK,
-        channel_data: JsonObject::new(),
-        transport_type: None,
-        transport_metadata: JsonObject::new(),
-        provider: None,
-        event_url: None,
-        event_auth_token: None,
-        events_queued: false,
-        app_message_id: None,
-        destination: None,
-        router: None,
-        send_at: None,
-        expires_at: None,
-        accepted_at: Timestamp::now(),
-    }
+    let record = json!({
+        "id": MessageId::mint(), "channel": "c", "to": PHONE, "content": content, "accepted_at": Timestamp::now(),
+    });
+    serde_json::from_value(record).unwrap()
 }
 
 /// A channel over such a store, bound.

@@ -1,7 +1,5 @@
 //! An SMSC that does not answer: how often it is sent the same, until when, and what is said of it.
 
-use std::time::Duration;
-
 use serde_json::json;
 use smpp::pdu::UnbindResp;
 use smpp::{CommandId, CommandStatus, Tlvs};
@@ -25,13 +23,21 @@ async fn waiting_for_answers_for_ever_is_not_waiting_for_a_dead_peer() {
 async fn what_is_waited_for_is_not_sent_twice_however_late_its_answer() {
     let smsc = ScriptedSmsc::listen().await;
     let maybug = Maybug::start().await;
-    let config = json!({"on_response_timeout": "wait", "response_timeout": 0.1, "window_size": 1});
+    let config = json!({
+        "on_response_timeout": "wait", "response_timeout": 0.1, "window_size": 1, "smpp_enquire_link_interval": 0.25,
+    });
     let id = maybug.smpp_channel(smsc.address(), config, json!({})).await;
     let mut peer = smsc.bound().await;
     let message = maybug.send(&id, json!({"to": "+27820001001", "content": "slow"})).await;
     let (raw, _) = peer.submit().await;
-    // What is waited for is the clock itself: twice the time that others are given.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    // The link is asked for after more than twice the time that others are given; until then nothing else may come.
+    soon("an enquire_link", async {
+        let log = format!("/channels/{id}/logs?type=pdu");
+        while !maybug.get(&log).await.1.to_string().contains("sent enquire_link ") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     assert_eq!(peer.meanwhile().await.len(), 0);
     peer.take(&raw, "1").await;
     assert_eq!(types(&maybug.events(&id, &message, 1).await), ["submitted"]);
@@ -48,10 +54,9 @@ async fn what_has_expired_is_not_sent_again_after_a_cut() {
     peer.submit().await;
     drop(peer);
     let mut peer = smsc.accept().await;
-    // What is waited for is the clock itself: the validity has to pass.
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
-    peer.accept_bind(Tlvs::default()).await;
+    // Its validity passes while nothing is bound.
     let events = maybug.events(&id, &message, 1).await;
+    peer.accept_bind(Tlvs::default()).await;
     assert_eq!(types(&events), ["expired"]);
     let reason = events[0]["event_details"]["reason"].as_str().unwrap();
     assert!(reason.ends_with("it was sent, and the SMSC did not answer"), "{reason}");
@@ -67,13 +72,16 @@ async fn what_is_sent_again_says_how_long_is_left_now() {
     let message = json!({"to": "+27820001001", "content": "OTP", "channel_data": {"validity_period": 20}});
     maybug.send(&id, message).await;
     let (_, first) = peer.submit().await;
-    drop(peer);
-    let mut peer = smsc.accept().await;
-    // What is waited for is the clock itself.
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
-    peer.accept_bind(Tlvs::default()).await;
-    let (_, again) = peer.submit().await;
-    assert!(again.validity_period.to_text() < first.validity_period.to_text(), "{:?}", again.validity_period);
+    // Cut off and sent again until a second has passed, the least that a validity can say.
+    loop {
+        drop(peer);
+        peer = smsc.bound().await;
+        let (_, again) = peer.submit().await;
+        if again.validity_period.to_text() < first.validity_period.to_text() {
+            break;
+        }
+        assert_eq!(again.validity_period, first.validity_period, "it never grows");
+    }
 }
 
 #[tokio::test]
