@@ -3,6 +3,7 @@
 pub mod body;
 pub mod client;
 pub mod json;
+mod look;
 pub mod management;
 mod refusal;
 pub mod route;
