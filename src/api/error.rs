@@ -154,6 +154,10 @@ fn denied(error: &Denied) -> Response {
     let message = error.to_string();
     match error {
         Denied::Source { .. } => forbidden(&message),
+        Denied::TooSoon { seconds } => {
+            later(one(StatusCode::TOO_MANY_REQUESTS, "too many wrong passwords", "TooSoon", &message), *seconds)
+        }
+        Denied::Crowded => later(one(StatusCode::TOO_MANY_REQUESTS, "passwords busy", "Busy", &message), 1),
         Denied::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "passwords busy", "Busy", &message), 1),
         _ => {
             let mut response = one(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized", &message);
@@ -177,7 +181,6 @@ fn account(error: &AccountError) -> Response {
         AccountError::Exists(_) => one(StatusCode::CONFLICT, "account exists", "AccountExists", &message),
         AccountError::NoAdmin => one(StatusCode::CONFLICT, "no admin left", "NoAdmin", &message),
         AccountError::Bad { .. } => one(StatusCode::BAD_REQUEST, "api usage error", "ApiUsageError", &message),
-        AccountError::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "passwords busy", "Busy", &message), 1),
         AccountError::Secret(_) => one(StatusCode::INTERNAL_SERVER_ERROR, "generic error", "SecretError", &message),
         AccountError::Store(error) => store(error),
     }

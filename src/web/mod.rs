@@ -9,6 +9,7 @@ mod refusal;
 pub mod route;
 pub mod server;
 pub mod stream;
+pub mod subscriber;
 mod watched;
 
 /// What a handler answers.

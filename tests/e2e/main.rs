@@ -25,6 +25,7 @@ mod log_privacy;
 mod management;
 mod message_logs;
 mod openapi;
+mod passwords;
 mod peer;
 mod pressure;
 mod rate_limit;
