@@ -197,8 +197,23 @@ impl Embedded {
 
     /// A callback's lane, its record, and itself.
     fn owed(&self, now: Timestamp, callback: Callback) -> Result<(Arc<Lane>, Vec<u8>, Item), CommitError> {
-        let lane = self.lanes.named(&callback_lane(&callback));
+        let lane = self.callback_lane(&callback);
         Ok((lane, record(now, &callback)?, Item::Callback(Arc::new(callback))))
+    }
+
+    fn callback_lane(&self, callback: &Callback) -> Arc<Lane> {
+        let name = match (&callback.target, callback.kind) {
+            (CallbackTarget::Channel, CallbackKind::Status) => format!("status/{}", callback.channel),
+            (CallbackTarget::Channel, _) => format!("mo/{}", callback.channel),
+            (CallbackTarget::Destination { destination, .. }, _) => format!("destination/{destination}"),
+            (CallbackTarget::Queue { queue }, kind) => format!("{AMQP_LANE}{}", kind.routing_key(queue)),
+            (CallbackTarget::Url { url, .. }, _) => {
+                let url = url::Url::parse(url).ok();
+                let authority = url.as_ref().map(|url| &url[url::Position::BeforeHost..url::Position::AfterPort]);
+                return self.lanes.of_events(authority.unwrap_or_default(), &callback.channel);
+            }
+        };
+        self.lanes.named(&name)
     }
 
     fn encode_deletion(&self, channel: &ChannelId, ops: &mut Vec<Op>) -> Result<(), CommitError> {
@@ -217,21 +232,6 @@ impl Embedded {
             ops.push(Op::Remove(Table::Meta, key.to_vec()));
         }
         Ok(())
-    }
-}
-
-fn callback_lane(callback: &Callback) -> String {
-    match (&callback.target, callback.kind) {
-        (CallbackTarget::Channel, CallbackKind::Status) => format!("status/{}", callback.channel),
-        (CallbackTarget::Channel, _) => format!("mo/{}", callback.channel),
-        (CallbackTarget::Destination { destination, .. }, _) => format!("destination/{destination}"),
-        (CallbackTarget::Queue { queue }, kind) => format!("{AMQP_LANE}{}", kind.routing_key(queue)),
-        (CallbackTarget::Url { url, .. }, _) => {
-            let authority = url::Url::parse(url)
-                .ok()
-                .map(|url| url[url::Position::BeforeHost..url::Position::AfterPort].to_owned());
-            format!("event/{}/{}", authority.unwrap_or_default(), callback.channel)
-        }
     }
 }
 
