@@ -199,6 +199,9 @@ impl HttpConfig {
             }
         }
         if let Some(mailbox) = &self.mailbox {
+            if self.outbound.is_some() || self.inbound.iter().any(|route| route.hold) {
+                return wrong("mailbox", "excludes 'outbound' and 'hold': messages wait until they are asked for");
+            }
             self.check_template("mailbox.of", &mailbox.of, MT_FIELDS)?;
             if !(1..=MAX_WINDOW).contains(&mailbox.most) {
                 return wrong("mailbox.most", &format!("must be from 1 to {MAX_WINDOW}"));

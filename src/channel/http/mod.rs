@@ -7,13 +7,14 @@
 //! | `content`, `tree` | what is written and what is read: forms, JSON, XML |
 //! | `scope` | what the fields stand for |
 //! | `send`, `answer` | MTs, and what the provider's answer means |
-//! | `receive`, `message`, `receipt` | the provider's requests |
+//! | `receive`, `message`, `receipt`, `mailbox` | the provider's requests: MOs, receipts, questions for MTs |
 //! | `state` | what those have in common |
 
 mod answer;
 mod config;
 mod content;
 mod filter;
+mod mailbox;
 mod message;
 mod outbound;
 mod path;

@@ -1,7 +1,6 @@
 //! Requests of the provider's: who may make them, which kind they are, and that each is answered only once what it said is
 //! durable.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use hyper::StatusCode;
@@ -12,15 +11,13 @@ use subtle::ConstantTimeEq;
 
 use super::content::Reply;
 use super::route::{Format, Kind, Route, Unexpected};
-use super::scope::{MessageFields, PollFields, Request, RequestFields};
-use super::send::submitted;
+use super::scope::{Request, RequestFields};
 use super::state::State;
 use super::template::{FillError, Template};
 use super::tree::{self, ReadError};
 use crate::channel::held::{self, NotHeld, Whole};
-use crate::channel::{Fate, Intake, IntakeError};
-use crate::model::{JsonObject, Timestamp};
-use crate::store::Delivery;
+use crate::channel::{Intake, IntakeError};
+use crate::model::JsonObject;
 use crate::web::Response;
 
 /// What a body that is a list is called.
@@ -127,46 +124,6 @@ impl<I: Intake> State<I> {
             Kind::Poll => self.poll(route, &request).await,
             Kind::Ignore => respond(&route.response, &fields),
         }
-    }
-
-    /// Gives the MTs that are asked for. They have been sent when the answer is: there is nothing by which the provider
-    /// says that it has it.
-    async fn poll(&self, route: &Route, request: &Request) -> Result<Response, Problem> {
-        self.complete(route, request)?;
-        let fields = RequestFields::of(&self.config, request);
-        let whose = route.mailbox.as_ref().map(|template| template.plain(&fields)).transpose()?.unwrap_or_default();
-        let most = self.config.mailbox.as_ref().map_or(0, |mailbox| mailbox.most);
-        let mut asked = self.asked_for(whose, most);
-        let now = Timestamp::now();
-        let is_late = |delivery: &Delivery| delivery.message.expires_at.is_some_and(|expires| expires <= now);
-        let question = PollFields::Question(fields);
-        let fill = |each: &[PollFields<'_>]| route.response.fill(&question, each).map_err(Problem::Response);
-        // What is wrong with the question is no message's fault: they wait for the next one.
-        fill(&[])?;
-        let mut unfit = HashMap::new();
-        let mut each = Vec::new();
-        for delivery in asked.found.iter().filter(|delivery| !is_late(delivery)) {
-            let message = || PollFields::Message(MessageFields::of(&self.config, &delivery.message, Some(request)));
-            match fill(&[message()]) {
-                Ok(_) => each.push(message()),
-                Err(problem) => {
-                    unfit.insert(delivery.message.id, problem.to_string());
-                }
-            }
-        }
-        let response = fill(&each)?;
-        drop(each);
-        while let Some(delivery) = asked.found.front() {
-            let details = JsonObject::new();
-            let fate = match unfit.remove(&delivery.message.id) {
-                _ if is_late(delivery) => Fate::Expired { reason: "nobody asked for it in time".to_owned(), details },
-                Some(reason) => Fate::Rejected { reason, details },
-                None => submitted(delivery.message.id.to_string(), Vec::new()),
-            };
-            self.decide(delivery.clone(), fate).await;
-            asked.found.pop_front();
-        }
-        Ok(response)
     }
 
     /// That a request has the parameters it needs, and no others where that matters.

@@ -1,4 +1,5 @@
-//! MTs to the provider: the answer to a request that waits, a request of ours, or a place where the provider asks for them.
+//! MTs to the provider: the answer to a request that waits, or a request of ours. Those that the provider asks for are in
+//! `mailbox`.
 
 use std::time::Duration;
 
@@ -18,8 +19,6 @@ use crate::web::client::{Answer, ClientError};
 
 /// Most MTs that are dealt with at a time where no window is set.
 const WINDOW: usize = 100;
-/// How long an MT waits that made room for another one's.
-const PUT_BACK: Duration = Duration::from_secs(60);
 /// The component of the channel's status.
 const COMPONENT: &str = "outbound";
 /// What Vumi says when a reply comes too late (field guide §7.2).
@@ -27,10 +26,16 @@ const GONE: &str = "Could not find original request.";
 
 /// Deals with MTs until the channel's stop, then finishes what it has begun.
 pub(super) async fn send<I: Intake>(state: &State<I>) {
+    let stop = &state.setup.stop;
+    if state.config.mailbox.is_some() {
+        stop.cancelled().await;
+        // Once the last question has its answer: whoever opens the queue next has it alone.
+        *state.asked.lock().await = None;
+        return;
+    }
     let window = state.config.outbound.as_ref().map_or(WINDOW, |outbound| outbound.window);
     let mut queue = state.setup.queue();
     let mut begun = FuturesUnordered::new();
-    let stop = &state.setup.stop;
     loop {
         let room = window.saturating_sub(begun.len());
         tokio::select! {
@@ -66,26 +71,11 @@ impl Drop for Sending<'_> {
 
 async fn deal<I: Intake>(state: &State<I>, delivery: Delivery) {
     let message = &delivery.message;
-    if message.expires_at.is_some_and(|expires| expires <= Timestamp::now()) {
-        let reason = "it was too late before it could be sent".to_owned();
-        return state.decide(delivery, Fate::Expired { reason, details: JsonObject::new() }).await;
-    }
     let waiting = message.reply_to.filter(|id| state.request(*id).is_some());
-    match (waiting, &state.config.outbound, &state.config.mailbox) {
-        (Some(id), _, _) => reply(state, delivery, id).await,
-        (None, Some(outbound), _) => request(state, outbound, delivery).await,
-        (None, None, Some(mailbox)) => {
-            let fields = MessageFields::of(&state.config, message, None);
-            match mailbox.of.plain(&fields) {
-                Ok(whose) => {
-                    if let Some(oldest) = state.wait(whose, delivery) {
-                        state.decide(oldest, Fate::Retry { at: Timestamp::now().plus(PUT_BACK) }).await;
-                    }
-                }
-                Err(error) => state.decide(delivery, rejected(error.to_string())).await,
-            }
-        }
-        (None, None, None) => {
+    match (waiting, &state.config.outbound) {
+        (Some(id), _) => reply(state, delivery, id).await,
+        (None, Some(outbound)) => request(state, outbound, delivery).await,
+        (None, None) => {
             let unasked = "the channel only answers messages, and this one has no reply_to";
             let reason = if message.reply_to.is_some() { GONE } else { unasked };
             state.decide(delivery, rejected(reason.to_owned())).await;
@@ -93,7 +83,7 @@ async fn deal<I: Intake>(state: &State<I>, delivery: Delivery) {
     }
 }
 
-fn rejected(reason: String) -> Fate {
+pub(super) fn rejected(reason: String) -> Fate {
     Fate::Rejected { reason, details: JsonObject::new() }
 }
 

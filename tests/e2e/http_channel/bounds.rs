@@ -302,30 +302,6 @@ async fn requests_from_elsewhere_are_forbidden() {
 }
 
 #[tokio::test]
-async fn messages_wait_until_a_phone_asks_for_them() {
-    let mut stage = Stage::example("smssync_multi").await;
-    let id = stage.sends(&json!({"to": "123", "content": "for \"two\"", "channel_data": {"account": "two"}})).await;
-    let (_, body) = soon("the message", async {
-        loop {
-            let said = stage.gets("/api/v1/smssync/two?task=send").await;
-            if said.1.contains("\"to\"") {
-                return said;
-            }
-        }
-    })
-    .await;
-    let expected =
-        r#"{"payload":{"messages":[{"message":"for \"two\"","to":"123"}],"secret":"secret2","task":"send"}}"#;
-    assert_eq!(body, expected);
-    assert_eq!(types(&stage.maybug.events(&stage.channel, &id, 1).await), ["submitted"]);
-    // It is gone, and the other phone never had it.
-    for (account, secret) in [("two", "secret2"), ("one", "secret1")] {
-        let (_, body) = stage.gets(&format!("/api/v1/smssync/{account}?task=send")).await;
-        assert_eq!(body, format!(r#"{{"payload":{{"messages":[],"secret":"{secret}","task":"send"}}}}"#));
-    }
-}
-
-#[tokio::test]
 async fn secrets_are_masked_come_back_unchanged_and_stay_out_of_logs() {
     let mut config = sms(json!({"query": {"key": "{secret.key}", "pass": "{sender.pass}"}}));
     config["secrets"] = json!({"key": "hunter2"});
@@ -386,6 +362,10 @@ async fn what_is_wrong_in_a_configuration_is_named() {
             "Field 'inbound[0].each' excludes 'hold' and 'session'",
         ),
         (inbound(json!({"kind": "poll"})), "Field 'mailbox' must be given for 'inbound[0]', which polls"),
+        (
+            json!({"outbound": {"url": "https://h/"}, "mailbox": {}}),
+            "Field 'mailbox' excludes 'outbound' and 'hold': messages wait until they are asked for",
+        ),
         (
             inbound(json!({"from": "1", "response": {"status": 99}})),
             "Field 'inbound[0].response.status': 99 is no status",
