@@ -156,6 +156,22 @@ async fn a_receipt_that_overtakes_its_answer_finds_its_message() {
     assert_eq!(kept["result"][0]["smsc_message_id"], "other", "{kept}");
 }
 
+/// Each would be waited for as long as the last, which is longer than anybody waits here.
+#[tokio::test]
+async fn receipts_of_one_request_wait_together_for_what_they_are_for() {
+    let mut config = sms(json!({}));
+    config["web_port"] = json!(0);
+    config["inbound"] =
+        json!([{"path": "/receipts", "kind": "receipt", "each": "id", "id": "{item}", "state": "{in.state}"}]);
+    let mut stage = Stage::open(config).await;
+    stage.provider.holds(true);
+    stage.sends(&message()).await;
+    soon("the request", stage.provider.asked()).await;
+    assert_eq!(stage.gets("/receipts?state=ok&id=a&id=b&id=c&id=d&id=e").await.0, 200);
+    let (_, kept) = stage.maybug.get(&format!("/channels/{}/receipts", stage.channel)).await;
+    assert_eq!(kept["result"].as_array().unwrap().len(), 5, "{kept}");
+}
+
 #[tokio::test]
 async fn a_request_that_nobody_answers_ends_with_the_answer_for_that() {
     let reply = json!({
