@@ -81,8 +81,9 @@ const KEYS: &[&str] = &[
 const PARAMETERS: [&str; 7] =
     ["transactionId", "msisdn", "ussdServiceCode", "transactionTime", "ussdRequestString", "creationTime", "response"];
 
-/// Most octets of a transaction's id.
-const MAX_ID: usize = 256;
+/// Most octets of each parameter that a session or an address is made of.
+const MAX_TEXT: usize = 256;
+const SHORT: [&str; 3] = ["transactionId", "msisdn", "ussdServiceCode"];
 /// Most unknown parameters that are named to whoever sent them, and most characters of each.
 const MAX_NAMES: usize = 20;
 const MAX_NAME: usize = 64;
@@ -274,7 +275,7 @@ impl<I: Intake> Turns<I> {
         let missing = PARAMETERS.into_iter().filter(|known| !given(known)).map(str::to_owned).collect();
         let unknown = parameters.iter().filter(|(name, _)| !self.config.permissive && !PARAMETERS.contains(&&name[..]));
         let unexpected = unknown.map(|(name, _)| name.chars().take(MAX_NAME).collect()).take(MAX_NAMES).collect();
-        let long = parameters.iter().filter(|(name, value)| name == "transactionId" && value.len() > MAX_ID);
+        let long = parameters.iter().filter(|(name, value)| SHORT.contains(&&name[..]) && value.len() > MAX_TEXT);
         let invalid = long.map(|(name, _)| name.clone()).collect();
         let mut problem = JsonObject::new();
         let problems: [(&str, Vec<String>); 3] =

@@ -20,6 +20,9 @@ use crate::channel::{Intake, IntakeError};
 use crate::model::JsonObject;
 use crate::web::Response;
 
+/// Longest request that is held, in octets of its path, query, headers and body: all of it is remembered until it is
+/// answered, as 10,000 others may be.
+const MAX_HELD: usize = 8 * 1024;
 /// What a body that is a list is called.
 const LIST: &str = "items";
 
@@ -38,6 +41,10 @@ pub(super) enum Problem {
     Read(#[from] ReadError),
     #[error("the request has more than {0} messages")]
     TooMany(usize),
+    #[error(
+        "the request is longer than {0} octets, headers included, which is the most for one that waits for its reply"
+    )]
+    TooLong(usize),
     #[error("the request is none that this channel knows")]
     Unknown,
     #[error("parameters are missing or unexpected")]
@@ -84,10 +91,15 @@ impl<I: Intake> State<I> {
         };
         let query = head.uri.query().unwrap_or_default();
         let media_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let lines = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+        let octets = head.uri.path().len() + query.len() + body.len() + lines.sum::<usize>();
         let mut problem = Problem::Unknown;
         for (route, captures) in fitting {
             match read(route, query, &body, media_type) {
                 Ok(parameters) if route.fits(&parameters) => {
+                    if route.hold && octets > MAX_HELD {
+                        return Err(Problem::TooLong(MAX_HELD));
+                    }
                     let request = Request { parameters, captures, headers: head.headers, session: None };
                     return self.take_as(route, request).await;
                 }
@@ -178,7 +190,7 @@ impl Problem {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooMany(_) | Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Read(_) | Self::Unknown | Self::Parameters { .. } | Self::Fill(_) => StatusCode::BAD_REQUEST,
             Self::Response(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Store(_) | Self::Full(_) | Self::Unreadable => StatusCode::SERVICE_UNAVAILABLE,

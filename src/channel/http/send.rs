@@ -230,7 +230,8 @@ async fn judge<I: Intake>(state: &State<I>, outbound: &Outbound, delivery: &Deli
     let mut said = Said::new(answer);
     let ours = delivery.message.id.to_string();
     if said.is_any(&outbound.success) {
-        state.tell(COMPONENT, Level::Ok, "sending", "The provider takes messages".to_owned()).await;
+        state.again.over(delivery.message.id);
+        takes(state).await;
         let theirs = outbound.message_id.as_ref().and_then(|extract| said.extract(extract));
         return match theirs {
             Some(id) => submitted(id.clone(), vec![SmscMessageId(id)]),
@@ -242,6 +243,9 @@ async fn judge<I: Intake>(state: &State<I>, outbound: &Outbound, delivery: &Deli
         let why = format!("the provider answers with status {status} for the moment");
         return retry(state, &outbound.retry, delivery, why, answer.retry_after()).await;
     }
+    if state.again.over(delivery.message.id) {
+        takes(state).await;
+    }
     let code = outbound.reason.as_ref().and_then(|extract| said.extract(extract));
     let known = code.as_ref().and_then(|code| outbound.reasons.get(code).or_else(|| outbound.reasons.get("*")));
     let reason = match (code, known) {
@@ -250,6 +254,13 @@ async fn judge<I: Intake>(state: &State<I>, outbound: &Outbound, delivery: &Deli
         (None, _) => format!("the provider answered with status {status}: {}", said.beginning()),
     };
     rejected(reason)
+}
+
+/// Says that the provider takes messages, unless it has put off some that still wait.
+async fn takes<I: Intake>(state: &State<I>) {
+    if state.again.is_over(Timestamp::now()) {
+        state.tell(COMPONENT, Level::Ok, "sending", "The provider takes messages".to_owned()).await;
+    }
 }
 
 /// What it means for an MT that there was none.
@@ -285,10 +296,13 @@ async fn retry<I: Intake>(
     state.tell(COMPONENT, Level::Degraded, "temporary_failure", format!("A message is tried again later: {why}")).await;
     let now = Timestamp::now();
     if delivery.message.accepted_at.until(now) >= policy.max_age {
+        state.again.over(delivery.message.id);
         let reason = format!("it was given up after {} tries: {why}", delivery.attempts + 1);
         return Fate::Expired { reason, details: JsonObject::new() };
     }
-    Fate::Retry { at: now.plus(policy.pause(delivery.attempts, fastrand::f64()).max(asked.unwrap_or_default())) }
+    let at = now.plus(policy.pause(delivery.attempts, fastrand::f64()).max(asked.unwrap_or_default()));
+    state.again.wait(delivery.message.id, at);
+    Fate::Retry { at }
 }
 
 impl Retry {

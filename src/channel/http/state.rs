@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::again::Again;
 use super::config::HttpConfig;
 use super::mailbox::Asked;
 use super::scope::{Request, Session};
@@ -34,6 +35,7 @@ pub(super) struct State<I> {
     /// The notes of receipts that belong to no message that we know, the oldest first.
     unmatched: Mutex<VecDeque<String>>,
     pub(super) under_way: UnderWay,
+    pub(super) again: Again,
     told: Told,
 }
 
@@ -64,6 +66,7 @@ impl<I: Intake> State<I> {
             asked: Asked::new(config.mailbox.is_some().then(|| setup.queue())),
             unmatched: Mutex::new(unmatched),
             under_way: UnderWay::default(),
+            again: Again::default(),
             told: Told::default(),
             config,
             setup,

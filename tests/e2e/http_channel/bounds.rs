@@ -56,6 +56,24 @@ async fn what_is_temporary_is_tried_again_and_what_is_final_is_not() {
 }
 
 #[tokio::test]
+async fn a_provider_that_takes_some_and_puts_others_off_has_one_status_until_none_waits() {
+    let mut stage = Stage::open(sms(json!({}))).await;
+    stage.provider.will_say(429, &[].into(), "");
+    stage.sends(&message()).await;
+    stage.receiver.told("temporary_failure").await;
+    stage.receiver.told("sending").await;
+    // Nothing but the one that is put off has been heard of since, whatever becomes of others.
+    stage.provider.will_say(429, &[("Retry-After".to_owned(), "3600".to_owned())].into(), "");
+    stage.sends(&message()).await;
+    stage.receiver.told("temporary_failure").await;
+    let id = stage.sends(&message()).await;
+    assert_eq!(types(&stage.maybug.events(&stage.channel, &id, 1).await), ["submitted"]);
+    let (_, shown) = stage.maybug.get(&format!("/channels/{}", stage.channel)).await;
+    let shown = &shown["result"]["status"]["components"]["outbound"];
+    assert_eq!((&shown["type"], &shown["status"]), (&json!("temporary_failure"), &json!("degraded")));
+}
+
+#[tokio::test]
 async fn a_message_that_is_too_old_is_given_up() {
     let retry = json!({"first": 0.001, "longest": 0.01, "max_age": 0.05});
     let mut config = sms(json!({"retry": retry}));
@@ -255,7 +273,10 @@ async fn what_is_beyond_reason_is_refused() {
         {"path": "/list", "each": "to", "from": "1", "to": "{item}"},
         {"path": "/session", "session": "{in.id}", "from": "1"},
         {"path": "/body", "from": "1", "content": "{in.text}"},
-    ]});
+        {"path": "/held", "from": "1", "content": "{in.text}", "hold": true},
+        {"path": "/mo", "from": "{in.from}", "to": "{in.to|optional}"},
+        {"path": "/said", "session": "{in.id}", "from": "1", "content": "{in.text}", "cumulative": "*"},
+    ], "reply": {"continue": {}}});
     let mut stage = Stage::open(config).await;
     let said = stage.gets(&format!("/list?{}", "to=1&".repeat(101))).await;
     assert_eq!(said, (413, "the request has more than 100 messages".to_owned()));
@@ -268,6 +289,28 @@ async fn what_is_beyond_reason_is_refused() {
         body: format!("text={}", "x".repeat(256 * 1024)),
     };
     assert_eq!(soon("the answer", stage.provider.ask(asked)).await.unwrap().status, 413);
+    // What waits for its reply is remembered until it comes.
+    let asked = Asked {
+        method: "POST".into(),
+        path: "/held".into(),
+        headers: [].into(),
+        body: format!("text={}", "x".repeat(8 * 1024)),
+    };
+    let said = soon("the answer", stage.provider.ask(asked)).await.unwrap();
+    let why =
+        "the request is longer than 8192 octets, headers included, which is the most for one that waits for its reply";
+    assert_eq!((said.status, said.body.as_str()), (413, why));
+    let long = "x".repeat(257);
+    for (path, what) in [
+        (format!("/mo?from={long}"), "the sender's address is longer than 256 octets"),
+        (format!("/mo?from=1&to={long}"), "the receiver's address is longer than 256 octets"),
+        (
+            format!("/said?id=1&text={}", "x".repeat(4_097)),
+            "what the phone has said in its session is longer than 4096 octets",
+        ),
+    ] {
+        assert_eq!(stage.gets(&path).await, (400, what.to_owned()));
+    }
     assert_eq!(stage.gets("/elsewhere").await, (404, "Not found".to_owned()));
     // What is within it is taken, and nothing before was.
     assert_eq!(stage.gets("/session?id=1").await.0, 200);
