@@ -1,6 +1,7 @@
 //! Requests of the provider's: who may make them, which kind they are, and that each is answered only once what it said is
 //! durable.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use hyper::StatusCode;
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
 use super::content::Reply;
+use super::path::Path;
 use super::route::{Format, Kind, Route, Unexpected};
 use super::scope::{Request, RequestFields};
 use super::state::State;
@@ -23,6 +25,9 @@ use crate::web::Response;
 /// Longest request that is held, in octets of its path, query, headers and body: all of it is remembered until it is
 /// answered, as 10,000 others may be.
 const MAX_HELD: usize = 8 * 1024;
+/// Most missing and unexpected parameters that are named to whoever sent the others, and most characters of each.
+const MAX_NAMES: usize = 20;
+const MAX_NAME: usize = 64;
 /// What a body that is a list is called.
 const LIST: &str = "items";
 
@@ -47,7 +52,7 @@ pub(super) enum Problem {
     TooLong(usize),
     #[error("the request is none that this channel knows")]
     Unknown,
-    #[error("parameters are missing or unexpected")]
+    #[error("parameters are missing: {missing:?}, or unexpected: {unexpected:?}")]
     Parameters { missing: Vec<String>, unexpected: Vec<String> },
     #[error(transparent)]
     Fill(#[from] FillError),
@@ -140,13 +145,14 @@ impl<I: Intake> State<I> {
 
     /// That a request has the parameters it needs, and no others where that matters.
     pub(super) fn complete(&self, route: &Route, request: &Request) -> Result<(), Problem> {
-        let lacks = |path: &&super::path::Path| path.find(&request.parameters).is_none();
-        let mut missing: Vec<String> = route.needed().filter(lacks).map(|path| path.as_str().to_owned()).collect();
-        missing.sort();
-        missing.dedup();
+        let lacks = |path: &&Path| path.find(&request.parameters).is_none();
+        let short = |name: &str| name.chars().take(MAX_NAME).collect::<String>();
+        let missing: BTreeSet<&str> = route.needed().filter(lacks).map(Path::as_str).collect();
+        let missing: Vec<String> = missing.into_iter().take(MAX_NAMES).map(short).collect();
         let given = request.parameters.as_object().into_iter().flat_map(JsonObject::keys);
         let refuses = route.unexpected == Unexpected::Refuse;
-        let unexpected: Vec<String> = given.filter(|name| refuses && !route.knows(name)).cloned().collect();
+        let unexpected = given.filter(|name| refuses && !route.knows(name));
+        let unexpected: Vec<String> = unexpected.take(MAX_NAMES).map(|name| short(name)).collect();
         if missing.is_empty() && unexpected.is_empty() {
             return Ok(());
         }

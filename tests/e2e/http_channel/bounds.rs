@@ -275,6 +275,7 @@ async fn what_is_beyond_reason_is_refused() {
         {"path": "/body", "from": "1", "content": "{in.text}"},
         {"path": "/held", "from": "1", "content": "{in.text}", "hold": true},
         {"path": "/mo", "from": "{in.from}", "to": "{in.to|optional}"},
+        {"path": "/strict", "from": "{in.from}", "unexpected": "refuse"},
         {"path": "/said", "session": "{in.id}", "from": "1", "content": "{in.text}", "cumulative": "*"},
     ], "reply": {"continue": {}}});
     let mut stage = Stage::open(config).await;
@@ -311,6 +312,14 @@ async fn what_is_beyond_reason_is_refused() {
     ] {
         assert_eq!(stage.gets(&path).await, (400, what.to_owned()));
     }
+    // No more of what is unexpected is told than a person reads.
+    let many: String = (0..100).map(|number| format!("{number}{}=1&", "x".repeat(100))).collect();
+    let (_, body) = stage.gets(&format!("/strict?{many}")).await;
+    let told: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(told["missing_parameter"], json!(["from"]));
+    let named: Vec<usize> =
+        told["unexpected_parameter"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().len()).collect();
+    assert_eq!(named, [64; 20]);
     assert_eq!(stage.gets("/elsewhere").await, (404, "Not found".to_owned()));
     // What is within it is taken, and nothing before was.
     assert_eq!(stage.gets("/session?id=1").await.0, 200);
