@@ -253,7 +253,7 @@ async fn judge<I: Intake>(state: &State<I>, outbound: &Outbound, delivery: &Deli
         (Some(code), None) => code,
         (None, _) => format!("the provider answered with status {status}: {}", said.beginning()),
     };
-    rejected(reason)
+    rejected(state.config.without_secrets(reason))
 }
 
 /// Says that the provider takes messages, unless it has put off some that still wait.

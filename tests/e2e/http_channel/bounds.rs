@@ -384,6 +384,12 @@ async fn secrets_are_masked_come_back_unchanged_and_stay_out_of_logs() {
     let id = stage.sends(&message()).await;
     assert_eq!(soon("a request", stage.provider.asked()).await.path, "/send?key=hunter2&pass=swordfish");
     stage.maybug.events(&stage.channel, &id, 1).await;
+    // A provider repeats what it was told.
+    stage.provider.will_say(403, &[].into(), "hunter2 is no key, nor swordfish a password");
+    let id = stage.sends(&message()).await;
+    let events = stage.maybug.events(&stage.channel, &id, 1).await;
+    let reason = "the provider answered with status 403: ******** is no key, nor ******** a password";
+    assert_eq!(events[0]["event_details"]["reason"], reason);
     let (_, logs) = stage.maybug.get(&format!("{path}/logs?n=100")).await;
     assert!(!logs.to_string().contains("hunter2") && !logs.to_string().contains("swordfish"), "{logs}");
 }
@@ -432,6 +438,10 @@ async fn what_is_wrong_in_a_configuration_is_named() {
         (inbound(json!({"kind": "poll"})), "Field 'mailbox' must be given for 'inbound[0]', which polls"),
         (
             json!({"outbound": {"url": "https://h/"}, "mailbox": {}}),
+            "Field 'mailbox' needs a request in 'inbound' whose kind is 'poll': nobody would ask for messages",
+        ),
+        (
+            json!({"web_port": 0, "inbound": [{"kind": "poll"}], "outbound": {"url": "https://h/"}, "mailbox": {}}),
             "Field 'mailbox' excludes 'outbound' and 'hold': messages wait until they are asked for",
         ),
         (
