@@ -131,7 +131,7 @@ pub struct CallbackQueue {
 
 impl CallbackQueue {
     /// What it is called: `mo/<channel>`, `status/<channel>`, `destination/<id>`, `event/<authority>/<channel>`
-    /// or `amqp/<routing key>`.
+    /// (`event/ <number>/<channel>` where several authorities share one) or `amqp/<routing key>`.
     #[must_use]
     pub fn lane(&self) -> &str {
         &self.lane.name
