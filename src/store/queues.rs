@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::{CallbackDelivery, Delivery, ReadError};
+use super::{CallbackDelivery, Delivery, ReadError, Ticket};
 use crate::embedded::{Embedded, Item, Lane, Pulled, callback_delivery, delivery};
 use crate::model::{ChannelId, Outbound, Timestamp};
 
@@ -72,6 +72,12 @@ impl OutboundQueue {
     /// [`ReadError`] when the store cannot be read.
     pub fn try_pull_weighed(&mut self, room: usize, weigh: fn(&Outbound) -> usize) -> Result<Vec<Delivery>, ReadError> {
         Ok(self.look(room, weigh)?.0)
+    }
+
+    /// Puts MTs back that were pulled last and of which nothing has become, given in the order in which they were pulled:
+    /// they are the next ones again.
+    pub fn put_back(&mut self, tickets: &[Ticket]) {
+        self.lanes.iter().for_each(|(lane, generation)| self.engine.give_back(lane, *generation, tickets));
     }
 
     fn look(
