@@ -184,7 +184,11 @@ async fn keep(config: AmqpConfig, sender: watch::Sender<Session>, stop: Cancella
                 let connections = Arc::new(connections);
                 sender.send_replace(Session::Up(connections.clone()));
                 tokio::select! {
-                    () = connections.ended() => "the connection was lost".into(),
+                    () = connections.ended() => {
+                        // Whoever still uses one that is left begins anew with all the others.
+                        tokio::spawn(async move { connections.close().await });
+                        "the connection was lost".into()
+                    }
                     () = stop.cancelled() => {
                         sender.send_replace(Session::Down("it has been closed".into()));
                         return connections.close().await;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hyper::Method;
+use maybug::config::AmqpConfig;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -46,7 +47,7 @@ async fn none_refused(rabbitmq: &RabbitMq, queue: &str) {
 
 async fn the_status_of_an_unbound_queue_ends_with_what_waited_for_it(rabbitmq: &RabbitMq) {
     let impatient = Bridge::with(|config| {
-        config.amqp = Some(maybug::config::AmqpConfig { port: rabbitmq.port, ..Default::default() });
+        config.amqp = Some(AmqpConfig { port: rabbitmq.port, ..AmqpConfig::default() });
         config.callback_max_age = 0;
     });
     let impatient = impatient.await;
@@ -204,6 +205,34 @@ async fn what_is_owed_goes_to_a_queue_that_has_got_another_name(rabbitmq: &Rabbi
     bridge.server.stop().await;
 }
 
+async fn a_stop_in_the_middle_repeats_nothing(rabbitmq: &RabbitMq) {
+    const COUNT: usize = 1_000;
+    let place = tempfile::tempdir().unwrap();
+    let start = || {
+        Bridge::with(|config| {
+            config.amqp = Some(AmqpConfig { port: rabbitmq.port, ..AmqpConfig::default() });
+            config.data = place.path().join("data");
+        })
+    };
+    let mut bridge = start().await;
+    let channel = bridge.loopback("halted", json!({"echo": true})).await;
+    let mut application = application(rabbitmq, "halted", &["--send", &COUNT.to_string()]).await;
+    let mut got = Vec::new();
+    while got.len() < 3 * COUNT {
+        let line = application.any(&["inbound", "event"]).await;
+        let id = [&line["inbound"]["message_id"], &line["event"]["event_id"]].map(|id| id.as_str().map(str::to_owned));
+        got.extend(id.into_iter().flatten());
+        if [COUNT / 2, COUNT, 2 * COUNT].contains(&got.len()) {
+            bridge.server.stop().await;
+            bridge = start().await;
+        }
+    }
+    bridge.told(&channel, "connected").await;
+    let once: BTreeSet<_> = got.iter().collect();
+    assert_eq!((once.len(), got.len()), (3 * COUNT, 3 * COUNT), "some came twice");
+    bridge.server.stop().await;
+}
+
 /// Vumi's messages have nobody who could be told 429: what is beyond a limit waits.
 async fn a_limit_that_refuses_lets_what_comes_out_of_a_queue_wait(rabbitmq: &RabbitMq) {
     let bridge = Bridge::start(rabbitmq).await;
@@ -235,6 +264,7 @@ async fn queues_change_and_nothing_is_lost_or_refused() {
         what_has_no_channel_for_now_waits_and_is_not_refused(&rabbitmq),
         a_queue_that_is_full_now_and_then_keeps_its_order(&rabbitmq),
         what_is_owed_goes_to_a_queue_that_has_got_another_name(&rabbitmq),
+        a_stop_in_the_middle_repeats_nothing(&rabbitmq),
         a_limit_that_refuses_lets_what_comes_out_of_a_queue_wait(&rabbitmq),
     );
 }

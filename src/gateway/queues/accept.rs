@@ -32,7 +32,8 @@ impl From<GatewayError> for NotAccepted {
             GatewayError::Read(why) => Self::Unreadable(why),
             gone @ (GatewayError::ChannelNotFound
             | GatewayError::RouterNotFound(_)
-            | GatewayError::DestinationNotFound { .. }) => Self::NotNow(gone.to_string()),
+            | GatewayError::DestinationNotFound { .. }
+            | GatewayError::NoRoute { .. }) => Self::NotNow(gone.to_string()),
             other => Self::Refused(other.to_string()),
         }
     }

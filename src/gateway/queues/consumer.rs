@@ -121,7 +121,7 @@ impl Consumer {
                 return taken;
             }
             self.pause = FIRST_PAUSE;
-            if !cancelled && !self.has_room() {
+            if !cancelled && !matches!(self.has_room(), Ok(true)) {
                 // What is in hand is still taken: the broker gives up on whoever holds it for long.
                 tracing::debug!(queue = &*self.queue, "a channel's queue is full; its application's waits");
                 incoming.cancel().await?;
@@ -198,16 +198,15 @@ impl Consumer {
         self.gateway.taken(directory, owner, &self.queue, message)
     }
 
-    /// Says why nothing is consumed for now: to the log of the process, and once to those whose message it is.
+    /// Says why nothing is consumed for now: to the log of the process, and to those whose messages have to wait.
     fn tell(&self, trouble: &Trouble) {
         tracing::warn!(queue = &*self.queue, %trouble, "an application's queue is not consumed for the moment");
-        if !matches!(trouble, Trouble::NotNow(_)) || self.pause > FIRST_PAUSE {
-            return;
-        }
-        let directory = self.gateway.0.directory.load();
-        for owner in directory.queues().get(&self.queue).into_iter().flatten() {
-            let log = self.gateway.0.logs.of(owner.id());
-            log.warn(format!("{}.outbound is not consumed for the moment: {trouble}", self.queue));
+        if let Trouble::NotNow(_) = trouble {
+            let directory = self.gateway.0.directory.load();
+            for owner in directory.queues().get(&self.queue).into_iter().flatten() {
+                let log = self.gateway.0.logs.of(owner.id());
+                log.warn(format!("{}.outbound is not consumed for the moment: {trouble}", self.queue));
+            }
         }
     }
 
@@ -243,21 +242,33 @@ impl Consumer {
         Ok(())
     }
 
-    /// Waits until MTs can be accepted.
+    /// Waits until MTs can be accepted. Nothing is consumed before: a broker may count how often it gets a message back.
     async fn room(&self) {
-        while !self.has_room() || self.gateway.health().is_err() {
+        let mut told = false;
+        loop {
+            match self.has_room() {
+                Ok(true) if self.gateway.health().is_ok() => return,
+                Err(trouble) if !told => {
+                    self.tell(&trouble);
+                    told = true;
+                }
+                _ => {}
+            }
             tokio::time::sleep(LOOK).await;
         }
     }
 
     /// Whether all who have the queue have room for more.
-    fn has_room(&self) -> bool {
+    fn has_room(&self) -> Result<bool, Trouble> {
         let directory = self.gateway.0.directory.load();
         let owners = directory.queues().get(&self.queue).map_or(&[][..], Vec::as_slice);
         let limit = self.gateway.0.config.queue_limit;
-        owners.iter().all(|owner| {
-            let channel = self.gateway.channel_of(&directory, owner);
-            channel.is_none_or(|channel| self.gateway.depth(&channel).waiting < limit)
-        })
+        let mut has_room = !owners.is_empty();
+        for owner in owners {
+            let channel = self.gateway.channel_of(&directory, owner).filter(|id| directory.channels.contains_key(id));
+            let channel = channel.ok_or_else(|| Trouble::NotNow(format!("{} has no channel", owner.id())))?;
+            has_room &= self.gateway.depth(&channel).waiting < limit;
+        }
+        Ok(has_room)
     }
 }

@@ -12,8 +12,9 @@ use std::time::Duration;
 use super::super::Gateway;
 use super::super::retry::RetryPolicy;
 use crate::bus::{BusError, Link, Published, Publisher};
-use crate::model::Timestamp;
+use crate::model::{Callback, Timestamp};
 use crate::store::{CallbackDelivery, CallbackQueue, Change, ReadError};
+use crate::telemetry::ChannelLog;
 
 /// Most messages published before the broker's answers are waited for.
 const BATCH: usize = 1024;
@@ -22,7 +23,7 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Longest wait before a queue is tried again: its application may have declared it meanwhile.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Publishes until nothing has been owed for a while.
+/// Publishes until nothing has been owed for a while, or the gateway stops: what is on its way then is waited for.
 pub(in crate::gateway) async fn run(gateway: Gateway, queue: CallbackQueue, key: String, retry: RetryPolicy) {
     let publisher = gateway.0.queues.bus.as_ref().map(|bus| bus.publisher());
     let retry = RetryPolicy { longest: LONGEST, ..retry };
@@ -59,11 +60,13 @@ enum Failure {
 
 impl Owed {
     async fn run(mut self, mut queue: CallbackQueue) {
-        loop {
+        let stop = self.gateway.0.stop.clone();
+        while !stop.is_cancelled() {
             if self.waiting.is_empty() {
                 let pulled = tokio::select! {
                     pulled = queue.pull(BATCH) => pulled,
                     () = tokio::time::sleep(IDLE), if queue.is_drained() => return,
+                    () = stop.cancelled() => return,
                 };
                 match pulled {
                     Ok(pulled) => self.waiting.extend(pulled),
@@ -75,7 +78,13 @@ impl Owed {
             }
             match self.publish().await {
                 Ok(()) => self.succeeded(),
-                Err(failure) => self.failed(&failure, &queue).await,
+                Err(failure) => {
+                    let wait = self.failed(&failure, &queue).await;
+                    tokio::select! {
+                        () = self.wait(wait) => {}
+                        () = stop.cancelled() => return,
+                    }
+                }
             }
         }
     }
@@ -124,12 +133,14 @@ impl Owed {
         self.gateway.0.queues.note(&self.key, false);
     }
 
-    async fn failed(&mut self, failure: &Failure, queue: &CallbackQueue) {
-        let Some(first) = self.waiting.front().map(|delivery| delivery.callback.clone()) else { return };
+    /// What is done after a failure; returns how long to wait.
+    async fn failed(&mut self, failure: &Failure, queue: &CallbackQueue) -> Duration {
+        let Some(first) = self.waiting.front().map(|delivery| delivery.callback.clone()) else { return Duration::ZERO };
         self.batch = 1;
         self.failures = self.failures.saturating_add(1);
-        if self.failures == 1 {
-            let log = self.gateway.0.logs.channel(&first.channel);
+        if self.failures == 1
+            && let Some(log) = self.log(&first)
+        {
             log.warn(format!("Nothing can be put into the queue {}: {failure}; it is tried again", self.key));
         }
         if matches!(failure, Failure::Unrouted(_)) {
@@ -137,9 +148,13 @@ impl Owed {
         }
         self.give_up_old(failure).await;
         if self.waiting.is_empty() && queue.is_drained() {
-            return self.gateway.0.queues.note(&self.key, false);
+            self.gateway.0.queues.note(&self.key, false);
+            return Duration::ZERO;
         }
-        let delay = self.retry.delay(self.failures, fastrand::f64());
+        self.retry.delay(self.failures, fastrand::f64())
+    }
+
+    async fn wait(&self, delay: Duration) {
         match &self.gateway.0.queues.bus {
             // Tried as soon as there is a connection; age is looked at meanwhile.
             Some(bus) if bus.link() != Link::Up => {
@@ -157,8 +172,9 @@ impl Owed {
             && delivery.callback.created_at.until(now) >= self.retry.max_age
         {
             let callback = &delivery.callback;
-            let log = self.gateway.0.logs.channel(&callback.channel);
-            log.error(format!("Message {} for the queue {} was given up: {failure}", callback.message, self.key));
+            if let Some(log) = self.log(callback) {
+                log.error(format!("Message {} for the queue {} was given up: {failure}", callback.message, self.key));
+            }
             parked.push(Change::CallbackParked { ticket: delivery.ticket, reason: failure.to_string() });
             self.waiting.pop_front();
         }
@@ -168,6 +184,11 @@ impl Owed {
         {
             tracing::error!(%error, "what was given up could not be kept aside; it is owed again after a restart");
         }
+    }
+
+    /// The log of its channel; a deleted channel's has been deleted too.
+    fn log(&self, callback: &Callback) -> Option<ChannelLog> {
+        self.gateway.channel(&callback.channel).ok().map(|channel| self.gateway.0.logs.channel(&channel.id))
     }
 
     async fn post(&self, changes: Vec<Change>) {
