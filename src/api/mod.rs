@@ -10,6 +10,7 @@ mod health;
 mod import;
 mod junebug;
 mod openapi;
+mod query;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

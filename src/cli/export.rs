@@ -187,6 +187,7 @@ impl Progress {
         }
         match self.json {
             true => eprintln!("{}", json!({"exported": self.count, "done": true})),
+            false if self.count == 1 => eprintln!("1 message exported"),
             false => eprintln!("{} messages exported", self.count),
         }
     }

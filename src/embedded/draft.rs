@@ -12,6 +12,7 @@ use fjall::{Database, PersistMode};
 use super::keys::{self, DueKey, Kind, Place, Tries, table};
 use super::lane::{Entry, Item, Lane, Waits};
 use super::lanes::{ChannelLanes, Lanes};
+use super::order::Id;
 use super::tables::{Keyspaces, ORDINAL, Table, entry};
 use crate::model::Timestamp;
 use crate::store::{Tally, Ticket};
@@ -19,11 +20,11 @@ use crate::store::{Tally, Ticket};
 /// One change as the committer writes it; records are encoded by whoever makes it.
 pub(super) enum Op {
     /// Appends to a lane; `id` makes the entry findable.
-    Append { lane: Arc<Lane>, value: Vec<u8>, item: Item, id: Option<[u8; 16]> },
+    Append { lane: Arc<Lane>, value: Vec<u8>, item: Item, id: Option<Id> },
     /// Appends to a lane what is final already, with its events and the keys of the provider's ids.
-    Archive { lane: Arc<Lane>, value: Vec<u8>, id: [u8; 16], events: Vec<Vec<u8>>, correlate: Vec<Vec<u8>> },
+    Archive { lane: Arc<Lane>, value: Vec<u8>, id: Id, events: Vec<Vec<u8>>, correlate: Vec<Vec<u8>> },
     /// Waits on disk until `at`, and only then gets its place in the lane.
-    Schedule { lane: Arc<Lane>, value: Vec<u8>, id: [u8; 16], at: Timestamp },
+    Schedule { lane: Arc<Lane>, value: Vec<u8>, id: Id, at: Timestamp },
     /// Takes an MT out of its queue with its last event, unless it is in hand or has left; nothing is written then.
     Withdraw(Box<Withdrawal>),
     /// An entry's time is over: forgotten if the entry has left, looked at again soon if it is in hand.
@@ -56,7 +57,7 @@ pub(super) struct Withdrawal {
     pub(super) origin: Option<Ticket>,
     /// Its record, for one that has had none.
     pub(super) record: Vec<u8>,
-    pub(super) id: [u8; 16],
+    pub(super) id: Id,
     /// The event.
     pub(super) event: Vec<u8>,
     /// The lane, the record and the request, of each that its sender is owed.
@@ -186,7 +187,7 @@ impl<'a> Draft<'a> {
             Op::Append { lane, value, item, id } => self.append_item(lane, value, item, id),
             Op::Archive { lane, value, id, events, correlate } => {
                 let ticket = self.append(&lane, value);
-                self.put_id(id, ticket);
+                self.put_id(id, &keys::entry(ticket));
                 let end = keys::value(Kind::Final, self.now, &[]);
                 self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::END), end);
                 self.effects.push(Effect::Archived(lane, ticket.seq));
@@ -204,7 +205,7 @@ impl<'a> Draft<'a> {
                 let ticket = keys::unplaced(lane.number, self.ordinal(ordinal));
                 let key = keys::due(at, ticket);
                 self.put_due(key, value);
-                self.batch.insert(&self.keyspaces.id, id, keys::value(Kind::Record, self.now, &key));
+                self.put_id(id, &key);
                 self.name(&lane);
                 lane.state().later_drafted += 1;
                 self.touch(&lane);
@@ -238,10 +239,10 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn append_item(&mut self, lane: Arc<Lane>, value: Vec<u8>, item: Item, id: Option<[u8; 16]>) {
+    fn append_item(&mut self, lane: Arc<Lane>, value: Vec<u8>, item: Item, id: Option<Id>) {
         let ticket = self.append(&lane, value);
         if let Some(id) = id {
-            self.put_id(id, ticket);
+            self.put_id(id, &keys::entry(ticket));
         }
         self.expires(&item, ticket);
         let entry = Entry { seq: ticket.seq, origin: ticket, item, attempts: 0, possible_duplicate: false };
@@ -261,9 +262,12 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn put_id(&mut self, id: [u8; 16], ticket: Ticket) {
-        let value = keys::value(Kind::Record, self.now, &keys::entry(ticket));
-        self.batch.insert(&self.keyspaces.id, id, value);
+    /// Says where a message is.
+    fn put_id(&mut self, id: Id, place: &[u8]) {
+        self.batch.insert(&self.keyspaces.id, id.order, keys::value(Kind::Record, self.now, place));
+        if let Some(alias) = id.alias {
+            self.batch.insert(&self.keyspaces.id, alias, id.order);
+        }
     }
 
     fn put_due(&mut self, key: DueKey, value: Vec<u8>) {
@@ -320,20 +324,22 @@ impl<'a> Draft<'a> {
                 if !self.keyspaces.due.contains_key(key)? {
                     return Ok(());
                 }
-                self.remove_due(key);
                 self.undrafted(&lane);
-                match origin {
+                let kept = match origin {
                     Some(origin) => {
                         self.effects.push(Effect::Unscheduled(lane));
                         origin
                     }
                     None => {
                         let ticket = self.append(&lane, record);
-                        self.put_id(id, ticket);
+                        self.put_id(id, &keys::entry(ticket));
                         self.effects.push(Effect::Ended(lane, ticket.seq));
                         ticket
                     }
-                }
+                };
+                // Last: a reader who no longer finds it here finds it where it is now.
+                self.remove_due(key);
+                kept
             }
         };
         let place = self.ordinal(ordinal);
@@ -440,7 +446,12 @@ impl<'a> Draft<'a> {
         if self.undue.contains(&key) {
             return;
         }
+        self.resume_from(key, value);
+        // Last: a reader who no longer finds it here finds it where it is now.
         self.remove_due(key);
+    }
+
+    fn resume_from(&mut self, key: DueKey, value: &[u8]) {
         let place = keys::ticket(&key[8..]);
         let lane = place.and_then(|ticket| Some((self.lanes.numbered(ticket.lane)?, ticket)));
         let Some((lane, was)) = lane.filter(|(lane, was)| !lane.state().is_void(*was)) else {
@@ -448,7 +459,11 @@ impl<'a> Draft<'a> {
             if let Some(was) = place.filter(|was| keys::ordinal_of(*was).is_some())
                 && let Some(Entry { item: Item::Message(message), .. }) = entry(true, was, value)
             {
-                self.batch.remove(&self.keyspaces.id, keys::id(message.id));
+                let id = Id::of_mt(&message);
+                self.batch.remove(&self.keyspaces.id, id.order);
+                if let Some(alias) = id.alias {
+                    self.batch.remove(&self.keyspaces.id, alias);
+                }
             }
             return;
         };
@@ -466,10 +481,11 @@ impl<'a> Draft<'a> {
                     return;
                 }
                 if let Item::Message(message) = &entry.item {
-                    self.put_id(keys::id(message.id), ticket);
+                    let id = Id::of_mt(message);
+                    self.put_id(id, &keys::entry(ticket));
                     // Kept as long as it is, from now on.
                     let phone = keys::value(Kind::Record, self.now, &[]);
-                    self.batch.insert(&self.keyspaces.phone, keys::phone(&message.to, message.id), phone);
+                    self.batch.insert(&self.keyspaces.phone, keys::phone(&message.to, &id.order), phone);
                 }
                 self.effects.push(Effect::Placed(lane, entry));
             }

@@ -7,9 +7,10 @@ use super::Embedded;
 use super::draft::{Op, Withdrawal};
 use super::keys::{self, Kind, table};
 use super::lane::{Item, Lane};
+use super::order::Id;
 use super::tables::Table;
 use super::withdraw::Spot;
-use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, DestinationId, MessageId, RouterId, Timestamp};
+use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, DestinationId, RouterId, Timestamp};
 use crate::store::{AMQP_LANE, Change, CommitError, PartId, Queued, Ticket};
 
 /// Retries sooner than this wait in memory, later ones on disk.
@@ -21,10 +22,10 @@ impl Embedded {
         match change {
             Change::Accept(message) => {
                 let lane = self.lanes.outbound(&message.channel, message.priority);
-                let (value, id) = (record(now, &*message)?, keys::id(message.id));
+                let (value, id) = (record(now, &*message)?, Id::of_mt(&message));
                 // Kept from the time on at which it is sent.
                 let kept = message.send_at.map_or(now, |at| at.max(now));
-                ops.push(of_phone(kept, &message.to, message.id, None));
+                ops.push(of_phone(kept, &message.to, id, None));
                 ops.push(match message.send_at.filter(|at| *at > now) {
                     Some(at) => Op::Schedule { lane, value, id, at },
                     None => Op::Append { lane, value, id: Some(id), item: Item::Message(message) },
@@ -37,7 +38,7 @@ impl Embedded {
                     place,
                     origin,
                     record: if origin.is_none() { record(now, &*message)? } else { Vec::new() },
-                    id: keys::id(message.id),
+                    id: Id::of_mt(&message),
                     event: keys::record(Kind::Final, now, &event).map_err(|error| unwritable(&error))?,
                     callbacks: callbacks.into_iter().map(|owed| self.owed(now, owed)).collect::<Result<_, _>>()?,
                     expiry,
@@ -47,12 +48,13 @@ impl Embedded {
             }
             Change::Archive { message, events, correlate } => {
                 let events = events.iter().map(|event| record(now, event)).collect::<Result<_, _>>()?;
-                ops.push(of_phone(now, &message.to, message.id, None));
+                let id = Id::of_mt(&message);
+                ops.push(of_phone(now, &message.to, id, None));
                 let keys = correlate.iter().map(|id| keys::of_channel(&message.channel, id.0.as_bytes()));
                 ops.push(Op::Archive {
                     lane: self.lanes.outbound(&message.channel, message.priority),
                     value: record(now, &*message)?,
-                    id: keys::id(message.id),
+                    id,
                     correlate: keys.collect(),
                     events,
                 });
@@ -73,9 +75,13 @@ impl Embedded {
                 self.encode_callbacks(now, callbacks, ops)?;
             }
             Change::Receive { message, callbacks, joined_from } => {
-                let key = keys::of_channel(&message.channel, &keys::id(message.id));
-                ops.push(Op::Put(Table::Inbound, key, record(now, &*message)?));
-                ops.push(of_phone(now, &message.from, message.id, Some(&message.channel)));
+                let id = Id::of_mo(&message);
+                let key = |rest: &[u8]| keys::of_channel(&message.channel, rest);
+                // Kept from when it came: the order of their ends is that of their places.
+                let came = message.received_at.min(now);
+                ops.push(Op::Put(Table::Inbound, key(&id.order), record(came, &*message)?));
+                ops.extend(id.alias.map(|alias| Op::Put(Table::Inbound, key(&alias), id.order.to_vec())));
+                ops.push(of_phone(came, &message.from, id, Some(&message.channel)));
                 ops.extend(joined_from.into_iter().map(|id| remove_part(&message.channel, id)));
                 self.encode_callbacks(now, callbacks, ops)?;
             }
@@ -195,8 +201,23 @@ impl Embedded {
 
     /// A callback's lane, its record, and itself.
     fn owed(&self, now: Timestamp, callback: Callback) -> Result<(Arc<Lane>, Vec<u8>, Item), CommitError> {
-        let lane = self.lanes.named(&callback_lane(&callback));
+        let lane = self.callback_lane(&callback);
         Ok((lane, record(now, &callback)?, Item::Callback(Arc::new(callback))))
+    }
+
+    fn callback_lane(&self, callback: &Callback) -> Arc<Lane> {
+        let name = match (&callback.target, callback.kind) {
+            (CallbackTarget::Channel, CallbackKind::Status) => format!("status/{}", callback.channel),
+            (CallbackTarget::Channel, _) => format!("mo/{}", callback.channel),
+            (CallbackTarget::Destination { destination, .. }, _) => format!("destination/{destination}"),
+            (CallbackTarget::Queue { queue }, kind) => format!("{AMQP_LANE}{}", kind.routing_key(queue)),
+            (CallbackTarget::Url { url, .. }, _) => {
+                let url = url::Url::parse(url).ok();
+                let authority = url.as_ref().map(|url| &url[url::Position::BeforeHost..url::Position::AfterPort]);
+                return self.lanes.of_events(authority.unwrap_or_default(), &callback.channel);
+            }
+        };
+        self.lanes.named(&name)
     }
 
     fn encode_deletion(&self, channel: &ChannelId, ops: &mut Vec<Op>) -> Result<(), CommitError> {
@@ -218,25 +239,10 @@ impl Embedded {
     }
 }
 
-fn callback_lane(callback: &Callback) -> String {
-    match (&callback.target, callback.kind) {
-        (CallbackTarget::Channel, CallbackKind::Status) => format!("status/{}", callback.channel),
-        (CallbackTarget::Channel, _) => format!("mo/{}", callback.channel),
-        (CallbackTarget::Destination { destination, .. }, _) => format!("destination/{destination}"),
-        (CallbackTarget::Queue { queue }, kind) => format!("{AMQP_LANE}{}", kind.routing_key(queue)),
-        (CallbackTarget::Url { url, .. }, _) => {
-            let authority = url::Url::parse(url)
-                .ok()
-                .map(|url| url[url::Position::BeforeHost..url::Position::AfterPort].to_owned());
-            format!("event/{}/{}", authority.unwrap_or_default(), callback.channel)
-        }
-    }
-}
-
 /// A message among those of its phone; an MO's channel is where it is kept.
-fn of_phone(now: Timestamp, address: &str, message: MessageId, channel: Option<&ChannelId>) -> Op {
+fn of_phone(now: Timestamp, address: &str, message: Id, channel: Option<&ChannelId>) -> Op {
     let channel = channel.map_or("", ChannelId::as_str);
-    Op::Put(Table::Phone, keys::phone(address, message), keys::value(Kind::Record, now, channel.as_bytes()))
+    Op::Put(Table::Phone, keys::phone(address, &message.order), keys::value(Kind::Record, now, channel.as_bytes()))
 }
 
 fn destination_key(router: &RouterId, destination: &DestinationId) -> Vec<u8> {

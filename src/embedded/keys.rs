@@ -7,11 +7,12 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::order::Order;
 use crate::model::{ChannelId, MessageId, Timestamp};
 use crate::store::Ticket;
 
 /// Version of everything in this file; a store of another version is refused at start.
-pub(super) const FORMAT: u8 = 2;
+pub(super) const FORMAT: u8 = 3;
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,20 +193,20 @@ pub(super) fn digits(address: &str) -> &str {
 /// Octets of an address that are part of a key; addresses that differ only behind are told apart by their messages.
 const ADDRESS: usize = 40;
 
-/// `phone`: the phone's address, NUL; behind it the message id.
+/// `phone`: the phone's address, NUL; behind it the message's place in the order of time.
 pub(super) fn phone_prefix(address: &str) -> Vec<u8> {
     let digits = digits(address).as_bytes();
     [&digits[..digits.len().min(ADDRESS)], &[0]].concat()
 }
 
-/// `phone`: the phone's address, the message id. The value is the channel of an MO, and empty for an MT.
-pub(super) fn phone(address: &str, message: MessageId) -> Vec<u8> {
+/// `phone`: the phone's address, the message's place. The value is the channel of an MO, and empty for an MT.
+pub(super) fn phone(address: &str, message: &Order) -> Vec<u8> {
     let mut key = phone_prefix(address);
-    key.extend(id(message));
+    key.extend(message);
     key
 }
 
-/// `id`: the message id.
+/// A part's id, in `meta`; [`super::order`] has what messages are kept under.
 pub(super) fn id(id: MessageId) -> [u8; 16] {
     *id.0.as_bytes()
 }

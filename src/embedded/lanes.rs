@@ -1,8 +1,9 @@
 //! All queue lanes by name and number, and the news of callback lanes that have work.
 //!
-//! A channel has one lane per priority; callbacks have one per receiver. What a lane does is in `lane.rs`.
+//! A channel has one lane per priority; callbacks have one per receiver. What a lane does is in `lane/`.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -41,6 +42,11 @@ struct Tables {
 const OUTBOUND: &str = "out/";
 /// And those of events' callbacks: `event/<authority>/<channel>`.
 const EVENTS: &str = "event/";
+/// Authorities that have a lane of their own for a channel's events. Each message may name another: those beyond share
+/// `SHARED` lanes.
+const AUTHORITIES: usize = 256;
+/// See [`AUTHORITIES`].
+const SHARED: u64 = 16;
 
 impl Lanes {
     /// No lanes yet, and where callback lanes with work will be announced (each at most once until it is served, so
@@ -123,6 +129,24 @@ impl Lanes {
             return lane.clone();
         }
         self.tables_mut().named(name, &self.rings)
+    }
+
+    /// The lane of a channel's events for this authority.
+    pub(super) fn of_events(&self, authority: &str, channel: &ChannelId) -> Arc<Lane> {
+        let name = format!("{EVENTS}{authority}/{channel}");
+        let many = {
+            let tables = self.tables();
+            if let Some(lane) = tables.by_name.get(&*name) {
+                return lane.clone();
+            }
+            tables.events.get(channel).is_some_and(|lanes| lanes.len() >= AUTHORITIES)
+        };
+        if !many {
+            return self.named(&name);
+        }
+        let mut hasher = DefaultHasher::new();
+        authority.hash(&mut hasher);
+        self.named(&format!("{EVENTS}*{}/{channel}", hasher.finish() % SHARED))
     }
 
     /// Puts a lane that was on disk back.

@@ -13,6 +13,7 @@ mod inbox;
 mod keys;
 mod lane;
 mod lanes;
+mod order;
 mod reads;
 mod recovery;
 mod retention;
@@ -342,11 +343,10 @@ mod tests {
     use crate::model::{Callback, CallbackKind, CallbackTarget, Inbound, JsonObject, MessageId, Outbound};
     use crate::store::Change;
 
-    fn owed(body: &str) -> Change {
-        let (id, channel) = (MessageId::mint(), ChannelId::from("c"));
-        let message = Inbound {
+    fn inbound(id: MessageId) -> Inbound {
+        Inbound {
             id,
-            channel: channel.clone(),
+            channel: ChannelId::from("c"),
             to: String::new(),
             from: String::new(),
             group: None,
@@ -359,11 +359,16 @@ mod tests {
             provider: None,
             destinations: Vec::new(),
             received_at: Timestamp::now(),
-        };
+        }
+    }
+
+    fn owed(body: &str) -> Change {
+        let message = inbound(MessageId::mint());
+        let id = message.id;
         let callback = Callback {
             id,
             kind: CallbackKind::Mo,
-            channel,
+            channel: message.channel.clone(),
             message: id,
             target: CallbackTarget::Channel,
             body: serde_json::value::to_raw_value(body).unwrap(),
@@ -430,15 +435,38 @@ mod tests {
         };
         let (far, near) = (later(Duration::from_secs(1_000_000)), later(Duration::from_millis(300)));
         engine.write(vec![Change::Accept(far.clone()), Change::Accept(near.clone())], true).await.unwrap();
-        let phone = engine.keyspaces.phone.get(keys::phone(&far.to, far.id)).unwrap().unwrap();
+        let phone = engine.keyspaces.phone.get(keys::phone(&far.to, far.id.0.as_bytes())).unwrap().unwrap();
         assert_eq!(keys::written(&phone).map(i64::from), far.send_at.map(|at| at.0 / 1_000_000));
         engine.write(vec![Change::DeleteChannel(near.channel.clone())], true).await.unwrap();
         let due = || engine.keyspaces.due.iter().count();
         while due() > 1 {
             engine.write(Vec::new(), true).await.unwrap();
         }
-        assert!(engine.keyspaces.id.get(keys::id(near.id)).unwrap().is_none());
-        assert!(engine.keyspaces.id.get(keys::id(far.id)).unwrap().is_some());
+        assert!(engine.keyspaces.id.get(near.id.0.as_bytes()).unwrap().is_none());
+        assert!(engine.keyspaces.id.get(far.id.0.as_bytes()).unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn messages_with_ids_of_others_leave_no_alias_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_owned();
+        let config = StoreConfig { path, min_free: 0, retention: Duration::ZERO, ..StoreConfig::default() };
+        let engine = Embedded::open(&config).unwrap();
+        let mt =
+            |send_at| Arc::new(Outbound { id: MessageId(uuid::Uuid::new_v4()), send_at, ..Outbound::plain("1", "x") });
+        let mo = inbound(MessageId(uuid::Uuid::new_v4()));
+        let soon = mt(Some(Timestamp::now().plus(Duration::from_millis(100))));
+        let receive = Change::Receive { message: Arc::new(mo), callbacks: Vec::new(), joined_from: Vec::new() };
+        let channel = soon.channel.clone();
+        let archive = Change::Archive { message: mt(None), events: Vec::new(), correlate: Vec::new() };
+        let changes = vec![archive, Change::Accept(soon), receive, Change::DeleteChannel(channel)];
+        engine.write(changes, true).await.unwrap();
+        let count = |rows: &fjall::Keyspace| rows.range([1]..).count();
+        let rows = || [count(&engine.keyspaces.id), count(&engine.keyspaces.inbound)];
+        assert_eq!(rows(), [4, 2]);
+        while rows() != [0, 0] {
+            engine.write(Vec::new(), true).await.unwrap();
+        }
     }
 
     #[tokio::test]

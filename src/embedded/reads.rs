@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Embedded;
 use super::keys::{self, DueKey, Place, table};
+use super::order::Order;
 use super::tables::{get, records, unreadable};
 use crate::model::{
     Account, Callback, ChannelId, ChannelProperties, DestinationProperties, Event, Inbound, MessageId,
@@ -13,14 +14,23 @@ use crate::store::{PartId, ReadError, StoredMessage, Ticket};
 
 impl Embedded {
     pub(crate) fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, ReadError> {
-        // What waits for its time gets its place between two looks at most once.
-        for _ in 0..2 {
-            let place = get(&self.keyspaces.id, &keys::id(id))?;
-            if let Some(found) = self.stored(place.as_deref())? {
-                return Ok(Some(found));
-            }
+        self.twice(|| self.keyspaces.by_id(&self.keyspaces.id, &[], id))
+    }
+
+    /// The MT that lies here in the order of time.
+    pub(super) fn message_at(&self, order: &Order) -> Result<Option<StoredMessage>, ReadError> {
+        self.twice(|| get(&self.keyspaces.id, order))
+    }
+
+    /// What waits for its time gets its place between two looks at most once.
+    fn twice(
+        &self,
+        place: impl Fn() -> Result<Option<fjall::Slice>, ReadError>,
+    ) -> Result<Option<StoredMessage>, ReadError> {
+        match self.stored(place()?.as_deref())? {
+            None => self.stored(place()?.as_deref()),
+            found => Ok(found),
         }
-        Ok(None)
     }
 
     /// The message whose ticket a look-up table has.
@@ -50,7 +60,13 @@ impl Embedded {
     }
 
     pub(crate) fn inbound(&self, channel: &ChannelId, id: MessageId) -> Result<Option<Inbound>, ReadError> {
-        let value = get(&self.keyspaces.inbound, &keys::of_channel(channel, &keys::id(id)))?;
+        let value = self.keyspaces.by_id(&self.keyspaces.inbound, &keys::of_channel(channel, &[]), id)?;
+        Ok(value.and_then(|value| keys::read(&value)))
+    }
+
+    /// The MO that lies here in the order of time.
+    pub(super) fn inbound_at(&self, channel: &ChannelId, order: &Order) -> Result<Option<Inbound>, ReadError> {
+        let value = get(&self.keyspaces.inbound, &keys::of_channel(channel, order))?;
         Ok(value.and_then(|value| keys::read(&value)))
     }
 

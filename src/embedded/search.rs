@@ -1,16 +1,16 @@
 //! Looking for messages, the newest first, a bounded amount of work at a time.
 //!
-//! A phone's messages are found by an index of their own. Everything else goes by the ids, which are in the order of time,
-//! and is read and compared. What was looked at without success counts as work too: a page may be short, or empty, and
+//! A phone's messages are found by an index of their own. Everything else goes by the order of time (`order.rs`), and is
+//! read and compared. What was looked at without success counts as work too: a page may be short, or empty, and
 //! still say where to go on.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use fjall::{Guard, Keyspace};
 
 use super::Embedded;
 use super::keys::{self, Place};
+use super::order::{self, Order, SLACK};
 use super::tables::{get, unreadable};
 use crate::model::{ChannelId, Inbound, MessageId, Timestamp};
 use crate::store::{Direction, Found, Kept, Page, ReadError, Search, Standing};
@@ -21,8 +21,6 @@ const LOOK: usize = 8_192;
 const READ: usize = 1_024;
 /// Octets of text after which a page ends.
 const OCTETS: usize = 4 * 1024 * 1024;
-/// By how much a message's id and its time may differ, as that of a long MO whose first segment came early.
-const SLACK: Duration = Duration::from_secs(600);
 
 /// Where a message is.
 enum Whereabouts {
@@ -31,7 +29,7 @@ enum Whereabouts {
 }
 
 /// A row of an index.
-type Row = (MessageId, Whereabouts);
+type Row = (Order, Whereabouts);
 /// What a key and a value say.
 type ReadRow = fn(&[u8], &[u8]) -> Option<Row>;
 
@@ -44,7 +42,7 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     fn new(keyspace: &'a Keyspace, (prefix, bounds): (&[u8], &Bounds), read: ReadRow) -> Result<Self, ReadError> {
-        let key = |id: MessageId| [prefix, &keys::id(id)].concat();
+        let key = |place: MessageId| [prefix, place.0.as_bytes()].concat();
         let rows = keyspace.range(key(bounds.oldest)..key(bounds.before)).rev();
         let mut source = Self { rows: Box::new(rows), read, head: None };
         source.advance()?;
@@ -64,7 +62,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Ids between which messages can be.
+/// Places between which messages can be.
 struct Bounds {
     oldest: MessageId,
     before: MessageId,
@@ -75,12 +73,9 @@ impl Bounds {
         let slack = i64::try_from(SLACK.as_micros()).unwrap_or_default();
         let at = |micros: i64| MessageId::first_of(Timestamp(micros));
         let until = search.until.map(|until| at(until.0.saturating_add(slack)));
-        let before = [search.before, until].into_iter().flatten().min();
+        let before = [search.before, until].into_iter().flatten().fold(order::END, MessageId::min);
         let oldest = search.since.map(|since| at(since.0.saturating_sub(slack)));
-        Self {
-            oldest: oldest.unwrap_or(MessageId(uuid::Uuid::nil())),
-            before: before.unwrap_or(MessageId(uuid::Uuid::max())),
-        }
+        Self { oldest: oldest.unwrap_or(MessageId(uuid::Uuid::nil())), before }
     }
 }
 
@@ -95,16 +90,16 @@ impl Embedded {
         while let Some(source) = sources
             .iter_mut()
             .filter(|source| source.head.is_some())
-            .max_by_key(|source| source.head.as_ref().map(|(id, _)| *id))
+            .max_by_key(|source| source.head.as_ref().map(|(order, _)| *order))
         {
             if page.found.len() == limit || looked == LOOK || read == READ || octets >= OCTETS {
                 page.next = last;
                 break;
             }
-            let Some((id, whereabouts)) = source.advance()? else { break };
+            let Some((order, whereabouts)) = source.advance()? else { break };
             looked += 1;
-            last = Some(id);
-            if let Some(found) = self.look_at(search, id, whereabouts, &mut read)? {
+            last = Some(MessageId(uuid::Uuid::from_bytes(order)));
+            if let Some(found) = self.look_at(search, &order, whereabouts, &mut read)? {
                 octets += found.message.content().map_or(0, str::len);
                 page.found.push(found);
             }
@@ -126,19 +121,19 @@ impl Embedded {
         if let Some(phone) = phone {
             let prefix = keys::phone_prefix(phone);
             return Ok(vec![Source::new(&self.keyspaces.phone, (&prefix, &bounds), |key, value| {
-                let id = key.get(key.len().checked_sub(16)?..)?.try_into().ok()?;
+                let order = *key.last_chunk()?;
                 let (_, channel) = keys::open(value)?;
                 let whereabouts = match std::str::from_utf8(channel).ok()? {
                     "" => Whereabouts::Outbound,
                     channel => Whereabouts::Inbound(channel.into()),
                 };
-                Some((MessageId(uuid::Uuid::from_bytes(id)), whereabouts))
+                Some((order, whereabouts))
             })?]);
         }
         let mut sources = Vec::new();
         if search.direction != Some(Direction::Inbound) {
             sources.push(Source::new(&self.keyspaces.id, (&[], &bounds), |key, _| {
-                Some((MessageId(uuid::Uuid::from_bytes(key.try_into().ok()?)), Whereabouts::Outbound))
+                Some((key.try_into().ok()?, Whereabouts::Outbound))
             })?);
         }
         let outbound_only = search.direction == Some(Direction::Outbound)
@@ -149,10 +144,9 @@ impl Embedded {
             }
             let prefix = keys::of_channel(channel, &[]);
             sources.push(Source::new(&self.keyspaces.inbound, (&prefix, &bounds), |key, _| {
-                let end = key.len().checked_sub(17)?;
-                let channel = std::str::from_utf8(key.get(..end)?).ok()?;
-                let id = key.get(end + 1..)?.try_into().ok()?;
-                Some((MessageId(uuid::Uuid::from_bytes(id)), Whereabouts::Inbound(channel.into())))
+                let (channel, order) = key.split_last_chunk()?;
+                let channel = std::str::from_utf8(channel.strip_suffix(&[0])?).ok()?;
+                Some((*order, Whereabouts::Inbound(channel.into())))
             })?);
         }
         Ok(sources)
@@ -162,7 +156,7 @@ impl Embedded {
     fn look_at(
         &self,
         search: &Search,
-        id: MessageId,
+        order: &Order,
         whereabouts: Whereabouts,
         read: &mut usize,
     ) -> Result<Option<Found>, ReadError> {
@@ -175,19 +169,19 @@ impl Embedded {
                     return Ok(None);
                 }
                 *read += 1;
-                let message = self.inbound(&channel, id)?.filter(|message| matches_inbound(search, message));
+                let message = self.inbound_at(&channel, order)?.filter(|message| matches_inbound(search, message));
                 let message = message.map(|message| Kept::Inbound(Arc::new(message)));
                 Ok(message.map(|message| Found { message, standing: Standing::Received, events: Vec::new() }))
             }
             Whereabouts::Outbound if search.direction == Some(Direction::Inbound) => Ok(None),
-            Whereabouts::Outbound => self.look_at_outbound(search, id, read),
+            Whereabouts::Outbound => self.look_at_outbound(search, order, read),
         }
     }
 
-    fn look_at_outbound(&self, search: &Search, id: MessageId, read: &mut usize) -> Result<Option<Found>, ReadError> {
+    fn look_at_outbound(&self, search: &Search, order: &Order, read: &mut usize) -> Result<Option<Found>, ReadError> {
         // The lane says which channel's it is, without the message.
         if let Some(channel) = &search.channel {
-            let place = get(&self.keyspaces.id, &keys::id(id))?;
+            let place = get(&self.keyspaces.id, order)?;
             let place = place.as_deref().and_then(keys::open).and_then(|(_, content)| keys::place(content));
             let lane = match place {
                 Some(Place::Entry(ticket)) => Some(ticket.lane),
@@ -199,7 +193,7 @@ impl Embedded {
             }
         }
         *read += 1;
-        let Some(stored) = self.message(id)? else { return Ok(None) };
+        let Some(stored) = self.message_at(order)? else { return Ok(None) };
         let message = &stored.message;
         let party = |meant: &Option<String>, text: &str| meant.as_ref().is_none_or(|meant| same(meant, text));
         let meant = party(&search.address, &message.to)

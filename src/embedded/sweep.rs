@@ -15,6 +15,7 @@ use super::draft::Op;
 use super::keys::{self, table};
 use super::lane::Lane;
 use super::lanes::Lanes;
+use super::order::{Id, Order, has_alias};
 use super::retention::oldest;
 use super::tables::{Keyspaces, Table, unreadable};
 use crate::model::{MessageId, Timestamp};
@@ -38,10 +39,18 @@ pub(super) struct Sweeper {
     parked: Vec<u8>,
 }
 
-/// The part of an MT's record that is needed.
+/// The part of a message's record that is needed.
 #[derive(Deserialize)]
 struct Identified {
     id: MessageId,
+    #[serde(alias = "received_at")]
+    accepted_at: Timestamp,
+}
+
+impl Identified {
+    fn id(&self) -> Id {
+        Id::new(self.id, self.accepted_at)
+    }
 }
 
 impl Sweeper {
@@ -83,7 +92,10 @@ impl Sweeper {
             }
             removed += 1;
             let message = if lane.outbound { keys::read::<Identified>(&value) } else { None };
-            ops.extend(message.map(|message| Op::Remove(Table::Id, keys::id(message.id).to_vec())));
+            if let Some(id) = message.map(|message| message.id()) {
+                ops.push(Op::Remove(Table::Id, id.order.to_vec()));
+                ops.extend(id.alias.map(|alias| Op::Remove(Table::Id, alias.to_vec())));
+            }
             ops.push(Op::Remove(Table::Msg, key.to_vec()));
         }
         let bounds = keys::fate(lane.ticket(from), 0).to_vec()..keys::fate(lane.ticket(to), 0).to_vec();
@@ -95,7 +107,7 @@ impl Sweeper {
         Ok(removed)
     }
 
-    /// A channel's MOs lie in the order of their ids, which is that of time: the first young one ends the channel.
+    /// A channel's MOs lie in the order of time, their aliases behind them: the first that is young, or no MO, ends the channel.
     fn mos(&mut self, oldest: u32, ops: &mut Vec<Op>) -> Result<(), ReadError> {
         for _ in 0..MAX_OTHERS {
             let Some(guard) = self.keyspaces.inbound.range(self.inbound.clone()..).next() else {
@@ -104,20 +116,25 @@ impl Sweeper {
             };
             let (key, value) = guard.into_inner().map_err(|error| unreadable(&error))?;
             self.inbound = key.to_vec();
-            let old = keys::written(&value).is_some_and(|written| written < oldest);
-            let channel = self.inbound.iter().position(|octet| *octet == 0).filter(|end| *end > 0);
-            match channel {
-                Some(end) if !old => {
-                    self.inbound.truncate(end);
-                    self.inbound.push(1);
-                }
-                Some(_) => {
-                    ops.push(Op::Remove(Table::Inbound, key.to_vec()));
-                    self.inbound.push(0);
-                }
+            let Some(end) = self.inbound.iter().position(|octet| *octet == 0).filter(|end| *end > 0) else {
                 // The heartbeat.
-                None => self.inbound.push(0),
+                self.inbound.push(0);
+                continue;
+            };
+            let (channel, order) = key.split_at(end + 1);
+            let order = Order::try_from(order).ok();
+            let Some(order) = order.filter(|_| keys::written(&value).is_some_and(|written| written < oldest)) else {
+                self.inbound.truncate(end);
+                self.inbound.push(1);
+                continue;
+            };
+            if has_alias(&order)
+                && let Some(alias) = keys::read::<Identified>(&value).and_then(|message| message.id().alias)
+            {
+                ops.push(Op::Remove(Table::Inbound, [channel, &alias].concat()));
             }
+            ops.push(Op::Remove(Table::Inbound, key.to_vec()));
+            self.inbound.push(0);
         }
         Ok(())
     }

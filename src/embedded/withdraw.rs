@@ -50,7 +50,7 @@ impl Embedded {
 
     /// An MT that waits in its queue, by our id.
     pub(crate) fn queued(&self, id: MessageId) -> Result<Option<Queued>, ReadError> {
-        let Some(found) = get(&self.keyspaces.id, &keys::id(id))? else { return Ok(None) };
+        let Some(found) = self.keyspaces.by_id(&self.keyspaces.id, &[], id)? else { return Ok(None) };
         let mut place = keys::open(&found).and_then(|(_, content)| keys::place(content));
         // From its first place to where it waits now, if it has left that for a long delay.
         while let Some(at) = place {

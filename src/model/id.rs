@@ -16,6 +16,9 @@ use super::Timestamp;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageId(pub Uuid);
 
+/// The first millisecond of that year.
+const YEAR_10000: u64 = 253_402_300_800_000;
+
 impl MessageId {
     /// A new id.
     #[must_use]
@@ -23,16 +26,20 @@ impl MessageId {
         Self(Uuid::now_v7())
     }
 
-    /// None made then or later is smaller, and none made earlier is greater, to the millisecond.
+    /// None made then or later is smaller, and none made earlier is greater, to the millisecond; for the years 1970 to
+    /// 10000.
     #[must_use]
     pub fn first_of(at: Timestamp) -> Self {
-        let milliseconds = u64::try_from(at.0.div_euclid(1_000)).unwrap_or_default();
+        let milliseconds = u64::try_from(at.0.div_euclid(1_000)).unwrap_or_default().min(YEAR_10000);
         Self(Uuid::from_u128(u128::from(milliseconds) << 80))
     }
 
     /// When it was made, to the millisecond; nothing if it is not one of ours.
     #[must_use]
     pub fn minted_at(self) -> Option<Timestamp> {
+        if self.0.get_version() != Some(uuid::Version::SortRand) {
+            return None;
+        }
         let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
         i64::try_from(seconds * 1_000_000 + u64::from(nanoseconds / 1_000)).ok().map(Timestamp)
     }

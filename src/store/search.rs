@@ -26,7 +26,7 @@ pub struct Search {
     pub since: Option<Timestamp>,
     /// Accepted or received before.
     pub until: Option<Timestamp>,
-    /// Older than this one: where the last look ended.
+    /// Older than this place in the order of time: where the last look ended.
     pub before: Option<MessageId>,
 }
 

@@ -28,6 +28,14 @@ impl Request {
         form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
 
+    /// The first query parameter that is none of these.
+    #[must_use]
+    pub fn query_beyond(&self, names: &[&str]) -> Option<String> {
+        let query = self.inner.uri().query()?;
+        let mut keys = form_urlencoded::parse(query.as_bytes()).map(|(key, _)| key);
+        keys.find(|key| !names.contains(&&**key)).map(std::borrow::Cow::into_owned)
+    }
+
     /// A variable part of the path; empty when the pattern has fewer.
     #[must_use]
     pub fn param(&self, index: usize) -> &str {

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
-use maybug::model::{MessageId, Timestamp};
+use maybug::model::{Inbound, MessageId, Timestamp};
 use maybug::store::{Change, CommitError, Store, StoreConfig};
 
 use crate::store_support::{ack, channel, contents, inbound, message, open};
@@ -56,6 +57,25 @@ async fn old_messages_from_phones_and_old_parked_callbacks_go_too() {
     store.commit(vec![Change::CallbackParked { ticket, reason: "too old".into() }]).await.unwrap();
     until("forgotten", || store.inbound(&channel(), id).unwrap().is_none()).await;
     until("forgotten", || store.parked_callbacks(None, 1).unwrap().is_empty()).await;
+}
+
+#[tokio::test]
+async fn of_imported_messages_from_phones_the_old_go_and_the_young_stay() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = StoreConfig { min_free: 0, retention: Duration::from_secs(3_600), ..StoreConfig::default() };
+    let store = Store::open(&StoreConfig { path: directory.path().to_owned(), ..config }).unwrap();
+    let mut imported = Vec::new();
+    for (minutes_ago, number) in [(70, 9), (50, 8), (65, 7), (61, 0), (1, 1)] {
+        let Change::Receive { message, joined_from, .. } = inbound("x", "http://a/") else { unreachable!() };
+        let id = MessageId(uuid::Uuid::from_u128(number));
+        let received_at = Timestamp(Timestamp::now().0 - minutes_ago * 60_000_000);
+        let message = Arc::new(Inbound { id, received_at, ..Inbound::clone(&message) });
+        store.commit(vec![Change::Receive { message, callbacks: Vec::new(), joined_from }]).await.unwrap();
+        imported.push((id, minutes_ago > 60));
+    }
+    let is_gone = |id: MessageId| store.inbound(&channel(), id).unwrap().is_none();
+    until("forgotten", || imported.iter().all(|(id, old)| !old || is_gone(*id))).await;
+    assert!(imported.iter().all(|(id, old)| is_gone(*id) == *old));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use maybug::model::{ChannelId, MessageId, Outbound};
+use maybug::model::{ChannelId, Inbound, MessageId, Outbound, Timestamp};
 use maybug::store::{Change, Direction, Kept, Page, Search, Standing, Store, StoreConfig, Tally};
 
 use crate::store_support::{ack, at, channel, crashed, inbound, message, open, withdraw};
@@ -93,7 +93,7 @@ async fn scheduled_messages_are_found_before_and_after_their_time_and_when_they_
 }
 
 #[tokio::test]
-async fn messages_of_both_kinds_come_in_the_order_of_their_ids() {
+async fn messages_of_both_kinds_come_in_the_order_in_which_they_came() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     for n in 0..3 {
@@ -107,6 +107,87 @@ async fn messages_of_both_kinds_come_in_the_order_of_their_ids() {
     assert_eq!(all(&store, only(Direction::Outbound)).0, ["mt2", "mt1", "mt0"]);
     assert_eq!(all(&store, Search { status: Some(Standing::Received), ..of_phone("2") }).0, ["mo2", "mo1", "mo0"]);
     let none: [ChannelId; 0] = [];
-    let before = Search { before: Some(MessageId::first_of(maybug::model::Timestamp(0))), ..Search::default() };
+    let before = Search { before: Some(MessageId::first_of(Timestamp(0))), ..Search::default() };
     assert!(store.search(&before, &none, 9).unwrap().found.is_empty());
+}
+
+/// An hour's messages, one a minute: MTs and MOs in turn, with ids of ours, of applications, of counters.
+fn an_hour(begin: Timestamp) -> Vec<Change> {
+    let came = |minute: u64| begin.plus(Duration::from_secs(60 * minute));
+    let id = |minute: u64| match minute % 3 {
+        0 => {
+            let unix =
+                uuid::Timestamp::from_unix(uuid::NoContext, u64::try_from(came(minute).0).unwrap() / 1_000_000, 0);
+            MessageId(uuid::Uuid::new_v7(unix))
+        }
+        1 => MessageId(uuid::Uuid::new_v4()),
+        _ => MessageId(uuid::Uuid::from_u128(u128::from(1_000 - minute))),
+    };
+    let change = |minute: u64| {
+        if minute.is_multiple_of(2) {
+            let mt = Outbound {
+                id: id(minute),
+                accepted_at: came(minute),
+                ..Outbound::clone(&to("2", &minute.to_string()))
+            };
+            return Change::Accept(Arc::new(mt));
+        }
+        let Change::Receive { message, joined_from, .. } = inbound(&minute.to_string(), "http://a/") else {
+            unreachable!()
+        };
+        let mo = Inbound { id: id(minute), received_at: came(minute), ..Inbound::clone(&message) };
+        Change::Receive { message: Arc::new(mo), callbacks: Vec::new(), joined_from }
+    };
+    (0..60).map(change).collect()
+}
+
+#[tokio::test]
+async fn whoever_made_their_ids_messages_come_in_the_order_of_time_and_are_found_by_both() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let begin = Timestamp(Timestamp::now().0 - 7_200_000_000);
+    let mut changes = an_hour(begin);
+    let ids: Vec<_> = changes
+        .iter()
+        .map(|change| match change {
+            Change::Accept(message) => message.id,
+            Change::Receive { message, .. } => message.id,
+            _ => unreachable!(),
+        })
+        .collect();
+    // As they are imported: not in the order of time.
+    changes.reverse();
+    let later = changes.split_off(20);
+    store.commit(later).await.unwrap();
+    store.commit(changes).await.unwrap();
+    let names = |minutes: std::ops::Range<u64>| minutes.rev().map(|minute| minute.to_string()).collect::<Vec<_>>();
+    let copy = crashed(directory.path());
+    for store in [&store, &open(copy.path())] {
+        for search in [Search::default(), of_phone("2")] {
+            assert_eq!(all(store, search.clone()).0, names(0..60));
+            let minute = |minute: u64| Some(begin.plus(Duration::from_secs(60 * minute)));
+            let part = Search { since: minute(20), until: minute(40), ..search.clone() };
+            assert_eq!(all(store, part).0, names(20..40));
+            let (mut one, mut found) = (search, Vec::new());
+            loop {
+                let page = store.search(&one, &[channel()], 1).unwrap();
+                found.extend(contents(&page));
+                one.before = page.next;
+                if one.before.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, names(0..60), "one at a time");
+        }
+        for (minute, id) in ids.iter().enumerate() {
+            let content = match store.message(*id).unwrap() {
+                Some(found) => Some(found.message.content.clone()),
+                None => store.inbound(&channel(), *id).unwrap().and_then(|found| found.content),
+            };
+            assert_eq!(content, Some(minute.to_string()));
+        }
+        let behind_all = Search { before: Some(MessageId(uuid::Uuid::max())), ..Search::default() };
+        assert_eq!(all(store, behind_all).0.len(), 60);
+    }
+    assert_eq!(store.queued(ids[4]).unwrap().map(|queued| queued.message.id), Some(ids[4]));
 }

@@ -84,8 +84,10 @@ async fn cancelling_says_what_is_wrong_with_the_question() {
         assert_eq!((status, &answer["result"]["errors"][0]["type"]), (404, &json!("ChannelNotFound")), "{path}");
     }
     let channel = maybug.channel(json!({"type": "loopback", "config": {}, "mo_url": null})).await;
-    let (status, answer) = delete(&maybug, &format!("/channels/{channel}/messages/?priority=6")).await;
-    assert_eq!((status, &answer["result"]["errors"][0]["type"]), (400, &json!("ApiUsageError")));
+    for query in ["priority=6", "prioriti=1"] {
+        let (status, answer) = delete(&maybug, &format!("/channels/{channel}/messages/?{query}")).await;
+        assert_eq!((status, &answer["result"]["errors"][0]["type"]), (400, &json!("ApiUsageError")), "{query}");
+    }
 }
 
 #[tokio::test]

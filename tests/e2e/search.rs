@@ -150,6 +150,7 @@ async fn a_query_that_makes_no_sense_is_refused_by_name() {
         ("direction=up", "direction"),
         ("since=yesterday", "since"),
         ("until=", "until"),
+        ("adress=27820001001", "adress"),
     ] {
         for path in ["/messages/", "/messages/export/"] {
             if path == "/messages/export/" && named == "limit" {

@@ -13,6 +13,7 @@ use super::schema::{MESSAGE, priority};
 use super::wire::{MessageState, envelope};
 use crate::api::Api;
 use crate::api::error::ApiError;
+use crate::api::query::only;
 use crate::gateway::bodies::MessageBody;
 use crate::gateway::{Draft, FARTHEST, GatewayError, ReplyTo, Via};
 use crate::model::{ChannelId, DestinationId, JsonObject, Priority, RouterId, Timestamp};
@@ -179,6 +180,7 @@ pub(super) fn cancel_all(api: Api, request: Request) -> Answer {
 }
 
 async fn do_cancel_all(api: &Api, request: &Request) -> Result<Response, ApiError> {
+    only(request, &["priority"])?;
     let priority = request.query("priority").map(|text| {
         let priority = text.parse().ok().and_then(Priority::new);
         priority.ok_or_else(|| ApiError::BadQuery(format!("\"priority\" is no number from 1 to 5: '{text}'")))

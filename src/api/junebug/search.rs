@@ -11,6 +11,7 @@ use serde_json::json;
 use super::wire::envelope;
 use crate::api::Api;
 use crate::api::error::ApiError;
+use crate::api::query::only;
 use crate::gateway::Gateway;
 use crate::gateway::listing::{Format, row};
 use crate::model::{ChannelId, JsonObject, MessageId, Timestamp};
@@ -36,7 +37,7 @@ async fn do_list(api: &Api, request: &Request) -> Result<Response, ApiError> {
             _ => return Err(ApiError::BadQuery(format!("\"limit\" is no number from 1 to {MOST}: '{text}'"))),
         },
     };
-    let page = api.gateway.search(search(request)?, limit).await?;
+    let page = api.gateway.search(search(request, "limit")?, limit).await?;
     let messages: Vec<JsonObject> = page.found.iter().map(row).collect();
     Ok(envelope(StatusCode::OK, "messages found", &json!({"messages": messages, "cursor": page.next})))
 }
@@ -49,7 +50,7 @@ async fn do_export(api: &Api, request: &Request) -> Result<Response, ApiError> {
     let format = request.query("format").unwrap_or_else(|| "ndjson".to_owned());
     let format: Format =
         format.parse().map_err(|_| ApiError::BadQuery(format!("\"format\" is neither ndjson nor csv: '{format}'")))?;
-    let search = search(request)?;
+    let search = search(request, "format")?;
     // What is wrong is said before anything else is.
     let first = api.gateway.search(search.clone(), MOST).await?;
     let (pieces, body) = Body::stream();
@@ -100,8 +101,12 @@ async fn next(gateway: &Gateway, search: &Search, pieces: &Pieces) -> Option<Pag
     }
 }
 
-/// What the query says.
-fn search(request: &Request) -> Result<Search, ApiError> {
+/// What narrows a search.
+const NARROWS: [&str; 8] = ["address", "to", "from", "direction", "status", "since", "until", "cursor"];
+
+/// What the query says, which may have one `more` parameter.
+fn search(request: &Request, more: &str) -> Result<Search, ApiError> {
+    only(request, &[&NARROWS[..], &[more]].concat())?;
     let text = |name: &str| request.query(name).filter(|text| !text.trim().is_empty());
     let time = |name: &str| {
         let time = request.query(name).map(|text| {
