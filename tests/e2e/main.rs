@@ -15,14 +15,18 @@ mod durability;
 mod extending;
 mod failover;
 mod field_guide;
+mod health;
 mod http_channel;
 mod hundred;
 mod import;
 mod junebug;
 mod lifecycle;
 mod log_privacy;
+#[path = "../shared/management.rs"]
+mod management;
 mod message_logs;
 mod openapi;
+mod passwords;
 mod peer;
 mod pressure;
 mod rate_limit;
