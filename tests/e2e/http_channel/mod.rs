@@ -3,7 +3,6 @@
 
 mod bounds;
 mod mailbox;
-mod polls;
 mod provider;
 
 use std::collections::BTreeMap;
