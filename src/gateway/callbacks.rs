@@ -52,6 +52,8 @@ const ATTEMPT: HeaderName = HeaderName::from_static("x-junebug-attempt");
 const IN_HAND: usize = 64;
 /// How long a spared host is waited for before its URL is looked up again: somebody may have corrected it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How long the broker may take to confirm what is on its way when the gateway stops.
+const CONFIRMED: Duration = Duration::from_secs(5);
 /// How long a receiver's task waits for more before it ends.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -59,17 +61,18 @@ const IDLE: Duration = Duration::from_secs(30);
 pub(super) async fn dispatch(gateway: Gateway, mut lanes: CallbackLanes, client: Client, policy: CallbackPolicy) {
     let total = Arc::new(Semaphore::new(policy.total));
     let stop = gateway.0.stop.clone();
-    let mut receivers = JoinSet::new();
+    let (mut receivers, mut published) = (JoinSet::new(), JoinSet::new());
     loop {
         let queue = tokio::select! {
             queue = lanes.next() => queue,
             Some(_) = receivers.join_next() => continue,
+            Some(_) = published.join_next() => continue,
             () = stop.cancelled() => break,
         };
         let Some(queue) = queue else { break };
         if let Some(key) = queue.routing_key() {
             let key = key.to_owned();
-            receivers.spawn(queues::owed::run(gateway.clone(), queue, key, policy.retry));
+            published.spawn(queues::owed::run(gateway.clone(), queue, key, policy.retry));
             continue;
         }
         let receiver = Receiver {
@@ -86,6 +89,9 @@ pub(super) async fn dispatch(gateway: Gateway, mut lanes: CallbackLanes, client:
     }
     // Requests on their way are cut off; their callbacks are still owed and made again after the next start.
     receivers.shutdown().await;
+    // What the broker has and has not confirmed would come again: its answer is waited for.
+    let _ = tokio::time::timeout(CONFIRMED, async { while published.join_next().await.is_some() {} }).await;
+    published.shutdown().await;
 }
 
 /// One receiver's callbacks.

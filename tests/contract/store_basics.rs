@@ -189,27 +189,6 @@ async fn callbacks_come_by_receiver_in_order_until_they_are_done_or_parked() {
 }
 
 #[tokio::test]
-async fn however_many_receivers_messages_name_a_channels_events_have_a_bounded_number_of_queues() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
-    let owed = |name: String| inbound(&name, &format!("http://{name}.example/"));
-    store.commit((0..600).map(|n| owed(format!("host{n}"))).collect()).await.unwrap();
-    let mut lanes = store.callback_lanes().unwrap();
-    let (mut queues, mut found) = (0, Vec::new());
-    while found.len() < 600 {
-        let mut queue = lanes.next().await.unwrap();
-        let pulled = queue.pull(600).await.unwrap();
-        found.extend(pulled.iter().map(|delivery| delivery.callback.body.get().to_owned()));
-        store.commit(pulled.iter().map(|delivery| Change::CallbackDone(delivery.ticket)).collect()).await.unwrap();
-        queues += 1;
-    }
-    assert!((257..=272).contains(&queues), "{queues}");
-    found.sort_unstable();
-    found.dedup();
-    assert_eq!(found.len(), 600);
-}
-
-#[tokio::test]
 async fn a_deleted_channel_hands_out_nothing_and_its_messages_can_still_be_read() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());

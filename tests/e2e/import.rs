@@ -36,6 +36,10 @@ async fn a_receipt_for_what_another_server_sent_is_told() {
     let outbound = json!({"outbound": {"message": message, "events": [ack]}});
     assert_eq!(import(&maybug, &outbound).await, (200, json!("created")));
     assert_eq!(import(&maybug, &outbound).await, (200, json!("unchanged")));
+    let mut to_come = outbound.clone();
+    to_come["outbound"]["message"]["accepted_at"] = json!(maybug::model::Timestamp::now().0 * 2);
+    let (status, error) = import(&maybug, &to_come).await;
+    assert!(status == 400 && error["message"].as_str().unwrap().starts_with("\"accepted_at\""), "{error}");
 
     assert_eq!(peer.deliver(receipt("27820001001", "smsc-77", "DELIVRD")).await, CommandStatus::ESME_ROK);
     let told = receiver.next().await;

@@ -151,6 +151,8 @@ async fn a_query_that_makes_no_sense_is_refused_by_name() {
         ("since=yesterday", "since"),
         ("until=", "until"),
         ("adress=27820001001", "adress"),
+        ("address=", "address"),
+        ("status=failed&status=rejected", "status"),
     ] {
         for path in ["/messages/", "/messages/export/"] {
             if path == "/messages/export/" && named == "limit" {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod amqp;
+mod amqp_changes;
 mod captures;
 #[path = "../shared/daemon.rs"]
 mod daemon;

@@ -20,6 +20,8 @@ pub(super) enum NotAccepted {
     Known,
     /// It can never be sent.
     Refused(String),
+    /// It cannot be sent while things are as they are: its channel has gone, or its queue is changing hands.
+    NotNow(String),
     /// The store could not be read.
     Unreadable(Arc<str>),
 }
@@ -28,6 +30,10 @@ impl From<GatewayError> for NotAccepted {
     fn from(error: GatewayError) -> Self {
         match error {
             GatewayError::Read(why) => Self::Unreadable(why),
+            gone @ (GatewayError::ChannelNotFound
+            | GatewayError::RouterNotFound(_)
+            | GatewayError::DestinationNotFound { .. }
+            | GatewayError::NoRoute { .. }) => Self::NotNow(gone.to_string()),
             other => Self::Refused(other.to_string()),
         }
     }
@@ -46,13 +52,13 @@ impl Gateway {
         let (router, destination, channel) = match owner {
             QueueOwner::Channel(channel) => (None, None, channel.clone()),
             QueueOwner::Destination(router, destination) => {
-                let found = self.router(router)?;
+                let found = directory.router(router).ok_or_else(|| GatewayError::RouterNotFound(router.clone()))?;
                 let to = message.to_addr.as_deref().unwrap_or_default();
-                let channel = self.choose(directory, &found, to, Some(destination))?;
+                let channel = self.choose(directory, found, to, Some(destination))?;
                 (Some(router.clone()), Some(destination.clone()), channel)
             }
         };
-        self.channel(&channel)?;
+        directory.channels.get(&channel).ok_or(GatewayError::ChannelNotFound)?;
         let reply_to = message.in_reply_to.as_deref().and_then(|id| id.parse::<MessageId>().ok());
         let answered = match reply_to {
             Some(id) => self.0.store.inbound(&channel, id).map_err(GatewayError::from)?,
