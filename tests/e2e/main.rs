@@ -1,6 +1,7 @@
 //! The server as its users see it: over HTTP and SMPP, in process on free ports, and as a process that is killed.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+mod abandoned;
 mod auth;
 mod auth_limits;
 mod bad_input;
