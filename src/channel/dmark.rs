@@ -81,8 +81,9 @@ const KEYS: &[&str] = &[
 const PARAMETERS: [&str; 7] =
     ["transactionId", "msisdn", "ussdServiceCode", "transactionTime", "ussdRequestString", "creationTime", "response"];
 
-/// Most octets of a transaction's id.
-const MAX_ID: usize = 256;
+/// Most octets of each parameter that a session or an address is made of.
+const MAX_TEXT: usize = 256;
+const SHORT: [&str; 3] = ["transactionId", "msisdn", "ussdServiceCode"];
 /// Most unknown parameters that are named to whoever sent them, and most characters of each.
 const MAX_NAMES: usize = 20;
 const MAX_NAME: usize = 64;
@@ -145,12 +146,11 @@ impl ChannelType for Dmark {
             Arc::new(move |_, request| Box::pin(turns.clone().answer(request)))
         };
         tokio::select! {
-            () = turns.setup.stop.cancelled() => {}
-            _ = async {
-                let _place = self.ports.listen(&turns.setup, turns.config.address, &turns.config.paths, hook).await;
-                std::future::pending::<()>().await;
-            } => {}
             () = turns.reply() => {}
+            () = async {
+                let _place = self.ports.listen(&turns.setup, turns.config.address, &turns.config.paths, hook).await;
+                std::future::pending().await
+            } => {}
         }
         Ok(())
     }
@@ -275,7 +275,7 @@ impl<I: Intake> Turns<I> {
         let missing = PARAMETERS.into_iter().filter(|known| !given(known)).map(str::to_owned).collect();
         let unknown = parameters.iter().filter(|(name, _)| !self.config.permissive && !PARAMETERS.contains(&&name[..]));
         let unexpected = unknown.map(|(name, _)| name.chars().take(MAX_NAME).collect()).take(MAX_NAMES).collect();
-        let long = parameters.iter().filter(|(name, value)| name == "transactionId" && value.len() > MAX_ID);
+        let long = parameters.iter().filter(|(name, value)| SHORT.contains(&&name[..]) && value.len() > MAX_TEXT);
         let invalid = long.map(|(name, _)| name.clone()).collect();
         let mut problem = JsonObject::new();
         let problems: [(&str, Vec<String>); 3] =
@@ -319,11 +319,17 @@ impl<I: Intake> Turns<I> {
         (event, notes)
     }
 
-    /// Passes replies on to their requests, for as long as the channel runs.
+    /// Passes replies on to their requests, until the channel's stop. What it has begun is finished: a phone that has its
+    /// answer does not get it again.
     async fn reply(&self) {
         let mut queue = self.setup.queue();
+        let stop = &self.setup.stop;
         loop {
-            match queue.pull(BATCH).await {
+            let pulled = tokio::select! {
+                () = stop.cancelled() => return,
+                pulled = queue.pull(BATCH) => pulled,
+            };
+            match pulled {
                 Ok(deliveries) => {
                     let outcomes = deliveries.into_iter().map(|delivery| self.deliver(delivery));
                     let outcomes = futures_util::future::join_all(outcomes).await;
@@ -331,7 +337,7 @@ impl<I: Intake> Turns<I> {
                 }
                 Err(error) => {
                     self.setup.log.error(error.to_string());
-                    return self.setup.stop.cancelled().await;
+                    return stop.cancelled().await;
                 }
             }
         }
@@ -392,4 +398,112 @@ impl<I: Intake> Turns<I> {
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use bytes::Bytes;
+    use futures_util::poll;
+    use hyper::{HeaderMap, Method};
+    use tokio::sync::{Notify, mpsc};
+
+    use super::super::{IntakeError, Stop};
+    use super::*;
+    use crate::store::{Change, Store, StoreConfig};
+    use crate::telemetry::ChannelLogs;
+    use crate::telemetry::channel_log::LogFiles;
+    use crate::web::client::{Allowed, Client};
+
+    /// What a channel tells, as it tells it. What became of MTs is taken in only once it is told to.
+    #[derive(Clone)]
+    struct Slow {
+        told: mpsc::UnboundedSender<Told>,
+        go: Arc<Notify>,
+    }
+
+    enum Told {
+        Listens(String),
+        Message(MessageId),
+        Decides,
+        Decided(Vec<Outcome>),
+    }
+
+    impl Intake for Slow {
+        async fn arrived(&self, _: &ChannelId, arrivals: Vec<Arrival>) -> Result<(), IntakeError> {
+            for arrival in arrivals {
+                if let Arrival::Message { message, .. } = arrival {
+                    self.told.send(Told::Message(message.id)).unwrap();
+                }
+            }
+            Ok(())
+        }
+
+        async fn decided(&self, _: &ChannelId, outcomes: Vec<Outcome>) {
+            self.told.send(Told::Decides).unwrap();
+            self.go.notified().await;
+            self.told.send(Told::Decided(outcomes)).unwrap();
+        }
+
+        async fn status(&self, _: &ChannelId, report: StatusReport) {
+            if let Some(address) = report.details.get("address") {
+                self.told.send(Told::Listens(address.as_str().unwrap().to_owned())).unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stop_waits_for_the_record_of_an_answer_that_a_phone_has() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store");
+        let store = Store::open(&StoreConfig { path, min_free: 0, ..StoreConfig::default() }).unwrap();
+        let files = LogFiles { path: directory.path().join("logs"), rotate_size: 1_000, max_files: 1, privacy: false };
+        let logs = ChannelLogs::start(files).unwrap();
+        let id: ChannelId = "c".into();
+        let client = Client::new(Allowed { networks: vec!["127.0.0.0/8".parse().unwrap()] });
+        let (told, mut hears) = mpsc::unbounded_channel();
+        let (stop, go) = (Stop::new(), Arc::new(Notify::new()));
+        let config = json!({"web_path": "/", "web_port": 0, "web_interface": "127.0.0.1"});
+        let setup = Setup {
+            config: config.as_object().unwrap().clone(),
+            rate_limit: None,
+            store: store.clone(),
+            intake: Slow { told, go: go.clone() },
+            client: client.clone(),
+            log: logs.channel(&id),
+            stop: stop.clone(),
+            id,
+        };
+        let dmark = Dmark::new(Ports::default());
+        let mut run = pin!(dmark.run(setup));
+        let phone = async {
+            let Some(Told::Listens(address)) = hears.recv().await else { panic!("it does not listen") };
+            let query: Vec<String> = PARAMETERS.iter().map(|name| format!("{name}=1")).collect();
+            let url = format!("http://{address}/?{}", query.join("&")).parse().unwrap();
+            let asking = async {
+                let answer = client.request(Method::GET, &url, HeaderMap::new(), Bytes::new(), LONG).await;
+                answer.unwrap().status
+            };
+            let replying = async {
+                let Some(Told::Message(id)) = hears.recv().await else { panic!("no turn") };
+                let reply = Outbound { reply_to: Some(id), ..Outbound::plain("1", "Hello") };
+                store.commit(vec![Change::Accept(Arc::new(reply))]).await.unwrap();
+                assert!(matches!(hears.recv().await, Some(Told::Decides)));
+            };
+            assert_eq!(tokio::join!(asking, replying).0, 200);
+        };
+        tokio::select! {
+            _ = &mut run => panic!("it ended by itself"),
+            () = phone => {}
+        }
+        stop.cancel();
+        assert!(poll!(&mut run).is_pending(), "what the phone has is not recorded");
+        go.notify_one();
+        run.await.unwrap();
+        let Some(Told::Decided(outcomes)) = hears.recv().await else { panic!("not recorded") };
+        assert!(matches!(outcomes[..], [Outcome { fate: Fate::Submitted { .. }, .. }]), "{outcomes:?}");
+    }
+
+    const LONG: Duration = Duration::from_secs(30);
 }

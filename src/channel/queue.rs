@@ -28,16 +28,31 @@ impl MtQueue {
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
     pub async fn pull(&mut self, max: usize) -> Result<Vec<Delivery>, ReadError> {
-        let Some(pace) = &mut self.pace else { return self.queue.pull(max).await };
         let budget = loop {
-            match pace.budget(Instant::now().into_std()) {
+            match self.budget() {
                 Ok(budget) => break budget,
-                Err(at) => tokio::time::sleep_until(at.into()).await,
+                Err(at) => tokio::time::sleep_until(at).await,
             }
         };
         let pulled = self.queue.pull(max.min(budget)).await?;
-        let now = Instant::now().into_std();
-        pulled.iter().for_each(|_| pace.spend(now));
+        self.spend(pulled.len());
         Ok(pulled)
+    }
+
+    /// How many MTs may leave now, at least one; otherwise when the next one may.
+    pub(super) fn budget(&mut self) -> Result<usize, Instant> {
+        let now = Instant::now().into_std();
+        self.pace.as_mut().map_or(Ok(usize::MAX), |pace| pace.budget(now).map_err(Into::into))
+    }
+
+    /// So many MTs leave.
+    pub(super) fn spend(&mut self, count: usize) {
+        let now = Instant::now().into_std();
+        self.pace.iter_mut().for_each(|pace| (0..count).for_each(|_| pace.spend(now)));
+    }
+
+    /// The queue without regard to the limit, for whoever looks for MTs and does not know yet which of them will leave.
+    pub(super) fn unpaced(&mut self) -> &mut OutboundQueue {
+        &mut self.queue
     }
 }

@@ -12,7 +12,7 @@ use fjall::{Database, PersistMode};
 use super::keys::{self, DueKey, Kind, Place, Tries, table};
 use super::lane::{Entry, Item, Lane, Waits};
 use super::lanes::{ChannelLanes, Lanes};
-use super::order::Id;
+use super::order::{Id, leads_to};
 use super::tables::{Keyspaces, ORDINAL, Table, entry};
 use crate::model::Timestamp;
 use crate::store::{Tally, Ticket};
@@ -187,14 +187,12 @@ impl<'a> Draft<'a> {
             Op::Append { lane, value, item, id } => self.append_item(lane, value, item, id),
             Op::Archive { lane, value, id, events, correlate } => {
                 let ticket = self.append(&lane, value);
-                self.put_id(id, &keys::entry(ticket));
                 let end = keys::value(Kind::Final, self.now, &[]);
                 self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::END), end);
                 self.effects.push(Effect::Archived(lane, ticket.seq));
-                for value in events {
-                    let place = self.ordinal(ordinal);
-                    self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, place), value);
-                }
+                events.into_iter().for_each(|event| self.told(ticket, event, ordinal));
+                // Whoever finds it finds what became of it.
+                self.put_id(id, &keys::entry(ticket));
                 let segments = u8::try_from(correlate.len()).unwrap_or(u8::MAX);
                 for key in correlate {
                     let value = keys::value(Kind::Reference, self.now, &keys::correlation(ticket, segments));
@@ -222,8 +220,7 @@ impl<'a> Draft<'a> {
                 if let Some((Kind::Final, _)) = keys::open(&value) {
                     self.finished(origin);
                 }
-                let place = self.ordinal(ordinal);
-                self.batch.insert(&self.keyspaces.fate, keys::fate(origin, place), value);
+                self.told(origin, value, ordinal);
             }
             Op::Finish(ticket) => {
                 let value = keys::value(Kind::Final, self.now, &[]);
@@ -299,14 +296,14 @@ impl<'a> Draft<'a> {
     /// An MT leaves its queue without its channel, if it waits there still.
     fn withdraw(&mut self, withdrawal: Withdrawal, ordinal: &mut Ordinal) -> fjall::Result<()> {
         let Withdrawal { place, origin, record, id, event, callbacks, expiry, doubtful, tally } = withdrawal;
-        let kept = match place {
+        match place {
             Place::Entry(ticket) => {
                 let Some(lane) = self.lanes.numbered(ticket.lane) else { return Ok(()) };
                 match (lane.withdraw(ticket.seq, doubtful), expiry) {
                     (Waits::Taken, key) => {
                         key.into_iter().for_each(|key| self.remove_due(key));
                         self.finish(ticket, origin);
-                        origin.unwrap_or(ticket)
+                        self.told(origin.unwrap_or(ticket), event, ordinal);
                     }
                     (waits, key) => {
                         match key {
@@ -325,30 +322,34 @@ impl<'a> Draft<'a> {
                     return Ok(());
                 }
                 self.undrafted(&lane);
-                let kept = match origin {
+                match origin {
                     Some(origin) => {
                         self.effects.push(Effect::Unscheduled(lane));
-                        origin
+                        self.told(origin, event, ordinal);
                     }
                     None => {
                         let ticket = self.append(&lane, record);
+                        self.told(ticket, event, ordinal);
+                        // Whoever finds it finds what became of it.
                         self.put_id(id, &keys::entry(ticket));
                         self.effects.push(Effect::Ended(lane, ticket.seq));
-                        ticket
                     }
-                };
+                }
                 // Last: a reader who no longer finds it here finds it where it is now.
                 self.remove_due(key);
-                kept
             }
-        };
-        let place = self.ordinal(ordinal);
-        self.batch.insert(&self.keyspaces.fate, keys::fate(kept, place), event);
+        }
         for (lane, value, item) in callbacks {
             self.append_item(lane, value, item, None);
         }
         tally.count();
         Ok(())
+    }
+
+    /// Writes an event of an entry.
+    fn told(&mut self, origin: Ticket, event: Vec<u8>, ordinal: &mut Ordinal) {
+        let place = self.ordinal(ordinal);
+        self.batch.insert(&self.keyspaces.fate, keys::fate(origin, place), event);
     }
 
     /// The end of an entry whose event is kept at its origin.
@@ -461,7 +462,9 @@ impl<'a> Draft<'a> {
             {
                 let id = Id::of_mt(&message);
                 self.batch.remove(&self.keyspaces.id, id.order);
-                if let Some(alias) = id.alias {
+                if let Some(alias) = id.alias
+                    && leads_to(&self.keyspaces.id, &alias, &id.order).is_ok_and(|leads| leads)
+                {
                     self.batch.remove(&self.keyspaces.id, alias);
                 }
             }

@@ -25,11 +25,13 @@ impl Embedded {
                 let (value, id) = (record(now, &*message)?, Id::of_mt(&message));
                 // Kept from the time on at which it is sent.
                 let kept = message.send_at.map_or(now, |at| at.max(now));
-                ops.push(of_phone(kept, &message.to, id, None));
+                let phone = of_phone(kept, &message.to, id, None);
                 ops.push(match message.send_at.filter(|at| *at > now) {
                     Some(at) => Op::Schedule { lane, value, id, at },
                     None => Op::Append { lane, value, id: Some(id), item: Item::Message(message) },
                 });
+                // Last: whoever finds it there finds the message.
+                ops.push(phone);
             }
             Change::Withdraw { queued, event, callbacks, tally } => {
                 let Queued { message, spot } = queued;
@@ -49,7 +51,6 @@ impl Embedded {
             Change::Archive { message, events, correlate } => {
                 let events = events.iter().map(|event| record(now, event)).collect::<Result<_, _>>()?;
                 let id = Id::of_mt(&message);
-                ops.push(of_phone(now, &message.to, id, None));
                 let keys = correlate.iter().map(|id| keys::of_channel(&message.channel, id.0.as_bytes()));
                 ops.push(Op::Archive {
                     lane: self.lanes.outbound(&message.channel, message.priority),
@@ -58,6 +59,7 @@ impl Embedded {
                     correlate: keys.collect(),
                     events,
                 });
+                ops.push(of_phone(now, &message.to, id, None));
             }
             Change::Record { event, origin, leaves, correlate, callbacks } => {
                 let kind = if leaves == Some(origin) { Kind::Final } else { Kind::Record };

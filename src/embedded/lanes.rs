@@ -1,12 +1,12 @@
 //! All queue lanes by name and number, and the news of callback lanes that have work.
 //!
-//! A channel has one lane per priority; callbacks have one per receiver. What a lane does is in `lane/`.
+//! A channel has one lane per priority; callbacks have one per receiver, as far as that is bounded. What a lane does is in `lane/`.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, mpsc};
 
 use super::keys::{self, DueKey};
@@ -42,11 +42,11 @@ struct Tables {
 const OUTBOUND: &str = "out/";
 /// And those of events' callbacks: `event/<authority>/<channel>`.
 const EVENTS: &str = "event/";
-/// Authorities that have a lane of their own for a channel's events. Each message may name another: those beyond share
-/// `SHARED` lanes.
-const AUTHORITIES: usize = 256;
-/// See [`AUTHORITIES`].
-const SHARED: u64 = 16;
+/// Lanes that a channel's events may have; each message may name another authority. Those beyond share [`SHARED`] more,
+/// where a slow receiver holds up others.
+const EVENT_LANES: usize = 4_096;
+/// See [`EVENT_LANES`].
+const SHARED: u16 = 16;
 
 impl Lanes {
     /// No lanes yet, and where callback lanes with work will be announced (each at most once until it is served, so
@@ -131,22 +131,21 @@ impl Lanes {
         self.tables_mut().named(name, &self.rings)
     }
 
-    /// The lane of a channel's events for this authority.
+    /// The lane of a channel's events for this authority. It stays the same while any of them wait.
     pub(super) fn of_events(&self, authority: &str, channel: &ChannelId) -> Arc<Lane> {
-        let name = format!("{EVENTS}{authority}/{channel}");
-        let many = {
-            let tables = self.tables();
-            if let Some(lane) = tables.by_name.get(&*name) {
-                return lane.clone();
-            }
-            tables.events.get(channel).is_some_and(|lanes| lanes.len() >= AUTHORITIES)
-        };
-        if !many {
-            return self.named(&name);
+        let own = format!("{EVENTS}{authority}/{channel}");
+        if let Some(lane) = self.tables().by_name.get(&*own) {
+            return lane.clone();
         }
-        let mut hasher = DefaultHasher::new();
-        authority.hash(&mut hasher);
-        self.named(&format!("{EVENTS}*{}/{channel}", hasher.finish() % SHARED))
+        let mut tables = self.tables_mut();
+        let digest = Sha256::digest(authority);
+        let share = digest.first_chunk().copied().map_or(0, u16::from_be_bytes) % SHARED;
+        // No authority has a space.
+        let shared = format!("{EVENTS} {share}/{channel}");
+        let is_awaited = tables.by_name.get(&*shared).is_some_and(|lane| lane.waiting() > 0);
+        let many = tables.events.get(channel).is_some_and(|lanes| lanes.len() >= EVENT_LANES);
+        let own_is_there = tables.by_name.contains_key(&*own);
+        tables.named(if own_is_there || !(many || is_awaited) { &own } else { &shared }, &self.rings)
     }
 
     /// Puts a lane that was on disk back.
@@ -221,5 +220,43 @@ impl Tables {
         self.by_number.insert(number, lane.clone());
         self.next = self.next.max(number + 1);
         lane
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use super::super::lane::{Entry, Item};
+    use super::*;
+    use crate::model::Outbound;
+
+    fn append(lane: &Lane) {
+        let item = Item::Message(Arc::new(Outbound::plain("", "")));
+        lane.appended(Entry { seq: 0, origin: lane.ticket(0), item, attempts: 0, possible_duplicate: false });
+    }
+
+    #[test]
+    fn however_many_receivers_messages_name_a_channels_events_have_a_bounded_number_of_lanes_each_always_the_same() {
+        let (lanes, _news) = Lanes::new();
+        let channel = ChannelId::from("c");
+        let name = |n: usize| lanes.of_events(&format!("host{n}.example"), &channel).name.clone();
+        let first: HashMap<usize, Arc<str>> = (0..6_000).map(|n| (n, name(n))).collect();
+        let distinct: HashSet<_> = first.values().collect();
+        assert_eq!(distinct.len(), EVENT_LANES + usize::from(SHARED));
+        assert!(first.iter().all(|(n, lane)| name(*n) == *lane));
+        assert_eq!(&*lanes.of_events("host9999.example", &"other".into()).name, "event/host9999.example/other");
+    }
+
+    #[test]
+    fn who_has_events_in_a_shared_lane_stays_there_until_they_have_been_taken() {
+        let (lanes, _news) = Lanes::new();
+        let channel = ChannelId::from("c");
+        let shared: Vec<_> = (0..SHARED).map(|n| lanes.named(&format!("event/ {n}/c"))).collect();
+        shared.iter().for_each(|lane| append(lane));
+        let of = || lanes.of_events("host.example:8080", &channel);
+        assert!(of().name.starts_with("event/ "));
+        of().finish(0);
+        assert_eq!(&*of().name, "event/host.example:8080/c");
     }
 }

@@ -69,6 +69,11 @@ pub(super) fn has_alias(order: &Order) -> bool {
     uuid::Uuid::from_bytes(*order).get_version_num() != 7
 }
 
+/// Whether an alias leads to this place, and not to that of a younger message with the same id.
+pub(super) fn leads_to(keyspace: &Keyspace, alias: &[u8], order: &Order) -> Result<bool, ReadError> {
+    Ok(get(keyspace, alias)?.as_deref() == Some(&order[..]))
+}
+
 impl Keyspaces {
     /// What `keyspace` has of the message with this id, under this prefix.
     pub(super) fn by_id(
@@ -95,6 +100,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::embedded::tables::open_database;
+    use crate::store::StoreConfig;
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp(1_700_000_000_000_000).plus(Duration::from_secs(seconds))
@@ -103,6 +110,19 @@ mod tests {
     fn id(seconds: u64) -> MessageId {
         let unix = uuid::Timestamp::from_unix(uuid::NoContext, 1_700_000_000 + seconds, 0);
         MessageId(uuid::Uuid::new_v7(unix))
+    }
+
+    #[test]
+    fn an_alias_leads_to_one_place_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = StoreConfig { path: directory.path().to_owned(), ..StoreConfig::default() };
+        let keyspaces = Keyspaces::open(&open_database(&config).unwrap()).unwrap();
+        let [older, younger] = [0, 1].map(|seconds| Id::new(MessageId(uuid::Uuid::nil()), at(seconds)));
+        let alias = younger.alias.unwrap();
+        assert_eq!(older.alias, younger.alias);
+        keyspaces.id.insert(alias, younger.order).unwrap();
+        let leads = [older, younger].map(|id| leads_to(&keyspaces.id, &alias, &id.order).unwrap());
+        assert_eq!(leads, [false, true]);
     }
 
     #[test]

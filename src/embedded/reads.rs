@@ -27,7 +27,8 @@ impl Embedded {
         &self,
         place: impl Fn() -> Result<Option<fjall::Slice>, ReadError>,
     ) -> Result<Option<StoredMessage>, ReadError> {
-        match self.stored(place()?.as_deref())? {
+        let Some(first) = place()? else { return Ok(None) };
+        match self.stored(Some(&first))? {
             None => self.stored(place()?.as_deref()),
             found => Ok(found),
         }

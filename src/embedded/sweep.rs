@@ -15,7 +15,7 @@ use super::draft::Op;
 use super::keys::{self, table};
 use super::lane::Lane;
 use super::lanes::Lanes;
-use super::order::{Id, Order, has_alias};
+use super::order::{Id, Order, has_alias, leads_to};
 use super::retention::oldest;
 use super::tables::{Keyspaces, Table, unreadable};
 use crate::model::{MessageId, Timestamp};
@@ -94,7 +94,11 @@ impl Sweeper {
             let message = if lane.outbound { keys::read::<Identified>(&value) } else { None };
             if let Some(id) = message.map(|message| message.id()) {
                 ops.push(Op::Remove(Table::Id, id.order.to_vec()));
-                ops.extend(id.alias.map(|alias| Op::Remove(Table::Id, alias.to_vec())));
+                if let Some(alias) = id.alias
+                    && leads_to(&self.keyspaces.id, &alias, &id.order)?
+                {
+                    ops.push(Op::Remove(Table::Id, alias.to_vec()));
+                }
             }
             ops.push(Op::Remove(Table::Msg, key.to_vec()));
         }
@@ -131,7 +135,10 @@ impl Sweeper {
             if has_alias(&order)
                 && let Some(alias) = keys::read::<Identified>(&value).and_then(|message| message.id().alias)
             {
-                ops.push(Op::Remove(Table::Inbound, [channel, &alias].concat()));
+                let alias = [channel, &alias].concat();
+                if leads_to(&self.keyspaces.inbound, &alias, &order)? {
+                    ops.push(Op::Remove(Table::Inbound, alias));
+                }
             }
             ops.push(Op::Remove(Table::Inbound, key.to_vec()));
             self.inbound.push(0);

@@ -122,6 +122,8 @@ enum CallbackError {
     Url(url::ParseError),
     #[error("the message, which its URL speaks of: {0}")]
     Message(ReadError),
+    #[error("the host, which has failed so often that it gets hardly anything")]
+    Spared,
     #[error(transparent)]
     Client(#[from] ClientError),
 }
@@ -257,6 +259,11 @@ impl Receiver {
                     None => changes.push(self.failed(&delivery, &failure, retry_after)),
                 }
             }
+            // Only one at a time finds out whether the receiver is back: the others would wait long beyond their time.
+            Outcome::Spared(..) if self.is_too_old(&delivery.callback) => {
+                let failure = Failure { attempts: delivery.attempts, why: CallbackError::Spared, said: String::new() };
+                changes.push(self.given_up(&delivery.callback, delivery.ticket, &failure));
+            }
             // Whoever would wait for a receiver that is spared may have another one at once.
             Outcome::Spared(host, until) => match self.hand_over(&delivery, Failing::Spared) {
                 Some(handed) => changes.extend(handed),
@@ -284,6 +291,12 @@ impl Receiver {
             }
         }
         self.post(changes).await;
+    }
+
+    /// Whether it is not worth waiting for a receiver that is spared. What is to be tried once is tried once.
+    fn is_too_old(&self, callback: &Callback) -> bool {
+        let retry = &self.policy.retry;
+        !retry.max_age.is_zero() && retry.is_too_old(callback.created_at, Timestamp::now())
     }
 
     fn failed(&self, delivery: &CallbackDelivery, failure: &Failure, retry_after: Option<Duration>) -> Change {

@@ -3,12 +3,14 @@
 //! Each object by itself: what is there already, and equal, is left alone; what differs is refused, never overwritten.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Gateway, GatewayError};
 use crate::model::{
     ChannelId, DestinationId, Event, EventKind, Inbound, JsonObject, Outbound, Priority, RouterId, SmscMessageId,
+    Timestamp,
 };
 use crate::store::Change;
 
@@ -60,6 +62,8 @@ pub enum Imported {
     Unchanged,
 }
 
+/// By how much the clocks of two servers may differ.
+const CLOCKS: Duration = Duration::from_secs(600);
 /// Most octets of an id.
 const MAX_ID: usize = 128;
 
@@ -105,6 +109,7 @@ impl Gateway {
             },
             Import::Inbound(message) => {
                 self.channel(&message.channel)?;
+                not_to_come("received_at", message.received_at)?;
                 if self.0.store.inbound(&message.channel, message.id)?.is_some() {
                     return Ok(Imported::Unchanged);
                 }
@@ -114,6 +119,7 @@ impl Gateway {
             }
             Import::Outbound { message, events } => {
                 self.channel(&message.channel)?;
+                not_to_come("accepted_at", message.accepted_at)?;
                 if Priority::new(message.priority.value()).is_none() {
                     return Err(GatewayError::Usage("a priority is 1 to 5".to_owned()));
                 }
@@ -129,6 +135,16 @@ impl Gateway {
             }
         }
     }
+}
+
+/// A message of a time to come would lead every listing until then. Clocks may differ a little.
+fn not_to_come(key: &str, at: Timestamp) -> Result<(), GatewayError> {
+    if Timestamp::now().until(at) <= CLOCKS {
+        return Ok(());
+    }
+    Err(GatewayError::Usage(format!(
+        "\"{key}\" is in the future: set the clock of this server or of the one it comes from"
+    )))
 }
 
 /// The ids by which receipts will name a message, as the provider's acceptance tells them.

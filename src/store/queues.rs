@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::{CallbackDelivery, Delivery, ReadError};
+use super::{CallbackDelivery, Delivery, ReadError, Ticket};
 use crate::embedded::{Embedded, Item, Lane, Pulled, callback_delivery, delivery};
 use crate::model::{ChannelId, Outbound, Timestamp};
 
@@ -74,6 +74,12 @@ impl OutboundQueue {
         Ok(self.look(room, weigh)?.0)
     }
 
+    /// Puts MTs back that were pulled last and of which nothing has become, given in the order in which they were pulled:
+    /// they are the next ones again.
+    pub fn put_back(&mut self, tickets: &[Ticket]) {
+        self.lanes.iter().for_each(|(lane, generation)| self.engine.give_back(lane, *generation, tickets));
+    }
+
     fn look(
         &mut self,
         mut room: usize,
@@ -125,7 +131,7 @@ pub struct CallbackQueue {
 
 impl CallbackQueue {
     /// What it is called: `mo/<channel>`, `status/<channel>`, `destination/<id>`, `event/<authority>/<channel>`
-    /// or `amqp/<routing key>`.
+    /// (`event/ <number>/<channel>` where several authorities share one) or `amqp/<routing key>`.
     #[must_use]
     pub fn lane(&self) -> &str {
         &self.lane.name

@@ -2,6 +2,7 @@
 //!
 //! Every path is served with and without its final slash.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,12 +29,10 @@ impl Request {
         form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
 
-    /// The first query parameter that is none of these.
-    #[must_use]
-    pub fn query_beyond(&self, names: &[&str]) -> Option<String> {
-        let query = self.inner.uri().query()?;
-        let mut keys = form_urlencoded::parse(query.as_bytes()).map(|(key, _)| key);
-        keys.find(|key| !names.contains(&&**key)).map(std::borrow::Cow::into_owned)
+    /// The names of the query's parameters.
+    pub fn query_names(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let query = self.inner.uri().query().unwrap_or_default();
+        form_urlencoded::parse(query.as_bytes()).map(|(key, _)| key)
     }
 
     /// A variable part of the path; empty when the pattern has fewer.
@@ -51,6 +50,8 @@ pub type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 pub enum Scope {
     /// Anybody.
     Open,
+    /// Anybody; the details are for whoever may look.
+    Glance,
     /// Whoever may look.
     Read,
     /// Whoever may send.

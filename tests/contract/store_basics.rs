@@ -1,5 +1,7 @@
 //! The store's port: durability, order, retries, look-ups, callbacks.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use maybug::model::{ChannelProperties, Event, EventKind, JsonObject, MessageId, SmscMessageId, Timestamp};
@@ -189,27 +191,6 @@ async fn callbacks_come_by_receiver_in_order_until_they_are_done_or_parked() {
 }
 
 #[tokio::test]
-async fn however_many_receivers_messages_name_a_channels_events_have_a_bounded_number_of_queues() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
-    let owed = |name: String| inbound(&name, &format!("http://{name}.example/"));
-    store.commit((0..600).map(|n| owed(format!("host{n}"))).collect()).await.unwrap();
-    let mut lanes = store.callback_lanes().unwrap();
-    let (mut queues, mut found) = (0, Vec::new());
-    while found.len() < 600 {
-        let mut queue = lanes.next().await.unwrap();
-        let pulled = queue.pull(600).await.unwrap();
-        found.extend(pulled.iter().map(|delivery| delivery.callback.body.get().to_owned()));
-        store.commit(pulled.iter().map(|delivery| Change::CallbackDone(delivery.ticket)).collect()).await.unwrap();
-        queues += 1;
-    }
-    assert!((257..=272).contains(&queues), "{queues}");
-    found.sort_unstable();
-    found.dedup();
-    assert_eq!(found.len(), 600);
-}
-
-#[tokio::test]
 async fn a_deleted_channel_hands_out_nothing_and_its_messages_can_still_be_read() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
@@ -240,4 +221,26 @@ async fn a_full_disk_refuses_sends_first() {
     let store = Store::open(&config).unwrap();
     assert_eq!(store.commit(vec![Change::Accept(message("a", 1))]).await, Err(CommitError::DiskFull));
     assert!(store.health().is_err());
+}
+
+#[tokio::test]
+async fn what_is_archived_is_final_from_the_moment_it_can_be_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(directory.path()));
+    let (watched, stop) = (store.clone(), Arc::new(AtomicBool::new(false)));
+    let stopped = stop.clone();
+    let watching = std::thread::spawn(move || {
+        let mut most = 0;
+        while !stopped.load(Ordering::Relaxed) {
+            most = most.max(watched.depth(&channel()).waiting);
+        }
+        most
+    });
+    for _ in 0..20 {
+        let archive = |_| Change::Archive { message: message("old", 1), events: Vec::new(), correlate: Vec::new() };
+        store.commit((0..500).map(archive).collect()).await.unwrap();
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert_eq!(watching.join().unwrap(), 0, "some were seen waiting");
+    assert!(store.outbound(&channel()).try_pull(1).unwrap().is_empty());
 }

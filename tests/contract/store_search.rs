@@ -93,6 +93,32 @@ async fn scheduled_messages_are_found_before_and_after_their_time_and_when_they_
 }
 
 #[tokio::test]
+async fn whoever_looks_while_scheduled_messages_get_their_places_finds_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let soon = |n: u64| {
+        let message = at(message("soon", 1), Duration::from_millis(200 + n / 100));
+        Arc::new(Outbound { id: MessageId(uuid::Uuid::new_v4()), ..Outbound::clone(&message) })
+    };
+    let messages: Vec<_> = (0..4_000).map(soon).collect();
+    store.commit(messages.iter().cloned().map(Change::Accept).collect()).await.unwrap();
+    let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
+    let (reader, (done, is_done)) = (store.clone(), std::sync::mpsc::channel());
+    let looks = std::thread::spawn(move || {
+        while is_done.try_recv().is_err() {
+            assert!(ids.iter().all(|id| reader.message(*id).unwrap().is_some()));
+        }
+    });
+    let mut queue = store.outbound(&channel());
+    let mut pulled = 0;
+    while pulled < messages.len() {
+        pulled += queue.pull(64).await.unwrap().len();
+    }
+    done.send(()).unwrap();
+    looks.join().unwrap();
+}
+
+#[tokio::test]
 async fn messages_of_both_kinds_come_in_the_order_in_which_they_came() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
@@ -114,13 +140,18 @@ async fn messages_of_both_kinds_come_in_the_order_in_which_they_came() {
 /// An hour's messages, one a minute: MTs and MOs in turn, with ids of ours, of applications, of counters.
 fn an_hour(begin: Timestamp) -> Vec<Change> {
     let came = |minute: u64| begin.plus(Duration::from_secs(60 * minute));
-    let id = |minute: u64| match minute % 3 {
-        0 => {
-            let unix =
-                uuid::Timestamp::from_unix(uuid::NoContext, u64::try_from(came(minute).0).unwrap() / 1_000_000, 0);
-            MessageId(uuid::Uuid::new_v7(unix))
-        }
+    let made = |at: Timestamp| {
+        let unix = uuid::Timestamp::from_unix(uuid::NoContext, u64::try_from(at.0).unwrap() / 1_000_000, 0);
+        MessageId(uuid::Uuid::new_v7(unix))
+    };
+    let id = |minute: u64| match minute % 5 {
+        0 => made(came(minute)),
         1 => MessageId(uuid::Uuid::new_v4()),
+        2 => made(came(minute + 60)),
+        3 => {
+            let tail = [u8::try_from(minute).unwrap(); 10];
+            MessageId(uuid::Builder::from_unix_timestamp_millis(u64::MAX, &tail).into_uuid())
+        }
         _ => MessageId(uuid::Uuid::from_u128(u128::from(1_000 - minute))),
     };
     let change = |minute: u64| {

@@ -204,8 +204,10 @@ async fn what_a_request_lacks_or_has_too_much_is_named() {
     assert_eq!(receiver.told("invalid_encoding").await["status"], "down");
 
     let long = "x".repeat(300);
-    let answer = dmark.ask(&[("transactionId", &long)]).await.unwrap();
-    assert_eq!((answer.status.as_u16(), body(&answer)), (400, json!({"invalid_parameter": ["transactionId"]})));
+    for name in ["transactionId", "msisdn", "ussdServiceCode"] {
+        let answer = dmark.ask(&[(name, &long)]).await.unwrap();
+        assert_eq!((answer.status.as_u16(), body(&answer)), (400, json!({"invalid_parameter": [name]})));
+    }
 }
 
 #[tokio::test]

@@ -125,9 +125,10 @@ async fn a_dry_run_sends_nothing_and_tells_what_would_be_lost() {
     let told = bound.dry_run("grün", json!({})).await;
     assert_eq!((&told["sendable"], &told["octets"], &told["data_coding"]), (&json!(true), &json!(4), &json!(3)));
     assert_eq!(told["segments"], json!([{"octets": 4, "text": "grün"}]));
-    let (status, _) =
-        bound.maybug.post(&format!("/channels/{}/messages/?dry_run=maybe", bound.channel), json!({})).await;
-    assert_eq!(status, 400);
+    for query in ["dry_run=maybe", "dryRun=true", "dry-run"] {
+        let path = format!("/channels/{}/messages/?{query}", bound.channel);
+        assert_eq!(bound.maybug.post(&path, json!({"to": PHONE, "content": "never"})).await.0, 400, "{query}");
+    }
     // The first that is on the wire is the first that was really sent.
     assert_eq!(bound.sends("really", json!({})).await.short_message.octets(), &b"really"[..]);
 }

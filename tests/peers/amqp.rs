@@ -110,7 +110,7 @@ pub(crate) async fn application(rabbitmq: &RabbitMq, queue: &str, more: &[&str])
 }
 
 /// Publishes octets as an application without manners does.
-async fn publish(rabbitmq: &RabbitMq, key: &str, payload: &str) {
+pub(crate) async fn publish(rabbitmq: &RabbitMq, key: &str, payload: &str) {
     let message = json!({"properties": {"delivery_mode": 2}, "routing_key": key, "payload": payload, "payload_encoding": "string"});
     let path = "/api/exchanges/%2F/vumi/publish";
     soon("a queue to be bound", async {

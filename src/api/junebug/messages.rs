@@ -81,6 +81,11 @@ pub(super) fn create_from_destination(api: Api, request: Request) -> Answer {
 }
 
 async fn do_create(api: Api, request: Request, sender: Sender) -> Result<Response, ApiError> {
+    // Whoever misspells it would really send.
+    let misspelt = |name: &str| name != "dry_run" && name.to_lowercase().replace(['-', '_'], "") == "dryrun";
+    if let Some(name) = request.query_names().find(|name| misspelt(name)) {
+        return Err(ApiError::BadQuery(format!("\"{name}\" is called \"dry_run\"")));
+    }
     let dry_run = match request.query("dry_run").as_deref() {
         None | Some("false" | "0") => false,
         Some("true" | "1" | "") => true,

@@ -107,7 +107,11 @@ const NARROWS: [&str; 8] = ["address", "to", "from", "direction", "status", "sin
 /// What the query says, which may have one `more` parameter.
 fn search(request: &Request, more: &str) -> Result<Search, ApiError> {
     only(request, &[&NARROWS[..], &[more]].concat())?;
-    let text = |name: &str| request.query(name).filter(|text| !text.trim().is_empty());
+    let text = |name: &str| match request.query(name) {
+        // Such as that of a variable that was never set.
+        Some(text) if text.trim().is_empty() => Err(ApiError::BadQuery(format!("\"{name}\" is empty"))),
+        text => Ok(text),
+    };
     let time = |name: &str| {
         let time = request.query(name).map(|text| {
             // A plus sign that was not escaped.
@@ -127,9 +131,9 @@ fn search(request: &Request, more: &str) -> Result<Search, ApiError> {
     });
     Ok(Search {
         channel: request.params.first().map(|channel| ChannelId::from(channel.as_str())),
-        address: text("address"),
-        to: text("to"),
-        from: text("from"),
+        address: text("address")?,
+        to: text("to")?,
+        from: text("from")?,
         direction: direction.transpose()?,
         status: status.transpose()?,
         since: time("since")?,

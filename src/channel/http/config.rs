@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::content::Reply;
 use super::outbound::Outbound;
-use super::route::Route;
+use super::route::{Kind, Route};
 use super::template::Template;
 use crate::channel::ConfigError;
 use crate::model::JsonObject;
@@ -144,6 +144,10 @@ const REPLY_FIELDS: &[&str] = &[
     "secret",
     "now",
 ];
+/// Shorter ones are words and numbers that a provider may well say of something else.
+const MIN_SECRET: usize = 5;
+/// What stands for a secret.
+const MASK: &str = "********";
 /// Most requests at a time.
 pub(super) const MAX_WINDOW: usize = 1_000;
 
@@ -162,6 +166,13 @@ impl HttpConfig {
         })?;
         config.check()?;
         Ok(config)
+    }
+
+    /// A provider's text as it may be told: without the secrets that it repeats.
+    pub(super) fn without_secrets(&self, text: String) -> String {
+        let secrets = self.secrets.values().chain(self.senders.values().flat_map(Texts::values));
+        let known = secrets.filter(|secret| secret.len() >= MIN_SECRET && text.contains(secret.as_str()));
+        known.fold(text.clone(), |text, secret| text.replace(secret.as_str(), MASK))
     }
 
     /// Where to listen.
@@ -199,6 +210,15 @@ impl HttpConfig {
             }
         }
         if let Some(mailbox) = &self.mailbox {
+            if !self.inbound.iter().any(|route| route.kind == Kind::Poll) {
+                return wrong(
+                    "mailbox",
+                    "needs a request in 'inbound' whose kind is 'poll': nobody would ask for messages",
+                );
+            }
+            if self.outbound.is_some() || self.inbound.iter().any(|route| route.hold) {
+                return wrong("mailbox", "excludes 'outbound' and 'hold': messages wait until they are asked for");
+            }
             self.check_template("mailbox.of", &mailbox.of, MT_FIELDS)?;
             if !(1..=MAX_WINDOW).contains(&mailbox.most) {
                 return wrong("mailbox.most", &format!("must be from 1 to {MAX_WINDOW}"));

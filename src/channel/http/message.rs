@@ -20,6 +20,10 @@ pub(super) const SESSION_ID: &str = "session_id";
 
 /// Most octets of what names a session.
 const MAX_KEY: usize = 256;
+/// Most octets of an address.
+const MAX_ADDRESS: usize = 256;
+/// Most octets of what a phone has said in a session, where turns repeat it.
+const MAX_SAID: usize = 4 * 1024;
 /// Most messages or receipts of one request.
 const MAX_ITEMS: usize = 100;
 
@@ -118,10 +122,7 @@ impl<I: Intake> State<I> {
         if route.session.is_some() && key.is_none() {
             self.complete(route, request)?;
         }
-        if key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
-            let why = format!("is longer than {MAX_KEY} octets");
-            return Err(FillError::Unfit { field: "the session's name".to_owned(), why }.into());
-        }
+        within("the session's name", key.as_deref(), MAX_KEY)?;
         let known = key.as_ref().and_then(|key| self.sessions().get(key, now).cloned());
         let auto = if known.is_some() { SessionEvent::Resume } else { SessionEvent::New };
         let word = match &route.session_event {
@@ -144,6 +145,7 @@ impl<I: Intake> State<I> {
         let mut said = String::new();
         if route.cumulative.is_some() {
             said = filled(route.content.as_ref(), &fields)?.unwrap_or_default();
+            within("what the phone has said in its session", Some(&said), MAX_SAID)?;
         }
         request.session = known.filter(|_| !new);
         Ok(Turn { key, event: word, unknown: unknown && route.session.is_some(), said })
@@ -170,6 +172,8 @@ impl<I: Intake> State<I> {
         };
         let from = own(route.from.as_ref())?.or_else(|| session.map(|session| session.from.clone()));
         let from = from.ok_or_else(|| FillError::Missing("sender's address".to_owned()))?;
+        within("the sender's address", Some(&from), MAX_ADDRESS)?;
+        within("the receiver's address", to.as_deref(), MAX_ADDRESS)?;
         let content = match first {
             Some(first) if first.no_content => None,
             Some(first) if first.content.is_some() => filled(first.content.as_ref(), fields)?,
@@ -199,6 +203,14 @@ impl<I: Intake> State<I> {
             received_at: now,
         })
     }
+}
+
+/// That a text is not longer than it may be.
+fn within(field: &str, text: Option<&str>, most: usize) -> Result<(), FillError> {
+    if text.is_none_or(|text| text.len() <= most) {
+        return Ok(());
+    }
+    Err(FillError::Unfit { field: field.to_owned(), why: format!("is longer than {most} octets") })
 }
 
 /// Where a request stands in its session.

@@ -6,14 +6,16 @@
 //! | `template`, `filter`, `path` | texts with named fields; where a value stands in a tree |
 //! | `content`, `tree` | what is written and what is read: forms, JSON, XML |
 //! | `scope` | what the fields stand for |
-//! | `send`, `answer` | MTs, and what the provider's answer means |
-//! | `receive`, `message`, `receipt` | the provider's requests |
+//! | `send`, `answer`, `again` | MTs, what the provider's answer means, and until when one that means "later" counts |
+//! | `receive`, `message`, `receipt`, `mailbox` | the provider's requests: MOs, receipts, questions for MTs |
 //! | `state` | what those have in common |
 
+mod again;
 mod answer;
 mod config;
 mod content;
 mod filter;
+mod mailbox;
 mod message;
 mod outbound;
 mod path;

@@ -1,7 +1,7 @@
 //! Requests of the provider's: who may make them, which kind they are, and that each is answered only once what it said is
 //! durable.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use hyper::StatusCode;
@@ -11,18 +11,23 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
 use super::content::Reply;
+use super::path::Path;
 use super::route::{Format, Kind, Route, Unexpected};
-use super::scope::{MessageFields, PollFields, Request, RequestFields};
-use super::send::submitted;
+use super::scope::{Request, RequestFields};
 use super::state::State;
 use super::template::{FillError, Template};
 use super::tree::{self, ReadError};
 use crate::channel::held::{self, NotHeld, Whole};
-use crate::channel::{Fate, Intake, IntakeError};
-use crate::model::{JsonObject, Timestamp};
-use crate::store::Delivery;
+use crate::channel::{Intake, IntakeError};
+use crate::model::JsonObject;
 use crate::web::Response;
 
+/// Longest request that is held, in octets of its path, query, headers and body: all of it is remembered until it is
+/// answered, as 10,000 others may be.
+const MAX_HELD: usize = 8 * 1024;
+/// Most missing and unexpected parameters that are named to whoever sent the others, and most characters of each.
+const MAX_NAMES: usize = 20;
+const MAX_NAME: usize = 64;
 /// What a body that is a list is called.
 const LIST: &str = "items";
 
@@ -41,9 +46,13 @@ pub(super) enum Problem {
     Read(#[from] ReadError),
     #[error("the request has more than {0} messages")]
     TooMany(usize),
+    #[error(
+        "the request is longer than {0} octets, headers included, which is the most for one that waits for its reply"
+    )]
+    TooLong(usize),
     #[error("the request is none that this channel knows")]
     Unknown,
-    #[error("parameters are missing or unexpected")]
+    #[error("parameters are missing: {missing:?}, or unexpected: {unexpected:?}")]
     Parameters { missing: Vec<String>, unexpected: Vec<String> },
     #[error(transparent)]
     Fill(#[from] FillError),
@@ -87,10 +96,15 @@ impl<I: Intake> State<I> {
         };
         let query = head.uri.query().unwrap_or_default();
         let media_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let lines = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+        let octets = head.uri.path().len() + query.len() + body.len() + lines.sum::<usize>();
         let mut problem = Problem::Unknown;
         for (route, captures) in fitting {
             match read(route, query, &body, media_type) {
                 Ok(parameters) if route.fits(&parameters) => {
+                    if route.hold && octets > MAX_HELD {
+                        return Err(Problem::TooLong(MAX_HELD));
+                    }
                     let request = Request { parameters, captures, headers: head.headers, session: None };
                     return self.take_as(route, request).await;
                 }
@@ -129,55 +143,16 @@ impl<I: Intake> State<I> {
         }
     }
 
-    /// Gives the MTs that are asked for. They have been sent when the answer is: there is nothing by which the provider
-    /// says that it has it.
-    async fn poll(&self, route: &Route, request: &Request) -> Result<Response, Problem> {
-        self.complete(route, request)?;
-        let fields = RequestFields::of(&self.config, request);
-        let whose = route.mailbox.as_ref().map(|template| template.plain(&fields)).transpose()?.unwrap_or_default();
-        let most = self.config.mailbox.as_ref().map_or(0, |mailbox| mailbox.most);
-        let mut asked = self.asked_for(whose, most);
-        let now = Timestamp::now();
-        let is_late = |delivery: &Delivery| delivery.message.expires_at.is_some_and(|expires| expires <= now);
-        let question = PollFields::Question(fields);
-        let fill = |each: &[PollFields<'_>]| route.response.fill(&question, each).map_err(Problem::Response);
-        // What is wrong with the question is no message's fault: they wait for the next one.
-        fill(&[])?;
-        let mut unfit = HashMap::new();
-        let mut each = Vec::new();
-        for delivery in asked.found.iter().filter(|delivery| !is_late(delivery)) {
-            let message = || PollFields::Message(MessageFields::of(&self.config, &delivery.message, Some(request)));
-            match fill(&[message()]) {
-                Ok(_) => each.push(message()),
-                Err(problem) => {
-                    unfit.insert(delivery.message.id, problem.to_string());
-                }
-            }
-        }
-        let response = fill(&each)?;
-        drop(each);
-        while let Some(delivery) = asked.found.front() {
-            let details = JsonObject::new();
-            let fate = match unfit.remove(&delivery.message.id) {
-                _ if is_late(delivery) => Fate::Expired { reason: "nobody asked for it in time".to_owned(), details },
-                Some(reason) => Fate::Rejected { reason, details },
-                None => submitted(delivery.message.id.to_string(), Vec::new()),
-            };
-            self.decide(delivery.clone(), fate).await;
-            asked.found.pop_front();
-        }
-        Ok(response)
-    }
-
     /// That a request has the parameters it needs, and no others where that matters.
     pub(super) fn complete(&self, route: &Route, request: &Request) -> Result<(), Problem> {
-        let lacks = |path: &&super::path::Path| path.find(&request.parameters).is_none();
-        let mut missing: Vec<String> = route.needed().filter(lacks).map(|path| path.as_str().to_owned()).collect();
-        missing.sort();
-        missing.dedup();
+        let lacks = |path: &&Path| path.find(&request.parameters).is_none();
+        let short = |name: &str| name.chars().take(MAX_NAME).collect::<String>();
+        let missing: BTreeSet<&str> = route.needed().filter(lacks).map(Path::as_str).collect();
+        let missing: Vec<String> = missing.into_iter().take(MAX_NAMES).map(short).collect();
         let given = request.parameters.as_object().into_iter().flat_map(JsonObject::keys);
         let refuses = route.unexpected == Unexpected::Refuse;
-        let unexpected: Vec<String> = given.filter(|name| refuses && !route.knows(name)).cloned().collect();
+        let unexpected = given.filter(|name| refuses && !route.knows(name));
+        let unexpected: Vec<String> = unexpected.take(MAX_NAMES).map(|name| short(name)).collect();
         if missing.is_empty() && unexpected.is_empty() {
             return Ok(());
         }
@@ -221,7 +196,7 @@ impl Problem {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooMany(_) | Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Read(_) | Self::Unknown | Self::Parameters { .. } | Self::Fill(_) => StatusCode::BAD_REQUEST,
             Self::Response(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Store(_) | Self::Full(_) | Self::Unreadable => StatusCode::SERVICE_UNAVAILABLE,

@@ -1,4 +1,5 @@
-//! MTs to the provider: the answer to a request that waits, a request of ours, or a place where the provider asks for them.
+//! MTs to the provider: the answer to a request that waits, or a request of ours. Those that the provider asks for are in
+//! `mailbox`.
 
 use std::time::Duration;
 
@@ -18,8 +19,6 @@ use crate::web::client::{Answer, ClientError};
 
 /// Most MTs that are dealt with at a time where no window is set.
 const WINDOW: usize = 100;
-/// How long an MT waits that made room for another one's.
-const PUT_BACK: Duration = Duration::from_secs(60);
 /// The component of the channel's status.
 const COMPONENT: &str = "outbound";
 /// What Vumi says when a reply comes too late (field guide §7.2).
@@ -27,10 +26,16 @@ const GONE: &str = "Could not find original request.";
 
 /// Deals with MTs until the channel's stop, then finishes what it has begun.
 pub(super) async fn send<I: Intake>(state: &State<I>) {
+    let stop = &state.setup.stop;
+    if state.config.mailbox.is_some() {
+        stop.cancelled().await;
+        // Once the last question has its answer: whoever opens the queue next has it alone.
+        *state.asked.lock().await = None;
+        return;
+    }
     let window = state.config.outbound.as_ref().map_or(WINDOW, |outbound| outbound.window);
     let mut queue = state.setup.queue();
     let mut begun = FuturesUnordered::new();
-    let stop = &state.setup.stop;
     loop {
         let room = window.saturating_sub(begun.len());
         tokio::select! {
@@ -66,26 +71,11 @@ impl Drop for Sending<'_> {
 
 async fn deal<I: Intake>(state: &State<I>, delivery: Delivery) {
     let message = &delivery.message;
-    if message.expires_at.is_some_and(|expires| expires <= Timestamp::now()) {
-        let reason = "it was too late before it could be sent".to_owned();
-        return state.decide(delivery, Fate::Expired { reason, details: JsonObject::new() }).await;
-    }
     let waiting = message.reply_to.filter(|id| state.request(*id).is_some());
-    match (waiting, &state.config.outbound, &state.config.mailbox) {
-        (Some(id), _, _) => reply(state, delivery, id).await,
-        (None, Some(outbound), _) => request(state, outbound, delivery).await,
-        (None, None, Some(mailbox)) => {
-            let fields = MessageFields::of(&state.config, message, None);
-            match mailbox.of.plain(&fields) {
-                Ok(whose) => {
-                    if let Some(oldest) = state.wait(whose, delivery) {
-                        state.decide(oldest, Fate::Retry { at: Timestamp::now().plus(PUT_BACK) }).await;
-                    }
-                }
-                Err(error) => state.decide(delivery, rejected(error.to_string())).await,
-            }
-        }
-        (None, None, None) => {
+    match (waiting, &state.config.outbound) {
+        (Some(id), _) => reply(state, delivery, id).await,
+        (None, Some(outbound)) => request(state, outbound, delivery).await,
+        (None, None) => {
             let unasked = "the channel only answers messages, and this one has no reply_to";
             let reason = if message.reply_to.is_some() { GONE } else { unasked };
             state.decide(delivery, rejected(reason.to_owned())).await;
@@ -93,7 +83,7 @@ async fn deal<I: Intake>(state: &State<I>, delivery: Delivery) {
     }
 }
 
-fn rejected(reason: String) -> Fate {
+pub(super) fn rejected(reason: String) -> Fate {
     Fate::Rejected { reason, details: JsonObject::new() }
 }
 
@@ -240,7 +230,8 @@ async fn judge<I: Intake>(state: &State<I>, outbound: &Outbound, delivery: &Deli
     let mut said = Said::new(answer);
     let ours = delivery.message.id.to_string();
     if said.is_any(&outbound.success) {
-        state.tell(COMPONENT, Level::Ok, "sending", "The provider takes messages".to_owned()).await;
+        state.again.over(delivery.message.id);
+        takes(state).await;
         let theirs = outbound.message_id.as_ref().and_then(|extract| said.extract(extract));
         return match theirs {
             Some(id) => submitted(id.clone(), vec![SmscMessageId(id)]),
@@ -252,6 +243,9 @@ async fn judge<I: Intake>(state: &State<I>, outbound: &Outbound, delivery: &Deli
         let why = format!("the provider answers with status {status} for the moment");
         return retry(state, &outbound.retry, delivery, why, answer.retry_after()).await;
     }
+    if state.again.over(delivery.message.id) {
+        takes(state).await;
+    }
     let code = outbound.reason.as_ref().and_then(|extract| said.extract(extract));
     let known = code.as_ref().and_then(|code| outbound.reasons.get(code).or_else(|| outbound.reasons.get("*")));
     let reason = match (code, known) {
@@ -259,7 +253,14 @@ async fn judge<I: Intake>(state: &State<I>, outbound: &Outbound, delivery: &Deli
         (Some(code), None) => code,
         (None, _) => format!("the provider answered with status {status}: {}", said.beginning()),
     };
-    rejected(reason)
+    rejected(state.config.without_secrets(reason))
+}
+
+/// Says that the provider takes messages, unless it has put off some that still wait.
+async fn takes<I: Intake>(state: &State<I>) {
+    if state.again.is_over(Timestamp::now()) {
+        state.tell(COMPONENT, Level::Ok, "sending", "The provider takes messages".to_owned()).await;
+    }
 }
 
 /// What it means for an MT that there was none.
@@ -295,10 +296,13 @@ async fn retry<I: Intake>(
     state.tell(COMPONENT, Level::Degraded, "temporary_failure", format!("A message is tried again later: {why}")).await;
     let now = Timestamp::now();
     if delivery.message.accepted_at.until(now) >= policy.max_age {
+        state.again.over(delivery.message.id);
         let reason = format!("it was given up after {} tries: {why}", delivery.attempts + 1);
         return Fate::Expired { reason, details: JsonObject::new() };
     }
-    Fate::Retry { at: now.plus(policy.pause(delivery.attempts, fastrand::f64()).max(asked.unwrap_or_default())) }
+    let at = now.plus(policy.pause(delivery.attempts, fastrand::f64()).max(asked.unwrap_or_default()));
+    state.again.wait(delivery.message.id, at);
+    Fate::Retry { at }
 }
 
 impl Retry {

@@ -1,12 +1,14 @@
-//! What the parts of a running channel share: its sessions, the requests that wait, MTs that wait to be asked for, and which
-//! requests of ours are under way.
+//! What the parts of a running channel share: its sessions, the requests that wait, the queue that is asked for MTs, and
+//! which requests of ours are under way.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::again::Again;
 use super::config::HttpConfig;
+use super::mailbox::Asked;
 use super::scope::{Request, Session};
 use crate::channel::held::{Credentials, Held, MOST};
 use crate::channel::sessions::Sessions;
@@ -15,8 +17,6 @@ use crate::channel::{Arrival, Fate, Intake, Outcome, Setup, StatusReport};
 use crate::model::{JsonObject, Level, MessageId, UnmatchedReceipt};
 use crate::store::Delivery;
 
-/// Most MTs that wait to be asked for.
-const MAX_WAITING: usize = 1_000;
 /// Most receipts that are kept aside; the oldest are dropped.
 const MAX_UNMATCHED: usize = 1_000;
 
@@ -30,23 +30,18 @@ pub(super) struct State<I> {
     sessions: Mutex<Sessions<Session>>,
     /// Requests that are held, by their MO.
     requests: Mutex<HashMap<MessageId, Arc<Request>>>,
-    waiting: Mutex<Waiting>,
+    /// MTs that wait to be asked for, where there is a mailbox.
+    pub(super) asked: Asked,
     /// The notes of receipts that belong to no message that we know, the oldest first.
     unmatched: Mutex<VecDeque<String>>,
     pub(super) under_way: UnderWay,
+    pub(super) again: Again,
     told: Told,
 }
 
 /// The state behind a lock; a panic while it was held has ended the channel already.
 fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// MTs that wait to be asked for, by whose they are.
-#[derive(Default)]
-struct Waiting {
-    boxes: HashMap<String, VecDeque<Delivery>>,
-    count: usize,
 }
 
 impl<I: Intake> State<I> {
@@ -68,9 +63,10 @@ impl<I: Intake> State<I> {
             },
             sessions: Mutex::new(sessions),
             requests: Mutex::default(),
-            waiting: Mutex::default(),
+            asked: Asked::new(config.mailbox.is_some().then(|| setup.queue())),
             unmatched: Mutex::new(unmatched),
             under_way: UnderWay::default(),
+            again: Again::default(),
             told: Told::default(),
             config,
             setup,
@@ -90,34 +86,6 @@ impl<I: Intake> State<I> {
     /// The request that an MO was.
     pub(super) fn request(&self, id: MessageId) -> Option<Arc<Request>> {
         lock(&self.requests).get(&id).cloned()
-    }
-
-    /// Lets an MT wait to be asked for. One that has waited too long for its turn makes room if need be, and is returned.
-    pub(super) fn wait(&self, whose: String, delivery: Delivery) -> Option<Delivery> {
-        let mut waiting = lock(&self.waiting);
-        waiting.boxes.entry(whose).or_default().push_back(delivery);
-        waiting.count += 1;
-        if waiting.count <= MAX_WAITING {
-            return None;
-        }
-        let longest = waiting.boxes.values_mut().max_by_key(|queue| queue.len());
-        let oldest = longest.and_then(VecDeque::pop_front);
-        waiting.count -= usize::from(oldest.is_some());
-        oldest
-    }
-
-    /// MTs that somebody asks for. Those that nothing has become of wait again when what is returned is dropped.
-    pub(super) fn asked_for(&self, whose: String, most: usize) -> AskedFor<'_> {
-        let mut waiting = lock(&self.waiting);
-        let mut found = VecDeque::new();
-        if let Some(queue) = waiting.boxes.get_mut(&whose) {
-            found.extend(queue.drain(..most.min(queue.len())));
-            if queue.is_empty() {
-                waiting.boxes.remove(&whose);
-            }
-        }
-        waiting.count -= found.len();
-        AskedFor { waiting: &self.waiting, whose, found }
     }
 
     /// Keeps a receipt aside; the oldest one makes room if need be.
@@ -145,27 +113,6 @@ impl<I: Intake> State<I> {
     pub(super) async fn tell(&self, component: &'static str, level: Level, kind: &'static str, message: String) {
         let report = StatusReport { component, level, kind, message, details: JsonObject::new() };
         self.told.tell(&self.setup, report).await;
-    }
-}
-
-/// See [`State::asked_for`].
-pub(super) struct AskedFor<'a> {
-    waiting: &'a Mutex<Waiting>,
-    whose: String,
-    /// In their order.
-    pub(super) found: VecDeque<Delivery>,
-}
-
-impl Drop for AskedFor<'_> {
-    fn drop(&mut self) {
-        if self.found.is_empty() {
-            return;
-        }
-        let mut waiting = lock(self.waiting);
-        waiting.count += self.found.len();
-        let queue = waiting.boxes.entry(std::mem::take(&mut self.whose)).or_default();
-        self.found.append(queue);
-        *queue = std::mem::take(&mut self.found);
     }
 }
 

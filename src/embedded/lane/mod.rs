@@ -271,8 +271,21 @@ impl Lane {
     /// Everything in hand goes back to the front, in order.
     fn put_back(&self, state: &mut State) {
         let taken = std::mem::take(&mut state.taken);
-        self.rings.fetch_add(taken.len(), Ordering::Relaxed);
-        for entry in taken.into_values().rev() {
+        self.to_front(state, taken.into_values());
+    }
+
+    /// Some of what the consumer of this generation has in hand goes back to the front; in order, as it was taken.
+    pub(super) fn give_back(&self, generation: u64, seqs: &[u64]) {
+        let mut state = self.state();
+        if state.generation == generation {
+            let given: Vec<Entry> = seqs.iter().filter_map(|seq| state.taken.remove(seq)).collect();
+            self.to_front(&mut state, given.into_iter());
+        }
+    }
+
+    fn to_front(&self, state: &mut State, entries: impl DoubleEndedIterator<Item = Entry> + ExactSizeIterator) {
+        self.rings.fetch_add(entries.len(), Ordering::Relaxed);
+        for entry in entries.rev() {
             state.ring.push_front(entry);
         }
     }

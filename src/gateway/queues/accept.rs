@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::super::directory::{Directory, QueueOwner};
 use super::super::{Gateway, GatewayError};
 use crate::bus::vumi::UserMessage;
-use crate::model::{MessageId, Outbound, Priority, Timestamp};
+use crate::model::{JsonObject, MessageId, Outbound, Priority, Timestamp};
 use crate::store::{Change, CommitError};
 
 /// Why a message is not accepted.
@@ -76,7 +77,7 @@ impl Gateway {
         let mut channel_data = message.helper_metadata;
         channel_data.remove("session_event");
         if let Some(answered) = answered {
-            channel_data.retain(|key, value| answered.channel_data.get(key) != Some(value));
+            drop_told(&mut channel_data, &answered.channel_data);
         }
         let taken = Outbound {
             id,
@@ -118,6 +119,17 @@ impl Gateway {
         taken.iter().for_each(|message| self.count_outbound(message));
         Ok(())
     }
+}
+
+/// Takes out of what a reply says what the MO said already: one parameter that is changed does not ask for the others.
+fn drop_told(said: &mut JsonObject, told: &JsonObject) {
+    said.retain(|key, value| match (value, told.get(key)) {
+        (Value::Object(said), Some(Value::Object(told))) => {
+            drop_told(said, told);
+            !said.is_empty()
+        }
+        (value, told) => told != Some(value),
+    });
 }
 
 /// Why a message with a used id is not taken.

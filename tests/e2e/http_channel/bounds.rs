@@ -56,6 +56,24 @@ async fn what_is_temporary_is_tried_again_and_what_is_final_is_not() {
 }
 
 #[tokio::test]
+async fn a_provider_that_takes_some_and_puts_others_off_has_one_status_until_none_waits() {
+    let mut stage = Stage::open(sms(json!({}))).await;
+    stage.provider.will_say(429, &[].into(), "");
+    stage.sends(&message()).await;
+    stage.receiver.told("temporary_failure").await;
+    stage.receiver.told("sending").await;
+    // Nothing but the one that is put off has been heard of since, whatever becomes of others.
+    stage.provider.will_say(429, &[("Retry-After".to_owned(), "3600".to_owned())].into(), "");
+    stage.sends(&message()).await;
+    stage.receiver.told("temporary_failure").await;
+    let id = stage.sends(&message()).await;
+    assert_eq!(types(&stage.maybug.events(&stage.channel, &id, 1).await), ["submitted"]);
+    let (_, shown) = stage.maybug.get(&format!("/channels/{}", stage.channel)).await;
+    let shown = &shown["result"]["status"]["components"]["outbound"];
+    assert_eq!((&shown["type"], &shown["status"]), (&json!("temporary_failure"), &json!("degraded")));
+}
+
+#[tokio::test]
 async fn a_message_that_is_too_old_is_given_up() {
     let retry = json!({"first": 0.001, "longest": 0.01, "max_age": 0.05});
     let mut config = sms(json!({"retry": retry}));
@@ -156,6 +174,22 @@ async fn a_receipt_that_overtakes_its_answer_finds_its_message() {
     assert_eq!(kept["result"][0]["smsc_message_id"], "other", "{kept}");
 }
 
+/// Each would be waited for as long as the last, which is longer than anybody waits here.
+#[tokio::test]
+async fn receipts_of_one_request_wait_together_for_what_they_are_for() {
+    let mut config = sms(json!({}));
+    config["web_port"] = json!(0);
+    config["inbound"] =
+        json!([{"path": "/receipts", "kind": "receipt", "each": "id", "id": "{item}", "state": "{in.state}"}]);
+    let mut stage = Stage::open(config).await;
+    stage.provider.holds(true);
+    stage.sends(&message()).await;
+    soon("the request", stage.provider.asked()).await;
+    assert_eq!(stage.gets("/receipts?state=ok&id=a&id=b&id=c&id=d&id=e").await.0, 200);
+    let (_, kept) = stage.maybug.get(&format!("/channels/{}/receipts", stage.channel)).await;
+    assert_eq!(kept["result"].as_array().unwrap().len(), 5, "{kept}");
+}
+
 #[tokio::test]
 async fn a_request_that_nobody_answers_ends_with_the_answer_for_that() {
     let reply = json!({
@@ -239,7 +273,11 @@ async fn what_is_beyond_reason_is_refused() {
         {"path": "/list", "each": "to", "from": "1", "to": "{item}"},
         {"path": "/session", "session": "{in.id}", "from": "1"},
         {"path": "/body", "from": "1", "content": "{in.text}"},
-    ]});
+        {"path": "/held", "from": "1", "content": "{in.text}", "hold": true},
+        {"path": "/mo", "from": "{in.from}", "to": "{in.to|optional}"},
+        {"path": "/strict", "from": "{in.from}", "unexpected": "refuse"},
+        {"path": "/said", "session": "{in.id}", "from": "1", "content": "{in.text}", "cumulative": "*"},
+    ], "reply": {"continue": {}}});
     let mut stage = Stage::open(config).await;
     let said = stage.gets(&format!("/list?{}", "to=1&".repeat(101))).await;
     assert_eq!(said, (413, "the request has more than 100 messages".to_owned()));
@@ -252,6 +290,36 @@ async fn what_is_beyond_reason_is_refused() {
         body: format!("text={}", "x".repeat(256 * 1024)),
     };
     assert_eq!(soon("the answer", stage.provider.ask(asked)).await.unwrap().status, 413);
+    // What waits for its reply is remembered until it comes.
+    let asked = Asked {
+        method: "POST".into(),
+        path: "/held".into(),
+        headers: [].into(),
+        body: format!("text={}", "x".repeat(8 * 1024)),
+    };
+    let said = soon("the answer", stage.provider.ask(asked)).await.unwrap();
+    let why =
+        "the request is longer than 8192 octets, headers included, which is the most for one that waits for its reply";
+    assert_eq!((said.status, said.body.as_str()), (413, why));
+    let long = "x".repeat(257);
+    for (path, what) in [
+        (format!("/mo?from={long}"), "the sender's address is longer than 256 octets"),
+        (format!("/mo?from=1&to={long}"), "the receiver's address is longer than 256 octets"),
+        (
+            format!("/said?id=1&text={}", "x".repeat(4_097)),
+            "what the phone has said in its session is longer than 4096 octets",
+        ),
+    ] {
+        assert_eq!(stage.gets(&path).await, (400, what.to_owned()));
+    }
+    // No more of what is unexpected is told than a person reads.
+    let many: String = (0..100).map(|number| format!("{number}{}=1&", "x".repeat(100))).collect();
+    let (_, body) = stage.gets(&format!("/strict?{many}")).await;
+    let told: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(told["missing_parameter"], json!(["from"]));
+    let named: Vec<usize> =
+        told["unexpected_parameter"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().len()).collect();
+    assert_eq!(named, [64; 20]);
     assert_eq!(stage.gets("/elsewhere").await, (404, "Not found".to_owned()));
     // What is within it is taken, and nothing before was.
     assert_eq!(stage.gets("/session?id=1").await.0, 200);
@@ -302,30 +370,6 @@ async fn requests_from_elsewhere_are_forbidden() {
 }
 
 #[tokio::test]
-async fn messages_wait_until_a_phone_asks_for_them() {
-    let mut stage = Stage::example("smssync_multi").await;
-    let id = stage.sends(&json!({"to": "123", "content": "for \"two\"", "channel_data": {"account": "two"}})).await;
-    let (_, body) = soon("the message", async {
-        loop {
-            let said = stage.gets("/api/v1/smssync/two?task=send").await;
-            if said.1.contains("\"to\"") {
-                return said;
-            }
-        }
-    })
-    .await;
-    let expected =
-        r#"{"payload":{"messages":[{"message":"for \"two\"","to":"123"}],"secret":"secret2","task":"send"}}"#;
-    assert_eq!(body, expected);
-    assert_eq!(types(&stage.maybug.events(&stage.channel, &id, 1).await), ["submitted"]);
-    // It is gone, and the other phone never had it.
-    for (account, secret) in [("two", "secret2"), ("one", "secret1")] {
-        let (_, body) = stage.gets(&format!("/api/v1/smssync/{account}?task=send")).await;
-        assert_eq!(body, format!(r#"{{"payload":{{"messages":[],"secret":"{secret}","task":"send"}}}}"#));
-    }
-}
-
-#[tokio::test]
 async fn secrets_are_masked_come_back_unchanged_and_stay_out_of_logs() {
     let mut config = sms(json!({"query": {"key": "{secret.key}", "pass": "{sender.pass}"}}));
     config["secrets"] = json!({"key": "hunter2"});
@@ -340,6 +384,12 @@ async fn secrets_are_masked_come_back_unchanged_and_stay_out_of_logs() {
     let id = stage.sends(&message()).await;
     assert_eq!(soon("a request", stage.provider.asked()).await.path, "/send?key=hunter2&pass=swordfish");
     stage.maybug.events(&stage.channel, &id, 1).await;
+    // A provider repeats what it was told.
+    stage.provider.will_say(403, &[].into(), "hunter2 is no key, nor swordfish a password");
+    let id = stage.sends(&message()).await;
+    let events = stage.maybug.events(&stage.channel, &id, 1).await;
+    let reason = "the provider answered with status 403: ******** is no key, nor ******** a password";
+    assert_eq!(events[0]["event_details"]["reason"], reason);
     let (_, logs) = stage.maybug.get(&format!("{path}/logs?n=100")).await;
     assert!(!logs.to_string().contains("hunter2") && !logs.to_string().contains("swordfish"), "{logs}");
 }
@@ -386,6 +436,14 @@ async fn what_is_wrong_in_a_configuration_is_named() {
             "Field 'inbound[0].each' excludes 'hold' and 'session'",
         ),
         (inbound(json!({"kind": "poll"})), "Field 'mailbox' must be given for 'inbound[0]', which polls"),
+        (
+            json!({"outbound": {"url": "https://h/"}, "mailbox": {}}),
+            "Field 'mailbox' needs a request in 'inbound' whose kind is 'poll': nobody would ask for messages",
+        ),
+        (
+            json!({"web_port": 0, "inbound": [{"kind": "poll"}], "outbound": {"url": "https://h/"}, "mailbox": {}}),
+            "Field 'mailbox' excludes 'outbound' and 'hold': messages wait until they are asked for",
+        ),
         (
             inbound(json!({"from": "1", "response": {"status": 99}})),
             "Field 'inbound[0].response.status': 99 is no status",

@@ -2,6 +2,8 @@
 //! documentation says. What is said is in the file of the same name in `exchanges`.
 
 mod bounds;
+mod mailbox;
+mod polls;
 mod provider;
 
 use std::collections::BTreeMap;
