@@ -4,8 +4,10 @@
 //! request needs and how it brings its credentials is the API's business.
 
 mod changes;
+mod delays;
 mod password;
 mod token;
+mod turns;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -78,6 +80,18 @@ pub enum Denied {
         /// From where.
         source_address: IpAddr,
     },
+    /// Too many wrong passwords for this name came from there.
+    #[error(
+        "too many wrong passwords for this name have come from this address; the next one is looked at in {seconds} s, \
+         and a token at once"
+    )]
+    TooSoon {
+        /// How long, rounded up.
+        seconds: u64,
+    },
+    /// Too many passwords from there wait to be checked.
+    #[error("too many passwords from this address are being checked; a token needs no waiting")]
+    Crowded,
     /// Too many passwords wait to be checked.
     #[error("too many passwords are being checked; a token needs no waiting")]
     Busy,
@@ -115,9 +129,6 @@ pub enum AccountError {
          channels, be enabled, and have a password or a token"
     )]
     NoAdmin,
-    /// Too many passwords wait to be hashed.
-    #[error("too many passwords are being checked")]
-    Busy,
     /// The operating system gave no random numbers, or no memory.
     #[error("a secret could not be made: {0}")]
     Secret(String),
@@ -174,7 +185,7 @@ impl Accounts {
             Credentials::Basic { name, password } if password.starts_with(TOKEN_PREFIX) => {
                 Some(self.of_token(password)?).filter(|account| account.name == name).ok_or(Denied::Wrong)?
             }
-            Credentials::Basic { name, password } => self.of_password(name, password).await?,
+            Credentials::Basic { name, password } => self.of_password(name, password, source).await?,
         };
         if account.disabled {
             return Err(Denied::Disabled(account.name.clone()));
@@ -195,11 +206,11 @@ impl Accounts {
         }
     }
 
-    async fn of_password(&self, name: &str, password: &str) -> Result<Arc<Account>, Denied> {
+    async fn of_password(&self, name: &str, password: &str, source: IpAddr) -> Result<Arc<Account>, Denied> {
         let account = self.directory.load().by_name.get(name).cloned();
         // An unknown name takes as long as a wrong password, so that names cannot be found out.
         let hash = account.as_ref().and_then(|account| account.password.clone());
-        let right = self.passwords.verify(name, hash, password).await?;
+        let right = self.passwords.verify(source, name, hash, password).await?;
         account.filter(|_| right).ok_or(Denied::Wrong)
     }
 }

@@ -1,10 +1,14 @@
-//! Passwords: argon2id, few at a time, and right answers remembered for a minute.
+//! Passwords: argon2id, few at a time, and answers remembered for a minute.
 //!
 //! A check costs tens of milliseconds and 19 MiB, and basic authentication sends the password with every request.
 //! Verdicts are kept under a key of this process, so that its memory has no password and no plain hash of one.
+//!
+//! Whoever has given wrong ones waits (`delays`) before anything else is looked at: an answer from memory would tell
+//! them as much as a check. Whose turn it is to be checked is for `turns`.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -12,15 +16,13 @@ use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use tokio::sync::Semaphore;
 
+use super::delays::Delays;
+use super::turns::{Full, Turns};
 use super::{AccountError, Denied};
 use crate::model::PasswordHash;
+use crate::web::subscriber::subscriber;
 
-/// Checks at a time.
-const AT_ONCE: usize = 4;
-/// Checks that may wait; more are refused.
-const WAITING: usize = 64;
 /// How long a verdict is believed.
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// Most verdicts that are kept.
@@ -30,9 +32,15 @@ const MOST_VERDICTS: usize = 1_024;
 pub(super) struct Passwords {
     /// Of this process; `None` when the operating system gave none, and nothing is remembered then.
     key: Option<[u8; 32]>,
+    memory: Arc<Memory>,
+    turns: Turns,
+}
+
+/// What has been found out.
+#[derive(Default)]
+struct Memory {
     verdicts: ArcSwap<HashMap<[u8; 32], Verdict>>,
-    running: Arc<Semaphore>,
-    queue: Semaphore,
+    delays: Mutex<Delays>,
 }
 
 #[derive(Clone, Copy)]
@@ -48,53 +56,52 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGhhcyBpdCE$\
 impl Passwords {
     pub(super) fn new() -> Self {
         let mut key = [0; 32];
-        Self {
-            key: getrandom::fill(&mut key).ok().map(|()| key),
-            verdicts: ArcSwap::default(),
-            running: Arc::new(Semaphore::new(AT_ONCE)),
-            queue: Semaphore::new(AT_ONCE + WAITING),
-        }
+        Self { key: getrandom::fill(&mut key).ok().map(|()| key), memory: Arc::default(), turns: Turns::new() }
     }
 
-    /// Hashes a new password.
+    /// Hashes a new password. There is one at a time: accounts change one after the other.
     pub(super) async fn hash(&self, password: String) -> Result<PasswordHash, AccountError> {
-        let hashed = self.work(move || Argon2::default().hash_password(password.as_bytes())).await;
-        let hashed = hashed.ok_or(AccountError::Busy)?;
-        Ok(PasswordHash(hashed.map_err(|error| AccountError::Secret(error.to_string()))?.to_string()))
+        let turn = self.turns.any().await;
+        let hashed = tokio::task::spawn_blocking(move || {
+            let hashed = Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string());
+            drop(turn);
+            hashed.map_err(|error| error.to_string())
+        });
+        let hashed = hashed.await.map_err(|error| error.to_string()).and_then(|hashed| hashed);
+        hashed.map(PasswordHash).map_err(AccountError::Secret)
     }
 
     /// Whether a password is that of an account's hash; without a hash it is not, after as long.
     pub(super) async fn verify(
         &self,
+        source: IpAddr,
         account: &str,
         hash: Option<PasswordHash>,
         password: &str,
     ) -> Result<bool, Denied> {
+        let source = subscriber(source);
         let hash = hash.map_or_else(|| NOBODY.to_owned(), |hash| hash.0);
         let name = self.name(account, &hash, password);
-        if let Some(right) = name.and_then(|name| self.remembered(&name)) {
+        if let Some(right) = self.memory.recall(source, account, name)? {
             return Ok(right);
         }
-        let password = password.to_owned();
-        let checked = self.work(move || Argon2::default().verify_password(password.as_bytes(), &*hash).is_ok()).await;
-        let right = checked.ok_or(Denied::Busy)?;
-        if let Some(name) = name {
-            self.remember(name, right);
+        let turn = self.turns.of(source).await.map_err(|full| match full {
+            Full::Source => Denied::Crowded,
+            Full::All => Denied::Busy,
+        })?;
+        // Those before it in the line may have settled it, or were guesses too.
+        if let Some(right) = self.memory.recall(source, account, name)? {
+            return Ok(right);
         }
-        Ok(right)
-    }
-
-    /// Runs in its turn; `None` when too many wait.
-    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let _waiting = self.queue.try_acquire().ok()?;
-        let running = self.running.clone().acquire_owned().await.ok()?;
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work();
-            // Only now: whoever asked may have gone, and the work goes on without them.
-            drop(running);
-            done
+        let (memory, account, password) = (self.memory.clone(), account.to_owned(), password.to_owned());
+        let checked = tokio::task::spawn_blocking(move || {
+            let right = Argon2::default().verify_password(password.as_bytes(), &*hash).is_ok();
+            // Here, and only now: whoever asked may have gone, and the work goes on without them.
+            memory.learn((source, &account), name, right);
+            drop(turn);
+            right
         });
-        done.await.ok()
+        checked.await.map_err(|_| Denied::Busy)
     }
 
     /// What a verdict is kept under. A new password has a new hash, so that nothing old is believed of it.
@@ -107,6 +114,34 @@ impl Passwords {
         });
         mac.update(password.as_bytes());
         Some(mac.finalize().into_bytes().into())
+    }
+}
+
+impl Memory {
+    /// What is known of a password, unless whoever gives it has to wait.
+    fn recall(&self, source: IpAddr, account: &str, name: Option<[u8; 32]>) -> Result<Option<bool>, Denied> {
+        match self.delays().left(Instant::now(), source, account) {
+            Some(left) => {
+                Err(Denied::TooSoon { seconds: left.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX) })
+            }
+            None => Ok(name.and_then(|name| self.remembered(&name))),
+        }
+    }
+
+    fn learn(&self, (source, account): (IpAddr, &str), name: Option<[u8; 32]>, right: bool) {
+        if let Some(name) = name {
+            self.remember(name, right);
+        }
+        let mut delays = self.delays();
+        if right {
+            delays.right(source, account);
+        } else {
+            delays.wrong(Instant::now(), (source, account), name);
+        }
+    }
+
+    fn delays(&self) -> MutexGuard<'_, Delays> {
+        self.delays.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remembered(&self, name: &[u8; 32]) -> Option<bool> {
@@ -136,6 +171,8 @@ impl Passwords {
 mod tests {
     use super::*;
 
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     #[tokio::test]
     async fn a_verdict_is_remembered_for_one_hash_and_one_password_only() {
         let passwords = Passwords::new();
@@ -143,28 +180,52 @@ mod tests {
         assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.0);
         let other = passwords.hash("correct horse".to_owned()).await.unwrap();
         assert_ne!(hash, other);
-        assert_eq!(passwords.verify("me", Some(hash.clone()), "correct horse").await, Ok(true));
-        assert_eq!(passwords.verify("me", Some(hash.clone()), "wrong").await, Ok(false));
+        let verify = async |hash: &PasswordHash, password: &str| {
+            passwords.verify(HERE, "me", Some(hash.clone()), password).await
+        };
+        assert_eq!(verify(&hash, "correct horse").await, Ok(true));
+        assert_eq!(verify(&hash, "wrong").await, Ok(false));
         // No check can run from here on: what is still answered is remembered.
-        passwords.queue.close();
-        assert_eq!(passwords.verify("me", Some(hash.clone()), "correct horse").await, Ok(true));
-        assert_eq!(passwords.verify("me", Some(hash.clone()), "wrong").await, Ok(false));
-        assert_eq!(passwords.verify("me", Some(hash), "another").await, Err(Denied::Busy));
-        assert_eq!(passwords.verify("me", Some(other), "correct horse").await, Err(Denied::Busy));
+        passwords.turns.close();
+        assert_eq!(verify(&hash, "correct horse").await, Ok(true));
+        assert_eq!(verify(&hash, "wrong").await, Ok(false));
+        assert_eq!(verify(&hash, "another").await, Err(Denied::Busy));
+        assert_eq!(verify(&other, "correct horse").await, Err(Denied::Busy));
     }
 
     #[tokio::test]
     async fn a_name_that_nobody_has_is_checked_too() {
         let passwords = Passwords::new();
-        assert_eq!(passwords.verify("me", None, "x").await, Ok(false));
+        assert_eq!(passwords.verify(HERE, "me", None, "x").await, Ok(false));
         assert!(argon2::password_hash::phc::PasswordHash::new(NOBODY).is_ok());
-        passwords.queue.close();
-        assert_eq!(passwords.verify("me", None, "y").await, Err(Denied::Busy), "as a known one");
+        passwords.turns.close();
+        assert_eq!(passwords.verify(HERE, "me", None, "y").await, Err(Denied::Busy), "as a known one");
+    }
+
+    #[tokio::test]
+    async fn whoever_guesses_is_told_to_wait_before_anything_is_looked_at() {
+        let passwords = Passwords::new();
+        let hash = passwords.hash("correct horse".to_owned()).await.unwrap();
+        let verify =
+            async |source: IpAddr, password: &str| passwords.verify(source, "me", Some(hash.clone()), password).await;
+        assert_eq!(verify(HERE, "correct horse").await, Ok(true));
+        let guesses: Vec<String> = (0..30).map(|number| format!("guess {number}")).collect();
+        // All at once, so that none has been found wrong when they come.
+        let said = futures_util::future::join_all(guesses.iter().map(|guess| verify(HERE, guess))).await;
+        let checked = said.iter().filter(|said| **said == Ok(false)).count();
+        assert!((4..10).contains(&checked), "{said:?}");
+        assert!(said.iter().all(|said| matches!(said, Ok(false) | Err(Denied::TooSoon { seconds: 1.. }))), "{said:?}");
+        // The right one is remembered, and would tell a guesser that it is right.
+        passwords.memory.delays().wrong(Instant::now() + REMEMBERED, (HERE, "me"), None);
+        passwords.turns.close();
+        assert!(matches!(verify(HERE, "correct horse").await, Err(Denied::TooSoon { .. })));
+        assert!(matches!(verify(HERE, &guesses[0]).await, Err(Denied::TooSoon { .. })));
+        assert_eq!(verify(IpAddr::V4(std::net::Ipv4Addr::BROADCAST), "correct horse").await, Ok(true));
     }
 
     #[test]
     fn wrong_ones_do_not_push_out_right_ones() {
-        let passwords = Passwords::new();
+        let passwords = Memory::default();
         let name = |number: usize| {
             let mut name = [0; 32];
             name[..8].copy_from_slice(&number.to_be_bytes());

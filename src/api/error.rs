@@ -14,7 +14,6 @@ use crate::gateway::routing::RoutingError;
 use crate::store::CommitError;
 use crate::web::Response;
 use crate::web::body::BodyError;
-use crate::web::management::ManagementError;
 
 /// Why a request was not answered as asked.
 #[derive(Debug)]
@@ -49,8 +48,10 @@ pub enum ApiError {
     BadQuery(String),
     /// The body was not read.
     Body(BodyError),
-    /// RabbitMQ's management interface does not say how its queues are.
-    Management(ManagementError),
+    /// RabbitMQ's management interface does not say how its queues are, for this reason.
+    Management(String),
+    /// The same, for whoever may not know where it is and what is asked.
+    Unseen,
     /// The gateway did not do it.
     Gateway(GatewayError),
     /// An account was not changed.
@@ -98,6 +99,7 @@ impl From<AccountError> for ApiError {
 
 const NO_PATH: &str = "The requested URL was not found on the server. If you entered the URL manually please check \
                        your spelling and try again.";
+const UNSEEN: &str = "RabbitMQ's queues cannot be seen; credentials with the scope 'read' are told why";
 const WRONG_METHOD: &str = "The method is not allowed for the requested URL.";
 
 impl From<ApiError> for Response {
@@ -138,9 +140,10 @@ impl From<ApiError> for Response {
                 BodyError::TooSlow(_) => http_level(StatusCode::REQUEST_TIMEOUT, &error.to_string()),
                 BodyError::Broken => http_level(StatusCode::BAD_REQUEST, &error.to_string()),
             },
-            ApiError::Management(error) => {
-                one(StatusCode::INTERNAL_SERVER_ERROR, "generic error", "ManagementError", &error.to_string())
+            ApiError::Management(message) => {
+                one(StatusCode::INTERNAL_SERVER_ERROR, "generic error", "ManagementError", &message)
             }
+            ApiError::Unseen => ApiError::Management(UNSEEN.to_owned()).into(),
             ApiError::Gateway(error) => gateway(&error),
             ApiError::Account(error) => account(&error),
         }
@@ -151,6 +154,10 @@ fn denied(error: &Denied) -> Response {
     let message = error.to_string();
     match error {
         Denied::Source { .. } => forbidden(&message),
+        Denied::TooSoon { seconds } => {
+            later(one(StatusCode::TOO_MANY_REQUESTS, "too many wrong passwords", "TooSoon", &message), *seconds)
+        }
+        Denied::Crowded => later(one(StatusCode::TOO_MANY_REQUESTS, "passwords busy", "Busy", &message), 1),
         Denied::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "passwords busy", "Busy", &message), 1),
         _ => {
             let mut response = one(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized", &message);
@@ -174,7 +181,6 @@ fn account(error: &AccountError) -> Response {
         AccountError::Exists(_) => one(StatusCode::CONFLICT, "account exists", "AccountExists", &message),
         AccountError::NoAdmin => one(StatusCode::CONFLICT, "no admin left", "NoAdmin", &message),
         AccountError::Bad { .. } => one(StatusCode::BAD_REQUEST, "api usage error", "ApiUsageError", &message),
-        AccountError::Busy => later(one(StatusCode::SERVICE_UNAVAILABLE, "passwords busy", "Busy", &message), 1),
         AccountError::Secret(_) => one(StatusCode::INTERNAL_SERVER_ERROR, "generic error", "SecretError", &message),
         AccountError::Store(error) => store(error),
     }

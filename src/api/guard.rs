@@ -41,6 +41,8 @@ pub enum Caller {
     Anybody,
     /// An account.
     Account(Arc<Account>),
+    /// Somebody who has not shown that they may look, and is answered all the same.
+    Stranger,
 }
 
 /// Why somebody who is known, or whom nobody asked, may not do this.
@@ -119,15 +121,30 @@ impl Guard {
         &self,
         row: &Route<Api>,
         params: &[String],
-        (uri, headers): (&Uri, &HeaderMap),
+        asked: (&Uri, &HeaderMap),
         source: IpAddr,
     ) -> Result<Caller, ApiError> {
         let permission = match row.scope {
-            Scope::Open => return Ok(Caller::Anybody),
+            Scope::Open => return Ok(Caller::Stranger),
+            Scope::Glance => {
+                let known = self.identify(Permission::Read, (row, params), asked, source).await;
+                return Ok(known.unwrap_or(Caller::Stranger));
+            }
             Scope::Read => Permission::Read,
             Scope::Send => Permission::Send,
             Scope::Admin => Permission::Admin,
         };
+        self.identify(permission, (row, params), asked, source).await
+    }
+
+    /// Who calls a row that needs a permission, if they have it.
+    async fn identify(
+        &self,
+        permission: Permission,
+        (row, params): (&Route<Api>, &[String]),
+        (uri, headers): (&Uri, &HeaderMap),
+        source: IpAddr,
+    ) -> Result<Caller, ApiError> {
         if !self.asks() {
             self.check_host(uri, headers)?;
             self.check_page(headers)?;
@@ -245,6 +262,7 @@ impl Caller {
         match self {
             Self::Anybody => true,
             Self::Account(account) => account.reaches(channel.as_str()),
+            Self::Stranger => false,
         }
     }
 
@@ -254,10 +272,9 @@ impl Caller {
     /// [`Forbidden::Everything`].
     pub(super) fn require_unlimited(&self) -> Result<(), Forbidden> {
         match self {
-            Self::Account(account) if account.channels.is_some() => {
-                Err(Forbidden::Everything { account: account.name.clone() })
-            }
-            _ => Ok(()),
+            Self::Account(account) if account.channels.is_none() => Ok(()),
+            Self::Anybody => Ok(()),
+            Self::Account(_) | Self::Stranger => Err(Forbidden::Everything { account: self.name().to_owned() }),
         }
     }
 
@@ -266,6 +283,7 @@ impl Caller {
         match self {
             Self::Anybody => "anybody",
             Self::Account(account) => &account.name,
+            Self::Stranger => "a stranger",
         }
     }
 }

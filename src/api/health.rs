@@ -1,18 +1,21 @@
 //! Health: `/health` as Junebug has it, with the queues of a RabbitMQ if it may ask for them (Junebug reference §7);
 //! `/health/live` and `/health/ready` for whoever balances load.
+//!
+//! Anybody learns whether all is well; which channels and queues there are is for those who may look.
 
 use hyper::{Method, StatusCode};
 use serde_json::json;
 
 use super::Api;
 use super::error::ApiError;
+use super::guard::Caller;
 use super::junebug::wire::envelope;
 use crate::web::Response;
 use crate::web::route::{Answer, Request, Route, Scope};
 
 pub(super) fn routes() -> Vec<Route<Api>> {
     vec![
-        Route { method: Method::GET, pattern: "/health", scope: Scope::Open, handler: health },
+        Route { method: Method::GET, pattern: "/health", scope: Scope::Glance, handler: health },
         Route { method: Method::GET, pattern: "/health/live", scope: Scope::Open, handler: live },
         Route { method: Method::GET, pattern: "/health/ready", scope: Scope::Open, handler: ready },
     ]
@@ -20,15 +23,22 @@ pub(super) fn routes() -> Vec<Route<Api>> {
 
 fn health(api: Api, _: Request) -> Answer {
     Box::pin(async move {
-        match &api.management {
-            Some(management) if api.gateway.health().is_ok() => match management.queues(queues(&api)).await {
-                Ok(states) if states.iter().any(|state| state.stuck) => {
-                    envelope(StatusCode::INTERNAL_SERVER_ERROR, "queues stuck", &states)
-                }
-                Ok(states) => envelope(StatusCode::OK, "queues ok", &states),
-                Err(error) => ApiError::Management(error).into(),
-            },
-            _ => answer(&api, StatusCode::INTERNAL_SERVER_ERROR),
+        let Some(management) = api.management.as_ref().filter(|_| api.gateway.health().is_ok()) else {
+            return answer(&api, StatusCode::INTERNAL_SERVER_ERROR);
+        };
+        let seen = management.queues(|| queues(&api)).await;
+        let stranger = matches!(api.caller, Caller::Stranger);
+        match &*seen {
+            Ok(states) => {
+                let (status, description) = if states.iter().any(|state| state.stuck) {
+                    (StatusCode::INTERNAL_SERVER_ERROR, "queues stuck")
+                } else {
+                    (StatusCode::OK, "queues ok")
+                };
+                if stranger { envelope(status, description, &json!({})) } else { envelope(status, description, states) }
+            }
+            Err(_) if stranger => ApiError::Unseen.into(),
+            Err(error) => ApiError::Management(error.to_string()).into(),
         }
     })
 }

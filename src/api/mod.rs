@@ -87,7 +87,7 @@ impl Api {
     #[must_use]
     pub fn new(gateway: Gateway, guard: Guard, limits: ApiLimits, management: Option<Management>) -> Self {
         let table = Table { routes: Routes::new(routes()), running: AtomicUsize::new(0) };
-        Self { gateway, guard: Arc::new(guard), limits, management, caller: Caller::Anybody, table: Arc::new(table) }
+        Self { gateway, guard: Arc::new(guard), limits, management, caller: Caller::Stranger, table: Arc::new(table) }
     }
 
     /// A request's body.

@@ -1,5 +1,7 @@
 //! Consuming a queue: as many messages in hand as were asked for, acknowledged together, in order.
 
+use std::time::Duration;
+
 use futures_util::{FutureExt, StreamExt};
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions,
@@ -9,10 +11,33 @@ use lapin::{Channel, Consumer};
 
 use super::{Bus, BusError, EXCHANGE, durable};
 
+/// How long the broker may take to hear that a channel is closed.
+const CLOSE: Duration = Duration::from_secs(5);
+
 /// A queue that is being consumed. When it is dropped, what has not been acknowledged goes back into the queue.
 pub struct Incoming {
-    channel: Channel,
+    channel: Closing,
     consumer: Consumer,
+}
+
+/// A channel that is closed when it is dropped. The library does so only where nothing is on its way, and a consumer that
+/// nobody hears would keep its messages as long as the connection is there.
+struct Closing(Channel);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if self.0.status().connected()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let channel = self.0.clone();
+            runtime.spawn(async move { close(&channel).await });
+        }
+    }
+}
+
+/// The broker does the same when the connection goes.
+async fn close(channel: &Channel) {
+    let _ = tokio::time::timeout(CLOSE, channel.close(200, "closed".into())).await;
 }
 
 /// A message out of it.
@@ -30,18 +55,18 @@ impl Bus {
     /// [`BusError`].
     pub async fn consume(&self, queue: &str, prefetch: u16) -> Result<Incoming, BusError> {
         let connections = self.connections()?;
-        let mut channel = connections.consuming.create_channel().await?;
-        if channel.queue_declare(queue.into(), durable(), FieldTable::default()).await.is_err() {
+        let mut channel = Closing(connections.consuming.channel().await?);
+        if channel.0.queue_declare(queue.into(), durable(), FieldTable::default()).await.is_err() {
             // Somebody has declared it otherwise, which costs the channel; it is used as it is.
-            channel = connections.consuming.create_channel().await?;
+            channel = Closing(connections.consuming.channel().await?);
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-            channel.queue_declare(queue.into(), passive, FieldTable::default()).await?;
+            channel.0.queue_declare(queue.into(), passive, FieldTable::default()).await?;
         }
         let bind = QueueBindOptions::default();
-        channel.queue_bind(queue.into(), EXCHANGE.into(), queue.into(), bind, FieldTable::default()).await?;
-        channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+        channel.0.queue_bind(queue.into(), EXCHANGE.into(), queue.into(), bind, FieldTable::default()).await?;
+        channel.0.basic_qos(prefetch, BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions::default();
-        let consumer = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
+        let consumer = channel.0.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
         Ok(Incoming { channel, consumer })
     }
 }
@@ -71,7 +96,7 @@ impl Incoming {
     /// # Errors
     /// [`BusError`]; they will come again.
     pub async fn acknowledge(&self, last: &IncomingMessage) -> Result<(), BusError> {
-        Ok(self.channel.basic_ack(last.tag, BasicAckOptions { multiple: true }).await?)
+        Ok(self.channel.0.basic_ack(last.tag, BasicAckOptions { multiple: true }).await?)
     }
 
     /// Asks for no more; what is in hand can still be read.
@@ -79,12 +104,11 @@ impl Incoming {
     /// # Errors
     /// [`BusError`].
     pub async fn cancel(&self) -> Result<(), BusError> {
-        Ok(self.channel.basic_cancel(self.consumer.tag(), BasicCancelOptions::default()).await?)
+        Ok(self.channel.0.basic_cancel(self.consumer.tag(), BasicCancelOptions::default()).await?)
     }
 
     /// Ends it at once; what has not been acknowledged goes back into the queue.
     pub async fn close(self) {
-        // The broker does the same when the connection goes.
-        let _ = self.channel.close(200, "closed".into()).await;
+        close(&self.channel.0).await;
     }
 }

@@ -1,21 +1,22 @@
 //! The connection to RabbitMQ: kept up, made anew with a back-off, told of to whoever asks.
 //!
 //! Nothing is repaired inside a connection: after a cut everybody gets an error, and with the next connection every
-//! exchange and queue is declared, bound and consumed afresh. What is published and what is consumed go over two
+//! exchange and queue is declared, bound and consumed afresh. What is published and what is consumed go over different
 //! connections, since a broker that is short of memory stops reading from whoever publishes.
 
 mod incoming;
+mod pool;
 mod publisher;
 pub mod vumi;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use lapin::ExchangeKind;
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::tcp::OwnedTLSConfig;
 use lapin::types::FieldTable;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
-use lapin::{Connection, ConnectionBuilder, ConnectionProperties, ExchangeKind};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::AmqpConfig;
 
 pub use incoming::{Incoming, IncomingMessage};
+use pool::Pool;
 pub use publisher::{Published, Publisher};
 
 /// Vumi's exchange: direct, durable, not deleted with its last queue (Junebug reference §4.1).
@@ -48,6 +50,14 @@ pub enum BusError {
     /// The broker refused, or the connection broke meanwhile.
     #[error("RabbitMQ did not do it: {0}")]
     Broker(Arc<str>),
+    /// Every connection has as many channels as the broker allows.
+    #[error(
+        "RabbitMQ's limit of channels (channel_max) is reached on all of {connections} connections; raise it there"
+    )]
+    NoChannel {
+        /// How many there are, which is the most.
+        connections: usize,
+    },
 }
 
 impl From<lapin::Error> for BusError {
@@ -83,8 +93,8 @@ enum Session {
 }
 
 struct Connections {
-    publishing: Connection,
-    consuming: Connection,
+    publishing: Pool,
+    consuming: Pool,
 }
 
 impl Bus {
@@ -174,7 +184,11 @@ async fn keep(config: AmqpConfig, sender: watch::Sender<Session>, stop: Cancella
                 let connections = Arc::new(connections);
                 sender.send_replace(Session::Up(connections.clone()));
                 tokio::select! {
-                    () = connections.ended() => "the connection was lost".into(),
+                    () = connections.ended() => {
+                        // Whoever still uses one that is left begins anew with all the others.
+                        tokio::spawn(async move { connections.close().await });
+                        "the connection was lost".into()
+                    }
                     () = stop.cancelled() => {
                         sender.send_replace(Session::Down("it has been closed".into()));
                         return connections.close().await;
@@ -203,6 +217,8 @@ enum ConnectError {
     Authority { path: std::path::PathBuf, source: std::io::Error },
     #[error("{0}")]
     Broker(#[from] lapin::Error),
+    #[error("{0}")]
+    Channel(#[from] BusError),
 }
 
 impl Connections {
@@ -215,14 +231,9 @@ impl Connections {
             }
         };
         let tls = OwnedTLSConfig { identity: None, cert_chain: authority };
-        let open = async |purpose: &str| {
-            let name = format!("maybug {} {purpose}", env!("CARGO_PKG_VERSION"));
-            let properties = ConnectionProperties::default().with_connection_name(name.into());
-            let builder = ConnectionBuilder::new()?.with_uri(uri(config)).with_tls_config(tls.clone());
-            builder.with_properties(properties).connect().await
-        };
+        let open = async |purpose| Pool::open(config.clone(), tls.clone(), purpose).await;
         let (publishing, consuming) = (open("publishes").await?, open("consumes").await?);
-        let channel = publishing.create_channel().await?;
+        let channel = publishing.channel().await?;
         let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
         channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Direct, options, FieldTable::default()).await?;
         Ok(Self { publishing, consuming })
@@ -231,15 +242,15 @@ impl Connections {
     /// Resolves when one of them is not there any more.
     async fn ended(&self) {
         let mut look = tokio::time::interval(LOOK);
-        while self.publishing.status().connected() && self.consuming.status().connected() {
+        while self.publishing.is_up().await && self.consuming.is_up().await {
             look.tick().await;
         }
     }
 
     async fn close(&self) {
-        for connection in [&self.consuming, &self.publishing] {
-            // It ends in any case.
-            let _ = tokio::time::timeout(CONNECT, connection.close(200, "closed".into())).await;
+        for pool in [&self.consuming, &self.publishing] {
+            // They end in any case.
+            let _ = tokio::time::timeout(CONNECT, pool.close()).await;
         }
     }
 }

@@ -84,7 +84,7 @@ impl Publisher {
         let channel = match usable {
             Some(channel) => channel,
             None => {
-                let channel = self.bus.connections()?.publishing.create_channel().await?;
+                let channel = self.bus.connections()?.publishing.channel().await?;
                 channel.confirm_select(ConfirmSelectOptions::default()).await?;
                 channel
             }

@@ -110,6 +110,10 @@ impl Embedded {
                 }
                 ops.push(Op::Finish(ticket));
             }
+            Change::CallbackMoved(ticket, callbacks) => {
+                ops.push(Op::Finish(ticket));
+                self.encode_callbacks(now, callbacks, ops)?;
+            }
             Change::CallbackRevived(ticket, callback) => {
                 ops.push(Op::Unpark { ticket, again: Some(self.owed(now, callback)?) });
             }

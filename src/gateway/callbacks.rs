@@ -52,6 +52,8 @@ const ATTEMPT: HeaderName = HeaderName::from_static("x-junebug-attempt");
 const IN_HAND: usize = 64;
 /// How long a spared host is waited for before its URL is looked up again: somebody may have corrected it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How long the broker may take to confirm what is on its way when the gateway stops.
+const CONFIRMED: Duration = Duration::from_secs(5);
 /// How long a receiver's task waits for more before it ends.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -59,17 +61,18 @@ const IDLE: Duration = Duration::from_secs(30);
 pub(super) async fn dispatch(gateway: Gateway, mut lanes: CallbackLanes, client: Client, policy: CallbackPolicy) {
     let total = Arc::new(Semaphore::new(policy.total));
     let stop = gateway.0.stop.clone();
-    let mut receivers = JoinSet::new();
+    let (mut receivers, mut published) = (JoinSet::new(), JoinSet::new());
     loop {
         let queue = tokio::select! {
             queue = lanes.next() => queue,
             Some(_) = receivers.join_next() => continue,
+            Some(_) = published.join_next() => continue,
             () = stop.cancelled() => break,
         };
         let Some(queue) = queue else { break };
         if let Some(key) = queue.routing_key() {
             let key = key.to_owned();
-            receivers.spawn(queues::owed::run(gateway.clone(), queue, key, policy.retry));
+            published.spawn(queues::owed::run(gateway.clone(), queue, key, policy.retry));
             continue;
         }
         let receiver = Receiver {
@@ -86,6 +89,9 @@ pub(super) async fn dispatch(gateway: Gateway, mut lanes: CallbackLanes, client:
     }
     // Requests on their way are cut off; their callbacks are still owed and made again after the next start.
     receivers.shutdown().await;
+    // What the broker has and has not confirmed would come again: its answer is waited for.
+    let _ = tokio::time::timeout(CONFIRMED, async { while published.join_next().await.is_some() {} }).await;
+    published.shutdown().await;
 }
 
 /// One receiver's callbacks.
@@ -116,6 +122,8 @@ enum CallbackError {
     Url(url::ParseError),
     #[error("the message, which its URL speaks of: {0}")]
     Message(ReadError),
+    #[error("the host, which has failed so often that it gets hardly anything")]
+    Spared,
     #[error(transparent)]
     Client(#[from] ClientError),
 }
@@ -251,6 +259,11 @@ impl Receiver {
                     None => changes.push(self.failed(&delivery, &failure, retry_after)),
                 }
             }
+            // Only one at a time finds out whether the receiver is back: the others would wait long beyond their time.
+            Outcome::Spared(..) if self.is_too_old(&delivery.callback) => {
+                let failure = Failure { attempts: delivery.attempts, why: CallbackError::Spared, said: String::new() };
+                changes.push(self.given_up(&delivery.callback, delivery.ticket, &failure));
+            }
             // Whoever would wait for a receiver that is spared may have another one at once.
             Outcome::Spared(host, until) => match self.hand_over(&delivery, Failing::Spared) {
                 Some(handed) => changes.extend(handed),
@@ -278,6 +291,12 @@ impl Receiver {
             }
         }
         self.post(changes).await;
+    }
+
+    /// Whether it is not worth waiting for a receiver that is spared. What is to be tried once is tried once.
+    fn is_too_old(&self, callback: &Callback) -> bool {
+        let retry = &self.policy.retry;
+        !retry.max_age.is_zero() && retry.is_too_old(callback.created_at, Timestamp::now())
     }
 
     fn failed(&self, delivery: &CallbackDelivery, failure: &Failure, retry_after: Option<Duration>) -> Change {

@@ -348,7 +348,7 @@ impl Gateway {
     }
 
     fn check(&self, channel: &ChannelProperties) -> Result<(), GatewayError> {
-        queues::check_name(channel.amqp_queue())?;
+        queues::check(&self.0.directory.load(), channel.amqp_queue())?;
         Ok(self.channel_type(channel.channel_type())?.check(&channel.config())?)
     }
 

@@ -86,6 +86,18 @@ impl Directory {
         &self.queues
     }
 
+    /// Whether this AMQP queue is a channel's, or a destination's whose router has to do with the channel.
+    pub(super) fn has_queue(&self, queue: &str, channel: &ChannelId) -> bool {
+        let owners = self.queues.get(queue).map_or(&[][..], Vec::as_slice);
+        owners.iter().any(|owner| match owner {
+            QueueOwner::Channel(id) => id == channel,
+            QueueOwner::Destination(router, _) => {
+                let routing = self.router(router).and_then(|router| router.routing.as_ref());
+                routing.is_some_and(|routing| routing.channels().contains(&channel))
+            }
+        })
+    }
+
     /// The AMQP queues that an MT's events go to, each once.
     pub(super) fn event_queues(&self, message: &Outbound) -> Vec<&str> {
         let mut queues = Vec::new();

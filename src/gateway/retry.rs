@@ -45,6 +45,12 @@ impl RetryPolicy {
         self.first.saturating_mul(doubled).min(self.longest).mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0))
     }
 
+    /// Whether a callback has reached the age at which it is given up.
+    #[must_use]
+    pub fn is_too_old(&self, created_at: Timestamp, now: Timestamp) -> bool {
+        created_at.until(now) >= self.max_age
+    }
+
     /// What to do after another failure. `asked` is what the receiver's `Retry-After` wants.
     #[must_use]
     pub fn verdict(
@@ -55,7 +61,7 @@ impl RetryPolicy {
         asked: Option<Duration>,
         jitter: f64,
     ) -> Verdict {
-        if created_at.until(now) >= self.max_age {
+        if self.is_too_old(created_at, now) {
             return Verdict::GiveUp;
         }
         let asked = asked.unwrap_or_default().min(MOST_ASKED);

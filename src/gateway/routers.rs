@@ -229,7 +229,7 @@ impl Gateway {
         router: &Router,
         destination: DestinationProperties,
     ) -> Result<Arc<DestinationProperties>, GatewayError> {
-        queues::check_name(destination.amqp_queue())?;
+        queues::check(&self.0.directory.load(), destination.amqp_queue())?;
         let defined = Arc::new(destination.clone());
         let mut destinations = router.destinations.clone();
         destinations.insert(destination.id.clone(), defined.clone());

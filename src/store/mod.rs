@@ -453,6 +453,8 @@ pub enum Change {
         /// Why, for whoever looks at it.
         reason: String,
     },
+    /// What a callback tells is somebody else's: it leaves its queue and is owed like this.
+    CallbackMoved(Ticket, Vec<Callback>),
     /// A callback that was given up is owed again, as if it had just been recorded.
     CallbackRevived(Ticket, Callback),
     /// A callback that was given up is forgotten.

@@ -1,4 +1,6 @@
 //! RabbitMQ's management interface: how full queues are, and whether anybody empties them (Junebug reference §7).
+//!
+//! It is asked by one look at a time, however many want to know: health is asked by anybody.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,20 +11,25 @@ use hyper::{HeaderMap, Method, StatusCode};
 use ipnet::IpNet;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use url::Url;
 
 use super::client::{Allowed, Client, ClientError};
+use super::look::Latest;
 use crate::config::AmqpConfig;
 
 /// The interface; clones are the same one.
 #[derive(Clone)]
 pub struct Management {
+    interface: Arc<Interface>,
+    latest: Arc<Latest<Result<Vec<QueueState>, ManagementError>>>,
+}
+
+/// Where it is.
+struct Interface {
     client: Client,
     /// The queues of our virtual host, with the credentials in it.
     queues: Url,
-    /// What may be asked at once, by all who ask.
-    permits: Arc<Semaphore>,
 }
 
 /// A queue as health shows it.
@@ -73,6 +80,15 @@ pub enum ManagementError {
         /// What is missing or wrong.
         message: String,
     },
+    /// It answers, but there is no end of it.
+    #[error("the management interface at {address} has not told of all queues within {} s", LOOK.as_secs())]
+    TooSlow {
+        /// `host:port`.
+        address: String,
+    },
+    /// We stop.
+    #[error("the look at RabbitMQ's queues was broken off")]
+    BrokenOff,
 }
 
 /// A queue as the interface has it; what it has not is `None`.
@@ -99,6 +115,10 @@ struct Rate {
 const AT_ONCE: usize = 20;
 /// How long one may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long all of them may take.
+const LOOK: Duration = Duration::from_secs(30);
+/// How long after its end a look is good.
+const GOOD_FOR: Duration = Duration::from_secs(5);
 
 impl Management {
     /// The interface at `host:port` of the RabbitMQ that `amqp` describes; `None` when that is no address.
@@ -111,27 +131,44 @@ impl Management {
         // The operator says where it is, in whatever network.
         let networks = ["0.0.0.0/0", "::/0"].iter().filter_map(|network| network.parse::<IpNet>().ok()).collect();
         let client = Client::new(Allowed { networks });
-        Some(Self { client, queues, permits: Arc::new(Semaphore::new(AT_ONCE)) })
+        Some(Self { interface: Arc::new(Interface { client, queues }), latest: Arc::new(Latest::new(GOOD_FOR)) })
     }
 
-    /// The queues of these names, in their order; those that do not exist are passed over.
-    ///
-    /// # Errors
-    /// [`ManagementError`], the first that there is.
-    pub async fn queues(&self, names: Vec<String>) -> Result<Vec<QueueState>, ManagementError> {
-        let asked = futures_util::stream::iter(names).map(|name| async move { self.queue(name).await });
-        asked.buffered(AT_ONCE).try_filter_map(async |state| Ok(state)).try_collect().await
+    /// The queues of these names, in their order, as they were seen within the last five seconds; those that do not exist
+    /// are passed over. The first that there is of [`ManagementError`] instead.
+    pub async fn queues(&self, names: impl FnOnce() -> Vec<String>) -> Arc<Result<Vec<QueueState>, ManagementError>> {
+        let look = || {
+            let (interface, names) = (self.interface.clone(), names());
+            async move {
+                let seen = interface.look(names).await;
+                if let Err(error) = &seen {
+                    tracing::warn!(%error, "health does not know how RabbitMQ's queues are");
+                }
+                seen
+            }
+        };
+        self.latest.see(look).await.unwrap_or_else(|| Arc::new(Err(ManagementError::BrokenOff)))
+    }
+}
+
+impl Interface {
+    fn address(&self) -> String {
+        self.queues.authority().rsplit('@').next().unwrap_or_default().to_owned()
+    }
+
+    async fn look(&self, names: Vec<String>) -> Result<Vec<QueueState>, ManagementError> {
+        let asked = futures_util::stream::iter(names).map(|name| self.queue(name)).buffered(AT_ONCE);
+        let all = timeout(LOOK, asked.try_filter_map(async |state| Ok(state)).try_collect()).await;
+        all.unwrap_or_else(|_| Err(ManagementError::TooSlow { address: self.address() }))
     }
 
     async fn queue(&self, queue: String) -> Result<Option<QueueState>, ManagementError> {
-        let address = || self.queues.authority().rsplit('@').next().unwrap_or_default().to_owned();
+        let address = || self.address();
         let unclear = |message: String| ManagementError::Unclear { address: address(), queue: queue.clone(), message };
         let name = utf8_percent_encode(&queue, NON_ALPHANUMERIC).to_string();
         // A queue of many readers has more to say than anybody wants here.
         let path = format!("{name}?columns=name,messages,message_stats");
         let url = self.queues.join(&path).map_err(|error| unclear(error.to_string()))?;
-        // It is never closed.
-        let _permit = self.permits.acquire().await;
         let answer = self.client.request(Method::GET, &url, HeaderMap::new(), Bytes::new(), TIMEOUT).await;
         let answer = answer.map_err(|source| ManagementError::Unreachable { address: address(), source })?;
         match answer.status {

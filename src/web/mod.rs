@@ -3,11 +3,13 @@
 pub mod body;
 pub mod client;
 pub mod json;
+mod look;
 pub mod management;
 mod refusal;
 pub mod route;
 pub mod server;
 pub mod stream;
+pub mod subscriber;
 mod watched;
 
 /// What a handler answers.

@@ -50,6 +50,8 @@ pub type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 pub enum Scope {
     /// Anybody.
     Open,
+    /// Anybody; the details are for whoever may look.
+    Glance,
     /// Whoever may look.
     Read,
     /// Whoever may send.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::subscriber::subscriber;
 use super::watched::{Answering, Watched};
 use super::{Response, refusal};
 
@@ -178,13 +179,9 @@ impl Drop for Entered {
     }
 }
 
-/// What a peer's connections are counted under: whoever has one IPv6 address has its network of 64 bits.
+/// What a peer's connections are counted under.
 fn counted(address: IpAddr) -> Option<IpAddr> {
-    match address.to_canonical() {
-        address if address.is_loopback() => None,
-        IpAddr::V6(address) => Some(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into()),
-        address => Some(address),
-    }
+    Some(address.to_canonical()).filter(|address| !address.is_loopback()).map(subscriber)
 }
 
 async fn refuse(mut stream: TcpStream) -> io::Result<()> {

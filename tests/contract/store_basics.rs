@@ -1,5 +1,7 @@
 //! The store's port: durability, order, retries, look-ups, callbacks.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use maybug::model::{ChannelProperties, Event, EventKind, JsonObject, MessageId, SmscMessageId, Timestamp};
@@ -219,4 +221,26 @@ async fn a_full_disk_refuses_sends_first() {
     let store = Store::open(&config).unwrap();
     assert_eq!(store.commit(vec![Change::Accept(message("a", 1))]).await, Err(CommitError::DiskFull));
     assert!(store.health().is_err());
+}
+
+#[tokio::test]
+async fn what_is_archived_is_final_from_the_moment_it_can_be_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(directory.path()));
+    let (watched, stop) = (store.clone(), Arc::new(AtomicBool::new(false)));
+    let stopped = stop.clone();
+    let watching = std::thread::spawn(move || {
+        let mut most = 0;
+        while !stopped.load(Ordering::Relaxed) {
+            most = most.max(watched.depth(&channel()).waiting);
+        }
+        most
+    });
+    for _ in 0..20 {
+        let archive = |_| Change::Archive { message: message("old", 1), events: Vec::new(), correlate: Vec::new() };
+        store.commit((0..500).map(archive).collect()).await.unwrap();
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert_eq!(watching.join().unwrap(), 0, "some were seen waiting");
+    assert!(store.outbound(&channel()).try_pull(1).unwrap().is_empty());
 }

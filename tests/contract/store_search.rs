@@ -97,10 +97,10 @@ async fn whoever_looks_while_scheduled_messages_get_their_places_finds_them() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     let soon = |n: u64| {
-        let message = at(message("soon", 1), Duration::from_millis(200 + n));
+        let message = at(message("soon", 1), Duration::from_millis(200 + n / 100));
         Arc::new(Outbound { id: MessageId(uuid::Uuid::new_v4()), ..Outbound::clone(&message) })
     };
-    let messages: Vec<_> = (0..400).map(soon).collect();
+    let messages: Vec<_> = (0..4_000).map(soon).collect();
     store.commit(messages.iter().cloned().map(Change::Accept).collect()).await.unwrap();
     let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
     let (reader, (done, is_done)) = (store.clone(), std::sync::mpsc::channel());

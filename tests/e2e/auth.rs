@@ -39,7 +39,7 @@ pub(crate) async fn ask(base: &str, method: &Method, path: &str, headers: &[(Hea
     said
 }
 
-async fn with(base: &str, authorization: &str, method: Method, path: &str, body: &Value) -> Said {
+pub(crate) async fn with(base: &str, authorization: &str, method: Method, path: &str, body: &Value) -> Said {
     ask(base, &method, path, &[(AUTHORIZATION, authorization)], &body.to_string()).await
 }
 
@@ -47,13 +47,17 @@ pub(crate) fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
-fn basic(name: &str, password: &str) -> String {
+pub(crate) fn basic(name: &str, password: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{password}")))
 }
 
 /// A server with the account `root`, and how to be it.
-async fn guarded() -> (Maybug, String) {
-    let maybug = Maybug::start().await;
+pub(crate) async fn guarded() -> (Maybug, String) {
+    guarded_with(|_| {}).await
+}
+
+pub(crate) async fn guarded_with(change: impl FnOnce(&mut Config)) -> (Maybug, String) {
+    let maybug = Maybug::with(change).await;
     let (status, made) = maybug.post("/accounts/", json!({"name": "root", "scopes": ["admin"]})).await;
     assert_eq!(status, 201, "{made}");
     let root = bearer(made["result"]["token"].as_str().unwrap());
@@ -61,7 +65,7 @@ async fn guarded() -> (Maybug, String) {
 }
 
 /// Makes an account; how to be it.
-async fn account(maybug: &Maybug, root: &str, body: Value) -> String {
+pub(crate) async fn account(maybug: &Maybug, root: &str, body: Value) -> String {
     let made = with(&maybug.base, root, Method::POST, "/accounts/", &body).await;
     assert_eq!(made.status, 201, "{}", made.body);
     bearer(made.body["result"]["token"].as_str().unwrap())
@@ -83,7 +87,7 @@ async fn every_route_asks_for_its_scope() {
     }
     for row in routes() {
         let (needed, path) = match row.scope {
-            Scope::Open => (None, path(row.pattern, "nope")),
+            Scope::Open | Scope::Glance => (None, path(row.pattern, "nope")),
             Scope::Read => (Some("read"), path(row.pattern, "nope")),
             Scope::Send => (Some("send"), path(row.pattern, "nope")),
             Scope::Admin => (Some("admin"), path(row.pattern, "nope")),
@@ -140,7 +144,7 @@ async fn an_account_of_some_channels_sees_nothing_else() {
         for (part, of_us) in [("mine", true), (other, false)] {
             let path = path(row.pattern, part);
             let said = ask(&maybug.base, &row.method, &path, &[(AUTHORIZATION, &limited)], "{").await;
-            let may = row.scope == Scope::Open || listed || own && of_us;
+            let may = matches!(row.scope, Scope::Open | Scope::Glance) || listed || own && of_us;
             assert_eq!(said.status != 403, may, "{} {path}: {}", row.method, said.body);
             if own && !of_us {
                 let message = format!("the account 'limited' is limited to channels, and '{other}' is none of them");

@@ -76,7 +76,7 @@ async fn hanging(address: &str) -> TcpStream {
 }
 
 /// The head and the envelope of what comes next.
-async fn answer(stream: &mut TcpStream) -> (String, Value) {
+pub(crate) async fn answer(stream: &mut TcpStream) -> (String, Value) {
     let mut octets = Vec::new();
     soon("an answer", async {
         loop {

@@ -1,11 +1,16 @@
 //! What waits can be counted and cancelled; what the provider may have had cannot.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use hyper::Method;
+use maybug::model::Timestamp;
+use maybug::smsc::SimulatorConfig;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::peer::{Peer, ScriptedSmsc};
-use crate::support::{Maybug, Receiver, soon, types};
+use crate::support::{Maybug, Receiver, Smsc, soon, types};
 
 const PHONE: &str = "27820001001";
 
@@ -34,8 +39,7 @@ async fn all_that_waits_is_cancelled_and_told_and_what_the_smsc_has_is_not_touch
     for n in 0..6 {
         let mut body = json!({"to": PHONE, "content": "waits", "priority": 1 + n % 2, "event_url": receiver.url("/e")});
         if n > 3 {
-            body["send_at"] =
-                json!(maybug::model::Timestamp::now().plus(std::time::Duration::from_secs(3_600)).to_string());
+            body["send_at"] = json!(Timestamp::now().plus(Duration::from_secs(3_600)).to_string());
         }
         waiting.push(maybug.send(&channel, body).await);
     }
@@ -125,4 +129,77 @@ async fn what_the_provider_may_have_had_says_so_when_it_is_cancelled_after_all()
     let events = maybug.events(&channel, &held, 1).await;
     assert_eq!(types(&events), ["rejected"]);
     assert_eq!(events[0]["event_details"]["possible_duplicate"], json!(true), "{events:?}");
+}
+
+/// Messages that are scheduled at a time, and how many of these there are.
+const AT_A_TIME: usize = 10;
+const TIMES: usize = 30;
+
+/// Has each of many scheduled messages cancelled by three at once, about when its time comes; its id, its phone and how
+/// many were told that they had cancelled it.
+async fn cancelled_in_time(maybug: &Maybug, channel: &str) -> Vec<(String, String, usize)> {
+    let mut outcomes = Vec::new();
+    for time in 0..TIMES {
+        let at = Timestamp::now().plus(Duration::from_millis(40));
+        let mut sent = Vec::new();
+        for number in 0..AT_A_TIME {
+            let to = format!("2782{:07}", time * AT_A_TIME + number);
+            let message = json!({"to": to, "content": "x", "send_at": at.to_string()});
+            sent.push((maybug.send(channel, message).await, to));
+        }
+        let racing = sent.into_iter().enumerate().map(|(number, (id, to))| async move {
+            let path = format!("/channels/{channel}/messages/{id}");
+            // From a little before to a little after.
+            let start = Timestamp(at.0 - 3_000 + 1_500 * i64::try_from(number).unwrap());
+            while Timestamp::now() < start {
+                tokio::task::yield_now().await;
+            }
+            let mut cancelled = 0;
+            for (status, answer) in join_all((0..3).map(|_| delete(maybug, &path))).await {
+                if status == 200 {
+                    cancelled += 1;
+                } else {
+                    assert_eq!((status, &answer["result"]["errors"][0]["type"]), (404, &json!("MessageNotFound")));
+                }
+            }
+            (id, to, cancelled)
+        });
+        outcomes.extend(join_all(racing).await);
+    }
+    outcomes
+}
+
+#[tokio::test]
+async fn what_is_cancelled_just_when_its_time_comes_is_either_cancelled_or_sent() {
+    let mut smsc = Smsc::start(SimulatorConfig::default()).await;
+    let maybug = Maybug::start().await;
+    let channel = maybug.smpp_channel(smsc.simulator.address(), json!({}), json!({})).await;
+    smsc.bound().await;
+    let outcomes = cancelled_in_time(&maybug, &channel).await;
+    for (id, _, cancelled) in &outcomes {
+        let events = maybug.events(&channel, id, 1).await;
+        let expected = if *cancelled == 0 { "submitted" } else { "rejected" };
+        assert_eq!((types(&events)[0], *cancelled < 2), (expected, true), "{cancelled} have cancelled {id}");
+    }
+    // Whatever is still to come comes before this one.
+    let last = maybug.send(&channel, json!({"to": "27830000000", "content": "last"})).await;
+    maybug.events(&channel, &last, 1).await;
+    let (_, queue) = maybug.get(&format!("/channels/{channel}/queue")).await;
+    assert_eq!(queue["result"]["outbound"]["total"], 0, "{queue}");
+    let taken = smsc.ids();
+    for (id, to, cancelled) in &outcomes {
+        let times = taken.get(to).map_or(0, Vec::len);
+        assert_eq!(times + cancelled, 1, "{id} was sent {times} times and cancelled {cancelled} times");
+    }
+}
+
+#[tokio::test]
+async fn what_gets_its_place_and_cannot_be_sent_is_cancelled_whenever_it_is() {
+    let maybug = Maybug::start().await;
+    let config = json!({"twisted_endpoint": "tcp:127.0.0.1:1", "system_id": "e", "password": "p"});
+    let channel = maybug.channel(json!({"type": "smpp", "config": config, "mo_url": null})).await;
+    for (id, _, cancelled) in cancelled_in_time(&maybug, &channel).await {
+        assert_eq!(cancelled, 1, "{id} was cancelled {cancelled} times");
+        assert_eq!(types(&maybug.events(&channel, &id, 1).await), ["rejected"]);
+    }
 }

@@ -86,3 +86,39 @@ async fn what_differs_or_cannot_be_is_refused() {
     let (status, _, answer) = maybug.request(Method::POST, "/import/", b"{").await;
     assert_eq!((status, &answer["result"]["errors"][0]["type"]), (400, &json!("JsonDecodeError")));
 }
+
+#[tokio::test]
+async fn what_is_imported_never_waits() {
+    let (maybug, smsc) = (Maybug::start().await, ScriptedSmsc::listen().await);
+    let channel = maybug.smpp_channel(smsc.address(), json!({}), json!({})).await;
+    let mut peer = smsc.bound().await;
+    let now = maybug::model::Timestamp::now();
+    let ids: Vec<String> = (0..300).map(|_| maybug::model::MessageId::mint().to_string()).collect();
+    let importing = async {
+        for id in &ids {
+            let message =
+                json!({"id": id, "channel": channel, "to": "+27820001001", "content": "old", "accepted_at": now});
+            let ack =
+                json!({"id": id, "message": id, "channel": channel, "at": now, "kind": "ack", "sent_message_id": id});
+            let outbound = json!({"outbound": {"message": message, "events": [ack]}});
+            assert_eq!(import(&maybug, &outbound).await, (200, json!("created")));
+        }
+    };
+    let watching = async {
+        loop {
+            let (_, queue) = maybug.get(&format!("/channels/{channel}/queue")).await;
+            let outbound = &queue["result"]["outbound"];
+            assert_eq!((&outbound["total"], &outbound["in_hand"]), (&json!(0), &json!(0)), "{queue}");
+            let (_, shown) = maybug.get(&format!("/channels/{channel}")).await;
+            assert_eq!(shown["result"]["status"]["queue_length"], 0);
+        }
+    };
+    tokio::select! {
+        () = importing => {}
+        () = watching => {}
+    }
+    assert!(peer.meanwhile().await.is_empty(), "it was sent again");
+    for id in &ids {
+        assert_eq!(crate::support::types(&maybug.events(&channel, id, 1).await), ["submitted"]);
+    }
+}

@@ -1,6 +1,7 @@
 //! The server as its users see it: over HTTP and SMPP, in process on free ports, and as a process that is killed.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+mod abandoned;
 mod auth;
 mod auth_limits;
 mod bad_input;
@@ -14,14 +15,18 @@ mod durability;
 mod extending;
 mod failover;
 mod field_guide;
+mod health;
 mod http_channel;
 mod hundred;
 mod import;
 mod junebug;
 mod lifecycle;
 mod log_privacy;
+#[path = "../shared/management.rs"]
+mod management;
 mod message_logs;
 mod openapi;
+mod passwords;
 mod peer;
 mod pressure;
 mod rate_limit;

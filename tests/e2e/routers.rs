@@ -261,3 +261,45 @@ async fn an_outbound_router_is_sent_to_like_a_channel_and_chooses_one_that_is_up
     let (status, _) = maybug.post("/channels/no-such/messages/", json!({"to": "1", "content": "x"})).await;
     assert_eq!(status, 404);
 }
+
+#[tokio::test]
+async fn what_nobody_can_take_goes_round_once_and_is_kept_aside_when_it_is_old() {
+    const MESSAGES: usize = 40;
+    let maybug = Maybug::with(|config| config.callback_max_age = 1).await;
+    let (mut first, mut second) = (Receiver::start().await, Receiver::start().await);
+    let channel = maybug.channel(json!({"type": "loopback", "config": {"echo": true}})).await;
+    let router = router(&maybug, "failover", json!({"channel": channel, "after_failures": 1})).await;
+    let mut heirs = Vec::new();
+    for (priority, receiver) in [&first, &second].into_iter().enumerate() {
+        heirs.push(destination(&maybug, &router, json!({"priority": priority}), &receiver.url("/down")).await);
+        receiver.script(vec![Scripted::Answer(StatusCode::SERVICE_UNAVAILABLE, Vec::new()); 100 * MESSAGES]);
+    }
+    // One alone, before the hosts have failed so often that they are spared.
+    let message = || json!({"to": "27820001001", "from": "8110", "content": "x"});
+    maybug.send(&channel, message()).await;
+    let parked = async |count: usize| {
+        soon("what nobody took", async {
+            loop {
+                let (_, parked) = maybug.get("/callbacks/").await;
+                let parked = parked["result"].as_array().unwrap().clone();
+                assert!(parked.len() <= count, "one was kept aside twice: {parked:?}");
+                if parked.len() == count {
+                    return parked;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+    };
+    let alone = parked(1).await;
+    assert_eq!(alone[0]["destination_id"], *heirs[1]);
+    assert_eq!(first.next().await.headers["x-junebug-attempt"], "1");
+    assert_eq!((first.posted(), second.next().await.headers["x-junebug-attempt"].clone()), (0, "1".parse().unwrap()));
+    // Many, until both hosts are spared and long after.
+    for _ in 1..MESSAGES {
+        maybug.send(&channel, message()).await;
+    }
+    let all = parked(MESSAGES).await;
+    let ids: std::collections::BTreeSet<_> = all.iter().map(|parked| parked["message_id"].to_string()).collect();
+    assert_eq!(ids.len(), MESSAGES);
+}

@@ -1,20 +1,9 @@
 //! Lines 177 to 194: logs, health, configuration.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
-
-use bytes::Bytes;
-use hyper::StatusCode;
-use hyper::body::Incoming;
 use maybug::config::{AmqpConfig, Config};
-use maybug::web::Response;
-use maybug::web::server::{Handler, Limits, serve};
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
+use crate::management::Management;
 use crate::routing::Routed;
 use crate::setup::{becomes, error, keys, loopback, telnet, with_quiet};
 use crate::support::{Maybug, Process, call, soon};
@@ -178,48 +167,12 @@ async fn line_187_health_is_ok() {
     assert_eq!((status, answer), (200, expected));
 }
 
-/// RabbitMQ's management interface, as far as health asks it: how many messages wait in a queue, and how many per second
-/// are acknowledged. Queues that it has not been told of are not there.
-#[derive(Default)]
-struct Management {
-    queues: Mutex<HashMap<String, (u64, f64)>>,
-}
-
-impl Handler for Management {
-    async fn call(self: Arc<Self>, _: SocketAddr, request: hyper::Request<Incoming>) -> Response {
-        // guest:guest, and the virtual host `/`.
-        assert_eq!(request.headers()["authorization"], "Basic Z3Vlc3Q6Z3Vlc3Q=");
-        let name = request.uri().path().strip_prefix("/api/queues/%2F/").unwrap();
-        let name = percent_decode_str(name).decode_utf8().unwrap().into_owned();
-        let found = self.queues.lock().unwrap().get(&name).copied();
-        let body = match found {
-            Some((messages, rate)) => {
-                json!({"name": name, "messages": messages, "message_stats": {"ack_details": {"rate": rate}}})
-            }
-            None => json!({"error": "Object Not Found", "reason": "Not Found"}),
-        };
-        let mut response = Response::new(Bytes::from(body.to_string()).into());
-        if found.is_none() {
-            *response.status_mut() = StatusCode::NOT_FOUND;
-        }
-        response
-    }
-}
-
 /// A server that asks such an interface, with a channel whose three queues have these messages and rates.
 async fn managed(inbound: (u64, f64), outbound: (u64, f64), event: (u64, f64)) -> (Maybug, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let interface = listener.local_addr().unwrap().to_string();
-    let management = Arc::new(Management::default());
-    tokio::spawn(serve(listener, management.clone(), Limits::default(), CancellationToken::new()));
-    let maybug = Maybug::with(|config| {
-        config.amqp = Some(AmqpConfig { port: 1, ..AmqpConfig::default() });
-        config.rabbitmq_management_interface = Some(interface);
-    })
-    .await;
+    let management = Management::start().await;
+    let maybug = Maybug::with(|config| management.configure(config)).await;
     let id = maybug.channel(loopback(json!({}))).await;
-    let named = [("inbound", inbound), ("outbound", outbound), ("event", event)];
-    management.queues.lock().unwrap().extend(named.map(|(kind, state)| (format!("{id}.{kind}"), state)));
+    management.has(&id, [inbound, outbound, event]);
     (maybug, id)
 }
 

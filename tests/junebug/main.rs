@@ -12,6 +12,9 @@ mod events;
 mod extended;
 mod inbound;
 mod logs_health_config;
+#[allow(dead_code, reason = "this binary needs less of it than e2e does")]
+#[path = "../shared/management.rs"]
+mod management;
 mod routers;
 mod routing;
 mod sending;

@@ -17,19 +17,19 @@ use crate::rabbitmq::RabbitMq;
 use crate::server::{DEADLINE, config, soon};
 
 /// A server, and the broker that it uses.
-struct Bridge {
-    server: Server,
+pub(crate) struct Bridge {
+    pub(crate) server: Server,
     base: String,
     client: Client,
     _directory: tempfile::TempDir,
 }
 
 impl Bridge {
-    async fn start(rabbitmq: &RabbitMq) -> Self {
+    pub(crate) async fn start(rabbitmq: &RabbitMq) -> Self {
         Self::with(|config| config.amqp = Some(AmqpConfig { port: rabbitmq.port, ..AmqpConfig::default() })).await
     }
 
-    async fn with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = config(directory.path());
         change(&mut config);
@@ -39,30 +39,30 @@ impl Bridge {
         Self { server, base, client, _directory: directory }
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Value) -> Value {
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Value) -> Value {
         let url = format!("{}{path}", self.base).parse().unwrap();
         let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         let answer = self.client.request(method, &url, HeaderMap::new(), body, DEADLINE).await.unwrap();
         serde_json::from_slice(&answer.body).unwrap()
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         self.ask(Method::GET, path, Value::Null).await["result"].clone()
     }
 
     /// Creates something; its id.
-    async fn create(&self, path: &str, body: Value) -> String {
+    pub(crate) async fn create(&self, path: &str, body: Value) -> String {
         let answer = self.ask(Method::POST, path, body).await;
         assert_eq!(answer["status"], 201, "{answer}");
         answer["result"]["id"].as_str().unwrap().to_owned()
     }
 
-    async fn loopback(&self, queue: &str, config: Value) -> String {
+    pub(crate) async fn loopback(&self, queue: &str, config: Value) -> String {
         self.create("/channels/", json!({"type": "loopback", "config": config, "amqp_queue": queue})).await
     }
 
     /// Waits until what is got at this path is wanted.
-    async fn until(&self, path: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(&self, path: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         soon(what, async {
             loop {
                 let found = self.get(path).await;
@@ -76,7 +76,7 @@ impl Bridge {
     }
 
     /// Waits until the channel says this of the broker.
-    async fn told(&self, channel: &str, kind: &str) -> Value {
+    pub(crate) async fn told(&self, channel: &str, kind: &str) -> Value {
         let is = |found: &Value| found["status"]["components"]["amqp"]["type"] == kind;
         let found = self.until(&format!("/channels/{channel}"), kind, is).await;
         found["status"]["components"]["amqp"].clone()
@@ -100,7 +100,7 @@ async fn the_connection_is_encrypted_if_that_is_wanted(rabbitmq: &RabbitMq) {
 }
 
 /// Starts the application and waits until it has its queues.
-async fn application(rabbitmq: &RabbitMq, queue: &str, more: &[&str]) -> Process {
+pub(crate) async fn application(rabbitmq: &RabbitMq, queue: &str, more: &[&str]) -> Process {
     let python = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/venv/bin/python");
     let mut command = Command::new(installed(python));
     command.arg(file("python/application.py")).arg(rabbitmq.port.to_string()).arg(queue).args(more);
@@ -110,7 +110,7 @@ async fn application(rabbitmq: &RabbitMq, queue: &str, more: &[&str]) -> Process
 }
 
 /// Publishes octets as an application without manners does.
-async fn publish(rabbitmq: &RabbitMq, key: &str, payload: &str) {
+pub(crate) async fn publish(rabbitmq: &RabbitMq, key: &str, payload: &str) {
     let message = json!({"properties": {"delivery_mode": 2}, "routing_key": key, "payload": payload, "payload_encoding": "string"});
     let path = "/api/exchanges/%2F/vumi/publish";
     soon("a queue to be bound", async {

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod amqp;
+mod amqp_changes;
+mod amqp_edges;
 mod captures;
 #[path = "../shared/daemon.rs"]
 mod daemon;
@@ -15,6 +17,9 @@ mod kannel_config;
 mod libraries;
 mod nginx;
 mod openapi;
+#[allow(dead_code, reason = "this binary needs less of it than e2e does")]
+#[path = "../e2e/peer.rs"]
+mod peer;
 mod process;
 #[path = "../shared/rabbitmq.rs"]
 mod rabbitmq;

@@ -33,6 +33,11 @@ const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
 impl RabbitMq {
     pub(crate) async fn start() -> Self {
+        Self::configured("").await
+    }
+
+    /// With more lines of rabbitmq.conf.
+    pub(crate) async fn configured(more: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         let (port, management, epmd_port) = (free_port().await, free_port().await, free_port().await);
@@ -45,7 +50,7 @@ impl RabbitMq {
         let configuration = format!(
             "listeners.tcp.1 = 127.0.0.1:{port}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {management}\n\
              collect_statistics_interval = 200\nmanagement.rates_mode = basic\ndisk_free_limit.absolute = 1MB\nlisteners.ssl.1 = 127.0.0.1:{tls}\n\
-             ssl_options.certfile = {certificate}\nssl_options.keyfile = {key}\n",
+             ssl_options.certfile = {certificate}\nssl_options.keyfile = {key}\n{more}",
             certificate = path.join(CERTIFICATE).display(),
             key = path.join("key.pem").display(),
         );

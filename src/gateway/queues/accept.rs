@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::super::directory::{Directory, QueueOwner};
 use super::super::{Gateway, GatewayError};
 use crate::bus::vumi::UserMessage;
-use crate::model::{MessageId, Outbound, Priority, Timestamp};
+use crate::model::{JsonObject, MessageId, Outbound, Priority, Timestamp};
 use crate::store::{Change, CommitError};
 
 /// Why a message is not accepted.
@@ -20,6 +21,8 @@ pub(super) enum NotAccepted {
     Known,
     /// It can never be sent.
     Refused(String),
+    /// It cannot be sent while things are as they are: its channel has gone, or its queue is changing hands.
+    NotNow(String),
     /// The store could not be read.
     Unreadable(Arc<str>),
 }
@@ -28,6 +31,10 @@ impl From<GatewayError> for NotAccepted {
     fn from(error: GatewayError) -> Self {
         match error {
             GatewayError::Read(why) => Self::Unreadable(why),
+            gone @ (GatewayError::ChannelNotFound
+            | GatewayError::RouterNotFound(_)
+            | GatewayError::DestinationNotFound { .. }
+            | GatewayError::NoRoute { .. }) => Self::NotNow(gone.to_string()),
             other => Self::Refused(other.to_string()),
         }
     }
@@ -46,13 +53,13 @@ impl Gateway {
         let (router, destination, channel) = match owner {
             QueueOwner::Channel(channel) => (None, None, channel.clone()),
             QueueOwner::Destination(router, destination) => {
-                let found = self.router(router)?;
+                let found = directory.router(router).ok_or_else(|| GatewayError::RouterNotFound(router.clone()))?;
                 let to = message.to_addr.as_deref().unwrap_or_default();
-                let channel = self.choose(directory, &found, to, Some(destination))?;
+                let channel = self.choose(directory, found, to, Some(destination))?;
                 (Some(router.clone()), Some(destination.clone()), channel)
             }
         };
-        self.channel(&channel)?;
+        directory.channels.get(&channel).ok_or(GatewayError::ChannelNotFound)?;
         let reply_to = message.in_reply_to.as_deref().and_then(|id| id.parse::<MessageId>().ok());
         let answered = match reply_to {
             Some(id) => self.0.store.inbound(&channel, id).map_err(GatewayError::from)?,
@@ -70,7 +77,7 @@ impl Gateway {
         let mut channel_data = message.helper_metadata;
         channel_data.remove("session_event");
         if let Some(answered) = answered {
-            channel_data.retain(|key, value| answered.channel_data.get(key) != Some(value));
+            drop_told(&mut channel_data, &answered.channel_data);
         }
         let taken = Outbound {
             id,
@@ -112,6 +119,17 @@ impl Gateway {
         taken.iter().for_each(|message| self.count_outbound(message));
         Ok(())
     }
+}
+
+/// Takes out of what a reply says what the MO said already: one parameter that is changed does not ask for the others.
+fn drop_told(said: &mut JsonObject, told: &JsonObject) {
+    said.retain(|key, value| match (value, told.get(key)) {
+        (Value::Object(said), Some(Value::Object(told))) => {
+            drop_told(said, told);
+            !said.is_empty()
+        }
+        (value, told) => told != Some(value),
+    });
 }
 
 /// Why a message with a used id is not taken.

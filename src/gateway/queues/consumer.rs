@@ -1,7 +1,7 @@
 //! Takes an application's MTs out of its queue, as fast as they can be written, and acknowledges them when they are.
 //!
-//! While the channel's own queue is full, or the store takes nothing, the broker keeps them: nothing is consumed then,
-//! rather than put back again and again.
+//! While the channel's own queue is full, the store takes nothing or the channel is not there, the broker keeps them:
+//! nothing is consumed then, rather than put back again and again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use super::super::Gateway;
 use super::super::directory::{Directory, QueueOwner};
 use super::accept::{NotAccepted, SAME_ID};
 use crate::bus::vumi::UserMessage;
-use crate::bus::{Bus, BusError, IncomingMessage, Publisher};
-use crate::model::{ChannelId, MessageId, Outbound};
+use crate::bus::{Bus, BusError, Incoming, IncomingMessage, Publisher};
+use crate::model::{MessageId, Outbound};
 use crate::store::CommitError;
 
 /// Most messages that a queue has in hand: as many as are written at a time, and as many behind them on their way.
@@ -32,6 +32,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Longest wait.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// How long what is in hand may take once it has been told to stop.
+const LAST: Duration = Duration::from_secs(5);
+
 /// Why consuming has ended for now.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
@@ -41,29 +44,26 @@ enum Trouble {
     Store(#[from] CommitError),
     #[error("the store could not be read: {0}")]
     Read(Arc<str>),
+    #[error("a message has to wait: {0}")]
+    NotNow(String),
 }
 
 /// Consumes `{queue}.outbound` until it is stopped.
 pub(super) async fn run(gateway: Gateway, bus: Bus, queue: Arc<str>, stop: CancellationToken) {
-    let mut consumer = Consumer { gateway, publisher: bus.publisher(), queue, turn: 0 };
+    let mut consumer = Consumer { gateway, publisher: bus.publisher(), queue, turn: 0, pause: FIRST_PAUSE };
     let mut watch = bus.watch();
-    let mut pause = FIRST_PAUSE;
     loop {
-        // What is cut off here comes again, and what of it had been written is known then.
-        let ended = tokio::select! {
-            ended = async {
-                consumer.room().await;
-                watch.up().await;
-                consumer.consume(&bus, &mut pause).await
-            } => ended,
-            () = stop.cancelled() => return,
-        };
-        let Err(trouble) = ended else { continue };
-        tracing::warn!(queue = &*consumer.queue, %trouble, "an application's queue is not consumed for the moment");
         tokio::select! {
-            () = tokio::time::sleep(pause.mul_f64(0.8 + 0.4 * fastrand::f64())) => pause = (pause * 2).min(LONGEST_PAUSE),
+            () = async { tokio::join!(consumer.room(), watch.up()); } => {}
             () = stop.cancelled() => return,
         }
+        let Err(trouble) = consumer.consume(&bus, &stop).await else { continue };
+        consumer.tell(&trouble);
+        tokio::select! {
+            () = tokio::time::sleep(consumer.pause.mul_f64(0.8 + 0.4 * fastrand::f64())) => {}
+            () = stop.cancelled() => return,
+        }
+        consumer.pause = (consumer.pause * 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -74,71 +74,140 @@ struct Consumer {
     queue: Arc<str>,
     /// Whose turn it is among several who have the queue.
     turn: usize,
+    /// Wait after the next failure.
+    pause: Duration,
+}
+
+/// What was made of messages.
+#[derive(Default)]
+struct Made {
+    taken: Vec<Arc<Outbound>>,
+    /// Those that can never be sent, and why.
+    refused: Vec<(usize, String)>,
+    /// How many were looked at: all, unless one has to wait.
+    looked: usize,
+    /// Why it has to.
+    not_now: Option<String>,
 }
 
 impl Consumer {
-    /// Consumes until there is no room any more.
-    async fn consume(&mut self, bus: &Bus, pause: &mut Duration) -> Result<(), Trouble> {
-        let mut incoming = bus.consume(&format!("{}.outbound", self.queue), PREFETCH).await?;
+    /// Consumes until there is no room any more, or it is stopped.
+    async fn consume(&mut self, bus: &Bus, stop: &CancellationToken) -> Result<(), Trouble> {
+        let name = format!("{}.outbound", self.queue);
+        let mut incoming = tokio::select! {
+            incoming = bus.consume(&name, PREFETCH) => incoming?,
+            () = stop.cancelled() => return Ok(()),
+        };
         let mut cancelled = false;
         loop {
-            let messages = incoming.next(BATCH).await?;
-            let Some(last) = messages.last() else {
+            let messages = tokio::select! {
+                messages = incoming.next(BATCH) => messages?,
+                () = stop.cancelled() => break,
+            };
+            if messages.is_empty() {
                 if cancelled {
-                    incoming.close().await;
-                    return Ok(());
+                    break;
                 }
                 return Err(BusError::Broker("the queue is not consumed any more".into()).into());
+            }
+            // What is cut off here comes again, and what of it had been written is known then.
+            let taken = tokio::select! {
+                taken = self.take(&incoming, &messages) => taken,
+                () = async { stop.cancelled().await; tokio::time::sleep(LAST).await } => break,
             };
-            self.take(&messages).await?;
-            incoming.acknowledge(last).await?;
-            *pause = FIRST_PAUSE;
-            if !cancelled && !self.has_room() {
+            if taken.is_err() {
+                // What has not been acknowledged goes back, in its order.
+                incoming.close().await;
+                return taken;
+            }
+            self.pause = FIRST_PAUSE;
+            if !cancelled && !matches!(self.has_room(), Ok(true)) {
                 // What is in hand is still taken: the broker gives up on whoever holds it for long.
                 tracing::debug!(queue = &*self.queue, "a channel's queue is full; its application's waits");
                 incoming.cancel().await?;
                 cancelled = true;
             }
         }
+        incoming.close().await;
+        Ok(())
     }
 
-    /// Makes messages MTs, or puts them aside; when this returns that is durable.
-    async fn take(&mut self, messages: &[IncomingMessage]) -> Result<(), Trouble> {
+    /// Makes messages MTs, or puts them aside, and acknowledges them once that is durable.
+    async fn take(&mut self, incoming: &Incoming, messages: &[IncomingMessage]) -> Result<(), Trouble> {
         let directory = self.gateway.0.directory.load_full();
         let owners = directory.queues().get(&self.queue).cloned().unwrap_or_default();
-        let (mut taken, mut seen) = (Vec::with_capacity(messages.len()), HashMap::<MessageId, Arc<Outbound>>::new());
-        for message in messages {
-            let made = if message.body.len() > MOST_OCTETS {
-                Err(NotAccepted::Refused(format!("it is longer than {MOST_OCTETS} octets")))
-            } else {
-                UserMessage::decode(&message.body).map_err(|error| NotAccepted::Refused(error.to_string()))
-            };
-            let made = made.and_then(|message| {
-                let owner = self.owner(&directory, &owners, &message);
-                let owner = owner.ok_or_else(|| NotAccepted::Refused("the queue is nobody's".to_owned()))?;
-                self.gateway.taken(&directory, owner, &self.queue, message)
-            });
-            match made {
-                Ok(made) => match seen.get(&made.id) {
-                    None => {
-                        seen.insert(made.id, made.clone());
-                        taken.push(made);
-                    }
-                    Some(earlier) if earlier.to == made.to && earlier.content == made.content => {}
-                    Some(_) => self.refuse(&owners, message, SAME_ID).await?,
-                },
-                Err(NotAccepted::Known) => {}
-                Err(NotAccepted::Refused(reason)) => self.refuse(&owners, message, &reason).await?,
-                Err(NotAccepted::Unreadable(why)) => return Err(Trouble::Read(why)),
-            }
-        }
-        while let Err(error) = self.gateway.accept_taken(&taken).await {
+        let made = self.make(&directory, &owners, messages)?;
+        while let Err(error) = self.gateway.accept_taken(&made.taken).await {
             if error != CommitError::Busy {
                 return Err(error.into());
             }
             tokio::time::sleep(BUSY).await;
         }
-        Ok(())
+        for (index, reason) in &made.refused {
+            self.refuse(&owners, &messages[*index], reason).await?;
+        }
+        if let Some(last) = made.looked.checked_sub(1).and_then(|index| messages.get(index)) {
+            incoming.acknowledge(last).await?;
+        }
+        made.not_now.map_or(Ok(()), |reason| Err(Trouble::NotNow(reason)))
+    }
+
+    /// What messages are, up to the first that has to wait.
+    fn make(
+        &mut self,
+        directory: &Directory,
+        owners: &[QueueOwner],
+        messages: &[IncomingMessage],
+    ) -> Result<Made, Trouble> {
+        let (mut made, mut seen) = (Made::default(), HashMap::<MessageId, Arc<Outbound>>::new());
+        for (index, message) in messages.iter().enumerate() {
+            match self.one(directory, owners, message) {
+                Ok(message) => match seen.get(&message.id) {
+                    None => {
+                        seen.insert(message.id, message.clone());
+                        made.taken.push(message);
+                    }
+                    Some(earlier) if earlier.to == message.to && earlier.content == message.content => {}
+                    Some(_) => made.refused.push((index, SAME_ID.to_owned())),
+                },
+                Err(NotAccepted::Known) => {}
+                Err(NotAccepted::Refused(reason)) => made.refused.push((index, reason)),
+                Err(NotAccepted::NotNow(reason)) => {
+                    made.not_now = Some(reason);
+                    break;
+                }
+                Err(NotAccepted::Unreadable(why)) => return Err(Trouble::Read(why)),
+            }
+            made.looked = index + 1;
+        }
+        Ok(made)
+    }
+
+    fn one(
+        &mut self,
+        directory: &Directory,
+        owners: &[QueueOwner],
+        message: &IncomingMessage,
+    ) -> Result<Arc<Outbound>, NotAccepted> {
+        if message.body.len() > MOST_OCTETS {
+            return Err(NotAccepted::Refused(format!("it is longer than {MOST_OCTETS} octets")));
+        }
+        let message = UserMessage::decode(&message.body).map_err(|error| NotAccepted::Refused(error.to_string()))?;
+        let owner = self.owner(directory, owners, &message);
+        let owner = owner.ok_or_else(|| NotAccepted::NotNow("the queue is nobody's at the moment".to_owned()))?;
+        self.gateway.taken(directory, owner, &self.queue, message)
+    }
+
+    /// Says why nothing is consumed for now: to the log of the process, and to those whose messages have to wait.
+    fn tell(&self, trouble: &Trouble) {
+        tracing::warn!(queue = &*self.queue, %trouble, "an application's queue is not consumed for the moment");
+        if let Trouble::NotNow(_) = trouble {
+            let directory = self.gateway.0.directory.load();
+            for owner in directory.queues().get(&self.queue).into_iter().flatten() {
+                let log = self.gateway.0.logs.of(owner.id());
+                log.warn(format!("{}.outbound is not consumed for the moment: {trouble}", self.queue));
+            }
+        }
     }
 
     /// Whose message it is: among several, the one whose channel it names, or whoever's turn it is.
@@ -173,26 +242,33 @@ impl Consumer {
         Ok(())
     }
 
-    /// Waits until MTs can be accepted.
+    /// Waits until MTs can be accepted. Nothing is consumed before: a broker may count how often it gets a message back.
     async fn room(&self) {
-        while !self.has_room() || self.gateway.health().is_err() {
+        let mut told = false;
+        loop {
+            match self.has_room() {
+                Ok(true) if self.gateway.health().is_ok() => return,
+                Err(trouble) if !told => {
+                    self.tell(&trouble);
+                    told = true;
+                }
+                _ => {}
+            }
             tokio::time::sleep(LOOK).await;
         }
     }
 
     /// Whether all who have the queue have room for more.
-    fn has_room(&self) -> bool {
+    fn has_room(&self) -> Result<bool, Trouble> {
         let directory = self.gateway.0.directory.load();
         let owners = directory.queues().get(&self.queue).map_or(&[][..], Vec::as_slice);
         let limit = self.gateway.0.config.queue_limit;
-        let has_room = |channel: &ChannelId| self.gateway.depth(channel).waiting < limit;
-        owners.iter().all(|owner| match owner {
-            QueueOwner::Channel(channel) => has_room(channel),
-            QueueOwner::Destination(router, id) => {
-                let router = directory.router(router);
-                let channel = router.and_then(|router| self.gateway.choose(&directory, router, "", Some(id)).ok());
-                channel.is_none_or(|channel| has_room(&channel))
-            }
-        })
+        let mut has_room = !owners.is_empty();
+        for owner in owners {
+            let channel = self.gateway.channel_of(&directory, owner).filter(|id| directory.channels.contains_key(id));
+            let channel = channel.ok_or_else(|| Trouble::NotNow(format!("{} has no channel", owner.id())))?;
+            has_room &= self.gateway.depth(&channel).waiting < limit;
+        }
+        Ok(has_room)
     }
 }

@@ -5,9 +5,10 @@
 
 mod accept;
 mod consumer;
+mod moved;
 pub(super) mod owed;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -18,28 +19,36 @@ use super::directory::{Directory, QueueOwner};
 use super::{Gateway, GatewayError, GatewayIntake};
 use crate::bus::{Bus, Link, MAX_QUEUE_NAME, Watch};
 use crate::channel::{Intake, StatusReport};
-use crate::model::{ChannelId, JsonObject, Level};
+use crate::model::{CallbackKind, ChannelId, JsonObject, Level};
 
 /// The component of a channel that speaks of the broker.
 pub(super) const COMPONENT: &str = "amqp";
 
-/// What a channel is told when all is well.
-const CONNECTED: &str = "Connected to RabbitMQ";
-/// What is said of a queue that nobody has bound.
+/// What is said of a queue that nobody has bound. The same for every key: the log names it.
 const UNROUTED: &str = "Nobody has bound a queue to a key of this channel; what is for it waits";
 
 /// The gateway's part of the bus.
 pub(super) struct Queues {
     bus: Option<Bus>,
-    /// Somebody may have got or lost a queue.
+    /// Routing keys that something waits for and nobody has bound a queue to.
+    unbound: Mutex<HashSet<Arc<str>>>,
+    /// Somebody may have got or lost a queue, or a key been bound.
     changed: Notify,
     stop: CancellationToken,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Checks an `amqp_queue`: keys are all lower case (Junebug reference §4.1), and have a longest length.
-pub(super) fn check_name(queue: Option<&str>) -> Result<(), GatewayError> {
+/// Most queues of one server: each has a task and up to three AMQP channels.
+const MOST_QUEUES: usize = 10_000;
+
+/// Checks an `amqp_queue`: keys are all lower case (Junebug reference §4.1), and have a longest length; a new one must be
+/// one of not too many.
+pub(super) fn check(directory: &Directory, queue: Option<&str>) -> Result<(), GatewayError> {
     let Some(queue) = queue else { return Ok(()) };
+    if directory.queues().len() >= MOST_QUEUES && !directory.queues().contains_key(queue) {
+        let message = format!("there are {MOST_QUEUES} AMQP queues already, which is the most");
+        return Err(GatewayError::Usage(message));
+    }
     if queue.chars().any(char::is_uppercase) {
         return Err(GatewayError::Usage(format!("\"amqp_queue\" must be lower case: '{queue}'")));
     }
@@ -51,7 +60,13 @@ pub(super) fn check_name(queue: Option<&str>) -> Result<(), GatewayError> {
 
 impl Queues {
     pub(super) fn new(bus: Option<Bus>) -> Self {
-        Self { bus, changed: Notify::new(), stop: CancellationToken::new(), keeper: Mutex::default() }
+        Self {
+            bus,
+            unbound: Mutex::default(),
+            changed: Notify::new(),
+            stop: CancellationToken::new(),
+            keeper: Mutex::default(),
+        }
     }
 
     /// Begins to consume.
@@ -63,6 +78,28 @@ impl Queues {
     /// Definitions have changed.
     pub(super) fn look(&self) {
         self.changed.notify_one();
+    }
+
+    /// Something waits for a key that nobody has bound a queue to, or does so no longer; channels are told.
+    fn note(&self, key: &Arc<str>, is_unbound: bool) {
+        let mut unbound = self.unbound.lock().unwrap_or_else(PoisonError::into_inner);
+        if if is_unbound { unbound.insert(key.clone()) } else { unbound.remove(key) } {
+            self.look();
+        }
+    }
+
+    /// How the broker is for those who have this queue.
+    fn word(&self, queue: &str) -> Word {
+        match self.bus.as_ref().map(Bus::link) {
+            None => Word::NoBroker,
+            Some(Link::Up) => {
+                let unbound = self.unbound.lock().unwrap_or_else(PoisonError::into_inner);
+                let is_unbound = |kind: CallbackKind| unbound.contains(kind.routing_key(queue).as_str());
+                let waits = !unbound.is_empty() && [CallbackKind::Mo, CallbackKind::Event].into_iter().any(is_unbound);
+                if waits { Word::Unrouted } else { Word::Link(Link::Up) }
+            }
+            Some(down) => Word::Link(down),
+        }
     }
 
     /// Consumes nothing more.
@@ -88,6 +125,8 @@ impl Queues {
 enum Word {
     NoBroker,
     NotUsed,
+    /// Something waits for a key that nobody has bound a queue to.
+    Unrouted,
     Link(Link),
 }
 
@@ -138,15 +177,14 @@ async fn link_changed(watch: Option<&mut Watch>) {
 }
 
 async fn tell(gateway: &Gateway, directory: &Directory, told: &mut HashMap<ChannelId, Word>) {
-    let word = gateway.0.queues.bus.as_ref().map_or(Word::NoBroker, |bus| Word::Link(bus.link()));
-    let users = users(directory);
-    for channel in &users {
-        if told.get(channel) != Some(&word) {
+    let words = words(gateway, directory);
+    for (channel, word) in &words {
+        if told.get(channel) != Some(word) {
             told.insert(channel.clone(), word.clone());
-            report(gateway, channel, &word).await;
+            report(gateway, channel, word).await;
         }
     }
-    let gone: Vec<ChannelId> = told.keys().filter(|channel| !users.contains(*channel)).cloned().collect();
+    let gone: Vec<ChannelId> = told.keys().filter(|channel| !words.contains_key(*channel)).cloned().collect();
     for channel in gone {
         told.remove(&channel);
         if directory.channels.contains_key(&channel) {
@@ -155,20 +193,36 @@ async fn tell(gateway: &Gateway, directory: &Directory, told: &mut HashMap<Chann
     }
 }
 
-/// Channels that have a queue, or a destination that has one.
-fn users(directory: &Directory) -> BTreeSet<ChannelId> {
-    let owners = directory.queues().values().flatten();
-    let channels = owners.filter_map(|owner| match owner {
-        QueueOwner::Channel(channel) => Some(channel),
-        QueueOwner::Destination(router, _) => directory.router(router)?.routing.as_ref()?.channel(),
-    });
-    channels.cloned().collect()
+/// What channels are told that have a queue, or a destination that has one; of several queues, the worst.
+fn words(gateway: &Gateway, directory: &Directory) -> BTreeMap<ChannelId, Word> {
+    let mut words = BTreeMap::new();
+    for (queue, owners) in directory.queues().iter() {
+        let word = gateway.0.queues.word(queue);
+        for channel in owners.iter().filter_map(|owner| gateway.channel_of(directory, owner)) {
+            let told = words.entry(channel).or_insert_with(|| word.clone());
+            if word == Word::Unrouted {
+                *told = Word::Unrouted;
+            }
+        }
+    }
+    words
+}
+
+impl Gateway {
+    /// The channel that MTs out of an owner's queue go to, if its router can tell.
+    fn channel_of(&self, directory: &Directory, owner: &QueueOwner) -> Option<ChannelId> {
+        match owner {
+            QueueOwner::Channel(channel) => Some(channel.clone()),
+            QueueOwner::Destination(router, id) => self.choose(directory, directory.router(router)?, "", Some(id)).ok(),
+        }
+    }
 }
 
 async fn report(gateway: &Gateway, channel: &ChannelId, word: &Word) {
     let (level, kind, message) = match word {
         Word::NotUsed => (Level::Ok, "not_used", "The channel has no amqp_queue any more".to_owned()),
-        Word::Link(Link::Up) => (Level::Ok, "connected", CONNECTED.to_owned()),
+        Word::Unrouted => (Level::Degraded, "unrouted", UNROUTED.to_owned()),
+        Word::Link(Link::Up) => (Level::Ok, "connected", "Connected to RabbitMQ".to_owned()),
         Word::Link(Link::Down(why)) => {
             (Level::Down, "disconnected", format!("There is no connection to RabbitMQ: {why}"))
         }
@@ -177,11 +231,30 @@ async fn report(gateway: &Gateway, channel: &ChannelId, word: &Word) {
             (Level::Down, "no_broker", message.to_owned())
         }
     };
-    say(gateway, channel, level, kind, message).await;
-}
-
-/// Says something of the broker for a channel.
-async fn say(gateway: &Gateway, channel: &ChannelId, level: Level, kind: &'static str, message: String) {
     let report = StatusReport { component: COMPONENT, level, kind, message, details: JsonObject::new() };
     GatewayIntake(gateway.clone()).status(channel, report).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::ChannelProperties;
+
+    #[test]
+    fn one_queue_too_many_is_refused_and_those_that_are_there_are_not() {
+        let channel = |number: usize| {
+            let properties = json!({"amqp_queue": format!("queue-{number}")}).as_object().cloned().unwrap_or_default();
+            let id = ChannelId::from(number.to_string().as_str());
+            (id.clone(), Arc::new(ChannelProperties { id, properties }))
+        };
+        let almost = Directory::of((1..MOST_QUEUES).map(channel).collect());
+        assert!(check(&almost, Some("another")).is_ok());
+        let full = Directory::of((0..MOST_QUEUES).map(channel).collect());
+        let error = check(&full, Some("another")).err().map(|error| error.to_string());
+        assert_eq!(error.as_deref(), Some("there are 10000 AMQP queues already, which is the most"));
+        assert!(check(&full, Some("queue-7")).is_ok());
+        assert!(check(&full, None).is_ok());
+    }
 }

@@ -1,8 +1,9 @@
 //! What is owed to an application's queue: published in the order in which it was recorded, and done only once the broker
 //! has confirmed it.
 //!
-//! Whatever keeps one message out of a queue keeps all of them out: no connection, or nobody has declared the queue. So
-//! the whole queue waits, and is tried with one message first.
+//! Whatever keeps one message out of a queue keeps all of them out: no connection, nobody has declared the queue, or it is
+//! full. So the whole queue waits, and is tried with one message first, then with more and more. Where the broker takes a
+//! message and not the one before it, both are published again: whoever goes by what came last has them in order.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,10 +11,10 @@ use std::time::Duration;
 
 use super::super::Gateway;
 use super::super::retry::RetryPolicy;
-use super::{CONNECTED, UNROUTED, say};
 use crate::bus::{BusError, Link, Published, Publisher};
-use crate::model::{ChannelId, Level, Timestamp};
-use crate::store::{CallbackDelivery, CallbackQueue, Change};
+use crate::model::{Callback, Timestamp};
+use crate::store::{CallbackDelivery, CallbackQueue, Change, ReadError};
+use crate::telemetry::ChannelLog;
 
 /// Most messages published before the broker's answers are waited for.
 const BATCH: usize = 1024;
@@ -22,12 +23,12 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Longest wait before a queue is tried again: its application may have declared it meanwhile.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Publishes until nothing has been owed for a while.
+/// Publishes until nothing has been owed for a while, or the gateway stops: what is on its way then is waited for.
 pub(in crate::gateway) async fn run(gateway: Gateway, queue: CallbackQueue, key: String, retry: RetryPolicy) {
     let publisher = gateway.0.queues.bus.as_ref().map(|bus| bus.publisher());
     let retry = RetryPolicy { longest: LONGEST, ..retry };
     let waiting = VecDeque::new();
-    Owed { gateway, key: key.into(), publisher, retry, waiting, failures: 0, told: None }.run(queue).await;
+    Owed { gateway, key: key.into(), publisher, retry, waiting, batch: 1, failures: 0 }.run(queue).await;
 }
 
 struct Owed {
@@ -38,10 +39,10 @@ struct Owed {
     retry: RetryPolicy,
     /// Pulled and not taken by the broker, in order.
     waiting: VecDeque<CallbackDelivery>,
+    /// How many are published next: one after a failure, and twice as many each time that all are taken.
+    batch: usize,
     /// In a row.
     failures: u32,
-    /// The channel that was told that nobody has declared the queue.
-    told: Option<ChannelId>,
 }
 
 /// Why the broker did not take something.
@@ -53,15 +54,19 @@ enum Failure {
     Unrouted(Arc<str>),
     #[error("{0}")]
     Broker(BusError),
+    #[error("{0}")]
+    Read(#[from] ReadError),
 }
 
 impl Owed {
     async fn run(mut self, mut queue: CallbackQueue) {
-        loop {
+        let stop = self.gateway.0.stop.clone();
+        while !stop.is_cancelled() {
             if self.waiting.is_empty() {
                 let pulled = tokio::select! {
                     pulled = queue.pull(BATCH) => pulled,
                     () = tokio::time::sleep(IDLE), if queue.is_drained() => return,
+                    () = stop.cancelled() => return,
                 };
                 match pulled {
                     Ok(pulled) => self.waiting.extend(pulled),
@@ -72,60 +77,84 @@ impl Owed {
                 }
             }
             match self.publish().await {
-                Ok(()) => self.succeeded().await,
-                Err(failure) => self.failed(&failure).await,
+                Ok(()) => self.succeeded(),
+                Err(failure) => {
+                    let wait = self.failed(&failure, &queue).await;
+                    tokio::select! {
+                        () = self.wait(wait) => {}
+                        () = stop.cancelled() => return,
+                    }
+                }
             }
         }
     }
 
-    /// Publishes what waits, or one of it after a failure.
+    /// Publishes what waits first.
     async fn publish(&mut self) -> Result<(), Failure> {
+        self.hand_over().await?;
         let publisher = self.publisher.as_mut().ok_or(Failure::NoBroker)?;
-        let count = if self.failures == 0 { self.waiting.len() } else { 1 };
-        let callbacks = self.waiting.iter().take(count);
+        let callbacks = self.waiting.iter().take(self.batch);
         let bodies: Vec<&[u8]> = callbacks.map(|delivery| delivery.callback.body.get().as_bytes()).collect();
         let published = publisher.publish(&self.key, &bodies).await;
-        let (mut done, mut result, mut left) = (Vec::with_capacity(count), Ok(()), VecDeque::new());
-        for (published, delivery) in published.into_iter().zip(self.waiting.drain(..count)) {
-            let failure = match published {
-                Published::Taken => {
-                    done.push(Change::CallbackDone(delivery.ticket));
-                    continue;
-                }
-                Published::Unrouted => Failure::Unrouted(self.key.clone()),
-                Published::Failed(error) => Failure::Broker(error),
-            };
-            result = result.and(Err(failure));
-            left.push_back(delivery);
-        }
-        left.append(&mut self.waiting);
-        self.waiting = left;
+        let taken = published.iter().take_while(|published| matches!(published, Published::Taken)).count();
+        let done = self.waiting.drain(..taken).map(|delivery| Change::CallbackDone(delivery.ticket)).collect();
         self.post(done).await;
+        match published.into_iter().nth(taken) {
+            None | Some(Published::Taken) => Ok(()),
+            Some(Published::Unrouted) => Err(Failure::Unrouted(self.key.clone())),
+            Some(Published::Failed(error)) => Err(Failure::Broker(error)),
+        }
+    }
+
+    /// Moves what its owner wants in another queue by now.
+    async fn hand_over(&mut self) -> Result<(), Failure> {
+        let directory = self.gateway.0.directory.load_full();
+        let (mut moved, mut stay, mut result) = (Vec::new(), 0, Ok(()));
+        while let Some(delivery) = self.waiting.get(stay).filter(|_| stay < self.batch) {
+            match self.gateway.moved(&directory, delivery) {
+                Ok(None) => stay += 1,
+                Ok(Some(change)) => {
+                    moved.push(change);
+                    self.waiting.remove(stay);
+                }
+                Err(error) => {
+                    result = Err(error.into());
+                    break;
+                }
+            }
+        }
+        self.post(moved).await;
         result
     }
 
-    async fn succeeded(&mut self) {
+    fn succeeded(&mut self) {
         self.failures = 0;
-        if let Some(channel) = self.told.take() {
-            say(&self.gateway, &channel, Level::Ok, "connected", CONNECTED.to_owned()).await;
-        }
+        self.batch = (self.batch * 2).min(BATCH);
+        self.gateway.0.queues.note(&self.key, false);
     }
 
-    async fn failed(&mut self, failure: &Failure) {
-        let Some(first) = self.waiting.front().map(|delivery| delivery.callback.clone()) else { return };
+    /// What is done after a failure; returns how long to wait.
+    async fn failed(&mut self, failure: &Failure, queue: &CallbackQueue) -> Duration {
+        let Some(first) = self.waiting.front().map(|delivery| delivery.callback.clone()) else { return Duration::ZERO };
+        self.batch = 1;
         self.failures = self.failures.saturating_add(1);
-        if self.failures == 1 {
-            let log = self.gateway.0.logs.channel(&first.channel);
+        if self.failures == 1
+            && let Some(log) = self.log(&first)
+        {
             log.warn(format!("Nothing can be put into the queue {}: {failure}; it is tried again", self.key));
         }
-        // Each time: a connection that comes back is told of too, and a repetition is not told again.
         if matches!(failure, Failure::Unrouted(_)) {
-            self.told = Some(first.channel.clone());
-            // The same for every key: two of them must not tell of each other in turn. The log has the key.
-            say(&self.gateway, &first.channel, Level::Degraded, "unrouted", UNROUTED.to_owned()).await;
+            self.gateway.0.queues.note(&self.key, true);
         }
         self.give_up_old(failure).await;
-        let delay = self.retry.delay(self.failures, fastrand::f64());
+        if self.waiting.is_empty() && queue.is_drained() {
+            self.gateway.0.queues.note(&self.key, false);
+            return Duration::ZERO;
+        }
+        self.retry.delay(self.failures, fastrand::f64())
+    }
+
+    async fn wait(&self, delay: Duration) {
         match &self.gateway.0.queues.bus {
             // Tried as soon as there is a connection; age is looked at meanwhile.
             Some(bus) if bus.link() != Link::Up => {
@@ -143,12 +172,23 @@ impl Owed {
             && delivery.callback.created_at.until(now) >= self.retry.max_age
         {
             let callback = &delivery.callback;
-            let log = self.gateway.0.logs.channel(&callback.channel);
-            log.error(format!("Message {} for the queue {} was given up: {failure}", callback.message, self.key));
+            if let Some(log) = self.log(callback) {
+                log.error(format!("Message {} for the queue {} was given up: {failure}", callback.message, self.key));
+            }
             parked.push(Change::CallbackParked { ticket: delivery.ticket, reason: failure.to_string() });
             self.waiting.pop_front();
         }
-        self.post(parked).await;
+        // When this returns they have left the queue.
+        if !parked.is_empty()
+            && let Err(error) = self.gateway.0.store.commit(parked).await
+        {
+            tracing::error!(%error, "what was given up could not be kept aside; it is owed again after a restart");
+        }
+    }
+
+    /// The log of its channel; a deleted channel's has been deleted too.
+    fn log(&self, callback: &Callback) -> Option<ChannelLog> {
+        self.gateway.channel(&callback.channel).ok().map(|channel| self.gateway.0.logs.channel(&channel.id))
     }
 
     async fn post(&self, changes: Vec<Change>) {
@@ -157,5 +197,11 @@ impl Owed {
         {
             tracing::error!(%error, "what RabbitMQ took could not be noted; it will be published again");
         }
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        self.gateway.0.queues.note(&self.key, false);
     }
 }

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod mailbox;
+mod polls;
 mod provider;
 
 use std::collections::BTreeMap;
