@@ -3,7 +3,7 @@
 
 Starts a RabbitMQ of its own on free ports of loopback. In turn, for some rounds: pika publishes and consumes as many
 messages of the same size, persistent; Maybug takes messages out of `bench.outbound` and sends them on a `loopback` channel;
-Maybug publishes the MOs and events that it owes. Needs pika: `tests/run` installs it into target/peers/venv.
+Maybug publishes the MOs and events that it owes. Needs pika, as tests/run installs it into target/peers/venv.
 """
 import argparse
 import json

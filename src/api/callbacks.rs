@@ -6,6 +6,7 @@ use serde_json::json;
 use super::Api;
 use super::error::ApiError;
 use super::junebug::wire::envelope;
+use super::query::{cursor, limit, only};
 use crate::model::ChannelId;
 use crate::web::Response;
 use crate::web::route::{Answer, Request, Route, Scope};
@@ -19,24 +20,15 @@ pub(super) fn routes() -> Vec<Route<Api>> {
     ]
 }
 
-/// Most callbacks in one answer.
-const MOST: usize = 1_000;
-
 fn list(api: Api, request: Request) -> Answer {
-    Box::pin(async move { do_list(&api, &request).unwrap_or_else(Response::from) })
+    Box::pin(async move { do_list(&api, &request).await.unwrap_or_else(Response::from) })
 }
 
-fn do_list(api: &Api, request: &Request) -> Result<Response, ApiError> {
-    let limit = match request.query("n") {
-        None => 100,
-        Some(text) => text
-            .parse::<usize>()
-            .ok()
-            .filter(|limit| (1..=MOST).contains(limit))
-            .ok_or_else(|| ApiError::BadQuery(format!("\"n\" is not a whole number from 1 to {MOST}: '{text}'")))?,
-    };
-    let parked = api.gateway.parked(request.query("after").as_deref(), limit)?;
-    Ok(envelope(StatusCode::OK, "callbacks retrieved", &parked))
+async fn do_list(api: &Api, request: &Request) -> Result<Response, ApiError> {
+    only(request, &["limit", "cursor"])?;
+    let page = api.gateway.parked(cursor(request)?, limit(request)?).await?;
+    let cursor = page.next.map(|ticket| ticket.to_string());
+    Ok(envelope(StatusCode::OK, "callbacks retrieved", &json!({"callbacks": page.found, "cursor": cursor})))
 }
 
 fn retry(api: Api, request: Request) -> Answer {
@@ -49,13 +41,14 @@ fn retry(api: Api, request: Request) -> Answer {
 }
 
 fn retry_all(api: Api, request: Request) -> Answer {
-    Box::pin(async move {
-        let channel = request.query("channel").map(|channel| ChannelId::from(channel.as_str()));
-        match api.gateway.revive_all(channel.as_ref()).await {
-            Ok(count) => envelope(StatusCode::OK, "callbacks will be made again", &json!({"retried": count})),
-            Err(error) => ApiError::from(error).into(),
-        }
-    })
+    Box::pin(async move { do_retry_all(&api, &request).await.unwrap_or_else(Response::from) })
+}
+
+async fn do_retry_all(api: &Api, request: &Request) -> Result<Response, ApiError> {
+    only(request, &["channel"])?;
+    let channel = request.query("channel").map(|channel| ChannelId::from(channel.as_str()));
+    let count = api.gateway.revive_all(channel.as_ref()).await?;
+    Ok(envelope(StatusCode::OK, "callbacks will be made again", &json!({"retried": count})))
 }
 
 fn delete(api: Api, request: Request) -> Answer {

@@ -114,12 +114,15 @@ impl Api {
             Found::NoPath => return Err(ApiError::NoPath),
         };
         let asked = (request.uri(), request.headers());
-        let caller = self.guard.admit(row, &params, asked, peer.ip()).await?;
+        let late = || ApiError::TooLong(self.limits.time);
+        // A password waits for its turn.
+        let admitted = timeout(self.limits.time, self.guard.admit(row, &params, asked, peer.ip()));
+        let caller = admitted.await.map_err(|_| late())??;
         let changes = row.scope == Scope::Admin && row.method != Method::GET;
         let change = changes.then(|| (caller.name().to_owned(), request.uri().path().to_owned()));
         let api = Self { caller, ..self.clone() };
         let answer = (row.handler)(api, Request { inner: request, params });
-        let answer = timeout(self.limits.time, answer).await.map_err(|_| ApiError::TooLong(self.limits.time))?;
+        let answer = timeout(self.limits.time, answer).await.map_err(|_| late())?;
         if let Some((who, path)) = change.filter(|_| answer.status().is_success()) {
             tracing::info!(who, from = %peer.ip(), method = %row.method, path, "audit: a change was made");
         }

@@ -1,4 +1,6 @@
-//! Query parameters of calls that would do more than was meant if one of them were misspelt.
+//! Query parameters: which there may be, where one that is misspelt would do more than was meant; how long a page is.
+
+use std::str::FromStr;
 
 use super::error::ApiError;
 use crate::web::route::Request;
@@ -16,4 +18,28 @@ pub(super) fn only(request: &Request, names: &[&str]) -> Result<(), ApiError> {
         seen.push(name);
     }
     Ok(())
+}
+
+/// Rows in a page that does not say it.
+const USUAL: usize = 50;
+/// Most rows in a page.
+const MOST: usize = 500;
+
+/// How many rows a page may have.
+pub(super) fn limit(request: &Request) -> Result<usize, ApiError> {
+    match request.query("limit") {
+        None => Ok(USUAL),
+        Some(text) => match text.parse() {
+            Ok(limit @ 1..=MOST) => Ok(limit),
+            _ => Err(ApiError::BadQuery(format!("\"limit\" is no number from 1 to {MOST}: '{text}'"))),
+        },
+    }
+}
+
+/// Where a page begins, if not at the beginning.
+pub(super) fn cursor<C: FromStr>(request: &Request) -> Result<Option<C>, ApiError> {
+    let cursor = request.query("cursor").map(|text| {
+        text.parse().map_err(|_| ApiError::BadQuery(format!("\"cursor\" is none that was given: '{text}'")))
+    });
+    cursor.transpose()
 }

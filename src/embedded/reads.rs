@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::Embedded;
 use super::keys::{self, DueKey, Place, table};
 use super::order::Order;
+use super::search::OCTETS;
 use super::tables::{get, records, unreadable};
 use crate::model::{
     Account, Callback, ChannelId, ChannelProperties, DestinationProperties, Event, Inbound, MessageId,
     RouterProperties, SmscMessageId, Status,
 };
-use crate::store::{PartId, ReadError, StoredMessage, Ticket};
+use crate::store::{Page, ParkedCallback, PartId, ReadError, StoredMessage, Ticket};
 
 impl Embedded {
     pub(crate) fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, ReadError> {
@@ -145,18 +146,29 @@ impl Embedded {
         &self,
         after: Option<Ticket>,
         limit: usize,
-    ) -> Result<Vec<(Ticket, Callback, String)>, ReadError> {
+    ) -> Result<Page<ParkedCallback, Ticket>, ReadError> {
         let prefix = keys::meta(table::PARKED, &[]);
         let from = match after {
             Some(ticket) => [&keys::meta(table::PARKED, &keys::entry(ticket))[..], &[0]].concat(),
             None => prefix.clone(),
         };
         let to = keys::meta(table::PARKED, &[u8::MAX; 13]);
-        let rows: Vec<(Vec<u8>, (Callback, String))> = records(self.keyspaces.meta.range(from..to).take(limit))?;
-        let found = rows
-            .into_iter()
-            .filter_map(|(key, (callback, reason))| Some((keys::ticket(key.get(prefix.len()..)?)?, callback, reason)));
-        Ok(found.collect())
+        let mut page = Page::default();
+        let (mut octets, mut last) = (0, None);
+        for guard in self.keyspaces.meta.range(from..to) {
+            if page.found.len() == limit || octets >= OCTETS {
+                page.next = last;
+                break;
+            }
+            let (key, value) = guard.into_inner().map_err(|error| unreadable(&error))?;
+            let Some(ticket) = key.get(prefix.len()..).and_then(keys::ticket) else { continue };
+            octets += value.len();
+            last = Some(ticket);
+            if let Some((callback, reason)) = keys::read(&value) {
+                page.found.push((ticket, callback, reason));
+            }
+        }
+        Ok(page)
     }
 
     pub(crate) fn parked_callback(&self, ticket: Ticket) -> Result<Option<(Callback, String)>, ReadError> {

@@ -20,7 +20,7 @@ const LOOK: usize = 8_192;
 /// Most messages read in one go.
 const READ: usize = 1_024;
 /// Octets of text after which a page ends.
-const OCTETS: usize = 4 * 1024 * 1024;
+pub(super) const OCTETS: usize = 4 * 1024 * 1024;
 
 /// Where a message is.
 enum Whereabouts {

@@ -3,9 +3,10 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::withdrawals::blocking;
 use super::{Gateway, GatewayError};
 use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, DestinationId, MessageId, Timestamp};
-use crate::store::{Change, Ticket};
+use crate::store::{Change, Page, ParkedCallback, Ticket};
 
 /// A callback that was given up, as it is shown.
 #[derive(Debug, Serialize)]
@@ -36,14 +37,13 @@ pub struct Parked {
 const BATCH: usize = 256;
 
 impl Gateway {
-    /// Callbacks that were given up, at most `limit`; those behind `after`, if that is given.
+    /// Callbacks that were given up, at most `limit`; those behind `after`, if that is given. See [`Page`].
     ///
     /// # Errors
-    /// [`GatewayError`].
-    pub fn parked(&self, after: Option<&str>, limit: usize) -> Result<Vec<Parked>, GatewayError> {
-        let after = after.map(ticket).transpose()?;
-        let rows = self.0.store.parked_callbacks(after, limit)?;
-        Ok(rows.into_iter().map(|(ticket, callback, reason)| shown(ticket, callback, reason)).collect())
+    /// [`GatewayError::Read`].
+    pub async fn parked(&self, after: Option<Ticket>, limit: usize) -> Result<Page<Parked, Ticket>, GatewayError> {
+        let Page { found, next } = self.look(move |store| store.parked_callbacks(after, limit)).await?;
+        Ok(Page { found: found.into_iter().map(Parked::from).collect(), next })
     }
 
     /// Owes a callback again that was given up.
@@ -51,9 +51,10 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`].
     pub async fn revive(&self, id: &str) -> Result<Parked, GatewayError> {
-        let (ticket, callback, reason) = self.parked_callback(id)?;
-        self.0.store.commit(vec![revived(ticket, &callback)]).await?;
-        Ok(shown(ticket, callback, reason))
+        let parked = self.parked_callback(id).await?;
+        let (ticket, callback, _) = &parked;
+        self.0.store.commit(vec![revived(*ticket, callback)]).await?;
+        Ok(parked.into())
     }
 
     /// Owes all of them again, of one channel or of all. Returns how many.
@@ -65,15 +66,17 @@ impl Gateway {
         let begun = Timestamp::now();
         let (mut count, mut after) = (0, None);
         loop {
-            let rows = self.0.store.parked_callbacks(after, BATCH)?;
-            let Some((last, ..)) = rows.last() else { return Ok(count) };
-            after = Some(*last);
-            let wanted = rows.iter().filter(|(_, callback, _)| {
+            let page = self.look(move |store| store.parked_callbacks(after, BATCH)).await?;
+            let wanted = page.found.iter().filter(|(_, callback, _)| {
                 callback.created_at < begun && channel.is_none_or(|id| callback.channel == *id)
             });
             let changes: Vec<Change> = wanted.map(|(ticket, callback, _)| revived(*ticket, callback)).collect();
             count += changes.len();
             self.0.store.commit(changes).await?;
+            if page.next.is_none() {
+                return Ok(count);
+            }
+            after = page.next;
         }
     }
 
@@ -82,20 +85,17 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`].
     pub async fn forget_parked(&self, id: &str) -> Result<(), GatewayError> {
-        let (ticket, ..) = self.parked_callback(id)?;
+        let (ticket, ..) = self.parked_callback(id).await?;
         Ok(self.0.store.commit(vec![Change::CallbackForgotten(ticket)]).await?)
     }
 
-    fn parked_callback(&self, id: &str) -> Result<(Ticket, Callback, String), GatewayError> {
-        let ticket = ticket(id)?;
-        let found = self.0.store.parked_callback(ticket)?;
-        let (callback, reason) = found.ok_or_else(|| GatewayError::CallbackNotFound(id.to_owned()))?;
+    async fn parked_callback(&self, id: &str) -> Result<ParkedCallback, GatewayError> {
+        let gone = || GatewayError::CallbackNotFound(id.to_owned());
+        let ticket: Ticket = id.parse().map_err(|_| gone())?;
+        let store = self.0.store.clone();
+        let (callback, reason) = blocking(move || store.parked_callback(ticket)).await??.ok_or_else(gone)?;
         Ok((ticket, callback, reason))
     }
-}
-
-fn ticket(id: &str) -> Result<Ticket, GatewayError> {
-    id.parse().map_err(|_| GatewayError::CallbackNotFound(id.to_owned()))
 }
 
 /// Its age counts from now.
@@ -103,21 +103,23 @@ fn revived(ticket: Ticket, callback: &Callback) -> Change {
     Change::CallbackRevived(ticket, Callback { created_at: Timestamp::now(), ..callback.clone() })
 }
 
-fn shown(ticket: Ticket, callback: Callback, reason: String) -> Parked {
-    let (destination_id, amqp_queue) = match callback.target {
-        CallbackTarget::Destination { destination, .. } => (Some(destination), None),
-        CallbackTarget::Queue { queue } => (None, Some(queue)),
-        _ => (None, None),
-    };
-    Parked {
-        id: ticket.to_string(),
-        kind: callback.kind,
-        channel_id: callback.channel,
-        destination_id,
-        amqp_queue,
-        message_id: Some(callback.message).filter(|_| callback.kind != CallbackKind::Status),
-        reason,
-        created_at: callback.created_at.to_string(),
-        body: callback.body,
+impl From<ParkedCallback> for Parked {
+    fn from((ticket, callback, reason): ParkedCallback) -> Self {
+        let (destination_id, amqp_queue) = match callback.target {
+            CallbackTarget::Destination { destination, .. } => (Some(destination), None),
+            CallbackTarget::Queue { queue } => (None, Some(queue)),
+            _ => (None, None),
+        };
+        Self {
+            id: ticket.to_string(),
+            kind: callback.kind,
+            channel_id: callback.channel,
+            destination_id,
+            amqp_queue,
+            message_id: Some(callback.message).filter(|_| callback.kind != CallbackKind::Status),
+            reason,
+            created_at: callback.created_at.to_string(),
+            body: callback.body,
+        }
     }
 }

@@ -1,9 +1,9 @@
-//! Looking messages up without hurting those on their way: away from the tasks that must not wait for the disk, and few at
+//! Looking things up without hurting those on their way: away from the tasks that must not wait for the disk, and few at
 //! a time.
 
 use super::withdrawals::blocking;
 use super::{Gateway, GatewayError};
-use crate::store::{Page, Search};
+use crate::store::{Page, ReadError, Search, Store};
 
 /// Looks that may be under way at a time.
 pub(super) const SEARCHES: usize = 2;
@@ -17,13 +17,22 @@ impl Gateway {
         if let Some(channel) = &search.channel {
             self.channel(channel)?;
         }
+        let channels = self.channels();
+        self.look(move |store| store.search(&search, &channels, limit)).await
+    }
+
+    /// Looks in its turn at what there is much of.
+    pub(super) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Store) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, GatewayError> {
         // It goes with the work: whoever asked may have gone, and the work goes on without them.
         let turn = self.0.searches.clone().acquire_owned().await;
-        let (store, channels) = (self.0.store.clone(), self.channels());
+        let store = self.0.store.clone();
         let work = move || {
-            let page = store.search(&search, &channels, limit);
+            let seen = look(&store);
             drop(turn);
-            page
+            seen
         };
         Ok(blocking(work).await??)
     }

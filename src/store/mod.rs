@@ -301,7 +301,8 @@ impl Store {
         CallbackLanes::open(self.engine.clone())
     }
 
-    /// Callbacks that were given up, in the order of their tickets, with the reason; those behind `after` if that is given.
+    /// Callbacks that were given up, in the order of their tickets, with the reason, at most `limit`; those behind `after` if
+    /// that is given. The octets of one look are bounded, so that a page may be short and not the last.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -309,7 +310,7 @@ impl Store {
         &self,
         after: Option<Ticket>,
         limit: usize,
-    ) -> Result<Vec<(Ticket, Callback, String)>, ReadError> {
+    ) -> Result<Page<ParkedCallback, Ticket>, ReadError> {
         self.engine.parked_callbacks(after, limit)
     }
 
@@ -348,6 +349,9 @@ impl std::fmt::Display for Ticket {
         write!(formatter, "{}-{}", self.lane, self.seq)
     }
 }
+
+/// A callback that was given up, where it is kept, and why.
+pub type ParkedCallback = (Ticket, Callback, String);
 
 /// A text that names no entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

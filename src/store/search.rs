@@ -177,10 +177,16 @@ impl Found {
 }
 
 /// What one look found.
-#[derive(Clone, Debug, Default)]
-pub struct Page {
-    /// The newest first; perhaps fewer than asked for although there are more.
-    pub found: Vec<Found>,
-    /// Where to go on: [`Search::before`] of the next look; `None` at the end.
-    pub next: Option<MessageId>,
+#[derive(Clone, Debug)]
+pub struct Page<T = Found, C = MessageId> {
+    /// In the order of the look; perhaps fewer than asked for although there are more.
+    pub found: Vec<T>,
+    /// Where to go on, as with [`Search::before`]; `None` at the end.
+    pub next: Option<C>,
+}
+
+impl<T, C> Default for Page<T, C> {
+    fn default() -> Self {
+        Self { found: Vec::new(), next: None }
+    }
 }

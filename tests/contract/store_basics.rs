@@ -174,7 +174,7 @@ async fn callbacks_come_by_receiver_in_order_until_they_are_done_or_parked() {
     store.commit(vec![retry, parked]).await.unwrap();
     let again = queue.pull(5).await.unwrap();
     assert_eq!((again.len(), again[0].attempts), (1, 1));
-    let kept = store.parked_callbacks(None, 10).unwrap();
+    let kept = store.parked_callbacks(None, 10).unwrap().found;
     assert_eq!((kept[0].1.body.get(), kept[0].2.as_str()), ("\"two\"", "too old"));
 
     let copy = crashed(directory.path());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use maybug::model::{ChannelProperties, DeliveryStatus, Event, EventKind, JsonObject, MessageId, Timestamp};
-use maybug::store::{Change, CommitError, Store, StoreConfig};
+use maybug::store::{Change, CommitError, Store, StoreConfig, Ticket};
 
 use crate::store_support::{ack, channel, contents, crashed, inbound, message, open};
 
@@ -108,8 +108,43 @@ async fn parked_callbacks_survive_a_crash_and_can_be_listed() {
     drop(queue);
     store.commit(vec![Change::CallbackParked { ticket, reason: "too old".into() }]).await.unwrap();
     let copy = crashed(directory.path());
-    let parked = open(copy.path()).parked_callbacks(None, 5).unwrap();
+    let parked = open(copy.path()).parked_callbacks(None, 5).unwrap().found;
     assert_eq!((parked[0].1.body.get(), parked[0].2.as_str()), ("\"one\"", "too old"));
+}
+
+#[tokio::test]
+async fn a_page_of_parked_callbacks_is_bounded_in_rows_and_in_octets() {
+    const MIB: usize = 1024 * 1024;
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let text = |number: usize| number.to_string().repeat(MIB);
+    for number in 0..6 {
+        store.commit(vec![inbound(&text(number), "http://a/")]).await.unwrap();
+    }
+    let mut queue = store.callback_lanes().unwrap().next().await.unwrap();
+    let mut tickets = Vec::new();
+    while tickets.len() < 6 {
+        tickets.extend(queue.pull(6).await.unwrap().iter().map(|delivery| delivery.ticket));
+    }
+    let parked = |ticket: &Ticket| Change::CallbackParked { ticket: *ticket, reason: "too old".into() };
+    store.commit(tickets.iter().map(parked).collect()).await.unwrap();
+
+    let (mut sizes, mut found, mut after) = (Vec::new(), Vec::new(), None);
+    loop {
+        let page = store.parked_callbacks(after, 100).unwrap();
+        sizes.push(page.found.len());
+        found.extend(page.found.iter().map(|(ticket, ..)| *ticket));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+        assert_eq!(after, found.last().copied());
+    }
+    assert_eq!((sizes, found), (vec![4, 2], tickets.clone()));
+    // Rows end a page too, and the last one says that it is the last.
+    let rows = |after: Option<Ticket>, limit: usize| store.parked_callbacks(after, limit).unwrap();
+    assert_eq!((rows(None, 2).found.len(), rows(None, 2).next), (2, Some(tickets[1])));
+    assert_eq!((rows(Some(tickets[3]), 2).found.len(), rows(Some(tickets[3]), 2).next), (2, None));
 }
 
 #[tokio::test]
@@ -120,12 +155,12 @@ async fn a_parked_callback_that_is_revived_twice_is_owed_once() {
     let mut queue = store.callback_lanes().unwrap().next().await.unwrap();
     let ticket = queue.pull(1).await.unwrap()[0].ticket;
     store.commit(vec![Change::CallbackParked { ticket, reason: "too old".into() }]).await.unwrap();
-    let (_, callback, _) = store.parked_callbacks(None, 5).unwrap().remove(0);
+    let (_, callback, _) = store.parked_callbacks(None, 5).unwrap().found.remove(0);
     let revived = || Change::CallbackRevived(ticket, callback.clone());
     store.commit(vec![revived(), revived()]).await.unwrap();
     store.commit(vec![revived()]).await.unwrap();
     assert_eq!(queue.pull(5).await.unwrap().len(), 1);
-    assert!(store.parked_callbacks(None, 5).unwrap().is_empty());
+    assert!(store.parked_callbacks(None, 5).unwrap().found.is_empty());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Method;
-use hyper::header::CONTENT_ENCODING;
+use hyper::header::{AUTHORIZATION, CONTENT_ENCODING};
 use maybug::access::Accounts;
 use maybug::api::guard::Guard;
 use maybug::api::{Api, ApiLimits};
@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::ask;
+use crate::auth::{ask, basic};
 use crate::support::{Maybug, soon};
 
 const MESSAGE: &str = r#"{"to": "1", "content": "Hello"}"#;
@@ -50,11 +50,11 @@ async fn a_request_is_bounded_in_length_depth_and_encoding() {
     }
 }
 
-/// The API of a server once more, with other limits, at this address.
-async fn limited(maybug: &Maybug, time: Duration, requests: usize) -> (String, tempfile::TempDir) {
+/// The API of a server once more, with other limits and no accounts, at this address.
+async fn limited(maybug: &Maybug, auth: Auth, time: Duration, requests: usize) -> (String, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
-    let guard = Guard::new(Accounts::open(Store::open(&config).unwrap()).unwrap(), Auth::Never, None);
+    let guard = Guard::new(Accounts::open(Store::open(&config).unwrap()).unwrap(), auth, None);
     let limits = ApiLimits { body: 1024, body_time: Duration::from_secs(60), time, requests, max_logs: 1 };
     let api = Arc::new(Api::new(maybug.server.gateway().clone(), guard, limits, None));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -95,16 +95,21 @@ pub(crate) async fn answer(stream: &mut TcpStream) -> (String, Value) {
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_answered_all_the_same() {
     let maybug = Maybug::start().await;
-    let (address, _directory) = limited(&maybug, Duration::from_millis(50), 10).await;
+    let (address, _directory) = limited(&maybug, Auth::Never, Duration::from_millis(50), 10).await;
     let (head, body) = answer(&mut hanging(&address).await).await;
     assert!(head.starts_with("HTTP/1.1 503 ") && head.to_lowercase().contains("retry-after: 5"), "{head}");
     assert_eq!(body["result"]["errors"][0]["type"], "Timeout");
+    // So is one whose password takes longer than that.
+    let (address, _directory) = limited(&maybug, Auth::Always, Duration::from_micros(1), 10).await;
+    let headers = [(AUTHORIZATION, &*basic("nobody", "password"))];
+    let said = ask(&format!("http://{address}"), &Method::GET, "/channels/", &headers, "").await;
+    assert_eq!((said.status, &said.body["result"]["errors"][0]["type"]), (503, &json!("Timeout")));
 }
 
 #[tokio::test]
 async fn one_request_too_many_is_told_to_come_back() {
     let maybug = Maybug::start().await;
-    let (address, _directory) = limited(&maybug, Duration::from_secs(60), 1).await;
+    let (address, _directory) = limited(&maybug, Auth::Never, Duration::from_secs(60), 1).await;
     let mut first = hanging(&address).await;
     let base = format!("http://{address}");
     let refused = ask(&base, &Method::GET, "/channels/", &[], "").await;

@@ -66,7 +66,7 @@ async fn what_a_receiver_will_never_take_is_kept_aside_until_somebody_has_it_mad
         soon("what was given up", async {
             loop {
                 let (_, answer) = maybug.get(path).await;
-                let parked = answer["result"].as_array().unwrap().clone();
+                let parked = answer["result"]["callbacks"].as_array().unwrap().clone();
                 if parked.len() == count {
                     return parked;
                 }
@@ -82,7 +82,16 @@ async fn what_a_receiver_will_never_take_is_kept_aside_until_somebody_has_it_mad
     assert!(both[0]["reason"].as_str().unwrap().starts_with("the answer 302 Found (redirects are not followed)"));
     assert!(both[1]["reason"].as_str().unwrap().starts_with("the answer 401 Unauthorized"));
     let (first, second) = (both[0]["id"].as_str().unwrap(), both[1]["id"].as_str().unwrap());
-    assert_eq!(parked(&format!("/callbacks?after={first}"), 1).await[0]["id"], second);
+    let (_, page) = maybug.get("/callbacks?limit=1").await;
+    assert_eq!((&page["result"]["callbacks"], &page["result"]["cursor"]), (&json!([both[0]]), &json!(first)));
+    let (_, page) = maybug.get(&format!("/callbacks?limit=1&cursor={first}")).await;
+    assert_eq!(page["result"], json!({"callbacks": [both[1]], "cursor": null}));
+    for query in ["limit=0", "limit=501", "limit=x", "cursor=x", "after=1-1", "n=1"] {
+        let (status, answer) = maybug.get(&format!("/callbacks/?{query}")).await;
+        assert_eq!((status, &answer["result"]["errors"][0]["type"]), (400, &json!("ApiUsageError")), "{query}");
+    }
+    let (status, _) = maybug.post(&format!("/callbacks/retry?chanel={id}"), json!({})).await;
+    assert_eq!(status, 400, "all of them would be made again");
     assert_eq!(maybug.post(&format!("/callbacks/{first}/retry"), json!({})).await.0, 200);
     assert_eq!(receiver.next().await.body["event_type"], "submitted");
     assert_eq!(parked("/callbacks/", 1).await[0]["id"], second);

@@ -44,7 +44,7 @@ async fn guesses_for_one_name_are_told_to_wait_and_the_account_is_there_from_els
     let (maybug, root) = guarded().await;
     account(&maybug, &root, json!({"name": "shop", "scopes": ["read"], "password": "correct horse"})).await;
     let client = client();
-    for name in ["shop", "nobody"] {
+    for name in ["nobody", "shop"] {
         let guesses: Vec<String> = (0..30).map(|number| basic(name, &format!("guess {number}"))).collect();
         let said = join_all(guesses.iter().map(|guess| from_here(&client, &maybug, guess))).await;
         let refused: Vec<&Answer> = said.iter().filter(|answer| answer.status != StatusCode::UNAUTHORIZED).collect();

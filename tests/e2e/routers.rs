@@ -193,8 +193,9 @@ async fn what_one_receiver_cannot_take_another_one_gets() {
     soon("the callback that nobody took", async {
         loop {
             let (_, parked) = maybug.get("/callbacks/").await;
-            if parked["result"][0]["message_id"] == unwanted["message_id"] {
-                assert_eq!(parked["result"][0]["destination_id"], *heir);
+            let parked = &parked["result"]["callbacks"][0];
+            if parked["message_id"] == unwanted["message_id"] {
+                assert_eq!(parked["destination_id"], *heir);
                 return;
             }
         }

@@ -334,7 +334,8 @@ async fn what_nobody_has_declared_a_queue_for_waits_and_without_a_broker_too(rab
     let path = format!("/channels/{channel}/messages/");
     let answer = alone.ask(Method::POST, &path, json!({"to": "1", "content": "x"})).await;
     assert_eq!(answer["status"], 201);
-    let parked = alone.until("/callbacks/", "parked events", |found| found.as_array().unwrap().len() == 2).await;
+    let two = |found: &Value| found["callbacks"].as_array().unwrap().len() == 2;
+    let parked = alone.until("/callbacks/", "parked events", two).await["callbacks"].clone();
     assert_eq!((&parked[0]["amqp_queue"], &parked[0]["kind"]), (&json!("q"), &json!("event")));
     assert!(parked[0]["reason"].as_str().unwrap().contains("no key 'amqp'"), "{parked}");
     alone.server.stop().await;

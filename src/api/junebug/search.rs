@@ -11,33 +11,24 @@ use serde_json::json;
 use super::wire::envelope;
 use crate::api::Api;
 use crate::api::error::ApiError;
-use crate::api::query::only;
+use crate::api::query::{cursor, limit, only};
 use crate::gateway::Gateway;
 use crate::gateway::listing::{Format, row};
-use crate::model::{ChannelId, JsonObject, MessageId, Timestamp};
+use crate::model::{ChannelId, JsonObject, Timestamp};
 use crate::store::{Page, Search, UnknownWord};
 use crate::web::Response;
 use crate::web::route::{Answer, Request};
 use crate::web::stream::{Body, CutOff, Pieces};
 
-/// Messages in a page that does not say it.
-const USUAL: usize = 50;
-/// Most messages in a page.
-const MOST: usize = 500;
+/// Messages that an export reads at a time.
+const BATCH: usize = 500;
 
 pub(super) fn list(api: Api, request: Request) -> Answer {
     Box::pin(async move { do_list(&api, &request).await.unwrap_or_else(Response::from) })
 }
 
 async fn do_list(api: &Api, request: &Request) -> Result<Response, ApiError> {
-    let limit = match request.query("limit") {
-        None => USUAL,
-        Some(text) => match text.parse() {
-            Ok(limit @ 1..=MOST) => limit,
-            _ => return Err(ApiError::BadQuery(format!("\"limit\" is no number from 1 to {MOST}: '{text}'"))),
-        },
-    };
-    let page = api.gateway.search(search(request, "limit")?, limit).await?;
+    let page = api.gateway.search(search(request, "limit")?, limit(request)?).await?;
     let messages: Vec<JsonObject> = page.found.iter().map(row).collect();
     Ok(envelope(StatusCode::OK, "messages found", &json!({"messages": messages, "cursor": page.next})))
 }
@@ -52,7 +43,7 @@ async fn do_export(api: &Api, request: &Request) -> Result<Response, ApiError> {
         format.parse().map_err(|_| ApiError::BadQuery(format!("\"format\" is neither ndjson nor csv: '{format}'")))?;
     let search = search(request, "format")?;
     // What is wrong is said before anything else is.
-    let first = api.gateway.search(search.clone(), MOST).await?;
+    let first = api.gateway.search(search.clone(), BATCH).await?;
     let (pieces, body) = Body::stream();
     let gateway = api.gateway.clone();
     tokio::spawn(async move {
@@ -91,7 +82,7 @@ async fn next(gateway: &Gateway, search: &Search, pieces: &Pieces) -> Option<Pag
     if pieces.is_closed() {
         return None;
     }
-    match gateway.search(search.clone(), MOST).await {
+    match gateway.search(search.clone(), BATCH).await {
         Ok(page) => Some(page),
         Err(error) => {
             tracing::error!(%error, "an export was cut off");
@@ -125,10 +116,6 @@ fn search(request: &Request, more: &str) -> Result<Search, ApiError> {
     let direction = direction.map(|text| text.parse().map_err(|error: UnknownWord| word("direction", &text, error)));
     let status = request.query("status");
     let status = status.map(|text| text.parse().map_err(|error: UnknownWord| word("status", &text, error)));
-    let before = request.query("cursor").map(|text| {
-        let cursor: Result<MessageId, _> = text.parse();
-        cursor.map_err(|_| ApiError::BadQuery(format!("\"cursor\" is none that was given: '{text}'")))
-    });
     Ok(Search {
         channel: request.params.first().map(|channel| ChannelId::from(channel.as_str())),
         address: text("address")?,
@@ -138,6 +125,6 @@ fn search(request: &Request, more: &str) -> Result<Search, ApiError> {
         status: status.transpose()?,
         since: time("since")?,
         until: time("until")?,
-        before: before.transpose()?,
+        before: cursor(request)?,
     })
 }

@@ -15,7 +15,7 @@ use super::accept::{NotAccepted, SAME_ID};
 use crate::bus::vumi::UserMessage;
 use crate::bus::{Bus, BusError, Incoming, IncomingMessage, Publisher};
 use crate::model::{MessageId, Outbound};
-use crate::store::CommitError;
+use crate::store::{Batch, CommitError};
 
 /// Most messages that a queue has in hand: as many as are written at a time, and as many behind them on their way.
 const PREFETCH: u16 = 256;
@@ -94,6 +94,8 @@ impl Consumer {
     /// Consumes until there is no room any more, or it is stopped.
     async fn consume(&mut self, bus: &Bus, stop: &CancellationToken) -> Result<(), Trouble> {
         let name = format!("{}.outbound", self.queue);
+        // What an earlier consumer was writing when it was cut off is known from now on.
+        self.gateway.0.store.commit(Batch::new()).await?;
         let mut incoming = tokio::select! {
             incoming = bus.consume(&name, PREFETCH) => incoming?,
             () = stop.cancelled() => return Ok(()),
@@ -110,7 +112,7 @@ impl Consumer {
                 }
                 return Err(BusError::Broker("the queue is not consumed any more".into()).into());
             }
-            // What is cut off here comes again, and what of it had been written is known then.
+            // What is cut off here comes again.
             let taken = tokio::select! {
                 taken = self.take(&incoming, &messages) => taken,
                 () = async { stop.cancelled().await; tokio::time::sleep(LAST).await } => break,
