@@ -56,7 +56,7 @@ impl<I: Intake> State<I> {
         let fields = RequestFields::of(&self.config, request);
         let whose = route.mailbox.as_ref().map(|template| template.plain(&fields)).transpose()?.unwrap_or_default();
         let question = PollFields::Question(fields);
-        let fill = |each: &[PollFields<'_>]| route.response.fill(&question, each).map_err(Problem::Response);
+        let fill = |each: &[PollFields<'_>]| route.response.fill(&question, each);
         // What is wrong with the question is no message's fault: they wait for the next one.
         fill(&[])?;
         let mut queue = self.asked.lock().await;
@@ -67,7 +67,7 @@ impl<I: Intake> State<I> {
             None => Found::default(),
         };
         let told = |delivery: &Delivery| {
-            let fields = MessageFields::of(&self.config, &delivery.message, Some(request));
+            let fields = MessageFields::of(&self.config, &delivery.message, None);
             fill(&[PollFields::Message(fields)]).map(drop)
         };
         let mut taken = Vec::with_capacity(mine.len());
@@ -77,8 +77,8 @@ impl<I: Intake> State<I> {
                 Err(problem) => unfit.push((delivery, problem.to_string())),
             }
         }
-        let each = taken.iter().map(|delivery| MessageFields::of(&self.config, &delivery.message, Some(request)));
-        let response = fill(&each.map(PollFields::Message).collect::<Vec<_>>())?;
+        let each = taken.iter().map(|delivery| MessageFields::of(&self.config, &delivery.message, None));
+        let response = fill(&each.map(PollFields::Message).collect::<Vec<_>>()).map_err(Problem::Response)?;
         let leaving: HashSet<Ticket> =
             taken.iter().chain(unfit.iter().map(|(delivery, _)| delivery)).map(|delivery| delivery.ticket).collect();
         let count = taken.len();
