@@ -34,7 +34,11 @@ pub(super) async fn send<I: Intake>(state: &State<I>) {
         return;
     }
     let window = state.config.outbound.as_ref().map_or(WINDOW, |outbound| outbound.window);
-    let mut queue = state.setup.queue();
+    let mut queue = match &state.config.outbound {
+        // Whoever is told that it may have been sent shall be told of few that were not.
+        Some(outbound) if outbound.on_unknown == OnUnknown::Report => state.setup.queue().exactly(),
+        _ => state.setup.queue(),
+    };
     let mut begun = FuturesUnordered::new();
     loop {
         let room = window.saturating_sub(begun.len());
