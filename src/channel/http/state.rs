@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::again::Again;
 use super::config::HttpConfig;
@@ -34,6 +35,8 @@ pub(super) struct State<I> {
     pub(super) asked: Asked,
     /// The notes of receipts that belong to no message that we know, the oldest first.
     unmatched: Mutex<VecDeque<String>>,
+    /// Cancelled when the channel goes, in order or not: nobody asks for MTs any more.
+    pub(super) cut_off: CancellationToken,
     pub(super) under_way: UnderWay,
     pub(super) again: Again,
     told: Told,
@@ -65,6 +68,7 @@ impl<I: Intake> State<I> {
             requests: Mutex::default(),
             asked: Asked::new(config.mailbox.is_some().then(|| setup.queue())),
             unmatched: Mutex::new(unmatched),
+            cut_off: CancellationToken::new(),
             under_way: UnderWay::default(),
             again: Again::default(),
             told: Told::default(),
@@ -113,6 +117,11 @@ impl<I: Intake> State<I> {
     pub(super) async fn tell(&self, component: &'static str, level: Level, kind: &'static str, message: String) {
         let report = StatusReport { component, level, kind, message, details: JsonObject::new() };
         self.told.tell(&self.setup, report).await;
+    }
+
+    /// Whether that is the last that was said of it.
+    pub(super) fn has_told(&self, component: &'static str, kind: &'static str) -> bool {
+        self.told.is(component, kind)
     }
 }
 
