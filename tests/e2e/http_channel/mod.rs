@@ -3,6 +3,7 @@
 
 mod bounds;
 mod mailbox;
+mod pace;
 mod polls;
 mod provider;
 
