@@ -39,14 +39,15 @@ impl Stage {
         body["text"].as_str().unwrap().parse().unwrap()
     }
 
-    /// Waits until the refused messages are back in the queue, so many with those that never left it.
+    /// Waits until so many messages are in the queue and none is in hand: what is refused goes back when the others that
+    /// were under way have their answers.
     async fn waits(&self, count: u64) {
-        soon("what is refused to wait", async {
-            let path = format!("/channels/{}/queue", self.channel);
-            while self.maybug.get(&path).await.1["result"]["outbound"]["in_hand"] != 0 {
+        soon("the end of what is under way", async {
+            let mut queue = self.queue().await;
+            while queue["total"] != count || queue["in_hand"] != 0 {
                 tokio::task::yield_now().await;
+                queue = self.queue().await;
             }
-            assert_eq!(self.maybug.get(&path).await.1["result"]["outbound"]["total"], count);
         })
         .await;
     }
