@@ -131,16 +131,16 @@ async fn what_the_provider_may_have_had_says_so_when_it_is_cancelled_after_all()
     assert_eq!(events[0]["event_details"]["possible_duplicate"], json!(true), "{events:?}");
 }
 
-/// Messages that are scheduled at a time, and how many of these there are.
-const AT_A_TIME: usize = 10;
-const TIMES: usize = 30;
+/// Messages that are scheduled for one instant, and for how many instants.
+const AT_A_TIME: usize = 20;
+const TIMES: usize = 15;
 
-/// Has each of many scheduled messages cancelled by three at once, about when its time comes; its id, its phone and how
-/// many were told that they had cancelled it.
-async fn cancelled_in_time(maybug: &Maybug, channel: &str) -> Vec<(String, String, usize)> {
+/// Has each of many scheduled messages cancelled about when its time comes, once for each of these delays in
+/// microseconds; its id, its phone and how many were told that they had cancelled it.
+async fn cancelled_in_time(maybug: &Maybug, channel: &str, delays: &[i64]) -> Vec<(String, String, usize)> {
     let mut outcomes = Vec::new();
     for time in 0..TIMES {
-        let at = Timestamp::now().plus(Duration::from_millis(40));
+        let at = Timestamp::now().plus(Duration::from_millis(90));
         let mut sent = Vec::new();
         for number in 0..AT_A_TIME {
             let to = format!("2782{:07}", time * AT_A_TIME + number);
@@ -149,13 +149,16 @@ async fn cancelled_in_time(maybug: &Maybug, channel: &str) -> Vec<(String, Strin
         }
         let racing = sent.into_iter().enumerate().map(|(number, (id, to))| async move {
             let path = format!("/channels/{channel}/messages/{id}");
-            // From a little before to a little after.
-            let start = Timestamp(at.0 - 3_000 + 1_500 * i64::try_from(number).unwrap());
-            while Timestamp::now() < start {
-                tokio::task::yield_now().await;
-            }
+            // From a little before to a little after, one close upon the other.
+            let start = at.0 - 1_000 + 120 * i64::try_from(number).unwrap();
+            let one = async |delay: &i64| {
+                while Timestamp::now() < Timestamp(start + delay) {
+                    tokio::task::yield_now().await;
+                }
+                delete(maybug, &path).await
+            };
             let mut cancelled = 0;
-            for (status, answer) in join_all((0..3).map(|_| delete(maybug, &path))).await {
+            for (status, answer) in join_all(delays.iter().map(one)).await {
                 if status == 200 {
                     cancelled += 1;
                 } else {
@@ -175,7 +178,7 @@ async fn what_is_cancelled_just_when_its_time_comes_is_either_cancelled_or_sent(
     let maybug = Maybug::start().await;
     let channel = maybug.smpp_channel(smsc.simulator.address(), json!({}), json!({})).await;
     smsc.bound().await;
-    let outcomes = cancelled_in_time(&maybug, &channel).await;
+    let outcomes = cancelled_in_time(&maybug, &channel, &[0, 0, 2_000]).await;
     for (id, _, cancelled) in &outcomes {
         let events = maybug.events(&channel, id, 1).await;
         let expected = if *cancelled == 0 { "submitted" } else { "rejected" };
@@ -198,7 +201,8 @@ async fn what_gets_its_place_and_cannot_be_sent_is_cancelled_whenever_it_is() {
     let maybug = Maybug::start().await;
     let config = json!({"twisted_endpoint": "tcp:127.0.0.1:1", "system_id": "e", "password": "p"});
     let channel = maybug.channel(json!({"type": "smpp", "config": config, "mo_url": null})).await;
-    for (id, _, cancelled) in cancelled_in_time(&maybug, &channel).await {
+    // One alone: whoever comes too late for another is told so.
+    for (id, _, cancelled) in cancelled_in_time(&maybug, &channel, &[0]).await {
         assert_eq!(cancelled, 1, "{id} was cancelled {cancelled} times");
         assert_eq!(types(&maybug.events(&channel, &id, 1).await), ["rejected"]);
     }

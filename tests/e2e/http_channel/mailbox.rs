@@ -130,3 +130,31 @@ async fn what_no_phone_has_had_survives_a_restart_and_polls_keep_to_the_rate_lim
     assert_eq!(stage.polls("a").await, json!([]));
     stage.has_queued(2).await;
 }
+
+#[tokio::test]
+async fn a_message_that_cannot_be_handed_over_costs_only_itself() {
+    let mut config = phones(50);
+    config["tables"] = json!({"prices": {"free": "0", "dear": "9"}});
+    config["inbound"][0]["response"]["body"]["json"]["$each"] =
+        json!({"text": "{content}", "price": "{channel_data.price|table:prices}", "key": "{channel_data.key}"});
+    let mut stage = Stage::open(config).await;
+    let (mut fit, mut unfit) = (Vec::new(), Vec::new());
+    for number in 0..4 {
+        let message = |price: &str, key: &str| json!({"to": "1", "content": number.to_string(), "channel_data": {"phone": "a", "price": price, key: "k"}});
+        fit.push(stage.sends(&message("free", "key")).await);
+        let reason = "channel_data.price is not in the table 'prices'";
+        unfit.push((stage.sends(&message("gold", "key")).await, reason));
+        unfit.push((stage.sends(&message("dear", "no_key")).await, "there is no channel_data.key"));
+    }
+    let expected: Vec<_> = (0..4).map(|number| json!({"text": number.to_string(), "price": "0", "key": "k"})).collect();
+    assert_eq!(stage.polls("a").await, json!(expected));
+    for id in fit {
+        assert_eq!(types(&stage.maybug.events(&stage.channel, &id, 1).await), ["submitted"]);
+    }
+    for (id, reason) in unfit {
+        let events = stage.maybug.events(&stage.channel, &id, 1).await;
+        let told = events[0]["event_details"]["reason"].as_str().unwrap();
+        assert_eq!((types(&events), told.ends_with(reason)), (vec!["rejected"], true), "{told}");
+    }
+    assert_eq!(stage.polls("a").await, json!([]));
+}

@@ -4,7 +4,6 @@
 mod bounds;
 mod mailbox;
 mod pace;
-mod polls;
 mod provider;
 
 use std::collections::BTreeMap;
