@@ -22,6 +22,11 @@ impl MtQueue {
         Self { queue: store.outbound(channel), pace: Pace::new(config, Instant::now().into_std()) }
     }
 
+    /// As [`OutboundQueue::exactly`].
+    pub(super) fn exactly(self) -> Self {
+        Self { queue: self.queue.exactly(), ..self }
+    }
+
     /// Up to `max` MTs, the highest priority first and FIFO within one; waits until there is one that may leave. Dropped
     /// before it returns, it has taken nothing; what it returned goes back into the queue when `self` is dropped without
     /// an [`Outcome`](super::Outcome) for it.

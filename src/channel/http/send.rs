@@ -1,13 +1,8 @@
 //! MTs to the provider: the answer to a request that waits, or a request of ours. Those that the provider asks for are in
 //! `mailbox`.
-//!
-//! What a provider refuses for the pace goes back into the queue in its order, and no request is made until the pause is
-//! over; then one at a time until one is taken. Replies that requests wait for are no requests and leave meanwhile.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use url::Url;
 
@@ -16,80 +11,20 @@ use super::outbound::{OnUnknown, Outbound, Retry};
 use super::scope::MessageFields;
 use super::state::State;
 use super::template::{FillError, Place};
-use crate::channel::{Fate, Intake, MtQueue};
+use crate::channel::{Fate, Intake};
 use crate::model::{JsonObject, Level, MessageId, SessionEvent, SmscMessageId, Timestamp};
-use crate::store::{Delivery, ReadError, Store, Ticket};
+use crate::store::{Delivery, Store, Ticket};
 use crate::web::client::{Answer, ClientError};
 
-/// Most MTs that are dealt with at a time where no window is set.
-const WINDOW: usize = 100;
 /// Longest pause that a provider may ask for.
 const MAX_PAUSE: Duration = Duration::from_secs(300);
-/// How often replies are looked for meanwhile, and among how many of the MTs that wait.
-const LOOK: (Duration, usize) = (Duration::from_millis(100), 1_000);
 /// The component of the channel's status.
 const COMPONENT: &str = "outbound";
 /// What Vumi says when a reply comes too late (field guide §7.2).
 const GONE: &str = "Could not find original request.";
 
-/// Deals with MTs until the channel's stop, then finishes what it has begun.
-pub(super) async fn send<I: Intake>(state: &State<I>) {
-    let stop = &state.setup.stop;
-    if state.config.mailbox.is_some() {
-        stop.cancelled().await;
-        // Once the last question has its answer: whoever opens the queue next has it alone.
-        *state.asked.lock().await = None;
-        return;
-    }
-    let window = state.config.outbound.as_ref().map_or(WINDOW, |outbound| outbound.window);
-    let replies = state.config.reply.is_some();
-    let mut queue = state.setup.queue();
-    let mut begun = FuturesUnordered::new();
-    // By the order in which they were pulled.
-    let (mut pulled_so_far, mut refused) = (0_u64, BTreeMap::new());
-    loop {
-        // Any that has begun may be refused, too, and come before these.
-        if begun.is_empty() {
-            let tickets: Vec<Ticket> = std::mem::take(&mut refused).into_values().collect();
-            queue.unpaced().put_back(&tickets);
-        }
-        let window = if queue.is_refused() { 1 } else { window };
-        let room = if refused.is_empty() { window.saturating_sub(begun.len()) } else { 0 };
-        let pulled = tokio::select! {
-            Some((number, dealt)) = begun.next(), if !begun.is_empty() => {
-                match dealt {
-                    Dealt::Answered => queue.accepted(),
-                    Dealt::Otherwise => {}
-                    Dealt::Refused { back, asked } => {
-                        queue.refused(asked);
-                        refused.extend(back.map(|ticket| (number, ticket)));
-                    }
-                }
-                continue;
-            }
-            () = stop.cancelled() => break,
-            () = tokio::time::sleep(LOOK.0), if replies && queue.is_refused() => waited_for(state, &mut queue),
-            pulled = queue.pull(room), if room > 0 => pulled,
-        };
-        match pulled {
-            Ok(pulled) => begun.extend(pulled.into_iter().map(|delivery| {
-                pulled_so_far += 1;
-                let number = pulled_so_far;
-                async move { (number, deal(state, delivery).await) }
-            })),
-            Err(error) => {
-                state.setup.log.error(error.to_string());
-                stop.cancelled().await;
-                break;
-            }
-        }
-    }
-    // What is refused now goes back with the queue.
-    while begun.next().await.is_some() {}
-}
-
 /// What becomes of the pace when an MT has been dealt with.
-enum Dealt {
+pub(super) enum Dealt {
     /// The provider has taken it, or refused it for what it is.
     Answered,
     /// Nothing.
@@ -101,19 +36,6 @@ enum Dealt {
         /// The pause that it asks for.
         asked: Option<Duration>,
     },
-}
-
-/// The replies that requests wait for, of those that are next in the queue.
-fn waited_for<I: Intake>(state: &State<I>, queue: &mut MtQueue) -> Result<Vec<Delivery>, ReadError> {
-    if !state.has_requests() {
-        return Ok(Vec::new());
-    }
-    let looked_at = queue.unpaced().try_pull(LOOK.1)?;
-    let waited_for = |delivery: &Delivery| delivery.message.reply_to.is_some_and(|id| state.request(id).is_some());
-    let (replies, others): (Vec<_>, Vec<_>) = looked_at.into_iter().partition(waited_for);
-    queue.unpaced().put_back(&others.iter().map(|delivery| delivery.ticket).collect::<Vec<_>>());
-    queue.spend(replies.len());
-    Ok(replies)
 }
 
 /// What will have been sent, as far as anybody knows, should the channel be cut off.
@@ -131,7 +53,8 @@ impl Drop for Sending<'_> {
     }
 }
 
-async fn deal<I: Intake>(state: &State<I>, delivery: Delivery) -> Dealt {
+/// Answers the request that waits for an MT, or makes one of it.
+pub(super) async fn deal<I: Intake>(state: &State<I>, delivery: Delivery) -> Dealt {
     let message = &delivery.message;
     let waiting = message.reply_to.filter(|id| state.request(*id).is_some());
     match (waiting, &state.config.outbound) {
