@@ -17,7 +17,7 @@ use super::held::{
 };
 use super::sessions::Sessions;
 use super::told::Told;
-use super::{Arrival, ChannelType, ConfigError, Fate, Intake, Outcome, Setup, StatusReport};
+use super::{Arrival, ChannelType, ConfigError, Fate, Intake, IntakeError, Outcome, Setup, StatusReport};
 use crate::endpoint::parse_interface;
 use crate::model::{
     ChannelId, Inbound, JsonObject, Level, MessageId, Outbound, SessionEvent, SmscMessageId, Timestamp,
@@ -226,14 +226,7 @@ impl<I: Intake> Turns<I> {
             Ok(waiting) => waiting,
             Err(error) => return unavailable(&error.to_string()),
         };
-        let (transaction, (event, mut arrivals)) = (turn.transaction.clone(), self.remember(&turn));
-        let message = turn.message(id, self.setup.id.clone(), event).into();
-        arrivals.push(Arrival::Message { message, joined_from: Vec::new() });
-        if let Err(error) = self.setup.intake.arrived(&self.setup.id, arrivals).await {
-            if event == SessionEvent::New {
-                // The provider asks again, and that will be the first turn.
-                self.sessions().forget(&transaction);
-            }
+        if let Err(error) = self.store(id, turn).await {
             return unavailable(&error.to_string());
         }
         match waiting.answered(self.config.request_timeout).await {
@@ -309,14 +302,24 @@ impl<I: Intake> Turns<I> {
         Turn { transaction, phone: get("msisdn"), code, content: get("ussdRequestString"), metadata }
     }
 
-    /// Opens the turn's session or hears of it; forgets those that have ended.
-    fn remember(&self, turn: &Turn) -> (SessionEvent, Vec<Arrival>) {
-        let (mut sessions, now) = (self.sessions(), Timestamp::now());
-        let mut notes = sessions.expire(now);
-        let event = sessions.get(&turn.transaction, now).map_or(SessionEvent::New, |_| SessionEvent::Resume);
-        // That it is there is all that has to be known of it.
-        notes.push(sessions.keep(turn.transaction.clone(), String::new(), now));
-        (event, notes)
+    /// Stores a turn, which opens its session or hears of it, and forgets those that have ended. Memory learns of it only
+    /// then: a request that could not be stored comes again, and is the same turn as before.
+    async fn store(&self, id: MessageId, turn: Turn) -> Result<(), IntakeError> {
+        let (transaction, now) = (turn.transaction.clone(), Timestamp::now());
+        let (ended, event, note) = {
+            let sessions = self.sessions();
+            let event = sessions.get(&transaction, now).map_or(SessionEvent::New, |_| SessionEvent::Resume);
+            // That it is there is all that has to be known of it.
+            (sessions.ended(now), event, sessions.note(&transaction, &String::new(), now))
+        };
+        let message = turn.message(id, self.setup.id.clone(), event).into();
+        let mut arrivals = ended.notes();
+        arrivals.extend([note, Arrival::Message { message, joined_from: Vec::new() }]);
+        self.setup.intake.arrived(&self.setup.id, arrivals).await?;
+        let mut sessions = self.sessions();
+        sessions.forget_ended(ended);
+        sessions.keep(transaction, String::new(), now);
+        Ok(())
     }
 
     /// Passes replies on to their requests, until the channel's stop. What it has begun is finished: a phone that has its

@@ -14,6 +14,8 @@ use crate::model::Timestamp;
 
 /// Most sessions of one channel that are kept; those that would end first are forgotten.
 const MAX_SESSIONS: usize = 100_000;
+/// Most of them whose end is stored with one turn.
+const SWEEP: usize = 100;
 /// Begins the names of the notes.
 const PREFIX: &str = "session/";
 
@@ -23,6 +25,16 @@ pub(super) struct Sessions<T = String> {
     live: HashMap<String, (T, Timestamp)>,
     /// By when they end.
     ends: BTreeSet<(Timestamp, String)>,
+}
+
+/// Sessions that have ended and are not forgotten yet.
+pub(super) struct Ended(Vec<(Timestamp, String)>);
+
+impl Ended {
+    /// What is to be stored of that.
+    pub(super) fn notes(&self) -> Vec<Arrival> {
+        self.0.iter().map(|(_, key)| ended(key)).collect()
+    }
 }
 
 impl<T: Serialize + DeserializeOwned> Sessions<T> {
@@ -66,17 +78,25 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
         Some((what, ended(key)))
     }
 
-    /// Forgets the sessions that have ended, and the first of too many.
-    pub(super) fn expire(&mut self, now: Timestamp) -> Vec<Arrival> {
-        let mut notes = Vec::new();
-        while let Some((ends, key)) = self.ends.first()
-            && (*ends <= now || self.live.len() > MAX_SESSIONS)
-        {
-            let key = key.clone();
-            let Some((_, note)) = self.forget(&key) else { break };
-            notes.push(note);
+    /// Some of the sessions that have ended, and of the first of too many.
+    pub(super) fn ended(&self, now: Timestamp) -> Ended {
+        let too_many = self.live.len().saturating_sub(MAX_SESSIONS);
+        let first = self.ends.iter().take(SWEEP).enumerate();
+        Ended(
+            first
+                .take_while(|(place, (ends, _))| *ends <= now || *place < too_many)
+                .map(|(_, end)| end.clone())
+                .collect(),
+        )
+    }
+
+    /// Forgets them, once what is to be stored of their end has been; but none that has had another turn meanwhile.
+    pub(super) fn forget_ended(&mut self, ended: Ended) {
+        for end in ended.0 {
+            if self.ends.remove(&end) {
+                self.live.remove(&end.1);
+            }
         }
-        notes
     }
 
     fn insert(&mut self, key: String, what: T, ends: Timestamp) {
@@ -90,4 +110,26 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
 /// What is to be stored at a session's end.
 pub(super) fn ended(key: &str) -> Arrival {
     Arrival::Note { name: format!("{PREFIX}{key}"), record: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_end_a_bounded_number_at_a_time_and_are_forgotten_when_that_is_stored() {
+        let mut sessions: Sessions<String> = Sessions::new(Duration::from_micros(10), &[]);
+        for number in 0..250 {
+            sessions.keep(format!("{number:03}"), String::new(), Timestamp(0));
+        }
+        assert!(sessions.ended(Timestamp(9)).0.is_empty());
+        let ended = sessions.ended(Timestamp(10));
+        assert_eq!(ended.notes().len(), SWEEP);
+        // Not stored: the same again.
+        assert_eq!(sessions.ended(Timestamp(10)).0, ended.0);
+        // One has another turn meanwhile.
+        sessions.keep("000".to_owned(), String::new(), Timestamp(10));
+        sessions.forget_ended(ended);
+        assert_eq!((sessions.live.len(), sessions.get("000", Timestamp(19)).is_some()), (151, true));
+    }
 }

@@ -39,7 +39,10 @@ impl Sessions {
     ) -> (Vec<Arrival>, Option<String>) {
         let Some(ussd) = Ussd::of(tlvs) else { return (Vec::new(), None) };
         message.transport_type = Some("ussd".to_owned());
-        let mut notes = self.kept.expire(now);
+        let ended = self.kept.ended(now);
+        let mut notes = ended.notes();
+        // Should they not be stored, they have ended all the same when they are read again.
+        self.kept.forget_ended(ended);
         let Some(id) = Identifier::of(self.config.dialect, ussd, tlvs) else {
             message.session_event = Some(event(ussd.phase()));
             message.transport_metadata.insert("session_info".to_owned(), json!(ussd.session.id()));

@@ -22,8 +22,9 @@ pub(super) use self::request::{BadEncoding, Credentials, Whole, unauthorised};
 use crate::model::MessageId;
 use crate::web::Response;
 
-/// Most requests of one channel that are held at a time; the next one is answered 503.
-pub(super) const MOST: usize = 10_000;
+/// Most requests of one channel that are held at a time; the next one is answered 503. Half of what a port has, so that one
+/// whose application is silent leaves room to the other channels there.
+pub(super) const MOST: usize = 2_048;
 
 /// See the file's head. One for each channel.
 pub(super) struct Held {

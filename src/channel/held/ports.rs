@@ -208,3 +208,13 @@ impl Handler for Port {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_channel_can_hold_all_connections_of_its_port() {
+        assert!(2 * super::super::MOST <= limits().connections);
+    }
+}

@@ -99,9 +99,9 @@ impl<'a> Said<'a> {
         self.answer.status.as_u16()
     }
 
-    /// Its body, cut short where it is long.
-    pub(super) fn beginning(&self) -> String {
-        self.text.trim().chars().take(MAX_REASON).collect()
+    /// Its body.
+    pub(super) fn text(&self) -> String {
+        self.text.trim().to_owned()
     }
 
     fn json(&mut self) -> &Value {
@@ -152,9 +152,13 @@ impl<'a> Said<'a> {
             }
             Extract::Body(Trimmed::Trimmed) => Some(self.text.clone().into_owned()),
         };
-        let found: String = found?.trim().chars().take(MAX_REASON).collect();
-        Some(found).filter(|found| !found.is_empty())
+        Some(found?.trim().to_owned()).filter(|found| !found.is_empty())
     }
+}
+
+/// A provider's text as far as it is told.
+pub(super) fn cut(text: &str) -> String {
+    text.chars().take(MAX_REASON).collect()
 }
 
 /// Whether each path has a text that its pattern matches.

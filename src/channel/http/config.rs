@@ -173,8 +173,12 @@ impl HttpConfig {
     /// A provider's text as it may be told: without the secrets that it repeats.
     pub(super) fn without_secrets(&self, text: String) -> String {
         let secrets = self.secrets.values().chain(self.senders.values().flat_map(Texts::values));
-        let known = secrets.filter(|secret| secret.len() >= MIN_SECRET && text.contains(secret.as_str()));
-        known.fold(text.clone(), |text, secret| text.replace(secret.as_str(), MASK))
+        let mut known: Vec<&String> = secrets.filter(|secret| secret.len() >= MIN_SECRET).collect();
+        // One may be the beginning of another.
+        known.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+        known
+            .into_iter()
+            .fold(text, |text, secret| if text.contains(secret) { text.replace(secret, MASK) } else { text })
     }
 
     /// Where to listen.

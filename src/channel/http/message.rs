@@ -46,10 +46,9 @@ impl<I: Intake> State<I> {
             let fields = RequestFields { item: *item, message: Some(id), ..RequestFields::of(&self.config, &request) };
             messages.push((Arc::new(self.inbound(route, &fields, &turn, now)?), fields));
         }
-        let mut arrivals = self.sessions().expire(now);
-        arrivals.extend(
-            messages.iter().map(|(message, _)| Arrival::Message { message: message.clone(), joined_from: Vec::new() }),
-        );
+        let arrivals =
+            messages.iter().map(|(message, _)| Arrival::Message { message: message.clone(), joined_from: Vec::new() });
+        let arrivals = arrivals.collect();
         let first = messages.first().map(|(message, _)| message.clone());
         if route.hold
             && turn.event != Some(SessionEvent::Close)
@@ -98,20 +97,29 @@ impl<I: Intake> State<I> {
         now: Timestamp,
     ) -> Result<(), Problem> {
         let id = &self.setup.id;
+        let ended = self.sessions().ended(now);
+        // Before the turn's own note, which may be of one of them.
+        arrivals.splice(0..0, ended.notes());
         let (Some(key), Some(message)) = (&turn.key, message) else {
-            return Ok(self.setup.intake.arrived(id, arrivals).await?);
+            self.setup.intake.arrived(id, arrivals).await?;
+            self.sessions().forget_ended(ended);
+            return Ok(());
         };
         if turn.event == Some(SessionEvent::Close) {
             let before = request.session.is_some();
             arrivals.extend(before.then(|| crate::channel::sessions::ended(key)));
             self.setup.intake.arrived(id, arrivals).await?;
-            self.sessions().forget(key);
+            let mut sessions = self.sessions();
+            sessions.forget_ended(ended);
+            sessions.forget(key);
             return Ok(());
         }
         let session = Session { to: message.to.clone(), from: message.from.clone(), said: turn.said.clone() };
         arrivals.push(self.sessions().note(key, &session, now));
         self.setup.intake.arrived(id, arrivals).await?;
-        self.sessions().keep(key.clone(), session, now);
+        let mut sessions = self.sessions();
+        sessions.forget_ended(ended);
+        sessions.keep(key.clone(), session, now);
         Ok(())
     }
 

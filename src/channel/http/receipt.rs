@@ -60,7 +60,7 @@ impl<I: Intake> State<I> {
         let response = route.response.fill(&general, &each).map_err(Problem::Response)?;
         let receipts = each.iter().map(|fields| read(route, fields)).collect::<Result<Vec<_>, _>>()?;
         let messages = self.messages_of(route.id_of, &receipts).await.map_err(|_| Problem::Unreadable)?;
-        let mut arrivals = Vec::with_capacity(receipts.len());
+        let (mut arrivals, mut aside) = (Vec::with_capacity(receipts.len()), Vec::new());
         for (receipt, message) in receipts.into_iter().zip(messages) {
             let Receipt { id, state, details, phone, sender } = receipt;
             let status = route.states.status(&state);
@@ -69,7 +69,7 @@ impl<I: Intake> State<I> {
                 continue;
             }
             self.setup.log.warn("a receipt belongs to no message that is known; it is kept aside");
-            let receipt = UnmatchedReceipt {
+            aside.push(UnmatchedReceipt {
                 id: MessageId::mint(),
                 received_at: Timestamp::now(),
                 smsc_message_id: id,
@@ -80,10 +80,17 @@ impl<I: Intake> State<I> {
                 details,
                 text: state,
                 candidates: Vec::new(),
-            };
-            arrivals.extend(self.keep_aside(&receipt));
+            });
         }
+        let dropped = self.oldest_aside(aside.len());
+        arrivals.extend(dropped.iter().map(|name| Arrival::Note { name: name.clone(), record: None }));
+        arrivals.extend(
+            aside
+                .iter()
+                .map(|receipt| Arrival::Note { name: receipt.note(), record: serde_json::to_vec(receipt).ok() }),
+        );
         self.setup.intake.arrived(&self.setup.id, arrivals).await?;
+        self.kept_aside(&aside, &dropped);
         Ok(response)
     }
 

@@ -23,7 +23,7 @@ use crate::model::JsonObject;
 use crate::web::Response;
 
 /// Longest request that is held, in octets of its path, query, headers and body: all of it is remembered until it is
-/// answered, as 10,000 others may be.
+/// answered, as 2,048 others may be.
 const MAX_HELD: usize = 8 * 1024;
 /// Most missing and unexpected parameters that are named to whoever sent the others, and most characters of each.
 const MAX_NAMES: usize = 20;

@@ -14,7 +14,7 @@ use super::scope::{Request, Session};
 use crate::channel::held::{Credentials, Held, MOST};
 use crate::channel::sessions::Sessions;
 use crate::channel::told::Told;
-use crate::channel::{Arrival, Fate, Intake, Outcome, Setup, StatusReport};
+use crate::channel::{Fate, Intake, Outcome, Setup, StatusReport};
 use crate::model::{JsonObject, Level, MessageId, UnmatchedReceipt};
 use crate::store::Delivery;
 
@@ -92,19 +92,23 @@ impl<I: Intake> State<I> {
         lock(&self.requests).get(&id).cloned()
     }
 
-    /// Keeps a receipt aside; the oldest one makes room if need be.
-    pub(super) fn keep_aside(&self, receipt: &UnmatchedReceipt) -> Vec<Arrival> {
+    /// Whether any request is held.
+    pub(super) fn has_requests(&self) -> bool {
+        !lock(&self.requests).is_empty()
+    }
+
+    /// The notes that make room for so many receipts to be kept aside: the oldest.
+    pub(super) fn oldest_aside(&self, more: usize) -> Vec<String> {
+        let unmatched = lock(&self.unmatched);
+        let too_many = (unmatched.len() + more).saturating_sub(MAX_UNMATCHED);
+        unmatched.iter().take(too_many).cloned().collect()
+    }
+
+    /// These are stored, and those no more.
+    pub(super) fn kept_aside(&self, receipts: &[UnmatchedReceipt], dropped: &[String]) {
         let mut unmatched = lock(&self.unmatched);
-        let name = receipt.note();
-        let mut notes = Vec::new();
-        if unmatched.len() >= MAX_UNMATCHED
-            && let Some(oldest) = unmatched.pop_front()
-        {
-            notes.push(Arrival::Note { name: oldest, record: None });
-        }
-        notes.push(Arrival::Note { name: name.clone(), record: serde_json::to_vec(receipt).ok() });
-        unmatched.push_back(name);
-        notes
+        unmatched.retain(|name| !dropped.contains(name));
+        unmatched.extend(receipts.iter().map(UnmatchedReceipt::note));
     }
 
     /// Says what became of an MT.

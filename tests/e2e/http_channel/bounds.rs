@@ -8,7 +8,7 @@ use super::provider::Asked;
 use crate::support::{Maybug, soon, types};
 
 /// A provider of SMS whose answers are JSON.
-fn sms(outbound: Value) -> Value {
+pub(super) fn sms(outbound: Value) -> Value {
     let mut all = json!({
         "url": "https://provider.example.org/send", "body": {"json": {"to": "{to}", "text": "{content}"}},
         "message_id": {"json": "id"}, "retry": {"first": 0.001, "longest": 0.01},
@@ -57,7 +57,8 @@ async fn what_is_temporary_is_tried_again_and_what_is_final_is_not() {
 
 #[tokio::test]
 async fn a_provider_that_takes_some_and_puts_others_off_has_one_status_until_none_waits() {
-    let mut stage = Stage::open(sms(json!({}))).await;
+    // What is refused for the pace of all is put off by itself.
+    let mut stage = Stage::open(sms(json!({"throttled": []}))).await;
     stage.provider.will_say(429, &[].into(), "");
     stage.sends(&message()).await;
     stage.receiver.told("temporary_failure").await;
@@ -424,7 +425,7 @@ async fn requests_from_elsewhere_are_forbidden() {
 async fn secrets_are_masked_come_back_unchanged_and_stay_out_of_logs() {
     let mut config = sms(json!({"query": {"key": "{secret.key}", "pass": "{sender.pass}"}}));
     config["secrets"] = json!({"key": "hunter2"});
-    config["senders"] = json!({"*": {"pass": "swordfish"}});
+    config["senders"] = json!({"*": {"pass": "swordfish", "longer": "hunter2000"}});
     let mut stage = Stage::open(config).await;
     let path = format!("/channels/{}", stage.channel);
     let (_, shown) = stage.maybug.get(&path).await;
@@ -440,6 +441,12 @@ async fn secrets_are_masked_come_back_unchanged_and_stay_out_of_logs() {
     let id = stage.sends(&message()).await;
     let events = stage.maybug.events(&stage.channel, &id, 1).await;
     let reason = "the provider answered with status 403: ******** is no key, nor ******** a password";
+    assert_eq!(events[0]["event_details"]["reason"], reason);
+    // However much it says before, and where one begins with another.
+    stage.provider.will_say(403, &[].into(), &format!("hunter2000 {}hunter2000", "x".repeat(483)));
+    let id = stage.sends(&message()).await;
+    let events = stage.maybug.events(&stage.channel, &id, 1).await;
+    let reason = format!("the provider answered with status 403: ******** {}********", "x".repeat(483));
     assert_eq!(events[0]["event_details"]["reason"], reason);
     let (_, logs) = stage.maybug.get(&format!("{path}/logs?n=100")).await;
     assert!(!logs.to_string().contains("hunter2") && !logs.to_string().contains("swordfish"), "{logs}");
