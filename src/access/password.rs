@@ -167,7 +167,8 @@ impl Brought {
 }
 
 impl Memory {
-    /// What is known of a password, unless whoever gives it has to wait.
+    /// What is known of a password, unless whoever gives it has to wait. One that is known to be right does not end that,
+    /// or a client that sends it all the time would give whoever guesses beside it free guesses all the time.
     fn recall(&self, source: IpAddr, account: &str, name: &[u8; 32]) -> Result<Option<bool>, Denied> {
         match lock(&self.delays).left(Instant::now(), source, account) {
             Some(left) => {
