@@ -9,6 +9,7 @@ mod password;
 mod proven;
 mod token;
 mod turns;
+mod verdicts;
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! Passwords: argon2id, few at a time, and answers remembered for a minute.
+//! Passwords: argon2id, few at a time, and answers remembered for a minute (`verdicts`).
 //!
 //! A check costs tens of milliseconds and 19 MiB, and basic authentication sends the password with every request.
 //! Verdicts are kept under a key of this process, so that its memory has no password and no plain hash of one.
@@ -10,9 +10,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use futures_util::FutureExt;
@@ -23,14 +22,10 @@ use sha2::Sha256;
 use super::delays::Delays;
 use super::proven::Proven;
 use super::turns::{Full, Place, Turns};
+use super::verdicts::Verdicts;
 use super::{AccountError, Denied};
 use crate::model::PasswordHash;
 use crate::web::subscriber::subscriber;
-
-/// How long a verdict is believed.
-const REMEMBERED: Duration = Duration::from_secs(60);
-/// Most verdicts that are kept.
-const MOST_VERDICTS: usize = 1_024;
 
 /// Checks passwords.
 pub(super) struct Passwords {
@@ -48,7 +43,7 @@ type Verifying = BoxFuture<'static, Result<bool, Denied>>;
 /// What has been found out.
 #[derive(Default)]
 struct Memory {
-    verdicts: ArcSwap<HashMap<[u8; 32], Verdict>>,
+    verdicts: Verdicts,
     delays: Mutex<Delays>,
     proven: Mutex<Proven>,
 }
@@ -61,12 +56,6 @@ struct Brought {
     password: String,
     /// What its verdict is kept under.
     name: [u8; 32],
-}
-
-#[derive(Clone, Copy)]
-struct Verdict {
-    right: bool,
-    until: Instant,
 }
 
 /// The hash of a password that nobody has, for names that nobody has.
@@ -174,12 +163,12 @@ impl Memory {
             Some(left) => {
                 Err(Denied::TooSoon { seconds: left.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX) })
             }
-            None => Ok(self.remembered(name)),
+            None => Ok(self.verdicts.get(name)),
         }
     }
 
     fn learn(&self, (source, account): (IpAddr, &str), name: [u8; 32], right: bool) {
-        self.remember(name, right);
+        self.verdicts.keep(name, right);
         let now = Instant::now();
         if right {
             lock(&self.delays).right(source, account);
@@ -187,28 +176,6 @@ impl Memory {
         } else {
             lock(&self.delays).wrong(now, (source, account), name);
         }
-    }
-
-    fn remembered(&self, name: &[u8; 32]) -> Option<bool> {
-        let verdicts = self.verdicts.load();
-        let verdict = verdicts.get(name)?;
-        (Instant::now() < verdict.until).then_some(verdict.right)
-    }
-
-    /// At the bound wrong ones make room: there is no end of them.
-    fn remember(&self, name: [u8; 32], right: bool) {
-        self.verdicts.rcu(|verdicts| {
-            let mut verdicts = HashMap::clone(verdicts);
-            let now = Instant::now();
-            verdicts.retain(|_, verdict| now < verdict.until);
-            if verdicts.len() >= MOST_VERDICTS {
-                verdicts.retain(|_, verdict| verdict.right);
-            }
-            if verdicts.len() < MOST_VERDICTS {
-                verdicts.insert(name, Verdict { right, until: now + REMEMBERED });
-            }
-            verdicts
-        });
     }
 }
 
@@ -265,7 +232,11 @@ mod tests {
         assert!((4..10).contains(&checked), "{said:?}");
         assert!(said.iter().all(|said| matches!(said, Ok(false) | Err(Denied::TooSoon { seconds: 1.. }))), "{said:?}");
         // The right one is remembered, and would tell a guesser that it is right.
-        lock(&passwords.memory.delays).wrong(Instant::now() + REMEMBERED, (HERE, "me"), [0; 32]);
+        lock(&passwords.memory.delays).wrong(
+            Instant::now() + std::time::Duration::from_secs(60),
+            (HERE, "me"),
+            [0; 32],
+        );
         passwords.turns.close();
         assert!(matches!(verify(HERE, "correct horse").await, Err(Denied::TooSoon { .. })));
         assert!(matches!(verify(HERE, &guesses[0]).await, Err(Denied::TooSoon { .. })));
@@ -325,7 +296,7 @@ mod tests {
         let hash = passwords.hash("correct horse".to_owned()).await.unwrap();
         let verify = || passwords.verify(HERE, "me", Some(hash.clone()), "correct horse");
         assert_eq!(verify().await, Ok(true));
-        passwords.memory.verdicts.store(Arc::default());
+        passwords.memory.verdicts.forget();
         let held = passwords.turns.hold();
         let names: Vec<String> = (0..100).map(|number| format!("name {number}")).collect();
         let mut flood: Vec<_> = names.iter().map(|name| Box::pin(passwords.verify(HERE, name, None, "x"))).collect();
@@ -335,19 +306,5 @@ mod tests {
         assert!((&mut known).now_or_never().is_none());
         drop(held);
         assert_eq!(known.await, Ok(true));
-    }
-
-    #[test]
-    fn wrong_ones_do_not_push_out_right_ones() {
-        let passwords = Memory::default();
-        let name = |number: usize| {
-            let mut name = [0; 32];
-            name[..8].copy_from_slice(&number.to_be_bytes());
-            name
-        };
-        passwords.remember(name(0), true);
-        (1..3 * MOST_VERDICTS).for_each(|number| passwords.remember(name(number), false));
-        assert_eq!(passwords.remembered(&name(0)), Some(true));
-        assert!(passwords.verdicts.load().len() <= MOST_VERDICTS);
     }
 }
