@@ -54,7 +54,7 @@ async fn the_status_of_an_unbound_queue_ends_with_what_waited_for_it(rabbitmq: &
     let channel = impatient.loopback("nobodys", json!({})).await;
     impatient.told(&channel, "connected").await;
     send(&impatient, &channel, "x").await;
-    impatient.until("/callbacks/", "parked events", |found| found.as_array().unwrap().len() == 2).await;
+    impatient.until("/callbacks/", "parked events", |found| found["callbacks"].as_array().unwrap().len() == 2).await;
     impatient.told(&channel, "connected").await;
     impatient.server.stop().await;
 
