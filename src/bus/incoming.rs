@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::stream::Fuse;
 use futures_util::{FutureExt, StreamExt};
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions,
@@ -17,7 +18,8 @@ const CLOSE: Duration = Duration::from_secs(5);
 /// A queue that is being consumed. When it is dropped, what has not been acknowledged goes back into the queue.
 pub struct Incoming {
     channel: Closing,
-    consumer: Consumer,
+    /// It says once that it has ended, which may be while the last messages are gathered.
+    consumer: Fuse<Consumer>,
 }
 
 /// A channel that is closed when it is dropped. The library does so only where nothing is on its way, and a consumer that
@@ -67,7 +69,7 @@ impl Bus {
         channel.0.basic_qos(prefetch, BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions::default();
         let consumer = channel.0.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
-        Ok(Incoming { channel, consumer })
+        Ok(Incoming { channel, consumer: consumer.fuse() })
     }
 }
 
@@ -104,7 +106,7 @@ impl Incoming {
     /// # Errors
     /// [`BusError`].
     pub async fn cancel(&self) -> Result<(), BusError> {
-        Ok(self.channel.0.basic_cancel(self.consumer.tag(), BasicCancelOptions::default()).await?)
+        Ok(self.channel.0.basic_cancel(self.consumer.get_ref().tag(), BasicCancelOptions::default()).await?)
     }
 
     /// Ends it at once; what has not been acknowledged goes back into the queue.

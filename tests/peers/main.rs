@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod amqp;
+mod amqp_bus;
 mod amqp_changes;
 mod amqp_edges;
 mod captures;
