@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::super::Gateway;
-use super::super::directory::{Directory, QueueOwner};
+use super::super::directory::Directory;
 use super::accept::{NotAccepted, SAME_ID};
 use crate::bus::vumi::UserMessage;
 use crate::bus::{Bus, BusError, Incoming, IncomingMessage, Publisher};
-use crate::model::{MessageId, Outbound};
+use crate::model::{MessageId, Outbound, QueueOwner};
 use crate::store::{Batch, CommitError};
 
 /// Most messages that a queue has in hand: as many as are written at a time, and as many behind them on their way.

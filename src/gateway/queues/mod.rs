@@ -5,7 +5,6 @@
 
 mod accept;
 mod consumer;
-mod moved;
 pub(super) mod owed;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -15,11 +14,11 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::directory::{Directory, QueueOwner};
+use super::directory::Directory;
 use super::{Gateway, GatewayError, GatewayIntake};
 use crate::bus::{Bus, Link, MAX_QUEUE_NAME, Watch};
 use crate::channel::{Intake, StatusReport};
-use crate::model::{CallbackKind, ChannelId, JsonObject, Level};
+use crate::model::{CallbackKind, ChannelId, JsonObject, Level, QueueOwner};
 
 /// The component of a channel that speaks of the broker.
 pub(super) const COMPONENT: &str = "amqp";
