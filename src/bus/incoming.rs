@@ -1,7 +1,5 @@
 //! Consuming a queue: as many messages in hand as were asked for, acknowledged together, in order.
 
-use std::time::Duration;
-
 use futures_util::stream::Fuse;
 use futures_util::{FutureExt, StreamExt};
 use lapin::options::{
@@ -10,10 +8,7 @@ use lapin::options::{
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 
-use super::{Bus, BusError, EXCHANGE, durable};
-
-/// How long the broker may take to hear that a channel is closed.
-const CLOSE: Duration = Duration::from_secs(5);
+use super::{Bus, BusError, CLOSE, EXCHANGE, declare_exchange, durable};
 
 /// A queue that is being consumed. When it is dropped, what has not been acknowledged goes back into the queue.
 pub struct Incoming {
@@ -64,6 +59,7 @@ impl Bus {
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
             channel.0.queue_declare(queue.into(), passive, FieldTable::default()).await?;
         }
+        declare_exchange(&channel.0).await?;
         let bind = QueueBindOptions::default();
         channel.0.queue_bind(queue.into(), EXCHANGE.into(), queue.into(), bind, FieldTable::default()).await?;
         channel.0.basic_qos(prefetch, BasicQosOptions::default()).await?;

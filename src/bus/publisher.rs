@@ -8,7 +8,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOpti
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
 
-use super::{Bus, BusError, EXCHANGE, durable};
+use super::{Bus, BusError, EXCHANGE, declare_exchange, durable};
 
 /// What the broker did with one message.
 #[derive(Clone, Debug)]
@@ -89,6 +89,7 @@ impl Publisher {
             None => {
                 let channel = self.bus.connections()?.publishing.channel().await?;
                 channel.confirm_select(ConfirmSelectOptions::default()).await?;
+                declare_exchange(&channel).await?;
                 channel
             }
         };

@@ -53,7 +53,7 @@ const IN_HAND: usize = 64;
 /// How long a spared host is waited for before its URL is looked up again: somebody may have corrected it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How long the broker may take to confirm what is on its way when the gateway stops.
-const CONFIRMED: Duration = Duration::from_secs(5);
+const CONFIRMED: Duration = Duration::from_secs(3);
 /// How long a receiver's task waits for more before it ends.
 const IDLE: Duration = Duration::from_secs(30);
 /// Wait before a store that could not be read is asked again.
