@@ -28,6 +28,14 @@ impl OutboundQueue {
         Self { engine, lanes }
     }
 
+    /// Says of as few as can be that they may have been sent, after a crash: of those that a pull asked for. Each pull waits
+    /// for a write then.
+    #[must_use]
+    pub fn exactly(self) -> Self {
+        self.lanes.iter().for_each(|(lane, _)| lane.mark_exactly());
+        self
+    }
+
     /// Up to `max` MTs; waits until there is one.
     ///
     /// # Errors

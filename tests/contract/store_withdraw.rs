@@ -254,6 +254,26 @@ async fn every_hand_out_is_suspected_after_a_crash_however_many_there_were_at_on
 }
 
 #[tokio::test]
+async fn who_asks_for_it_has_few_suspected_that_were_not_handed_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let batch = (0..1_000).map(|number: u32| Change::Accept(message(&number.to_string(), 1))).collect();
+    store.commit(batch).await.unwrap();
+    let mut queue = store.outbound(&channel()).exactly();
+    for _ in 0..50 {
+        for delivery in queue.pull(10).await.unwrap() {
+            store.commit(vec![ack(&delivery, "")]).await.unwrap();
+        }
+    }
+    let held = queue.pull(10).await.unwrap().len();
+    let copy = crashed(directory.path());
+    let again = open(copy.path()).outbound(&channel()).pull(1_000).await.unwrap();
+    let suspected = again.iter().take_while(|delivery| delivery.possible_duplicate).count();
+    assert!((held..=10).contains(&suspected), "{held} were handed out, {suspected} are suspected");
+    assert!(again[suspected..].iter().all(|delivery| !delivery.possible_duplicate));
+}
+
+#[tokio::test]
 async fn the_length_of_a_queue_is_told_by_priority_and_a_channels_callbacks_are_its_own() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());

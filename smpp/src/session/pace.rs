@@ -167,6 +167,19 @@ impl Pace {
         });
     }
 
+    /// The peer said in a refusal how long nothing more should come; that counts if it is longer than the pause in force.
+    pub fn hold(&mut self, now: Instant, time: Duration) {
+        if let Some(backoff) = &mut self.backoff {
+            backoff.until = backoff.until.max(now + time);
+        }
+    }
+
+    /// Whether the peer has taken nothing since the last pause: what leaves before it does is a trial.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.backoff.is_some()
+    }
+
     /// The peer took a request.
     pub fn accepted(&mut self, now: Instant) {
         self.meter.count(now);
@@ -327,6 +340,24 @@ mod tests {
         pace.accepted(end);
         pace.refused(end);
         assert_eq!(pace.budget(end), Err(end + Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn a_peer_that_says_how_long_is_left_alone_that_long_until_it_has_taken_one() {
+        let start = Instant::now();
+        let mut pace = Pace::new(PaceConfig::default(), start);
+        pace.hold(start, Duration::from_secs(9));
+        assert!(!pace.is_refused() && pace.budget(start).is_ok(), "nothing was refused");
+        pace.refused(start);
+        pace.hold(start, Duration::from_millis(1));
+        assert_eq!(pace.budget(start), Err(start + Duration::from_millis(100)));
+        let end = start + Duration::from_secs(2);
+        pace.hold(start, Duration::from_secs(2));
+        pace.accepted(end - Duration::from_millis(1));
+        assert_eq!(pace.budget(start), Err(end), "one that was on its way ends no pause");
+        assert!(pace.budget(end).is_ok() && pace.is_refused());
+        pace.accepted(end);
+        assert!(!pace.is_refused());
     }
 
     /// An SMSC that takes so many in each second of its own clock, or so many as its bucket has.

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, watch};
 
-use super::config::EsmeConfig;
+use super::config::{EsmeConfig, OnUnknown};
 use super::health::Health;
 use super::ids;
 use super::incoming::Incoming;
@@ -113,7 +113,11 @@ impl<I: Intake> Shared<I> {
             health: Mutex::new(Health::new(&config.session.binds)),
             senders: Mutex::default(),
             left: AtomicBool::new(false),
-            queue: tokio::sync::Mutex::new(setup.store.outbound(&setup.id)),
+            queue: tokio::sync::Mutex::new(match config.results.on_unknown {
+                OnUnknown::Resend => setup.store.outbound(&setup.id),
+                // Whoever is told that it may have been sent shall be told of few that were not.
+                OnUnknown::Report => setup.store.outbound(&setup.id).exactly(),
+            }),
             ledger,
             answered: watch::Sender::new(0),
             work: Notify::new(),

@@ -6,7 +6,8 @@
 //! | `template`, `filter`, `path` | texts with named fields; where a value stands in a tree |
 //! | `content`, `tree` | what is written and what is read: forms, JSON, XML |
 //! | `scope` | what the fields stand for |
-//! | `send`, `answer`, `again` | MTs, what the provider's answer means, and until when one that means "later" counts |
+//! | `flow`, `send` | when MTs leave, and how |
+//! | `answer`, `again` | what the provider's answer means, and until when one that means "later" counts |
 //! | `receive`, `message`, `receipt`, `mailbox` | the provider's requests: MOs, receipts, questions for MTs |
 //! | `state` | what those have in common |
 
@@ -15,6 +16,7 @@ mod answer;
 mod config;
 mod content;
 mod filter;
+mod flow;
 mod mailbox;
 mod message;
 mod outbound;
@@ -34,7 +36,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use self::config::HttpConfig;
-use self::send::send;
+use self::flow::send;
 use self::state::State;
 use super::held::{Ending, Hook, Ports};
 use super::{ChannelType, ConfigError, Intake, Setup};

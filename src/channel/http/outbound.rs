@@ -41,6 +41,9 @@ pub(super) struct Outbound {
     /// Answers that mean that the message was taken; any 2xx if none is given.
     #[serde(default = "success")]
     pub(super) success: Vec<Test>,
+    /// Answers that mean that nothing more should be sent for a while.
+    #[serde(default = "throttled")]
+    pub(super) throttled: Vec<Test>,
     /// Answers that mean that it may be taken later.
     #[serde(default = "temporary")]
     pub(super) temporary: Vec<Test>,
@@ -181,6 +184,11 @@ fn tests(tests: Value) -> Vec<Test> {
 
 fn success() -> Vec<Test> {
     tests(serde_json::json!([{"status": "2xx"}]))
+}
+
+/// RFC 6585 §4, RFC 9110 §15.6.4.
+fn throttled() -> Vec<Test> {
+    tests(serde_json::json!([{"status": 429}, {"status": 503, "headers": {"retry-after": "."}}]))
 }
 
 /// RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4, and whatever is the server's own fault.

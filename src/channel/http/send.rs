@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use url::Url;
 
@@ -17,41 +16,26 @@ use crate::model::{JsonObject, Level, MessageId, SessionEvent, SmscMessageId, Ti
 use crate::store::{Delivery, Store, Ticket};
 use crate::web::client::{Answer, ClientError};
 
-/// Most MTs that are dealt with at a time where no window is set.
-const WINDOW: usize = 100;
+/// Longest pause that a provider may ask for.
+const MAX_PAUSE: Duration = Duration::from_secs(300);
 /// The component of the channel's status.
 const COMPONENT: &str = "outbound";
 /// What Vumi says when a reply comes too late (field guide §7.2).
 const GONE: &str = "Could not find original request.";
 
-/// Deals with MTs until the channel's stop, then finishes what it has begun.
-pub(super) async fn send<I: Intake>(state: &State<I>) {
-    let stop = &state.setup.stop;
-    if state.config.mailbox.is_some() {
-        stop.cancelled().await;
-        // Once the last question has its answer: whoever opens the queue next has it alone.
-        *state.asked.lock().await = None;
-        return;
-    }
-    let window = state.config.outbound.as_ref().map_or(WINDOW, |outbound| outbound.window);
-    let mut queue = state.setup.queue();
-    let mut begun = FuturesUnordered::new();
-    loop {
-        let room = window.saturating_sub(begun.len());
-        tokio::select! {
-            Some(()) = begun.next(), if !begun.is_empty() => {}
-            () = stop.cancelled() => break,
-            pulled = queue.pull(room), if room > 0 => match pulled {
-                Ok(pulled) => begun.extend(pulled.into_iter().map(|delivery| deal(state, delivery))),
-                Err(error) => {
-                    state.setup.log.error(error.to_string());
-                    stop.cancelled().await;
-                    break;
-                }
-            },
-        }
-    }
-    while begun.next().await.is_some() {}
+/// What becomes of the pace when an MT has been dealt with.
+pub(super) enum Dealt {
+    /// The provider has taken it, or refused it for what it is.
+    Answered,
+    /// Nothing.
+    Otherwise,
+    /// The provider asks for a slower pace.
+    Refused {
+        /// The MT, unless it has become too old.
+        back: Option<Ticket>,
+        /// The pause that it asks for.
+        asked: Option<Duration>,
+    },
 }
 
 /// What will have been sent, as far as anybody knows, should the channel be cut off.
@@ -69,7 +53,8 @@ impl Drop for Sending<'_> {
     }
 }
 
-async fn deal<I: Intake>(state: &State<I>, delivery: Delivery) {
+/// Answers the request that waits for an MT, or makes one of it.
+pub(super) async fn deal<I: Intake>(state: &State<I>, delivery: Delivery) -> Dealt {
     let message = &delivery.message;
     let waiting = message.reply_to.filter(|id| state.request(*id).is_some());
     match (waiting, &state.config.outbound) {
@@ -78,9 +63,15 @@ async fn deal<I: Intake>(state: &State<I>, delivery: Delivery) {
         (None, None) => {
             let unasked = "the channel only answers messages, and this one has no reply_to";
             let reason = if message.reply_to.is_some() { GONE } else { unasked };
-            state.decide(delivery, rejected(reason.to_owned())).await;
+            decide(state, delivery, rejected(reason.to_owned())).await
         }
     }
+}
+
+/// Says what became of an MT that the provider has not been asked for, or has said nothing of.
+async fn decide<I: Intake>(state: &State<I>, delivery: Delivery, fate: Fate) -> Dealt {
+    state.decide(delivery, fate).await;
+    Dealt::Otherwise
 }
 
 pub(super) fn rejected(reason: String) -> Fate {
@@ -93,9 +84,9 @@ pub(super) fn submitted(id: String, correlate: Vec<SmscMessageId>) -> Fate {
 }
 
 /// Answers the request that waits for it.
-async fn reply<I: Intake>(state: &State<I>, delivery: Delivery, id: MessageId) {
+async fn reply<I: Intake>(state: &State<I>, delivery: Delivery, id: MessageId) -> Dealt {
     let (Some(held), request) = (&state.config.reply, state.request(id)) else {
-        return state.decide(delivery, rejected(GONE.to_owned())).await;
+        return decide(state, delivery, rejected(GONE.to_owned())).await;
     };
     let message = delivery.message.clone();
     let fields = MessageFields::of(&state.config, &message, request.as_deref());
@@ -103,7 +94,7 @@ async fn reply<I: Intake>(state: &State<I>, delivery: Delivery, id: MessageId) {
     let reply = held.end.as_ref().filter(|_| ends).unwrap_or(&held.go_on);
     let response = match reply.fill(&fields, &[]) {
         Ok(response) => response,
-        Err(error) => return state.decide(delivery, rejected(error.to_string())).await,
+        Err(error) => return decide(state, delivery, rejected(error.to_string())).await,
     };
     let mut sending = Sending { store: &state.setup.store, ticket: delivery.ticket, decided: false };
     // Before the phone is told: what it says next is another session's.
@@ -118,12 +109,13 @@ async fn reply<I: Intake>(state: &State<I>, delivery: Delivery, id: MessageId) {
             None => rejected(GONE.to_owned()),
         },
     };
-    state.decide(delivery, fate).await;
+    let dealt = decide(state, delivery, fate).await;
     sending.decided = true;
+    dealt
 }
 
-async fn request_instead<I: Intake>(state: &State<I>, outbound: &Outbound, delivery: Delivery) {
-    Box::pin(request(state, outbound, delivery)).await;
+async fn request_instead<I: Intake>(state: &State<I>, outbound: &Outbound, delivery: Delivery) -> Dealt {
+    Box::pin(request(state, outbound, delivery)).await
 }
 
 /// A session that an MT ends is remembered no more.
@@ -141,30 +133,33 @@ async fn end_session<I: Intake>(state: &State<I>, delivery: &Delivery) {
 }
 
 /// Makes a request of it.
-async fn request<I: Intake>(state: &State<I>, outbound: &Outbound, delivery: Delivery) {
+async fn request<I: Intake>(state: &State<I>, outbound: &Outbound, delivery: Delivery) -> Dealt {
     if delivery.possible_duplicate && outbound.on_unknown == OnUnknown::Report {
         let reason = "whether the provider has it is not known: it may have been sent before a restart".to_owned();
-        return state.decide(delivery, rejected(reason)).await;
+        return decide(state, delivery, rejected(reason)).await;
     }
     let under_way = state.under_way.begin();
     let written = write(state, outbound, &delivery);
     let (url, headers, body) = match written {
         Ok(written) => written,
-        Err(error) => return state.decide(delivery, rejected(error.to_string())).await,
+        Err(error) => return decide(state, delivery, rejected(error.to_string())).await,
     };
     let mut sending = Sending { store: &state.setup.store, ticket: delivery.ticket, decided: false };
     let client = &state.setup.client;
     let answer = client.request(outbound.method.clone(), &url, headers, body, outbound.timeout).await;
-    let fate = match answer {
+    let (fate, dealt) = match answer {
         Ok(answer) => judge(state, outbound, &delivery, &answer).await,
-        Err(error) => unanswered(state, outbound, &delivery, &error).await,
+        Err(error) => (Some(unanswered(state, outbound, &delivery, &error).await), Dealt::Otherwise),
     };
-    if matches!(fate, Fate::Submitted { .. }) {
+    if matches!(fate, Some(Fate::Submitted { .. })) {
         end_session(state, &delivery).await;
     }
-    state.decide(delivery, fate).await;
+    if let Some(fate) = fate {
+        state.decide(delivery, fate).await;
+    }
     sending.decided = true;
     drop(under_way);
+    dealt
 }
 
 type Written = (Url, HeaderMap, bytes::Bytes);
@@ -225,23 +220,34 @@ fn insert_secret(headers: &mut HeaderMap, value: &str) -> Result<(), FillError> 
     Ok(())
 }
 
-/// What an answer means for its MT.
-async fn judge<I: Intake>(state: &State<I>, outbound: &Outbound, delivery: &Delivery, answer: &Answer) -> Fate {
+/// What an answer means for its MT, none if that goes back as it is, and for the pace.
+async fn judge<I: Intake>(
+    state: &State<I>,
+    outbound: &Outbound,
+    delivery: &Delivery,
+    answer: &Answer,
+) -> (Option<Fate>, Dealt) {
     let mut said = Said::new(answer);
     let ours = delivery.message.id.to_string();
     if said.is_any(&outbound.success) {
         state.again.over(delivery.message.id);
         takes(state).await;
         let theirs = outbound.message_id.as_ref().and_then(|extract| said.extract(extract));
-        return match theirs {
+        let fate = match theirs {
             Some(id) => submitted(id.clone(), vec![SmscMessageId(id)]),
             None => submitted(ours, Vec::new()),
         };
+        return (Some(fate), Dealt::Answered);
     }
     let status = said.status();
+    if said.is_any(&outbound.throttled) {
+        let asked = answer.retry_after().map(|asked| asked.min(MAX_PAUSE));
+        return throttled(state, &outbound.retry, delivery, status, asked).await;
+    }
     if said.is_any(&outbound.temporary) {
         let why = format!("the provider answers with status {status} for the moment");
-        return retry(state, &outbound.retry, delivery, why, answer.retry_after()).await;
+        let fate = retry(state, &outbound.retry, delivery, why, answer.retry_after()).await;
+        return (Some(fate), Dealt::Otherwise);
     }
     if state.again.over(delivery.message.id) {
         takes(state).await;
@@ -253,7 +259,32 @@ async fn judge<I: Intake>(state: &State<I>, outbound: &Outbound, delivery: &Deli
         (Some(code), None) => code,
         (None, _) => format!("the provider answered with status {status}: {}", said.beginning()),
     };
-    rejected(state.config.without_secrets(reason))
+    (Some(rejected(state.config.without_secrets(reason))), Dealt::Answered)
+}
+
+/// When the provider takes messages again, unless this one has become too old.
+async fn throttled<I: Intake>(
+    state: &State<I>,
+    policy: &Retry,
+    delivery: &Delivery,
+    status: u16,
+    asked: Option<Duration>,
+) -> (Option<Fate>, Dealt) {
+    let why = format!("the provider asks for a slower pace with status {status}");
+    state.tell(COMPONENT, Level::Degraded, "throttled", format!("Messages wait: {why}")).await;
+    let (now, id) = (Timestamp::now(), delivery.message.id);
+    if is_too_old(policy, delivery, now) {
+        state.again.over(id);
+        let reason = format!("it was given up after {} s: {why}", policy.max_age.as_secs());
+        let fate = Fate::Expired { reason, details: JsonObject::new() };
+        return (Some(fate), Dealt::Refused { back: None, asked });
+    }
+    state.again.wait(id, now.plus(asked.unwrap_or_default()));
+    (None, Dealt::Refused { back: Some(delivery.ticket), asked })
+}
+
+fn is_too_old(policy: &Retry, delivery: &Delivery, now: Timestamp) -> bool {
+    delivery.message.accepted_at.until(now) >= policy.max_age
 }
 
 /// Says that the provider takes messages, unless it has put off some that still wait.
@@ -295,7 +326,7 @@ async fn retry<I: Intake>(
 ) -> Fate {
     state.tell(COMPONENT, Level::Degraded, "temporary_failure", format!("A message is tried again later: {why}")).await;
     let now = Timestamp::now();
-    if delivery.message.accepted_at.until(now) >= policy.max_age {
+    if is_too_old(policy, delivery, now) {
         state.again.over(delivery.message.id);
         let reason = format!("it was given up after {} tries: {why}", delivery.attempts + 1);
         return Fate::Expired { reason, details: JsonObject::new() };

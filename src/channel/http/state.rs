@@ -19,6 +19,10 @@ use crate::store::Delivery;
 
 /// Most receipts that are kept aside; the oldest are dropped.
 const MAX_UNMATCHED: usize = 1_000;
+/// Most octets of the record of one; of a longer one the beginning of each text is kept, and no details.
+const MAX_RECEIPT: usize = 4_096;
+/// Characters of such a beginning: four of these are no longer than that, even where each takes six octets.
+const BEGINNING: usize = 128;
 
 /// See the file's head.
 pub(super) struct State<I> {
@@ -88,6 +92,11 @@ impl<I: Intake> State<I> {
         lock(&self.requests).get(&id).cloned()
     }
 
+    /// Whether any request is held.
+    pub(super) fn has_requests(&self) -> bool {
+        !lock(&self.requests).is_empty()
+    }
+
     /// Keeps a receipt aside; the oldest one makes room if need be.
     pub(super) fn keep_aside(&self, receipt: &UnmatchedReceipt) -> Vec<Arrival> {
         let mut unmatched = lock(&self.unmatched);
@@ -98,7 +107,7 @@ impl<I: Intake> State<I> {
         {
             notes.push(Arrival::Note { name: oldest, record: None });
         }
-        notes.push(Arrival::Note { name: name.clone(), record: serde_json::to_vec(receipt).ok() });
+        notes.push(Arrival::Note { name: name.clone(), record: record(receipt) });
         unmatched.push_back(name);
         notes
     }
@@ -114,6 +123,24 @@ impl<I: Intake> State<I> {
         let report = StatusReport { component, level, kind, message, details: JsonObject::new() };
         self.told.tell(&self.setup, report).await;
     }
+}
+
+/// What is kept of a receipt.
+fn record(receipt: &UnmatchedReceipt) -> Option<Vec<u8>> {
+    let record = serde_json::to_vec(receipt).ok()?;
+    if record.len() <= MAX_RECEIPT {
+        return Some(record);
+    }
+    let beginning = |text: &str| text.chars().take(BEGINNING).collect();
+    let shorter = UnmatchedReceipt {
+        smsc_message_id: beginning(&receipt.smsc_message_id),
+        phone: beginning(&receipt.phone),
+        sender: beginning(&receipt.sender),
+        text: beginning(&receipt.text),
+        details: JsonObject::new(),
+        ..receipt.clone()
+    };
+    serde_json::to_vec(&shorter).ok()
 }
 
 /// See [`State::remember`].

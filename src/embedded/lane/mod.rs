@@ -244,11 +244,17 @@ impl Lane {
         let mut state = self.state();
         self.put_back(&mut state);
         state.generation += 1;
+        state.exact = false;
         state.consumer = true;
         state.announced = true;
         // An earlier consumer must not go on hearing what is meant for this one.
         self.work.notify_waiters();
         state.generation
+    }
+
+    /// From now on nothing is suspected after a crash beyond what the consumer would have taken.
+    pub(crate) fn mark_exactly(&self) {
+        self.state().exact = true;
     }
 
     /// Whether this generation's consumer is the latest.

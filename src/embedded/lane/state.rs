@@ -43,6 +43,8 @@ pub(crate) struct State {
     /// Up to where the consumer would have taken, had the mark been there; and whether the committer has been asked for it.
     pub(super) wanted: u64,
     pub(super) mark_asked: bool,
+    /// The mark never runs ahead of what the consumer would take: each hand-out waits for it.
+    pub(super) exact: bool,
     /// What `handed` was when the mark was last written.
     pub(super) handed_then: u64,
     /// Final entries above the floor.
@@ -207,8 +209,11 @@ impl State {
 
     /// The mark that the next commit must write, if it has to move. Nothing beyond it is handed out, so it runs ahead by
     /// what is in hand, or by what is handed out from one mark to the next: few hand-outs ever wait for it, and few
-    /// entries that never left are suspected.
+    /// entries that never left are suspected; unless the consumer wants none suspected beyond what it takes.
     pub(in crate::embedded) fn handed_mark(&self) -> Option<u64> {
+        if self.exact {
+            return (self.wanted > self.handed_saved).then_some(self.wanted);
+        }
         let taken = u64::try_from(self.taken.len()).unwrap_or(LEAD);
         let pace = self.handed.saturating_sub(self.handed_then).saturating_mul(2);
         let lead = taken.max(pace).max(LEAD);

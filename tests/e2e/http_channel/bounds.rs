@@ -8,7 +8,7 @@ use super::provider::Asked;
 use crate::support::{Maybug, soon, types};
 
 /// A provider of SMS whose answers are JSON.
-fn sms(outbound: Value) -> Value {
+pub(super) fn sms(outbound: Value) -> Value {
     let mut all = json!({
         "url": "https://provider.example.org/send", "body": {"json": {"to": "{to}", "text": "{content}"}},
         "message_id": {"json": "id"}, "retry": {"first": 0.001, "longest": 0.01},
@@ -57,7 +57,8 @@ async fn what_is_temporary_is_tried_again_and_what_is_final_is_not() {
 
 #[tokio::test]
 async fn a_provider_that_takes_some_and_puts_others_off_has_one_status_until_none_waits() {
-    let mut stage = Stage::open(sms(json!({}))).await;
+    // What is refused for the pace of all is put off by itself.
+    let mut stage = Stage::open(sms(json!({"throttled": []}))).await;
     stage.provider.will_say(429, &[].into(), "");
     stage.sends(&message()).await;
     stage.receiver.told("temporary_failure").await;
@@ -172,6 +173,13 @@ async fn a_receipt_that_overtakes_its_answer_finds_its_message() {
     assert_eq!(stage.gets("/receipt?id=other&state=ok").await.0, 200);
     let (_, kept) = stage.maybug.get(&format!("/channels/{}/receipts", stage.channel)).await;
     assert_eq!(kept["result"][0]["smsc_message_id"], "other", "{kept}");
+
+    // Of one that is longer than 4 KiB the beginning is.
+    assert_eq!(stage.gets(&format!("/receipt?id={}&state=ok", "y".repeat(4_096))).await.0, 200);
+    let (_, kept) = stage.maybug.get(&format!("/channels/{}/receipts", stage.channel)).await;
+    let ids: Vec<&str> =
+        kept["result"].as_array().unwrap().iter().map(|kept| kept["smsc_message_id"].as_str().unwrap()).collect();
+    assert!(ids.contains(&"y".repeat(128).as_str()) && ids.contains(&"other"), "{kept}");
 }
 
 /// Each would be waited for as long as the last, which is longer than anybody waits here.

@@ -39,7 +39,7 @@ impl Stage {
         .await;
     }
 
-    async fn queue(&self) -> Value {
+    pub(super) async fn queue(&self) -> Value {
         self.maybug.get(&format!("/channels/{}/queue", self.channel)).await.1["result"]["outbound"].clone()
     }
 }

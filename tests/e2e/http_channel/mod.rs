@@ -3,6 +3,7 @@
 
 mod bounds;
 mod mailbox;
+mod pace;
 mod provider;
 
 use std::collections::BTreeMap;
