@@ -109,9 +109,9 @@ impl Embedded {
                 }
                 ops.push(Op::Finish(ticket));
             }
-            Change::CallbackMoved(ticket, callbacks) => {
+            Change::CallbackMoved(ticket, callback) => {
                 ops.push(Op::Finish(ticket));
-                self.encode_callbacks(now, callbacks, ops)?;
+                self.encode_callbacks(now, [callback], ops)?;
             }
             Change::CallbackRevived(ticket, callback) => {
                 ops.push(Op::Unpark { ticket, again: Some(self.owed(now, callback)?) });
@@ -211,7 +211,7 @@ impl Embedded {
             (CallbackTarget::Channel, CallbackKind::Status) => format!("status/{}", callback.channel),
             (CallbackTarget::Channel, _) => format!("mo/{}", callback.channel),
             (CallbackTarget::Destination { destination, .. }, _) => format!("destination/{destination}"),
-            (CallbackTarget::Queue { queue }, kind) => format!("{AMQP_LANE}{}", kind.routing_key(queue)),
+            (CallbackTarget::Queue { queue, .. }, kind) => format!("{AMQP_LANE}{}", kind.routing_key(queue)),
             (CallbackTarget::Url { url, .. }, _) => {
                 let url = url::Url::parse(url).ok();
                 let authority = url.as_ref().map(|url| &url[url::Position::BeforeHost..url::Position::AfterPort]);

@@ -458,7 +458,7 @@ pub enum Change {
         reason: String,
     },
     /// What a callback tells is somebody else's: it leaves its queue and is owed like this.
-    CallbackMoved(Ticket, Vec<Callback>),
+    CallbackMoved(Ticket, Callback),
     /// A callback that was given up is owed again, as if it had just been recorded.
     CallbackRevived(Ticket, Callback),
     /// A callback that was given up is forgotten.
