@@ -1,7 +1,6 @@
 //! Consuming a queue: as many messages in hand as were asked for, acknowledged together, in order.
 
-use std::time::Duration;
-
+use futures_util::stream::Fuse;
 use futures_util::{FutureExt, StreamExt};
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions,
@@ -9,15 +8,13 @@ use lapin::options::{
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 
-use super::{Bus, BusError, EXCHANGE, durable};
-
-/// How long the broker may take to hear that a channel is closed.
-const CLOSE: Duration = Duration::from_secs(5);
+use super::{Bus, BusError, CLOSE, EXCHANGE, declare_exchange, durable};
 
 /// A queue that is being consumed. When it is dropped, what has not been acknowledged goes back into the queue.
 pub struct Incoming {
     channel: Closing,
-    consumer: Consumer,
+    /// It says once that it has ended, which may be while the last messages are gathered.
+    consumer: Fuse<Consumer>,
 }
 
 /// A channel that is closed when it is dropped. The library does so only where nothing is on its way, and a consumer that
@@ -62,12 +59,13 @@ impl Bus {
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
             channel.0.queue_declare(queue.into(), passive, FieldTable::default()).await?;
         }
+        declare_exchange(&channel.0).await?;
         let bind = QueueBindOptions::default();
         channel.0.queue_bind(queue.into(), EXCHANGE.into(), queue.into(), bind, FieldTable::default()).await?;
         channel.0.basic_qos(prefetch, BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions::default();
         let consumer = channel.0.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
-        Ok(Incoming { channel, consumer })
+        Ok(Incoming { channel, consumer: consumer.fuse() })
     }
 }
 
@@ -104,7 +102,7 @@ impl Incoming {
     /// # Errors
     /// [`BusError`].
     pub async fn cancel(&self) -> Result<(), BusError> {
-        Ok(self.channel.0.basic_cancel(self.consumer.tag(), BasicCancelOptions::default()).await?)
+        Ok(self.channel.0.basic_cancel(self.consumer.get_ref().tag(), BasicCancelOptions::default()).await?)
     }
 
     /// Ends it at once; what has not been acknowledged goes back into the queue.

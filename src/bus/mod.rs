@@ -12,11 +12,11 @@ pub mod vumi;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lapin::ExchangeKind;
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::tcp::OwnedTLSConfig;
 use lapin::types::FieldTable;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
+use lapin::{Channel, ExchangeKind};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,8 @@ pub use publisher::{Published, Publisher};
 const EXCHANGE: &str = "vumi";
 /// How long connecting may take, TLS and authentication included.
 const CONNECT: Duration = Duration::from_secs(10);
+/// How long the broker may take to hear that a channel or a connection is closed.
+const CLOSE: Duration = Duration::from_secs(2);
 /// Wait after the first failure to connect; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Longest wait.
@@ -233,25 +235,22 @@ impl Connections {
         let tls = OwnedTLSConfig { identity: None, cert_chain: authority };
         let open = async |purpose| Pool::open(config.clone(), tls.clone(), purpose).await;
         let (publishing, consuming) = (open("publishes").await?, open("consumes").await?);
-        let channel = publishing.channel().await?;
-        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Direct, options, FieldTable::default()).await?;
+        declare_exchange(&publishing.channel().await?).await?;
         Ok(Self { publishing, consuming })
     }
 
     /// Resolves when one of them is not there any more.
     async fn ended(&self) {
         let mut look = tokio::time::interval(LOOK);
-        while self.publishing.is_up().await && self.consuming.is_up().await {
+        while self.publishing.is_up() && self.consuming.is_up() {
             look.tick().await;
         }
     }
 
     async fn close(&self) {
-        for pool in [&self.consuming, &self.publishing] {
-            // They end in any case.
-            let _ = tokio::time::timeout(CONNECT, pool.close()).await;
-        }
+        // They end in any case, also while the broker does not answer.
+        let closed = async { tokio::join!(self.consuming.close(), self.publishing.close()) };
+        let _ = tokio::time::timeout(CLOSE, closed).await;
     }
 }
 
@@ -269,6 +268,12 @@ fn uri(config: &AmqpConfig) -> AMQPUri {
             ..AMQPQueryString::default()
         },
     }
+}
+
+/// Declares the exchange, unless it is there: whoever opens a channel does, since an operator may have deleted it.
+async fn declare_exchange(channel: &Channel) -> Result<(), lapin::Error> {
+    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Direct, options, FieldTable::default()).await
 }
 
 /// As Vumi declares its queues.

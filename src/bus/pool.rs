@@ -3,9 +3,10 @@
 //! A broker allows each connection so many channels (`channel_max`: 2,047 unless its operator says otherwise), and each
 //! queue has channels of its own. When those connections that are there have no channel left, one more is opened.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use lapin::tcp::OwnedTLSConfig;
 use lapin::{Channel, Connection, ConnectionBuilder, ConnectionProperties, ErrorKind};
-use tokio::sync::Mutex;
 
 use super::{BusError, CONNECT, uri};
 use crate::config::AmqpConfig;
@@ -22,7 +23,10 @@ pub(super) struct Pool {
     tls: OwnedTLSConfig,
     /// What the broker's operator sees.
     name: String,
-    connections: Mutex<Vec<Connection>>,
+    /// Never held while the broker is waited for, which may take as long as it is short of memory.
+    connections: Mutex<Vec<Arc<Connection>>>,
+    /// Who opens one more.
+    growing: tokio::sync::Mutex<()>,
 }
 
 impl Pool {
@@ -32,9 +36,9 @@ impl Pool {
     /// The broker's.
     pub(super) async fn open(config: AmqpConfig, tls: OwnedTLSConfig, purpose: &str) -> Result<Self, lapin::Error> {
         let name = format!("maybug {} {purpose}", env!("CARGO_PKG_VERSION"));
-        let pool = Self { config, tls, name, connections: Mutex::default() };
+        let pool = Self { config, tls, name, connections: Mutex::default(), growing: tokio::sync::Mutex::default() };
         let first = pool.connect().await?;
-        pool.connections.lock().await.push(first);
+        pool.add(first);
         Ok(pool)
     }
 
@@ -43,35 +47,49 @@ impl Pool {
     /// # Errors
     /// [`BusError`].
     pub(super) async fn channel(&self) -> Result<Channel, BusError> {
-        let mut connections = self.connections.lock().await;
-        // The last one has room, mostly.
-        for connection in connections.iter().rev() {
-            match connection.create_channel().await {
-                Err(error) if matches!(error.kind(), ErrorKind::ChannelsLimitReached) => {}
-                created => return Ok(created?),
-            }
+        let known = self.all();
+        if let Some(channel) = channel(&known).await? {
+            return Ok(channel);
         }
-        if connections.len() >= MOST {
+        let _growing = self.growing.lock().await;
+        // Somebody else may have opened some meanwhile.
+        let all = self.all();
+        if let Some(channel) = channel(all.get(known.len()..).unwrap_or_default()).await? {
+            return Ok(channel);
+        }
+        if all.len() >= MOST {
             return Err(BusError::NoChannel { connections: MOST });
         }
         let another = tokio::time::timeout(CONNECT, self.connect()).await;
-        let another = another.map_err(|_| BusError::Broker(SILENT.into()))??;
-        let channel = another.create_channel().await;
-        connections.push(another);
-        Ok(channel?)
+        let another = self.add(another.map_err(|_| BusError::Broker(SILENT.into()))??);
+        Ok(another.create_channel().await?)
     }
 
     /// Whether all of them are there.
-    pub(super) async fn is_up(&self) -> bool {
-        self.connections.lock().await.iter().all(|connection| connection.status().connected())
+    pub(super) fn is_up(&self) -> bool {
+        self.connections().iter().all(|connection| connection.status().connected())
     }
 
     /// Closes them.
     pub(super) async fn close(&self) {
-        let connections = self.connections.lock().await;
+        let connections = self.all();
         let closed = connections.iter().map(|connection| connection.close(200, "closed".into()));
         // They end in any case.
         let _ = futures_util::future::join_all(closed).await;
+    }
+
+    fn add(&self, connection: Connection) -> Arc<Connection> {
+        let connection = Arc::new(connection);
+        self.connections().push(connection.clone());
+        connection
+    }
+
+    fn all(&self) -> Vec<Arc<Connection>> {
+        self.connections().clone()
+    }
+
+    fn connections(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Connection>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connect(&self) -> Result<Connection, lapin::Error> {
@@ -79,4 +97,15 @@ impl Pool {
         let builder = ConnectionBuilder::new()?.with_uri(uri(&self.config)).with_tls_config(self.tls.clone());
         builder.with_properties(properties).connect().await
     }
+}
+
+/// A channel of whichever connection has room. The last one has, mostly.
+async fn channel(connections: &[Arc<Connection>]) -> Result<Option<Channel>, BusError> {
+    for connection in connections.iter().rev() {
+        match connection.create_channel().await {
+            Err(error) if matches!(error.kind(), ErrorKind::ChannelsLimitReached) => {}
+            created => return Ok(Some(created?)),
+        }
+    }
+    Ok(None)
 }

@@ -8,7 +8,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOpti
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
 
-use super::{Bus, BusError, EXCHANGE, durable};
+use super::{Bus, BusError, EXCHANGE, declare_exchange, durable};
 
 /// What the broker did with one message.
 #[derive(Clone, Debug)]
@@ -17,7 +17,9 @@ pub enum Published {
     Taken,
     /// No queue is bound to its key.
     Unrouted,
-    /// It was refused, or nothing has been heard of it; it may be in a queue nevertheless.
+    /// It was refused: the queue is full, mostly.
+    Refused,
+    /// Nothing has been heard of it; it may be in a queue nevertheless.
     Failed(BusError),
 }
 
@@ -74,6 +76,7 @@ impl Publisher {
         match publish(channel, "", &name, &[body], &properties).await.pop() {
             Some(Published::Failed(error)) => Err(error),
             Some(Published::Unrouted) => Err(BusError::Broker("the queue has been deleted".into())),
+            Some(Published::Refused) => Err(BusError::Broker("the queue takes no more".into())),
             _ => Ok(()),
         }
     }
@@ -86,6 +89,7 @@ impl Publisher {
             None => {
                 let channel = self.bus.connections()?.publishing.channel().await?;
                 channel.confirm_select(ConfirmSelectOptions::default()).await?;
+                declare_exchange(&channel).await?;
                 channel
             }
         };
@@ -115,7 +119,7 @@ async fn publish(
     for answer in answers {
         published.push(match &answer {
             Ok(Confirmation::Ack(_)) => Published::Taken,
-            Ok(_) => Published::Failed(BusError::Broker("the broker refused the message".into())),
+            Ok(_) => Published::Refused,
             Err(error) => Published::Failed(error.clone().into()),
         });
         returned.extend(answer.ok().and_then(Confirmation::take_message).map(|message| message.delivery.data));

@@ -51,7 +51,7 @@ impl Embedded {
             Change::Archive { message, events, correlate } => {
                 let events = events.iter().map(|event| record(now, event)).collect::<Result<_, _>>()?;
                 let id = Id::of_mt(&message);
-                let keys = correlate.iter().map(|id| keys::of_channel(&message.channel, id.0.as_bytes()));
+                let keys = correlate.iter().filter_map(|id| keys::smsc(&message.channel, id));
                 ops.push(Op::Archive {
                     lane: self.lanes.outbound(&message.channel, message.priority),
                     value: record(now, &*message)?,
@@ -69,8 +69,7 @@ impl Embedded {
                     ops.push(Op::Finish(ticket));
                 }
                 let segments = u8::try_from(correlate.len()).unwrap_or(u8::MAX);
-                for smsc_message_id in correlate {
-                    let key = keys::of_channel(&event.channel, smsc_message_id.0.as_bytes());
+                for key in correlate.iter().filter_map(|id| keys::smsc(&event.channel, id)) {
                     let value = keys::value(Kind::Reference, now, &keys::correlation(origin, segments));
                     ops.push(Op::Put(Table::Smsc, key, value));
                 }
@@ -110,9 +109,9 @@ impl Embedded {
                 }
                 ops.push(Op::Finish(ticket));
             }
-            Change::CallbackMoved(ticket, callbacks) => {
+            Change::CallbackMoved(ticket, callback) => {
                 ops.push(Op::Finish(ticket));
-                self.encode_callbacks(now, callbacks, ops)?;
+                self.encode_callbacks(now, [callback], ops)?;
             }
             Change::CallbackRevived(ticket, callback) => {
                 ops.push(Op::Unpark { ticket, again: Some(self.owed(now, callback)?) });
@@ -212,7 +211,7 @@ impl Embedded {
             (CallbackTarget::Channel, CallbackKind::Status) => format!("status/{}", callback.channel),
             (CallbackTarget::Channel, _) => format!("mo/{}", callback.channel),
             (CallbackTarget::Destination { destination, .. }, _) => format!("destination/{destination}"),
-            (CallbackTarget::Queue { queue }, kind) => format!("{AMQP_LANE}{}", kind.routing_key(queue)),
+            (CallbackTarget::Queue { queue, .. }, kind) => format!("{AMQP_LANE}{}", kind.routing_key(queue)),
             (CallbackTarget::Url { url, .. }, _) => {
                 let url = url::Url::parse(url).ok();
                 let authority = url.as_ref().map(|url| &url[url::Position::BeforeHost..url::Position::AfterPort]);

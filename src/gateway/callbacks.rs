@@ -53,9 +53,11 @@ const IN_HAND: usize = 64;
 /// How long a spared host is waited for before its URL is looked up again: somebody may have corrected it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How long the broker may take to confirm what is on its way when the gateway stops.
-const CONFIRMED: Duration = Duration::from_secs(5);
+const CONFIRMED: Duration = Duration::from_secs(3);
 /// How long a receiver's task waits for more before it ends.
 const IDLE: Duration = Duration::from_secs(30);
+/// Wait before a store that could not be read is asked again.
+const UNREADABLE: Duration = Duration::from_secs(5);
 
 /// Makes callbacks until the gateway stops.
 pub(super) async fn dispatch(gateway: Gateway, mut lanes: CallbackLanes, client: Client, policy: CallbackPolicy) {
@@ -202,15 +204,12 @@ impl Receiver {
                 Some((delivery, outcome)) = requests.next(), if !requests.is_empty() => {
                     self.ended(delivery, outcome, &mut ready).await;
                 }
-                pulled = queue.pull(IN_HAND), if in_hand < IN_HAND && !spared => match pulled {
-                    Ok(pulled) => self.sort(pulled, &mut ready).await,
-                    Err(error) => {
-                        tracing::error!(%error, receiver = queue.lane(), "owed callbacks could not be read");
-                        return;
-                    }
+                pulled = next_owed(&mut queue, IN_HAND), if in_hand < IN_HAND && !spared => match pulled {
+                    Some(pulled) => self.sort(pulled, &mut ready).await,
+                    None if in_hand == 0 => return,
+                    None => {}
                 },
                 () = again(self.spared.as_ref()), if spared => self.spared = None,
-                () = tokio::time::sleep(IDLE), if in_hand == 0 && queue.is_drained() => return,
             }
         }
     }
@@ -459,6 +458,23 @@ impl Gateway {
         let told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
         let latest = told.get(&callback.channel).and_then(|components| components.get(status.component.as_str()));
         latest.is_some_and(|word| word.callback != callback.id)
+    }
+}
+
+/// What is owed next, at most `max`; nothing once there has been nothing for so long that whoever asks may end. A store that
+/// cannot be read is asked again.
+pub(super) async fn next_owed(queue: &mut CallbackQueue, max: usize) -> Option<Vec<CallbackDelivery>> {
+    loop {
+        match tokio::time::timeout(IDLE, queue.pull(max)).await {
+            Ok(Ok(pulled)) => return Some(pulled),
+            Ok(Err(error)) => {
+                tracing::error!(%error, queue = queue.lane(), "what is owed could not be read; it is tried again");
+                tokio::time::sleep(UNREADABLE).await;
+            }
+            // What is being written still counts, so it is asked only now.
+            Err(_) if queue.is_drained() => return None,
+            Err(_) => {}
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::routing::Routing;
 use crate::model::{
-    ChannelId, ChannelProperties, DestinationId, DestinationProperties, Outbound, RouterId, RouterProperties,
+    ChannelId, ChannelProperties, DestinationId, DestinationProperties, Outbound, QueueOwner, RouterId,
+    RouterProperties,
 };
 
 /// See the file's head.
@@ -17,25 +18,6 @@ pub(super) struct Directory {
     by_channel: HashMap<ChannelId, RouterId>,
     /// By the name of an AMQP queue: who sends and receives by it.
     queues: Arc<BTreeMap<Arc<str>, Vec<QueueOwner>>>,
-}
-
-/// Who has an AMQP queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum QueueOwner {
-    /// A channel.
-    Channel(ChannelId),
-    /// A destination of a router.
-    Destination(RouterId, DestinationId),
-}
-
-impl QueueOwner {
-    /// Its id.
-    pub(super) fn id(&self) -> &Arc<str> {
-        match self {
-            Self::Channel(channel) => &channel.0,
-            Self::Destination(_, destination) => &destination.0,
-        }
-    }
 }
 
 /// A router with its destinations.
@@ -86,30 +68,24 @@ impl Directory {
         &self.queues
     }
 
-    /// Whether this AMQP queue is a channel's, or a destination's whose router has to do with the channel.
-    pub(super) fn has_queue(&self, queue: &str, channel: &ChannelId) -> bool {
-        let owners = self.queues.get(queue).map_or(&[][..], Vec::as_slice);
-        owners.iter().any(|owner| match owner {
-            QueueOwner::Channel(id) => id == channel,
-            QueueOwner::Destination(router, _) => {
-                let routing = self.router(router).and_then(|router| router.routing.as_ref());
-                routing.is_some_and(|routing| routing.channels().contains(&channel))
-            }
-        })
+    /// The AMQP queue that somebody has.
+    pub(super) fn queue_of(&self, owner: &QueueOwner) -> Option<&str> {
+        match owner {
+            QueueOwner::Channel(channel) => self.channels.get(channel)?.amqp_queue(),
+            QueueOwner::Destination(router, destination) => self.destination(router, destination)?.amqp_queue(),
+        }
     }
 
-    /// The AMQP queues that an MT's events go to, each once.
-    pub(super) fn event_queues(&self, message: &Outbound) -> Vec<&str> {
-        let mut queues = Vec::new();
-        if let Some((router, destinations)) = self.owners(message) {
-            let own = destinations.iter().filter_map(|destination| self.destination(router, destination)?.amqp_queue());
-            queues.extend(own);
-        }
-        if message.destination.is_none() {
-            queues.extend(self.channels.get(&message.channel).and_then(|channel| channel.amqp_queue()));
-        }
-        queues.sort_unstable();
-        queues.dedup();
+    /// The AMQP queues that an MT's events go to, each once, and by whom it has them.
+    pub(super) fn event_queues(&self, message: &Outbound) -> Vec<(&str, QueueOwner)> {
+        let destinations = self.owners(message).into_iter().flat_map(|(router, destinations)| {
+            destinations.into_iter().map(|destination| QueueOwner::Destination(router.clone(), destination))
+        });
+        let channel = message.destination.is_none().then(|| QueueOwner::Channel(message.channel.clone()));
+        let owners = destinations.chain(channel);
+        let mut queues: Vec<_> = owners.filter_map(|owner| Some((self.queue_of(&owner)?, owner))).collect();
+        queues.sort_by_key(|(queue, _)| *queue);
+        queues.dedup_by_key(|(queue, _)| *queue);
         queues
     }
 

@@ -9,7 +9,7 @@ use crate::bus::vumi;
 use crate::channel::{Arrival, Fate, Intake, IntakeError, Outcome, StatusReport};
 use crate::model::{
     Callback, CallbackKind, CallbackTarget, ChannelId, DeliveryStatus, DestinationId, Event, EventId, EventKind,
-    Inbound, JsonObject, MessageId, Outbound, RouterId, SessionEvent, Status, Timestamp,
+    Inbound, JsonObject, MessageId, Outbound, QueueOwner, RouterId, SessionEvent, Status, Timestamp,
 };
 use crate::store::{Change, CommitError};
 use crate::telemetry::{Label, Rates};
@@ -155,7 +155,8 @@ impl GatewayIntake {
                 let wanted = self.0.channel_target(&message.channel, CallbackKind::Mo).is_some();
                 targets.extend(wanted.then_some(CallbackTarget::Channel));
                 let queue = directory.channels.get(&message.channel).and_then(|channel| channel.amqp_queue());
-                targets.extend(queue.map(queue_target));
+                let owner = || QueueOwner::Channel(message.channel.clone());
+                targets.extend(queue.map(|queue| queue_target(queue, owner())));
             }
             Some(router) => {
                 let destinations;
@@ -228,11 +229,12 @@ pub(super) fn destination_targets(
     let Some(properties) = directory.destination(router, destination) else { return Vec::new() };
     let target = || CallbackTarget::Destination { router: router.clone(), destination: destination.clone() };
     let url = properties.text("mo_url").map(|_| target());
-    url.into_iter().chain(properties.amqp_queue().map(queue_target)).collect()
+    let owner = || QueueOwner::Destination(router.clone(), destination.clone());
+    url.into_iter().chain(properties.amqp_queue().map(|queue| queue_target(queue, owner()))).collect()
 }
 
-fn queue_target(queue: &str) -> CallbackTarget {
-    CallbackTarget::Queue { queue: queue.to_owned() }
+fn queue_target(queue: &str, owner: QueueOwner) -> CallbackTarget {
+    CallbackTarget::Queue { queue: queue.to_owned(), owner: Some(owner) }
 }
 
 /// The request by which an MO is handed on.
@@ -279,6 +281,6 @@ pub(super) fn event_callbacks(
         callbacks.push(callback(target, bodies::event(event, sender)));
     }
     let queues = directory.event_queues(message).into_iter();
-    callbacks.extend(queues.map(|queue| callback(queue_target(queue), vumi::event(event, message))));
+    callbacks.extend(queues.map(|(queue, owner)| callback(queue_target(queue, owner), vumi::event(event, message))));
     callbacks
 }

@@ -116,7 +116,7 @@ impl From<ParkedCallback> for Parked {
     fn from((ticket, callback, reason): ParkedCallback) -> Self {
         let (destination_id, amqp_queue) = match callback.target {
             CallbackTarget::Destination { destination, .. } => (Some(destination), None),
-            CallbackTarget::Queue { queue } => (None, Some(queue)),
+            CallbackTarget::Queue { queue, .. } => (None, Some(queue)),
             _ => (None, None),
         };
         Self {

@@ -1,5 +1,7 @@
 //! Callbacks: HTTP requests, and messages for queues, that we owe somebody.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -71,5 +73,30 @@ pub enum CallbackTarget {
     Queue {
         /// The `amqp_queue`, without the suffix that says what is in it.
         queue: String,
+        /// Who had it when this was recorded: where they have another one by now, it goes there. Where nobody is named, it
+        /// stays.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<QueueOwner>,
     },
+}
+
+/// Who has an AMQP queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueOwner {
+    /// A channel.
+    Channel(ChannelId),
+    /// A destination of a router.
+    Destination(RouterId, DestinationId),
+}
+
+impl QueueOwner {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &Arc<str> {
+        match self {
+            Self::Channel(channel) => &channel.0,
+            Self::Destination(_, destination) => &destination.0,
+        }
+    }
 }

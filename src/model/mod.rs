@@ -15,7 +15,7 @@ pub mod status;
 pub mod timestamp;
 
 pub use account::{Account, PasswordHash, Permission, Token, TokenHash};
-pub use callback::{Callback, CallbackKind, CallbackTarget};
+pub use callback::{Callback, CallbackKind, CallbackTarget, QueueOwner};
 pub use channel::{ChannelProperties, Priority, RateLimit};
 pub use event::{DeliveryStatus, Event, EventKind};
 pub use id::{ChannelId, DestinationId, EventId, MessageId, RouterId, SmscMessageId};

@@ -19,7 +19,7 @@ use crate::model::{
 };
 
 pub(crate) use queues::AMQP_LANE;
-pub use queues::{CallbackLanes, CallbackQueue, OutboundQueue};
+pub use queues::{CallbackLanes, CallbackQueue, Look, OutboundQueue, Waiting};
 pub use search::{Direction, Found, Kept, Page, Search, Standing, UnknownWord};
 
 /// Where and how the store keeps things.
@@ -458,7 +458,7 @@ pub enum Change {
         reason: String,
     },
     /// What a callback tells is somebody else's: it leaves its queue and is owed like this.
-    CallbackMoved(Ticket, Vec<Callback>),
+    CallbackMoved(Ticket, Callback),
     /// A callback that was given up is owed again, as if it had just been recorded.
     CallbackRevived(Ticket, Callback),
     /// A callback that was given up is forgotten.

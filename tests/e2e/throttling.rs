@@ -89,7 +89,7 @@ async fn throttling_is_over_once_nothing_waits_for_its_end() {
     peer.refuse(&raw, CommandStatus::ESME_RINVDSTADR).await;
     told(&mut receiver, "throttled_end").await;
     // Throttled until it is too late.
-    let late = json!({"to": "+27820001001", "content": "x", "channel_data": {"validity_period": 1}});
+    let late = json!({"to": "+27820001001", "content": "x", "channel_data": {"validity_period": 4}});
     let late = maybug.send(&id, late).await;
     let refusing = async {
         loop {

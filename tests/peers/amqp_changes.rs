@@ -205,6 +205,77 @@ async fn what_is_owed_goes_to_a_queue_that_has_got_another_name(rabbitmq: &Rabbi
     bridge.server.stop().await;
 }
 
+/// How many messages are in a queue that nobody reads, once there are at least so many.
+async fn filled(rabbitmq: &RabbitMq, queue: &str, count: u64) -> u64 {
+    let path = format!("/api/queues/%2F/{queue}");
+    soon(queue, async {
+        loop {
+            let ready = rabbitmq.manage(Method::GET, &path, &Value::Null).await.1["messages_ready"].as_u64();
+            if let Some(ready) = ready.filter(|ready| *ready >= count) {
+                return ready;
+            }
+        }
+    })
+    .await
+}
+
+async fn what_is_owed_goes_with_its_owner_alone(rabbitmq: &RabbitMq) {
+    let bridge = Bridge::start(rabbitmq).await;
+    let channel = bridge.create("/channels/", json!({"type": "loopback", "config": {}})).await;
+    let router = bridge.create("/routers/", json!({"type": "from_address", "config": {"channel": channel}})).await;
+    let path = format!("/routers/{router}/destinations/");
+    let all = |queue: &str| json!({"config": {"regular_expression": ".*"}, "amqp_queue": queue});
+    bridge.create(&path, all("own")).await;
+    let destination = bridge.create(&path, all("theirs")).await;
+    let message = json!({"to": "1", "from": "2", "content": "x"});
+    let answer = bridge.ask(Method::POST, &format!("/channels/{channel}/messages/"), message).await;
+    assert_eq!(answer["status"], 201, "{answer}");
+    bridge.told(&channel, "unrouted").await;
+    let answer = bridge.ask(Method::PATCH, &format!("{path}{destination}"), json!({"amqp_queue": "no-more"})).await;
+    assert_eq!(answer["status"], 200, "{answer}");
+    // An ack and a report for each.
+    declare(rabbitmq, "no-more.event", json!({})).await;
+    assert_eq!(filled(rabbitmq, "no-more.event", 2).await, 2);
+    declare(rabbitmq, "own.event", json!({})).await;
+    bridge.told(&channel, "connected").await;
+    assert_eq!(filled(rabbitmq, "own.event", 2).await, 2);
+    bridge.server.stop().await;
+}
+
+async fn what_goes_elsewhere_does_not_wait_for_what_stays(rabbitmq: &RabbitMq) {
+    let bridge = Bridge::start(rabbitmq).await;
+    let (stays, leaves) = (bridge.loopback("shared", json!({})).await, bridge.loopback("shared", json!({})).await);
+    send(&bridge, &stays, "x").await;
+    // What is owed for the one stands first.
+    bridge.told(&stays, "unrouted").await;
+    send(&bridge, &leaves, "y").await;
+    let path = format!("/channels/{leaves}/queue");
+    bridge.until(&path, "all that is owed", |length| length["events"] == 4).await;
+    rename(&bridge, &leaves, "apart").await;
+    declare(rabbitmq, "apart.event", json!({})).await;
+    assert_eq!(filled(rabbitmq, "apart.event", 2).await, 2);
+    bridge.server.stop().await;
+}
+
+async fn whoever_has_nothing_to_publish_has_no_channel_of_the_broker(rabbitmq: &RabbitMq) {
+    let bridge = Bridge::start(rabbitmq).await;
+    let channel = bridge.loopback("quiet", json!({})).await;
+    declare(rabbitmq, "quiet.event", json!({})).await;
+    send(&bridge, &channel, "x").await;
+    assert_eq!(filled(rabbitmq, "quiet.event", 2).await, 2);
+    let publishing = async || {
+        let (_, connections) = rabbitmq.manage(Method::GET, "/api/connections", &Value::Null).await;
+        let ours = |connection: &&Value| {
+            connection["client_properties"]["connection_name"].as_str().is_some_and(|name| name.ends_with("publishes"))
+        };
+        let channels = |connection: &Value| connection["channels"].as_u64().unwrap_or_default();
+        connections.as_array().unwrap().iter().filter(ours).map(channels).sum::<u64>()
+    };
+    soon("a channel", async { while publishing().await == 0 {} }).await;
+    soon("no channel", async { while publishing().await > 0 {} }).await;
+    bridge.server.stop().await;
+}
+
 async fn a_stop_in_the_middle_repeats_nothing(rabbitmq: &RabbitMq) {
     const COUNT: usize = 1_000;
     let place = tempfile::tempdir().unwrap();
@@ -264,6 +335,8 @@ async fn queues_change_and_nothing_is_lost_or_refused() {
         what_has_no_channel_for_now_waits_and_is_not_refused(&rabbitmq),
         a_queue_that_is_full_now_and_then_keeps_its_order(&rabbitmq),
         what_is_owed_goes_to_a_queue_that_has_got_another_name(&rabbitmq),
+        what_is_owed_goes_with_its_owner_alone(&rabbitmq),
+        what_goes_elsewhere_does_not_wait_for_what_stays(&rabbitmq),
         a_stop_in_the_middle_repeats_nothing(&rabbitmq),
         a_limit_that_refuses_lets_what_comes_out_of_a_queue_wait(&rabbitmq),
     );
@@ -286,4 +359,10 @@ async fn there_may_be_more_queues_than_a_connection_has_channels() {
             .await;
     }
     bridge.server.stop().await;
+}
+
+#[tokio::test]
+async fn idle_queues_cost_nothing() {
+    let rabbitmq = RabbitMq::start().await;
+    whoever_has_nothing_to_publish_has_no_channel_of_the_broker(&rabbitmq).await;
 }

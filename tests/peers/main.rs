@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod amqp;
+mod amqp_bus;
 mod amqp_changes;
 mod amqp_edges;
+mod amqp_trouble;
 mod captures;
 #[path = "../shared/daemon.rs"]
 mod daemon;

@@ -30,6 +30,8 @@ pub(crate) struct RabbitMq {
 
 /// Where Debian has it; the one in the path may change to another user.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+/// Likewise.
+const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 
 impl RabbitMq {
     pub(crate) async fn start() -> Self {
@@ -78,6 +80,20 @@ impl RabbitMq {
         (answer.status.as_u16(), serde_json::from_slice(&answer.body).unwrap_or_default())
     }
 
+    /// Holds all of it still, or lets it go on.
+    pub(crate) async fn signal(&self, signal: &str) {
+        let node = self.node.id().unwrap().to_string();
+        assert!(Command::new("kill").args([signal, &node]).status().await.unwrap().success());
+    }
+
+    /// Takes it for short of memory, or no more.
+    pub(crate) async fn memory(&self, limit: &str) {
+        let mut control = Command::new(CONTROL);
+        environment(&mut control, self.directory.path(), &self.name, self.epmd_port);
+        let set = control.args(["set_vm_memory_high_watermark", limit]).stdout(Stdio::null()).status().await.unwrap();
+        assert!(set.success());
+    }
+
     /// Its certificate, for whoever wants to trust it.
     pub(crate) fn certificate(&self) -> std::path::PathBuf {
         self.directory.path().join(CERTIFICATE)
@@ -102,19 +118,25 @@ const READY: &str = "Server startup complete";
 
 fn command(path: &Path, node: &str, epmd_port: u16, dist: u16) -> Command {
     let mut command = Command::new(SERVER);
+    environment(&mut command, path, node, epmd_port);
     command
         // The server replaces the script then, so that whoever kills the one kills the other.
         .env("RABBITMQ_ALLOW_INPUT", "1")
         .env("RABBITMQ_SERVER_START_ARGS", "-noinput")
-        .env("HOME", path)
-        .env("RABBITMQ_NODENAME", node)
         .env("RABBITMQ_DIST_PORT", dist.to_string())
-        .env("ERL_EPMD_PORT", epmd_port.to_string())
-        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
         .env("RABBITMQ_MNESIA_BASE", path.join("mnesia"))
         .env("RABBITMQ_LOG_BASE", path.join("log"))
         .env("RABBITMQ_LOGS", "-")
         .env("RABBITMQ_ENABLED_PLUGINS_FILE", path.join("plugins"))
         .env("RABBITMQ_CONFIG_FILE", path.join("rabbitmq"));
     command
+}
+
+/// Where the node is.
+fn environment(command: &mut Command, path: &Path, node: &str, epmd_port: u16) {
+    command
+        .env("HOME", path)
+        .env("RABBITMQ_NODENAME", node)
+        .env("ERL_EPMD_PORT", epmd_port.to_string())
+        .env("ERL_EPMD_ADDRESS", "127.0.0.1");
 }

@@ -9,10 +9,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::super::directory::{Directory, QueueOwner};
+use super::super::directory::Directory;
 use super::super::{Gateway, GatewayError};
 use crate::bus::vumi::UserMessage;
-use crate::model::{JsonObject, MessageId, Outbound, Priority, Timestamp};
+use crate::model::{JsonObject, MessageId, Outbound, Priority, QueueOwner, Timestamp};
 use crate::store::{Change, CommitError};
 
 /// Why a message is not accepted.

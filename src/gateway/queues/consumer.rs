@@ -7,14 +7,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::Gateway;
-use super::super::directory::{Directory, QueueOwner};
+use super::super::directory::Directory;
 use super::accept::{NotAccepted, SAME_ID};
 use crate::bus::vumi::UserMessage;
 use crate::bus::{Bus, BusError, Incoming, IncomingMessage, Publisher};
-use crate::model::{MessageId, Outbound};
+use crate::model::{MessageId, Outbound, QueueOwner};
 use crate::store::{Batch, CommitError};
 
 /// Most messages that a queue has in hand: as many as are written at a time, and as many behind them on their way.
@@ -32,8 +33,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Longest wait.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How long what is in hand may take once it has been told to stop.
-const LAST: Duration = Duration::from_secs(5);
+/// How long what is in hand may take once it has been told to stop, the broker's answers included.
+const LAST: Duration = Duration::from_secs(3);
+/// How long the broker may take to put a message aside. One that is short of memory does not even read it.
+const ASIDE: Duration = Duration::from_secs(10);
 
 /// Why consuming has ended for now.
 #[derive(Debug, thiserror::Error)]
@@ -57,8 +60,17 @@ pub(super) async fn run(gateway: Gateway, bus: Bus, queue: Arc<str>, stop: Cance
             () = async { tokio::join!(consumer.room(), watch.up()); } => {}
             () = stop.cancelled() => return,
         }
-        let Err(trouble) = consumer.consume(&bus, &stop).await else { continue };
+        let begun = Instant::now();
+        let consumed = tokio::select! {
+            consumed = consumer.consume(&bus, &stop) => consumed,
+            // What is cut off here comes again.
+            () = async { stop.cancelled().await; tokio::time::sleep(LAST).await } => return,
+        };
+        let Err(trouble) = consumed else { continue };
         consumer.tell(&trouble);
+        if begun.elapsed() > LONGEST_PAUSE {
+            consumer.pause = FIRST_PAUSE;
+        }
         tokio::select! {
             () = tokio::time::sleep(consumer.pause.mul_f64(0.8 + 0.4 * fastrand::f64())) => {}
             () = stop.cancelled() => return,
@@ -112,11 +124,7 @@ impl Consumer {
                 }
                 return Err(BusError::Broker("the queue is not consumed any more".into()).into());
             }
-            // What is cut off here comes again.
-            let taken = tokio::select! {
-                taken = self.take(&incoming, &messages) => taken,
-                () = async { stop.cancelled().await; tokio::time::sleep(LAST).await } => break,
-            };
+            let taken = self.take(&incoming, &messages).await;
             if taken.is_err() {
                 // What has not been acknowledged goes back, in its order.
                 incoming.close().await;
@@ -212,7 +220,7 @@ impl Consumer {
         }
     }
 
-    /// Whose message it is: among several, the one whose channel it names, or whoever's turn it is.
+    /// Whose message it is: among several, whoever's turn it is of those whose channel it names, or of all.
     fn owner<'a>(
         &mut self,
         directory: &Directory,
@@ -228,15 +236,18 @@ impl Consumer {
                 routing.and_then(|routing| routing.channel()).is_some_and(|channel| named == Some(channel.as_str()))
             }
         };
-        owners.iter().find(is_named).or_else(|| {
-            self.turn = self.turn.wrapping_add(1);
-            owners.get(self.turn % owners.len())
-        })
+        self.turn = self.turn.wrapping_add(1);
+        match owners.iter().filter(is_named).count() {
+            0 => owners.get(self.turn % owners.len()),
+            named => owners.iter().filter(is_named).nth(self.turn % named),
+        }
     }
 
     /// Puts a message aside that can never be sent.
     async fn refuse(&mut self, owners: &[QueueOwner], message: &IncomingMessage, reason: &str) -> Result<(), Trouble> {
-        self.publisher.refuse(&self.queue, &message.body, reason).await?;
+        let refused = self.publisher.refuse(&self.queue, &message.body, reason);
+        let refused = tokio::time::timeout(ASIDE, refused).await;
+        refused.unwrap_or_else(|_| Err(BusError::Broker("it does not read what is published".into())))?;
         for owner in owners {
             let log = self.gateway.0.logs.of(owner.id());
             log.error(format!("A message from {0}.outbound was put into {0}.failures: {reason}", self.queue));

@@ -5,21 +5,21 @@
 
 mod accept;
 mod consumer;
-mod moved;
 pub(super) mod owed;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::directory::{Directory, QueueOwner};
+use super::directory::Directory;
 use super::{Gateway, GatewayError, GatewayIntake};
 use crate::bus::{Bus, Link, MAX_QUEUE_NAME, Watch};
 use crate::channel::{Intake, StatusReport};
-use crate::model::{CallbackKind, ChannelId, JsonObject, Level};
+use crate::model::{CallbackKind, ChannelId, JsonObject, Level, QueueOwner};
 
 /// The component of a channel that speaks of the broker.
 pub(super) const COMPONENT: &str = "amqp";
@@ -38,6 +38,9 @@ pub(super) struct Queues {
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// Wait before a consumer begins anew that a defect has ended.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Most queues of one server: each has a task and up to three AMQP channels.
 const MOST_QUEUES: usize = 10_000;
 
@@ -51,6 +54,11 @@ pub(super) fn check(directory: &Directory, queue: Option<&str>) -> Result<(), Ga
     }
     if queue.chars().any(char::is_uppercase) {
         return Err(GatewayError::Usage(format!("\"amqp_queue\" must be lower case: '{queue}'")));
+    }
+    if queue.starts_with("amq.") {
+        return Err(GatewayError::Usage(format!(
+            "\"amqp_queue\" begins with 'amq.', which RabbitMQ refuses: '{queue}'"
+        )));
     }
     if queue.len() > MAX_QUEUE_NAME {
         return Err(GatewayError::Usage(format!("\"amqp_queue\" is longer than {MAX_QUEUE_NAME} octets")));
@@ -134,25 +142,24 @@ enum Word {
 async fn keep(gateway: Gateway) {
     let queues = &gateway.0.queues;
     let mut watch = queues.bus.as_ref().map(Bus::watch);
-    let mut running: HashMap<Arc<str>, CancellationToken> = HashMap::new();
+    let mut running: HashMap<Arc<str>, (Id, CancellationToken)> = HashMap::new();
     let mut consumers = JoinSet::new();
     let mut told: HashMap<ChannelId, Word> = HashMap::new();
     loop {
         let changed = queues.changed.notified();
         let directory = gateway.0.directory.load_full();
-        running.retain(|queue, stop| {
-            let wanted = directory.queues().contains_key(queue);
-            if !wanted {
+        for (queue, (_, stop)) in &running {
+            if !directory.queues().contains_key(queue) {
                 stop.cancel();
             }
-            wanted
-        });
+        }
         if let Some(bus) = &queues.bus {
             for queue in directory.queues().keys() {
+                // One that is being stopped is waited for: two consumers at a time would mix up the order.
                 running.entry(queue.clone()).or_insert_with(|| {
                     let stop = queues.stop.child_token();
-                    consumers.spawn(consumer::run(gateway.clone(), bus.clone(), queue.clone(), stop.clone()));
-                    stop
+                    let consumer = consumer::run(gateway.clone(), bus.clone(), queue.clone(), stop.clone());
+                    (consumers.spawn(consumer).id(), stop)
                 });
             }
         }
@@ -160,7 +167,14 @@ async fn keep(gateway: Gateway) {
         tokio::select! {
             () = changed => {}
             () = link_changed(watch.as_mut()) => {}
-            Some(_) = consumers.join_next() => {}
+            Some(ended) = consumers.join_next_with_id() => {
+                let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+                running.retain(|_, (consumer, _)| *consumer != id);
+                if let Err(error) = ended {
+                    tracing::error!(%error, "the consumer of an application's queue has failed; another one begins");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
             () = queues.stop.cancelled() => break,
         }
     }

@@ -6,20 +6,24 @@
 //! message and not the one before it, both are published again: whoever goes by what came last has them in order.
 
 use std::collections::VecDeque;
+use std::mem::Discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+
 use super::super::Gateway;
+use super::super::callbacks::next_owed;
+use super::super::directory::Directory;
 use super::super::retry::RetryPolicy;
 use crate::bus::{BusError, Link, Published, Publisher};
-use crate::model::{Callback, Timestamp};
-use crate::store::{CallbackDelivery, CallbackQueue, Change, ReadError};
+use crate::model::{Callback, CallbackTarget, Timestamp};
+use crate::store::{CallbackDelivery, CallbackQueue, Change, CommitError};
 use crate::telemetry::ChannelLog;
 
-/// Most messages published before the broker's answers are waited for.
+/// Most messages published before the broker's answers are waited for; and most that are looked through for what goes to
+/// another queue by now.
 const BATCH: usize = 1024;
-/// How long a queue waits for more before its task ends.
-const IDLE: Duration = Duration::from_secs(30);
 /// Longest wait before a queue is tried again: its application may have declared it meanwhile.
 const LONGEST: Duration = Duration::from_secs(5);
 
@@ -28,7 +32,7 @@ pub(in crate::gateway) async fn run(gateway: Gateway, queue: CallbackQueue, key:
     let publisher = gateway.0.queues.bus.as_ref().map(|bus| bus.publisher());
     let retry = RetryPolicy { longest: LONGEST, ..retry };
     let waiting = VecDeque::new();
-    Owed { gateway, key: key.into(), publisher, retry, waiting, batch: 1, failures: 0 }.run(queue).await;
+    Owed { gateway, key: key.into(), publisher, retry, waiting, batch: 1, failures: 0, told: None }.run(queue).await;
 }
 
 struct Owed {
@@ -43,19 +47,23 @@ struct Owed {
     batch: usize,
     /// In a row.
     failures: u32,
+    /// The failure that the log has been told of; another one is another line.
+    told: Option<Discriminant<Failure>>,
 }
 
-/// Why the broker did not take something.
+/// Why something is still owed.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("there is no RabbitMQ: the configuration has no key 'amqp'")]
     NoBroker,
     #[error("no queue is bound to the key '{0}' of the exchange 'vumi'; its reader declares it")]
     Unrouted(Arc<str>),
+    #[error("RabbitMQ refuses it: the queue is full, mostly")]
+    Refused,
     #[error("{0}")]
     Broker(BusError),
-    #[error("{0}")]
-    Read(#[from] ReadError),
+    #[error("the store takes nothing: {0}")]
+    Store(#[from] CommitError),
 }
 
 impl Owed {
@@ -64,22 +72,16 @@ impl Owed {
         while !stop.is_cancelled() {
             if self.waiting.is_empty() {
                 let pulled = tokio::select! {
-                    pulled = queue.pull(BATCH) => pulled,
-                    () = tokio::time::sleep(IDLE), if queue.is_drained() => return,
+                    pulled = next_owed(&mut queue, self.batch) => pulled,
                     () = stop.cancelled() => return,
                 };
-                match pulled {
-                    Ok(pulled) => self.waiting.extend(pulled),
-                    Err(error) => {
-                        tracing::error!(%error, queue = queue.lane(), "what is owed to a queue could not be read");
-                        return;
-                    }
-                }
+                let Some(pulled) = pulled else { return };
+                self.waiting.extend(pulled);
             }
             match self.publish().await {
                 Ok(()) => self.succeeded(),
                 Err(failure) => {
-                    let wait = self.failed(&failure, &queue).await;
+                    let wait = self.failed(&failure, &mut queue).await;
                     tokio::select! {
                         () = self.wait(wait) => {}
                         () = stop.cancelled() => return,
@@ -99,46 +101,42 @@ impl Owed {
         let taken = published.iter().take_while(|published| matches!(published, Published::Taken)).count();
         let done = self.waiting.drain(..taken).map(|delivery| Change::CallbackDone(delivery.ticket)).collect();
         self.post(done).await;
-        match published.into_iter().nth(taken) {
+        let next = published.into_iter().nth(taken);
+        if taken > 0 || !matches!(next, Some(Published::Unrouted | Published::Failed(_))) {
+            self.gateway.0.queues.note(&self.key, false);
+        }
+        match next {
             None | Some(Published::Taken) => Ok(()),
             Some(Published::Unrouted) => Err(Failure::Unrouted(self.key.clone())),
+            Some(Published::Refused) => Err(Failure::Refused),
             Some(Published::Failed(error)) => Err(Failure::Broker(error)),
         }
     }
 
-    /// Moves what its owner wants in another queue by now.
+    /// Moves what its owner wants in another queue by now, wherever it stands.
     async fn hand_over(&mut self) -> Result<(), Failure> {
         let directory = self.gateway.0.directory.load_full();
-        let (mut moved, mut stay, mut result) = (Vec::new(), 0, Ok(()));
-        while let Some(delivery) = self.waiting.get(stay).filter(|_| stay < self.batch) {
-            match self.gateway.moved(&directory, delivery) {
-                Ok(None) => stay += 1,
-                Ok(Some(change)) => {
-                    moved.push(change);
-                    self.waiting.remove(stay);
-                }
-                Err(error) => {
-                    result = Err(error.into());
-                    break;
-                }
-            }
+        let moved: Vec<_> = self.waiting.iter().filter_map(|delivery| moved(&directory, delivery)).collect();
+        if !moved.is_empty() {
+            self.gateway.0.store.commit(moved).await?;
+            self.waiting.retain(|delivery| renamed(&directory, delivery).is_none());
         }
-        self.post(moved).await;
-        result
+        Ok(())
     }
 
     fn succeeded(&mut self) {
         self.failures = 0;
+        self.told = None;
         self.batch = (self.batch * 2).min(BATCH);
-        self.gateway.0.queues.note(&self.key, false);
     }
 
     /// What is done after a failure; returns how long to wait.
-    async fn failed(&mut self, failure: &Failure, queue: &CallbackQueue) -> Duration {
+    async fn failed(&mut self, failure: &Failure, queue: &mut CallbackQueue) -> Duration {
         let Some(first) = self.waiting.front().map(|delivery| delivery.callback.clone()) else { return Duration::ZERO };
         self.batch = 1;
         self.failures = self.failures.saturating_add(1);
-        if self.failures == 1
+        let kind = std::mem::discriminant(failure);
+        if self.told.replace(kind) != Some(kind)
             && let Some(log) = self.log(&first)
         {
             log.warn(format!("Nothing can be put into the queue {}: {failure}; it is tried again", self.key));
@@ -151,7 +149,21 @@ impl Owed {
             self.gateway.0.queues.note(&self.key, false);
             return Duration::ZERO;
         }
+        if matches!(failure, Failure::Unrouted(_) | Failure::Refused) {
+            self.read_on(queue);
+        }
         self.retry.delay(self.failures, fastrand::f64())
+    }
+
+    /// Takes what stands behind in hand: some of it may be for a queue that takes it. While the broker takes nothing for
+    /// anybody, one message is all that a queue has in memory here.
+    fn read_on(&mut self, queue: &mut CallbackQueue) {
+        let room = BATCH.saturating_sub(self.waiting.len());
+        if room > 0
+            && let Some(Ok(pulled)) = queue.pull(room).now_or_never()
+        {
+            self.waiting.extend(pulled);
+        }
     }
 
     async fn wait(&self, delay: Duration) {
@@ -164,25 +176,26 @@ impl Owed {
         }
     }
 
-    /// Keeps aside what has become too old.
+    /// Keeps aside what has become too old; what the store does not take now is looked at with the next failure.
     async fn give_up_old(&mut self, failure: &Failure) {
         let now = Timestamp::now();
-        let mut parked = Vec::new();
-        while let Some(delivery) = self.waiting.front()
-            && delivery.callback.created_at.until(now) >= self.retry.max_age
-        {
+        let is_old = |delivery: &&CallbackDelivery| self.retry.is_too_old(delivery.callback.created_at, now);
+        let old: Vec<_> = self.waiting.iter().take_while(is_old).map(|delivery| delivery.ticket).collect();
+        if old.is_empty() {
+            return;
+        }
+        let count = old.len();
+        let parked = old.into_iter().map(|ticket| Change::CallbackParked { ticket, reason: failure.to_string() });
+        // When this returns they have left the queue.
+        if let Err(error) = self.gateway.0.store.commit(parked.collect()).await {
+            tracing::warn!(%error, queue = &*self.key, "what is too old could not be kept aside; it is tried again");
+            return;
+        }
+        for delivery in self.waiting.drain(..count).collect::<Vec<_>>() {
             let callback = &delivery.callback;
             if let Some(log) = self.log(callback) {
                 log.error(format!("Message {} for the queue {} was given up: {failure}", callback.message, self.key));
             }
-            parked.push(Change::CallbackParked { ticket: delivery.ticket, reason: failure.to_string() });
-            self.waiting.pop_front();
-        }
-        // When this returns they have left the queue.
-        if !parked.is_empty()
-            && let Err(error) = self.gateway.0.store.commit(parked).await
-        {
-            tracing::error!(%error, "what was given up could not be kept aside; it is owed again after a restart");
         }
     }
 
@@ -198,6 +211,23 @@ impl Owed {
             tracing::error!(%error, "what RabbitMQ took could not be noted; it will be published again");
         }
     }
+}
+
+/// The queue that its owner has instead of this one. What is owed to whoever has none any more stays: an application may
+/// still read a queue that its channel has given up.
+fn renamed<'a>(directory: &'a Directory, delivery: &CallbackDelivery) -> Option<&'a str> {
+    let CallbackTarget::Queue { queue, owner: Some(owner) } = &delivery.callback.target else { return None };
+    directory.queue_of(owner).filter(|wanted| wanted != queue)
+}
+
+/// What moves it there.
+fn moved(directory: &Directory, delivery: &CallbackDelivery) -> Option<Change> {
+    let wanted = renamed(directory, delivery)?.to_owned();
+    let mut callback = Callback::clone(&delivery.callback);
+    if let CallbackTarget::Queue { queue, .. } = &mut callback.target {
+        *queue = wanted;
+    }
+    Some(Change::CallbackMoved(delivery.ticket, callback))
 }
 
 impl Drop for Owed {
