@@ -33,9 +33,12 @@ pub(super) struct Passwords {
     key: Option<[u8; 32]>,
     memory: Arc<Memory>,
     pub(super) turns: Turns,
-    /// Those that run or wait, by source and what their verdict is kept under.
-    checks: Mutex<HashMap<(IpAddr, [u8; 32]), WeakShared<Verifying>>>,
+    /// Those that run or wait.
+    checks: Mutex<HashMap<Key, WeakShared<Verifying>>>,
 }
+
+/// The source of a password, and what its verdict is kept under.
+type Key = (IpAddr, [u8; 32]);
 
 /// A check, until it has a verdict. It gives its place back when nobody waits for it any more.
 type Verifying = BoxFuture<'static, Result<bool, Denied>>;
@@ -101,7 +104,7 @@ impl Passwords {
 
     /// The check of a password: the one that runs or waits already, or else a new one.
     fn check(&self, brought: Brought) -> Result<Shared<Verifying>, Denied> {
-        let key = (brought.source, brought.name);
+        let key: Key = (brought.source, brought.name);
         let mut checks = lock(&self.checks);
         // There are not many: each has a place.
         checks.retain(|_, check| check.upgrade().is_some_and(|check| check.peek().is_none()));
