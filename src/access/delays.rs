@@ -16,6 +16,8 @@ const LONGEST: Duration = Duration::from_secs(60);
 const REMEMBERED: Duration = Duration::from_secs(900);
 /// Most names and sources that are remembered.
 const MOST: usize = 8_192;
+/// Wrong passwords that are told from new ones, for each name and source.
+const DISTINCT: usize = 8;
 
 /// Wrong passwords.
 #[derive(Default)]
@@ -26,12 +28,12 @@ pub(super) struct Delays {
 
 /// Wrong passwords for one name from one source.
 struct Wrong {
-    /// How many, one after the other.
+    /// How many different ones.
     count: u32,
     /// When the last one came.
     at: Instant,
-    /// What the last one is known under.
-    password: Option<[u8; 32]>,
+    /// What the last ones are known under, the oldest first.
+    passwords: Vec<[u8; 32]>,
 }
 
 impl Wrong {
@@ -53,19 +55,25 @@ impl Delays {
         Some(wrong.until().saturating_duration_since(now)).filter(|left| !left.is_zero())
     }
 
-    /// It was wrong. The same one again is no guess, but a client that nobody has told of the new one.
-    pub(super) fn wrong(&mut self, now: Instant, (source, name): (IpAddr, &str), password: Option<[u8; 32]>) {
+    /// It was wrong. One of the last again is no guess, but a client that nobody has told of the new one.
+    pub(super) fn wrong(&mut self, now: Instant, (source, name): (IpAddr, &str), password: [u8; 32]) {
         let key = self.key(source, name);
         if self.wrong.len() >= MOST && !self.wrong.contains_key(&key) {
             self.make_room(now);
         }
-        let wrong = self.wrong.entry(key).or_insert(Wrong { count: 0, at: now, password: None });
+        let none = || Wrong { count: 0, at: now, passwords: Vec::new() };
+        let wrong = self.wrong.entry(key).or_insert_with(none);
         if wrong.is_old(now) {
-            *wrong = Wrong { count: 0, at: now, password: None };
+            *wrong = none();
         }
-        if password.is_none() || wrong.password != password {
-            *wrong = Wrong { count: wrong.count.saturating_add(1), at: now, password };
+        if wrong.passwords.contains(&password) {
+            return;
         }
+        if wrong.passwords.len() >= DISTINCT {
+            wrong.passwords.remove(0);
+        }
+        wrong.passwords.push(password);
+        (wrong.count, wrong.at) = (wrong.count.saturating_add(1), now);
     }
 
     /// It was right: whoever it is may mistype again.
@@ -100,10 +108,10 @@ mod tests {
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 1));
     const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 2));
 
-    fn password(number: u32) -> Option<[u8; 32]> {
+    fn password(number: u32) -> [u8; 32] {
         let mut password = [0; 32];
         password[..4].copy_from_slice(&number.to_be_bytes());
-        Some(password)
+        password
     }
 
     #[test]
@@ -133,6 +141,23 @@ mod tests {
         assert_eq!(delays.left(now, HERE, "shop"), Some(LONGEST));
         delays.wrong(now + REMEMBERED, (HERE, "shop"), password(3));
         assert_eq!(delays.left(now + REMEMBERED, HERE, "shop"), None);
+    }
+
+    #[test]
+    fn clients_with_different_old_passwords_lock_nobody_out() {
+        let (mut delays, mut now) = (Delays::default(), Instant::now());
+        for _ in 0..20 {
+            (0..3).for_each(|number| delays.wrong(now, (HERE, "shop"), password(number)));
+            now += Duration::from_secs(60);
+            assert_eq!(delays.left(now, HERE, "shop"), None);
+        }
+        (0..20).for_each(|number| delays.wrong(now, (HERE, "shop"), password(number)));
+        let (last, before) = (password(12), password(11));
+        let key = delays.key(HERE, "shop");
+        delays.wrong(now, (HERE, "shop"), last);
+        assert_eq!(delays.wrong[&key].count, 20, "one of the last");
+        delays.wrong(now, (HERE, "shop"), before);
+        assert_eq!((delays.wrong[&key].count, delays.wrong[&key].passwords.len()), (21, DISTINCT));
     }
 
     #[test]

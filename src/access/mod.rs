@@ -6,8 +6,10 @@
 mod changes;
 mod delays;
 mod password;
+mod proven;
 mod token;
 mod turns;
+mod verdicts;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -90,7 +92,7 @@ pub enum Denied {
         seconds: u64,
     },
     /// Too many passwords from there wait to be checked.
-    #[error("too many passwords from this address are being checked; a token needs no waiting")]
+    #[error("too many passwords from this address, or its network, are being checked; a token needs no waiting")]
     Crowded,
     /// Too many passwords wait to be checked.
     #[error("too many passwords are being checked; a token needs no waiting")]
@@ -207,11 +209,12 @@ impl Accounts {
     }
 
     async fn of_password(&self, name: &str, password: &str, source: IpAddr) -> Result<Arc<Account>, Denied> {
-        let account = self.directory.load().by_name.get(name).cloned();
+        let named = || self.directory.load().by_name.get(name).cloned();
         // An unknown name takes as long as a wrong password, so that names cannot be found out.
-        let hash = account.as_ref().and_then(|account| account.password.clone());
-        let right = self.passwords.verify(source, name, hash, password).await?;
-        account.filter(|_| right).ok_or(Denied::Wrong)
+        let hash = named().and_then(|account| account.password.clone());
+        let right = self.passwords.verify(source, name, hash.clone(), password).await?;
+        // It may have waited for long: what counts is what the account is by now.
+        named().filter(|account| right && account.password == hash).ok_or(Denied::Wrong)
     }
 }
 
@@ -225,5 +228,52 @@ impl Directory {
             directory.by_name.insert(account.name.clone(), account);
         }
         directory
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::model::Permission;
+    use crate::store::StoreConfig;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    #[tokio::test]
+    async fn what_is_taken_from_an_account_is_taken_from_those_whose_password_waits() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
+        let accounts = Accounts::open(Store::open(&config).unwrap()).unwrap();
+        let password = "correct horse".to_owned();
+        for name in ["root", "deleted", "disabled", "moved", "changed", "as it was"] {
+            let scopes = Some(vec![Permission::Admin]);
+            let name = name.replace(' ', "-");
+            let changes = AccountChanges { scopes, password: Some(Some(password.clone())), ..Default::default() };
+            accounts.create(&name, changes, None).await.unwrap();
+        }
+        let authenticate = |name: &'static str| {
+            Box::pin(accounts.authenticate(Credentials::Basic { name, password: "correct horse" }, HERE))
+        };
+        let held = accounts.passwords.turns.hold();
+        let mut all = ["deleted", "disabled", "moved", "changed", "as-it-was"].map(authenticate);
+        assert!(all.iter_mut().all(|one| one.now_or_never().is_none()));
+        accounts.delete("deleted").await.unwrap();
+        let elsewhere = Some(vec!["192.0.2.0/24".parse().unwrap()]);
+        for (name, changes) in [
+            ("disabled", AccountChanges { disabled: Some(true), ..Default::default() }),
+            ("moved", AccountChanges { sources: elsewhere, ..Default::default() }),
+            ("changed", AccountChanges { password: Some(None), ..Default::default() }),
+        ] {
+            accounts.change(name, changes).await.unwrap();
+        }
+        drop(held);
+        let said = futures_util::future::join_all(all).await;
+        let said: Vec<_> = said.into_iter().map(|said| said.map(|account| account.name.clone())).collect();
+        let moved = Denied::Source { name: "moved".to_owned(), source_address: HERE };
+        let disabled = Denied::Disabled("disabled".to_owned());
+        let (as_it_was, wrong) = (Ok("as-it-was".to_owned()), Err(Denied::Wrong));
+        assert_eq!(said, [wrong.clone(), Err(disabled), Err(moved), wrong, as_it_was]);
     }
 }

@@ -1,52 +1,61 @@
-//! Passwords: argon2id, few at a time, and answers remembered for a minute.
+//! Passwords: argon2id, few at a time, and answers remembered for a minute (`verdicts`).
 //!
 //! A check costs tens of milliseconds and 19 MiB, and basic authentication sends the password with every request.
 //! Verdicts are kept under a key of this process, so that its memory has no password and no plain hash of one.
 //!
 //! Whoever has given wrong ones waits (`delays`) before anything else is looked at: an answer from memory would tell
-//! them as much as a check. Whose turn it is to be checked is for `turns`.
+//! them as much as a check. Whose turn it is to be checked is for `turns`; those who bring the same from the same place
+//! meanwhile share one check.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::delays::Delays;
-use super::turns::{Full, Turns};
+use super::proven::Proven;
+use super::turns::{Full, Place, Turns};
+use super::verdicts::Verdicts;
 use super::{AccountError, Denied};
 use crate::model::PasswordHash;
 use crate::web::subscriber::subscriber;
 
-/// How long a verdict is believed.
-const REMEMBERED: Duration = Duration::from_secs(60);
-/// Most verdicts that are kept.
-const MOST_VERDICTS: usize = 1_024;
-
 /// Checks passwords.
 pub(super) struct Passwords {
-    /// Of this process; `None` when the operating system gave none, and nothing is remembered then.
+    /// Of this process; `None` when the operating system gave none, and nothing is checked then.
     key: Option<[u8; 32]>,
     memory: Arc<Memory>,
-    turns: Turns,
+    pub(super) turns: Turns,
+    /// Those that run or wait, by source and what their verdict is kept under.
+    checks: Mutex<HashMap<(IpAddr, [u8; 32]), WeakShared<Verifying>>>,
 }
+
+/// A check, until it has a verdict. It gives its place back when nobody waits for it any more.
+type Verifying = BoxFuture<'static, Result<bool, Denied>>;
 
 /// What has been found out.
 #[derive(Default)]
 struct Memory {
-    verdicts: ArcSwap<HashMap<[u8; 32], Verdict>>,
+    verdicts: Verdicts,
     delays: Mutex<Delays>,
+    proven: Mutex<Proven>,
 }
 
-#[derive(Clone, Copy)]
-struct Verdict {
-    right: bool,
-    until: Instant,
+/// A password that somebody has brought.
+struct Brought {
+    source: IpAddr,
+    account: String,
+    hash: String,
+    password: String,
+    /// What its verdict is kept under.
+    name: [u8; 32],
 }
 
 /// The hash of a password that nobody has, for names that nobody has.
@@ -56,7 +65,8 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGhhcyBpdCE$\
 impl Passwords {
     pub(super) fn new() -> Self {
         let mut key = [0; 32];
-        Self { key: getrandom::fill(&mut key).ok().map(|()| key), memory: Arc::default(), turns: Turns::new() }
+        let key = getrandom::fill(&mut key).ok().map(|()| key);
+        Self { key, memory: Arc::default(), turns: Turns::new(), checks: Mutex::default() }
     }
 
     /// Hashes a new password. There is one at a time: accounts change one after the other.
@@ -81,27 +91,31 @@ impl Passwords {
     ) -> Result<bool, Denied> {
         let source = subscriber(source);
         let hash = hash.map_or_else(|| NOBODY.to_owned(), |hash| hash.0);
-        let name = self.name(account, &hash, password);
-        if let Some(right) = self.memory.recall(source, account, name)? {
+        let name = self.name(account, &hash, password).ok_or(Denied::Busy)?;
+        if let Some(right) = self.memory.recall(source, account, &name)? {
             return Ok(right);
         }
-        let turn = self.turns.of(source).await.map_err(|full| match full {
+        let (account, password) = (account.to_owned(), password.to_owned());
+        self.check(Brought { source, account, hash, password, name })?.await
+    }
+
+    /// The check of a password: the one that runs or waits already, or else a new one.
+    fn check(&self, brought: Brought) -> Result<Shared<Verifying>, Denied> {
+        let key = (brought.source, brought.name);
+        let mut checks = lock(&self.checks);
+        // There are not many: each has a place.
+        checks.retain(|_, check| check.upgrade().is_some_and(|check| check.peek().is_none()));
+        if let Some(check) = checks.get(&key).and_then(WeakShared::upgrade) {
+            return Ok(check);
+        }
+        let proven = lock(&self.memory.proven).has(Instant::now(), brought.source, &brought.account);
+        let place = self.turns.enter(brought.source, proven).map_err(|full| match full {
             Full::Source => Denied::Crowded,
             Full::All => Denied::Busy,
         })?;
-        // Those before it in the line may have settled it, or were guesses too.
-        if let Some(right) = self.memory.recall(source, account, name)? {
-            return Ok(right);
-        }
-        let (memory, account, password) = (self.memory.clone(), account.to_owned(), password.to_owned());
-        let checked = tokio::task::spawn_blocking(move || {
-            let right = Argon2::default().verify_password(password.as_bytes(), &*hash).is_ok();
-            // Here, and only now: whoever asked may have gone, and the work goes on without them.
-            memory.learn((source, &account), name, right);
-            drop(turn);
-            right
-        });
-        checked.await.map_err(|_| Denied::Busy)
+        let check = brought.check(place, self.memory.clone()).boxed().shared();
+        checks.extend(check.downgrade().map(|weak| (key, weak)));
+        Ok(check)
     }
 
     /// What a verdict is kept under. A new password has a new hash, so that nothing old is believed of it.
@@ -117,54 +131,56 @@ impl Passwords {
     }
 }
 
+impl Brought {
+    /// Whether it is right, once it is its turn or somebody else's check has shown it.
+    async fn check(self, place: Place, memory: Arc<Memory>) -> Result<bool, Denied> {
+        let recall = || memory.recall(self.source, &self.account, &self.name);
+        let first = place.first().await.ok_or(Denied::Busy)?;
+        // Those before it in the line may have been guesses too.
+        if let Some(right) = recall()? {
+            return Ok(right);
+        }
+        let turn = first.turn().await.ok_or(Denied::Busy)?;
+        if let Some(right) = recall()? {
+            return Ok(right);
+        }
+        let checked = tokio::task::spawn_blocking(move || {
+            let right = Argon2::default().verify_password(self.password.as_bytes(), &*self.hash).is_ok();
+            // Here, and only now: whoever asked may have gone, and the work goes on without them.
+            memory.learn((self.source, &self.account), self.name, right);
+            drop(turn);
+            right
+        });
+        checked.await.map_err(|_| Denied::Busy)
+    }
+}
+
 impl Memory {
-    /// What is known of a password, unless whoever gives it has to wait.
-    fn recall(&self, source: IpAddr, account: &str, name: Option<[u8; 32]>) -> Result<Option<bool>, Denied> {
-        match self.delays().left(Instant::now(), source, account) {
+    /// What is known of a password, unless whoever gives it has to wait. One that is known to be right does not end that,
+    /// or a client that sends it all the time would give whoever guesses beside it free guesses all the time.
+    fn recall(&self, source: IpAddr, account: &str, name: &[u8; 32]) -> Result<Option<bool>, Denied> {
+        match lock(&self.delays).left(Instant::now(), source, account) {
             Some(left) => {
                 Err(Denied::TooSoon { seconds: left.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX) })
             }
-            None => Ok(name.and_then(|name| self.remembered(&name))),
+            None => Ok(self.verdicts.get(name)),
         }
     }
 
-    fn learn(&self, (source, account): (IpAddr, &str), name: Option<[u8; 32]>, right: bool) {
-        if let Some(name) = name {
-            self.remember(name, right);
-        }
-        let mut delays = self.delays();
+    fn learn(&self, (source, account): (IpAddr, &str), name: [u8; 32], right: bool) {
+        self.verdicts.keep(name, right);
+        let now = Instant::now();
         if right {
-            delays.right(source, account);
+            lock(&self.delays).right(source, account);
+            lock(&self.proven).add(now, source, account);
         } else {
-            delays.wrong(Instant::now(), (source, account), name);
+            lock(&self.delays).wrong(now, (source, account), name);
         }
     }
+}
 
-    fn delays(&self) -> MutexGuard<'_, Delays> {
-        self.delays.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remembered(&self, name: &[u8; 32]) -> Option<bool> {
-        let verdicts = self.verdicts.load();
-        let verdict = verdicts.get(name)?;
-        (Instant::now() < verdict.until).then_some(verdict.right)
-    }
-
-    /// At the bound wrong ones make room: there is no end of them.
-    fn remember(&self, name: [u8; 32], right: bool) {
-        self.verdicts.rcu(|verdicts| {
-            let mut verdicts = HashMap::clone(verdicts);
-            let now = Instant::now();
-            verdicts.retain(|_, verdict| now < verdict.until);
-            if verdicts.len() >= MOST_VERDICTS {
-                verdicts.retain(|_, verdict| verdict.right);
-            }
-            if verdicts.len() < MOST_VERDICTS {
-                verdicts.insert(name, Verdict { right, until: now + REMEMBERED });
-            }
-            verdicts
-        });
-    }
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -216,24 +232,79 @@ mod tests {
         assert!((4..10).contains(&checked), "{said:?}");
         assert!(said.iter().all(|said| matches!(said, Ok(false) | Err(Denied::TooSoon { seconds: 1.. }))), "{said:?}");
         // The right one is remembered, and would tell a guesser that it is right.
-        passwords.memory.delays().wrong(Instant::now() + REMEMBERED, (HERE, "me"), None);
+        lock(&passwords.memory.delays).wrong(
+            Instant::now() + std::time::Duration::from_secs(60),
+            (HERE, "me"),
+            [0; 32],
+        );
         passwords.turns.close();
         assert!(matches!(verify(HERE, "correct horse").await, Err(Denied::TooSoon { .. })));
         assert!(matches!(verify(HERE, &guesses[0]).await, Err(Denied::TooSoon { .. })));
         assert_eq!(verify(IpAddr::V4(std::net::Ipv4Addr::BROADCAST), "correct horse").await, Ok(true));
     }
 
-    #[test]
-    fn wrong_ones_do_not_push_out_right_ones() {
-        let passwords = Memory::default();
-        let name = |number: usize| {
-            let mut name = [0; 32];
-            name[..8].copy_from_slice(&number.to_be_bytes());
-            name
-        };
-        passwords.remember(name(0), true);
-        (1..3 * MOST_VERDICTS).for_each(|number| passwords.remember(name(number), false));
-        assert_eq!(passwords.remembered(&name(0)), Some(true));
-        assert!(passwords.verdicts.load().len() <= MOST_VERDICTS);
+    #[tokio::test]
+    async fn however_many_bring_the_same_password_at_once_there_is_one_check() {
+        let passwords = Passwords::new();
+        let hash = passwords.hash("correct horse".to_owned()).await.unwrap();
+        let verify = |password: &'static str| Box::pin(passwords.verify(HERE, "me", Some(hash.clone()), password));
+        let held = passwords.turns.hold();
+        let mut all: Vec<_> = (0..200).map(|_| verify("correct horse")).collect();
+        assert!(all.iter_mut().all(|one| one.now_or_never().is_none()));
+        assert_eq!(passwords.turns.in_hand(), 1);
+        let mut wrong = verify("battery staple");
+        assert!((&mut wrong).now_or_never().is_none());
+        assert_eq!(passwords.turns.in_hand(), 2);
+        // Whoever was there first goes, and the others have its check.
+        drop(all.remove(0));
+        drop(held);
+        assert_eq!(futures_util::future::join_all(all).await, vec![Ok(true); 199]);
+        assert_eq!(wrong.await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn a_check_that_nobody_waits_for_gives_its_place_back() {
+        let passwords = Passwords::new();
+        let _held = passwords.turns.hold();
+        let mut both = [(); 2].map(|()| Box::pin(passwords.verify(HERE, "me", None, "x")));
+        assert!(both.iter_mut().all(|one| one.now_or_never().is_none()));
+        let [one, other] = both;
+        drop(one);
+        assert_eq!(passwords.turns.in_hand(), 1);
+        drop(other);
+        assert_eq!(passwords.turns.in_hand(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_settled_while_it_waits_in_its_line_waits_for_nothing_more() {
+        let passwords = Passwords::new();
+        let _held = passwords.turns.hold();
+        let before = passwords.turns.enter(HERE, false).ok().unwrap().first().await;
+        let mut verifies = ["x", "y"].map(|password| Box::pin(passwords.verify(HERE, "me", None, password)));
+        assert!(verifies.iter_mut().all(|one| one.now_or_never().is_none()));
+        let name = passwords.name("me", NOBODY, "x").unwrap();
+        passwords.memory.learn((HERE, "me"), name, false);
+        drop(before);
+        let [mut settled, mut other] = verifies;
+        assert_eq!((&mut settled).now_or_never(), Some(Ok(false)));
+        assert_eq!((&mut other).now_or_never(), None, "it is the first now");
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_names_does_not_keep_those_waiting_who_were_right_from_there() {
+        let passwords = Passwords::new();
+        let hash = passwords.hash("correct horse".to_owned()).await.unwrap();
+        let verify = || passwords.verify(HERE, "me", Some(hash.clone()), "correct horse");
+        assert_eq!(verify().await, Ok(true));
+        passwords.memory.verdicts.forget();
+        let held = passwords.turns.hold();
+        let names: Vec<String> = (0..100).map(|number| format!("name {number}")).collect();
+        let mut flood: Vec<_> = names.iter().map(|name| Box::pin(passwords.verify(HERE, name, None, "x"))).collect();
+        let said: Vec<_> = flood.iter_mut().filter_map(FutureExt::now_or_never).collect();
+        assert_eq!(said, vec![Err(Denied::Crowded); 36], "the line is full");
+        let mut known = Box::pin(verify());
+        assert!((&mut known).now_or_never().is_none());
+        drop(held);
+        assert_eq!(known.await, Ok(true));
     }
 }

@@ -1,13 +1,16 @@
 //! Callbacks that were given up: what a receiver did not take stays here until somebody makes it again or forgets it.
 
 use hyper::{Method, StatusCode};
+use serde::Serialize;
 use serde_json::json;
 
 use super::Api;
 use super::error::ApiError;
 use super::junebug::wire::envelope;
 use super::query::{cursor, limit, only};
+use crate::gateway::Parked;
 use crate::model::ChannelId;
+use crate::store::{Page, Ticket};
 use crate::web::Response;
 use crate::web::route::{Answer, Request, Route, Scope};
 
@@ -20,15 +23,24 @@ pub(super) fn routes() -> Vec<Route<Api>> {
     ]
 }
 
+/// A page of them. Not a JSON value: the bodies are written as they are kept.
+#[derive(Serialize)]
+struct List<'a> {
+    callbacks: &'a [Parked],
+    cursor: Option<String>,
+}
+
 fn list(api: Api, request: Request) -> Answer {
     Box::pin(async move { do_list(&api, &request).await.unwrap_or_else(Response::from) })
 }
 
 async fn do_list(api: &Api, request: &Request) -> Result<Response, ApiError> {
     only(request, &["limit", "cursor"])?;
-    let page = api.gateway.parked(cursor(request)?, limit(request)?).await?;
-    let cursor = page.next.map(|ticket| ticket.to_string());
-    Ok(envelope(StatusCode::OK, "callbacks retrieved", &json!({"callbacks": page.found, "cursor": cursor})))
+    let answer = |page: Page<Parked, Ticket>| {
+        let list = List { callbacks: &page.found, cursor: page.next.map(|ticket| ticket.to_string()) };
+        envelope(StatusCode::OK, "callbacks retrieved", &list)
+    };
+    Ok(api.gateway.parked(cursor(request)?, limit(request)?, answer).await?)
 }
 
 fn retry(api: Api, request: Request) -> Answer {

@@ -38,6 +38,8 @@ pub enum ApiError {
     Overloaded,
     /// The answer took too long.
     TooLong(Duration),
+    /// We stop, or have a bug.
+    BrokenOff,
     /// The body is compressed, or otherwise not what it is.
     Encoded(String),
     /// The body is no JSON.
@@ -125,6 +127,10 @@ impl From<ApiError> for Response {
             ApiError::TooLong(time) => {
                 let message = format!("the request was not answered within {} s", time.as_secs());
                 later(one(StatusCode::SERVICE_UNAVAILABLE, "too slow", "Timeout", &message), 5)
+            }
+            ApiError::BrokenOff => {
+                let message = "the request was broken off; look whether what it asked for has been done";
+                one(StatusCode::INTERNAL_SERVER_ERROR, "generic error", "BrokenOff", message)
             }
             ApiError::Encoded(encoding) => {
                 let message = format!("request bodies must not be encoded, and this one is '{encoding}'");

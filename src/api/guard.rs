@@ -1,13 +1,16 @@
 //! Who may call what: credentials, scopes, limits to channels, and names by which we may be asked while nobody is.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hyper::header::{AUTHORIZATION, HOST, ORIGIN};
 use hyper::{HeaderMap, Method, Uri};
+use tokio::time::timeout;
 
 use super::Api;
 use super::error::ApiError;
@@ -116,19 +119,21 @@ impl Guard {
         }
     }
 
-    /// Who calls a row, if they may.
+    /// Who calls a row, if they may. Where a stranger is answered too, a password that is not checked within `glance` makes
+    /// one.
     pub(super) async fn admit(
         &self,
         row: &Route<Api>,
         params: &[String],
         asked: (&Uri, &HeaderMap),
         source: IpAddr,
+        glance: Duration,
     ) -> Result<Caller, ApiError> {
         let permission = match row.scope {
             Scope::Open => return Ok(Caller::Stranger),
             Scope::Glance => {
-                let known = self.identify(Permission::Read, (row, params), asked, source).await;
-                return Ok(known.unwrap_or(Caller::Stranger));
+                let known = timeout(glance, self.identify(Permission::Read, (row, params), asked, source)).await;
+                return Ok(known.ok().and_then(Result::ok).unwrap_or(Caller::Stranger));
             }
             Scope::Read => Permission::Read,
             Scope::Send => Permission::Send,
@@ -147,7 +152,7 @@ impl Guard {
     ) -> Result<Caller, ApiError> {
         if !self.asks() {
             self.check_host(uri, headers)?;
-            self.check_page(headers)?;
+            self.check_page(uri, headers)?;
             return Ok(Caller::Anybody);
         }
         let account = match self.authenticate(headers, source).await {
@@ -183,8 +188,8 @@ impl Guard {
     }
 
     /// That no page from elsewhere makes a browser send this: it needs to read no answer to do harm. Other clients say
-    /// nothing of pages.
-    fn check_page(&self, headers: &HeaderMap) -> Result<(), Forbidden> {
+    /// nothing of pages. What else is served on this machine is elsewhere too.
+    fn check_page(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Forbidden> {
         let Some(hosts) = &self.hosts else { return Ok(()) };
         let site = headers.get(FETCH_SITE).map(|site| site.as_bytes());
         if !matches!(site, None | Some(b"same-origin" | b"none")) {
@@ -192,26 +197,32 @@ impl Guard {
         }
         let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
         let origin = String::from_utf8_lossy(origin.as_bytes());
-        let host = origin.split_once("://").map(|(_, host)| without_port(host));
-        let ours =
-            host.is_some_and(|host| is_loopback(host) || hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host)));
+        let ours = origin.split_once("://").is_some_and(|(_, page)| {
+            // A proxy may say another name than the browser did.
+            let host = without_port(page);
+            let proxied = !is_loopback(host) && is_among(hosts, host);
+            proxied || named(uri, headers).is_some_and(|named| named.eq_ignore_ascii_case(page))
+        });
         if ours { Ok(()) } else { Err(Forbidden::Page(origin.into_owned())) }
     }
 
     fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Forbidden> {
         let Some(hosts) = &self.hosts else { return Ok(()) };
         // Browsers, which this is about, always send one.
-        let Some(named) = uri.authority().map(|authority| authority.as_str().as_bytes()).or_else(|| {
-            let header = headers.get(HOST)?;
-            Some(header.as_bytes())
-        }) else {
-            return Ok(());
-        };
-        let named = String::from_utf8_lossy(named);
+        let Some(named) = named(uri, headers) else { return Ok(()) };
         let host = without_port(&named);
-        let ours = is_loopback(host) || hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host));
-        if ours { Ok(()) } else { Err(Forbidden::Host(host.to_owned())) }
+        if is_loopback(host) || is_among(hosts, host) { Ok(()) } else { Err(Forbidden::Host(host.to_owned())) }
     }
+}
+
+/// The host that a request names, with its port.
+fn named<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
+    let named = uri.authority().map(|authority| authority.as_str().as_bytes());
+    named.or_else(|| Some(headers.get(HOST)?.as_bytes())).map(String::from_utf8_lossy)
+}
+
+fn is_among(hosts: &[String], host: &str) -> bool {
+    hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host))
 }
 
 /// What a browser says of the page that a request is from.

@@ -1,8 +1,10 @@
 //! Health: `/health` as Junebug has it, with the queues of a RabbitMQ if it may ask for them (Junebug reference §7);
 //! `/health/live` and `/health/ready` for whoever balances load.
 //!
-//! Anybody learns whether all is well; which channels and queues there are is for those who may look.
+//! Anybody learns whether all is well; which channels and queues there are, and what ails the store, is for those who may
+//! look.
 
+use hyper::header::AGE;
 use hyper::{Method, StatusCode};
 use serde_json::json;
 
@@ -11,13 +13,17 @@ use super::error::ApiError;
 use super::guard::Caller;
 use super::junebug::wire::envelope;
 use crate::web::Response;
+use crate::web::management::{ManagementError, QueueState};
 use crate::web::route::{Answer, Request, Route, Scope};
+
+/// Why, for whoever may not know how the disk is.
+const NOT_READY: &str = "the store takes nothing, or not everything; credentials with the scope 'read' are told why";
 
 pub(super) fn routes() -> Vec<Route<Api>> {
     vec![
         Route { method: Method::GET, pattern: "/health", scope: Scope::Glance, handler: health },
         Route { method: Method::GET, pattern: "/health/live", scope: Scope::Open, handler: live },
-        Route { method: Method::GET, pattern: "/health/ready", scope: Scope::Open, handler: ready },
+        Route { method: Method::GET, pattern: "/health/ready", scope: Scope::Glance, handler: ready },
     ]
 }
 
@@ -26,21 +32,29 @@ fn health(api: Api, _: Request) -> Answer {
         let Some(management) = api.management.as_ref().filter(|_| api.gateway.health().is_ok()) else {
             return answer(&api, StatusCode::INTERNAL_SERVER_ERROR);
         };
-        let seen = management.queues(|| queues(&api)).await;
-        let stranger = matches!(api.caller, Caller::Stranger);
-        match &*seen {
-            Ok(states) => {
-                let (status, description) = if states.iter().any(|state| state.stuck) {
-                    (StatusCode::INTERNAL_SERVER_ERROR, "queues stuck")
-                } else {
-                    (StatusCode::OK, "queues ok")
-                };
-                if stranger { envelope(status, description, &json!({})) } else { envelope(status, description, states) }
-            }
-            Err(_) if stranger => ApiError::Unseen.into(),
-            Err(error) => ApiError::Management(error.to_string()).into(),
-        }
+        let Some((seen, age)) = management.queues(|| queues(&api)).await else {
+            return ApiError::Overloaded.into();
+        };
+        let mut answer = verdict(&seen, matches!(api.caller, Caller::Stranger));
+        // RFC 9111 §5.1.
+        answer.headers_mut().insert(AGE, age.as_secs().into());
+        answer
     })
+}
+
+fn verdict(seen: &Result<Vec<QueueState>, ManagementError>, stranger: bool) -> Response {
+    match seen {
+        Ok(states) => {
+            let (status, description) = if states.iter().any(|state| state.stuck) {
+                (StatusCode::INTERNAL_SERVER_ERROR, "queues stuck")
+            } else {
+                (StatusCode::OK, "queues ok")
+            };
+            if stranger { envelope(status, description, &json!({})) } else { envelope(status, description, states) }
+        }
+        Err(_) if stranger => ApiError::Unseen.into(),
+        Err(error) => ApiError::Management(error.to_string()).into(),
+    }
 }
 
 /// The queues of every channel, then of every router's destinations: Junebug's, named by the id, and the application's.
@@ -70,7 +84,8 @@ fn answer(api: &Api, bad: StatusCode) -> Response {
     match api.gateway.health() {
         Ok(()) => envelope(StatusCode::OK, "health ok", &json!({})),
         Err(reason) => {
-            let item = json!({"type": "StoreUnavailable", "message": reason.as_ref()});
+            let stranger = matches!(api.caller, Caller::Stranger);
+            let item = json!({"type": "StoreUnavailable", "message": if stranger { NOT_READY } else { &*reason }});
             envelope(bad, "not ready", &json!({"errors": [item]}))
         }
     }

@@ -50,6 +50,8 @@ pub struct ApiLimits {
 const MAX_URL: usize = 8 * 1024;
 /// How deep the JSON of a body may be nested.
 const MAX_DEPTH: usize = 64;
+/// A glance waits this part of a request's time for its password, and then is a stranger's.
+const GLANCE: u32 = 12;
 
 /// The APIs on one gateway, as one caller uses them.
 #[derive(Clone)]
@@ -103,8 +105,13 @@ impl Api {
         Ok(body)
     }
 
-    /// Answers a request, unless it must not be.
-    async fn answer(&self, peer: SocketAddr, request: hyper::Request<Incoming>) -> Result<Response, ApiError> {
+    /// Answers a request, unless it must not be. `place` is its own until it has ended, whoever still waits for it.
+    async fn answer(
+        &self,
+        place: Place,
+        peer: SocketAddr,
+        request: hyper::Request<Incoming>,
+    ) -> Result<Response, ApiError> {
         if request.uri().path_and_query().is_some_and(|path| path.as_str().len() > MAX_URL) {
             return Err(ApiError::LongUrl { limit: MAX_URL });
         }
@@ -114,46 +121,48 @@ impl Api {
             Found::NoPath => return Err(ApiError::NoPath),
         };
         let asked = (request.uri(), request.headers());
-        let late = || ApiError::TooLong(self.limits.time);
-        // A password waits for its turn.
-        let admitted = timeout(self.limits.time, self.guard.admit(row, &params, asked, peer.ip()));
-        let caller = admitted.await.map_err(|_| late())??;
+        let caller = self.guard.admit(row, &params, asked, peer.ip(), self.limits.time / GLANCE).await?;
         let changes = row.scope == Scope::Admin && row.method != Method::GET;
-        let change = changes.then(|| (caller.name().to_owned(), request.uri().path().to_owned()));
+        let path = changes.then(|| request.uri().path().to_owned());
+        let who = caller.name().to_owned();
         let api = Self { caller, ..self.clone() };
         let answer = (row.handler)(api, Request { inner: request, params });
-        let answer = timeout(self.limits.time, answer).await.map_err(|_| late())?;
-        if let Some((who, path)) = change.filter(|_| answer.status().is_success()) {
-            tracing::info!(who, from = %peer.ip(), method = %row.method, path, "audit: a change was made");
-        }
-        Ok(answer)
+        let Some(path) = path else { return Ok(answer.await) };
+        let method = row.method.clone();
+        // A change goes on when whoever asked has gone or waits no more, and so does the line about it.
+        let change = tokio::spawn(async move {
+            let _place = place;
+            let answer = answer.await;
+            if answer.status().is_success() {
+                tracing::info!(who, from = %peer.ip(), %method, path, "audit: a change was made");
+            }
+            answer
+        });
+        change.await.map_err(|_| ApiError::BrokenOff)
     }
 }
 
 impl Handler for Api {
     async fn call(self: Arc<Self>, peer: SocketAddr, request: hyper::Request<Incoming>) -> Response {
-        let running = Running::enter(&self.table.running);
-        if running.before >= self.limits.requests {
-            return ApiError::Overloaded.into();
-        }
-        self.answer(peer, request).await.unwrap_or_else(Response::from)
+        let Some(place) = Place::of(&self.table, self.limits.requests) else { return ApiError::Overloaded.into() };
+        let answer = timeout(self.limits.time, self.answer(place, peer, request)).await;
+        answer.unwrap_or(Err(ApiError::TooLong(self.limits.time))).unwrap_or_else(Response::from)
     }
 }
 
-/// A request that is being answered.
-struct Running<'a> {
-    count: &'a AtomicUsize,
-    before: usize,
-}
+/// The place of a request that is being answered.
+struct Place(Arc<Table>);
 
-impl<'a> Running<'a> {
-    fn enter(count: &'a AtomicUsize) -> Self {
-        Self { count, before: count.fetch_add(1, Ordering::Relaxed) }
+impl Place {
+    /// `None` when `most` are taken.
+    fn of(table: &Arc<Table>, most: usize) -> Option<Self> {
+        let before = table.running.fetch_add(1, Ordering::Relaxed);
+        Some(Self(table.clone())).filter(|_| before < most)
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -20,4 +20,10 @@ impl Told {
             setup.intake.status(&setup.id, report).await;
         }
     }
+
+    /// Whether this was a component's last word.
+    pub(super) fn is(&self, component: &'static str, kind: &'static str) -> bool {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.get(component) == Some(&kind)
+    }
 }

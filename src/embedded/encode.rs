@@ -51,7 +51,7 @@ impl Embedded {
             Change::Archive { message, events, correlate } => {
                 let events = events.iter().map(|event| record(now, event)).collect::<Result<_, _>>()?;
                 let id = Id::of_mt(&message);
-                let keys = correlate.iter().map(|id| keys::of_channel(&message.channel, id.0.as_bytes()));
+                let keys = correlate.iter().filter_map(|id| keys::smsc(&message.channel, id));
                 ops.push(Op::Archive {
                     lane: self.lanes.outbound(&message.channel, message.priority),
                     value: record(now, &*message)?,
@@ -69,8 +69,7 @@ impl Embedded {
                     ops.push(Op::Finish(ticket));
                 }
                 let segments = u8::try_from(correlate.len()).unwrap_or(u8::MAX);
-                for smsc_message_id in correlate {
-                    let key = keys::of_channel(&event.channel, smsc_message_id.0.as_bytes());
+                for key in correlate.iter().filter_map(|id| keys::smsc(&event.channel, id)) {
                     let value = keys::value(Kind::Reference, now, &keys::correlation(origin, segments));
                     ops.push(Op::Put(Table::Smsc, key, value));
                 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::order::Order;
-use crate::model::{ChannelId, MessageId, Timestamp};
+use crate::model::{ChannelId, MessageId, SmscMessageId, Timestamp};
 use crate::store::Ticket;
 
 /// Version of everything in this file; a store of another version is refused at start.
@@ -214,6 +214,14 @@ pub(super) fn id(id: MessageId) -> [u8; 16] {
 /// `smsc`, `inbound` and channel-bound records of `meta`: channel, NUL, the rest.
 pub(super) fn of_channel(channel: &ChannelId, rest: &[u8]) -> Vec<u8> {
     of_name(channel.as_str(), rest)
+}
+
+/// Most octets of a provider's id of a message: fjall's keys have at most 65,536, the channel's id included.
+const MAX_SMSC_ID: usize = 32 * 1024;
+
+/// `smsc`: channel, NUL, the provider's id; none for an id that is longer than any key may be, which is found by nobody.
+pub(super) fn smsc(channel: &ChannelId, id: &SmscMessageId) -> Option<Vec<u8>> {
+    (id.0.len() <= MAX_SMSC_ID).then(|| of_channel(channel, id.0.as_bytes()))
 }
 
 /// Records of `meta` that belong to something with a name: the name, NUL, the rest.

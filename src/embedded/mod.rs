@@ -22,6 +22,7 @@ mod sweep;
 mod tables;
 mod withdraw;
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -30,7 +31,7 @@ use std::time::Duration;
 use fjall::Database;
 use tokio::sync::mpsc as async_mpsc;
 
-pub(crate) use self::lane::{Entry, Item, Lane};
+pub(crate) use self::lane::{Entry, Item, Lane, Reach};
 pub(crate) use self::lanes::ChannelLanes;
 pub(crate) use self::withdraw::{QueuedScan, Spot};
 
@@ -39,7 +40,7 @@ use self::draft::Op;
 use self::expiry::Expiries;
 use self::guard::{Guard, Limits, Pressure};
 use self::inbox::Inbox;
-use self::lane::Taken;
+use self::lane::{Chosen, Peeked, Taken};
 use self::lanes::Lanes;
 use self::sweep::Sweeper;
 use self::tables::{Keyspaces, open_database};
@@ -237,6 +238,45 @@ impl Embedded {
                 }
             }
         }
+    }
+
+    /// The next entries that whoever pulls from `lane` might take, about `most`; none at the end. They stay where they are.
+    pub(crate) fn peek(
+        &self,
+        lane: &Arc<Lane>,
+        generation: u64,
+        reach: &mut Reach,
+        most: usize,
+    ) -> Result<Vec<Entry>, ReadError> {
+        loop {
+            let now = Timestamp::now();
+            let found = match lane.peek(generation, reach, most, now) {
+                Peeked::Entries(entries) => entries,
+                Peeked::End => return Ok(Vec::new()),
+                Peeked::Load { from, to, most } => {
+                    let (entries, to) = self.keyspaces.load(lane, from, to, most)?;
+                    lane.loaded(from, to, entries);
+                    continue;
+                }
+                Peeked::Read { from, to, most } => {
+                    let (entries, to) = self.keyspaces.load(lane, from, to, most)?;
+                    lane.deeper(reach, to, entries, now)
+                }
+            };
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Takes what whoever pulls from `lane` has chosen of that; what stays in `chosen` is to be had with the next commit,
+    /// which has been asked for.
+    pub(crate) fn take_chosen(&self, lane: &Arc<Lane>, generation: u64, chosen: &mut VecDeque<Entry>) -> Vec<Entry> {
+        let Chosen { taken, ask } = lane.take_chosen(generation, chosen, Timestamp::now());
+        if ask {
+            self.ask(vec![Op::Mark(lane.clone())]);
+        }
+        taken
     }
 
     /// Hands something over that nobody waits for and that takes no room; a store that has failed says so to others.

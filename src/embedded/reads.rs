@@ -77,8 +77,8 @@ impl Embedded {
         channel: &ChannelId,
         candidates: &[SmscMessageId],
     ) -> Result<Option<StoredMessage>, ReadError> {
-        for candidate in candidates {
-            let place = get(&self.keyspaces.smsc, &keys::of_channel(channel, candidate.0.as_bytes()))?;
+        for key in candidates.iter().filter_map(|candidate| keys::smsc(channel, candidate)) {
+            let place = get(&self.keyspaces.smsc, &key)?;
             if let Some(found) = self.stored(place.as_deref())? {
                 return Ok(Some(found));
             }

@@ -37,13 +37,22 @@ pub struct Parked {
 const BATCH: usize = 256;
 
 impl Gateway {
-    /// Callbacks that were given up, at most `limit`; those behind `after`, if that is given. See [`Page`].
+    /// What `make` makes of callbacks that were given up, at most `limit`; of those behind `after`, if that is given. See
+    /// [`Page`]. Their bodies may be long, so it is made away from the tasks that must not wait.
     ///
     /// # Errors
     /// [`GatewayError::Read`].
-    pub async fn parked(&self, after: Option<Ticket>, limit: usize) -> Result<Page<Parked, Ticket>, GatewayError> {
-        let Page { found, next } = self.look(move |store| store.parked_callbacks(after, limit)).await?;
-        Ok(Page { found: found.into_iter().map(Parked::from).collect(), next })
+    pub async fn parked<T: Send + 'static>(
+        &self,
+        after: Option<Ticket>,
+        limit: usize,
+        make: impl FnOnce(Page<Parked, Ticket>) -> T + Send + 'static,
+    ) -> Result<T, GatewayError> {
+        self.look(move |store| {
+            let Page { found, next } = store.parked_callbacks(after, limit)?;
+            Ok(make(Page { found: found.into_iter().map(Parked::from).collect(), next }))
+        })
+        .await
     }
 
     /// Owes a callback again that was given up.

@@ -19,7 +19,7 @@ use crate::model::{
 };
 
 pub(crate) use queues::AMQP_LANE;
-pub use queues::{CallbackLanes, CallbackQueue, OutboundQueue};
+pub use queues::{CallbackLanes, CallbackQueue, Look, OutboundQueue, Waiting};
 pub use search::{Direction, Found, Kept, Page, Search, Standing, UnknownWord};
 
 /// Where and how the store keeps things.

@@ -3,13 +3,14 @@
 //! Pulling is cancel-safe: an entry is in hand only once a pull has returned it, and goes back when its queue is
 //! dropped.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::{CallbackDelivery, Delivery, ReadError, Ticket};
-use crate::embedded::{Embedded, Item, Lane, Pulled, callback_delivery, delivery};
+use crate::embedded::{Embedded, Entry, Item, Lane, Pulled, Reach, callback_delivery, delivery};
 use crate::model::{ChannelId, Outbound, Timestamp};
 
 /// A channel's MTs: the highest priority first, FIFO within one.
@@ -17,6 +18,37 @@ pub struct OutboundQueue {
     engine: Arc<Embedded>,
     /// The most urgent first, and which consumer of theirs this is.
     lanes: [(Arc<Lane>, u64); 5],
+}
+
+/// How far somebody has looked into a queue without taking anything.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// The lane that is looked at.
+    lane: usize,
+    reach: Reach,
+}
+
+/// An MT that waits in a queue, as it was when somebody looked.
+#[derive(Debug)]
+pub struct Waiting {
+    lane: usize,
+    ticket: Ticket,
+    message: Arc<Outbound>,
+    entry: Entry,
+}
+
+impl Waiting {
+    /// It.
+    #[must_use]
+    pub fn message(&self) -> &Outbound {
+        &self.message
+    }
+
+    /// Its place in its queue, by which its delivery will have it.
+    #[must_use]
+    pub fn ticket(&self) -> Ticket {
+        self.ticket
+    }
 }
 
 impl OutboundQueue {
@@ -86,6 +118,45 @@ impl OutboundQueue {
     /// they are the next ones again.
     pub fn put_back(&mut self, tickets: &[Ticket]) {
         self.lanes.iter().for_each(|(lane, generation)| self.engine.give_back(lane, *generation, tickets));
+    }
+
+    /// The next MTs that wait, about `most`, in their order; none at the end. All of them stay where they are: they may be
+    /// withdrawn, and expire.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read.
+    pub fn peek(&mut self, look: &mut Look, most: usize) -> Result<Vec<Waiting>, ReadError> {
+        while let Some((lane, generation)) = self.lanes.get(look.lane) {
+            let found = self.engine.peek(lane, *generation, &mut look.reach, most)?;
+            if found.is_empty() {
+                *look = Look { lane: look.lane + 1, reach: Reach::default() };
+                continue;
+            }
+            let waiting = found.into_iter().filter_map(|entry| {
+                let Item::Message(message) = &entry.item else { return None };
+                Some(Waiting { lane: look.lane, ticket: lane.ticket(entry.seq), message: message.clone(), entry })
+            });
+            return Ok(waiting.collect());
+        }
+        Ok(Vec::new())
+    }
+
+    /// Takes MTs that [`peek`](Self::peek) has shown, in that order; those that have left meanwhile are left out. What stays
+    /// in `chosen` can be taken once what is committed next is on disk.
+    pub fn take(&mut self, chosen: &mut VecDeque<Waiting>) -> Vec<Delivery> {
+        let mut deliveries = Vec::with_capacity(chosen.len());
+        for (number, (lane, generation)) in self.lanes.iter().enumerate() {
+            let here = chosen.iter().take_while(|waiting| waiting.lane == number).count();
+            let mut entries: VecDeque<Entry> = chosen.iter().take(here).map(|waiting| waiting.entry.clone()).collect();
+            let taken = self.engine.take_chosen(lane, *generation, &mut entries);
+            deliveries.extend(taken.into_iter().filter_map(|entry| delivery(lane, entry)));
+            chosen.drain(..here - entries.len());
+            // Those of the lanes below must not overtake it.
+            if !entries.is_empty() {
+                break;
+            }
+        }
+        deliveries
     }
 
     fn look(

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::client::{Allowed, Client, ClientError};
-use super::look::Latest;
+use super::look::{Latest, Unseen};
 use crate::config::AmqpConfig;
 
 /// The interface; clones are the same one.
@@ -24,6 +24,9 @@ pub struct Management {
     interface: Arc<Interface>,
     latest: Arc<Latest<Result<Vec<QueueState>, ManagementError>>>,
 }
+
+/// What is known of the queues.
+pub type Seen = Arc<Result<Vec<QueueState>, ManagementError>>;
 
 /// Where it is.
 struct Interface {
@@ -134,9 +137,10 @@ impl Management {
         Some(Self { interface: Arc::new(Interface { client, queues }), latest: Arc::new(Latest::new(GOOD_FOR)) })
     }
 
-    /// The queues of these names, in their order, as they were seen within the last five seconds; those that do not exist
-    /// are passed over. The first that there is of [`ManagementError`] instead.
-    pub async fn queues(&self, names: impl FnOnce() -> Vec<String>) -> Arc<Result<Vec<QueueState>, ManagementError>> {
+    /// The queues of these names, in their order, and how long ago they were seen: within the last five seconds, or the
+    /// last minute while they are looked at anew. Those that do not exist are passed over. The first that there is of
+    /// [`ManagementError`] instead. `None` when too many wait for it.
+    pub async fn queues(&self, names: impl FnOnce() -> Vec<String>) -> Option<(Seen, Duration)> {
         let look = || {
             let (interface, names) = (self.interface.clone(), names());
             async move {
@@ -147,7 +151,11 @@ impl Management {
                 seen
             }
         };
-        self.latest.see(look).await.unwrap_or_else(|| Arc::new(Err(ManagementError::BrokenOff)))
+        match self.latest.see(look).await {
+            Ok(seen) => Some((seen.what.clone(), seen.age())),
+            Err(Unseen::BrokenOff) => Some((Arc::new(Err(ManagementError::BrokenOff)), Duration::ZERO)),
+            Err(Unseen::Crowded) => None,
+        }
     }
 }
 

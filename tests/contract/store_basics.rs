@@ -72,6 +72,21 @@ async fn what_another_server_sent_is_known_and_never_handed_out() {
 }
 
 #[tokio::test]
+async fn an_id_that_is_too_long_for_a_key_is_found_by_nobody_and_harms_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let id = "x".repeat(70_000);
+    assert!(store.correlate(&channel(), &[SmscMessageId(id.clone())]).unwrap().is_none());
+    store.commit(vec![Change::Accept(message("a", 1))]).await.unwrap();
+    let pulled = store.outbound(&channel()).pull(1).await.unwrap();
+    store.commit(vec![ack(&pulled[0], &id)]).await.unwrap();
+    let candidates = [SmscMessageId(id), SmscMessageId("other".to_owned())];
+    assert!(store.correlate(&channel(), &candidates).unwrap().is_none());
+    let stored = store.message(pulled[0].message.id).unwrap().unwrap();
+    assert_eq!(store.events(&stored).unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_store_that_was_closed_in_order_suspects_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());

@@ -1,11 +1,11 @@
 //! MTs that leave their queue without their channel: all of them that wait, none that is in hand, each once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use maybug::model::{ChannelProperties, JsonObject, Outbound, Priority, Timestamp};
-use maybug::store::{Change, Delivery, Store, StoreConfig, Tally};
+use maybug::store::{Change, Delivery, Look, Store, StoreConfig, Tally};
 
 use crate::store_support::{ack, at, cancel_all, channel, contents, crashed, inbound, message, open, withdraw};
 
@@ -287,4 +287,40 @@ async fn the_length_of_a_queue_is_told_by_priority_and_a_channels_callbacks_are_
     assert_eq!((length.by_priority, length.scheduled, length.in_hand), ([2, 0, 0, 0, 0], 1, 1));
     assert_eq!((length.inbound, length.events), (0, 2));
     assert_eq!(store.queue_length(&"c2".into()), maybug::store::QueueLength::default());
+}
+
+#[tokio::test]
+async fn what_is_only_looked_at_can_be_cancelled_and_what_is_chosen_is_taken_from_any_depth() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let accept = |number: usize| Change::Accept(message(&number.to_string(), 1));
+    store.commit((0..3_000).map(accept).collect()).await.unwrap();
+    store.commit(vec![Change::Accept(message("urgent", 5))]).await.unwrap();
+    drop(store);
+    let store = open(directory.path());
+    let mut queue = store.outbound(&channel());
+    let (mut look, mut waiting) = (Look::default(), Vec::new());
+    loop {
+        let some = queue.peek(&mut look, 700).unwrap();
+        if some.is_empty() {
+            break;
+        }
+        waiting.extend(some);
+    }
+    let seen: Vec<_> = waiting.iter().map(|waiting| waiting.message().content.clone()).collect();
+    let expected: Vec<_> = std::iter::once("urgent".to_owned()).chain((0..3_000).map(|n| n.to_string())).collect();
+    assert_eq!(seen, expected);
+    assert_eq!(store.queue_length(&channel()).in_hand, 0);
+    let mut chosen: VecDeque<_> =
+        waiting.into_iter().filter(|waiting| ["urgent", "5", "2999"].contains(&&*waiting.message().content)).collect();
+    let mut taken = Vec::new();
+    while !chosen.is_empty() {
+        taken.extend(queue.take(&mut chosen));
+        store.commit(Vec::new()).await.unwrap();
+    }
+    assert_eq!(contents(&taken), ["urgent", "5", "2999"]);
+    assert_eq!(store.queue_length(&channel()).in_hand, 3);
+    assert_eq!(cancel_all(&store, None).await, 2_998);
+    queue.put_back(&taken.iter().map(|delivery| delivery.ticket).collect::<Vec<_>>());
+    assert_eq!(contents(&queue.pull(9).await.unwrap()), ["urgent", "5", "2999"]);
 }

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::auth::bearer;
-use crate::support::Maybug;
+use crate::support::{Maybug, Process};
 
 /// Requests that are abandoned, each a little later than the one before: some before anything has begun, most while the
 /// change is being written.
@@ -56,6 +56,19 @@ impl Asker {
         self.maybug.server.stop().await;
         Self { maybug: Maybug::at(directory, |_| {}).await, authorization: self.authorization }
     }
+}
+
+#[tokio::test]
+async fn a_change_is_in_the_log_although_whoever_asked_has_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut process = Process::start(directory.path(), &[]).await;
+    let mut stream = TcpStream::connect(process.base.strip_prefix("http://").unwrap()).await.unwrap();
+    // Its hash takes long enough for the end of the connection to be seen.
+    let body = json!({"name": "shop", "scopes": ["admin"], "password": "correct horse"}).to_string();
+    let head = format!("POST /accounts/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all((head + &body).as_bytes()).await.unwrap();
+    drop(stream);
+    process.says(&["audit: a change was made", "method=POST", "path=\"/accounts/\""]).await;
 }
 
 #[tokio::test]

@@ -417,7 +417,7 @@ async fn pages_of_other_hosts_do_not_reach_an_open_api_on_loopback() {
 
 #[tokio::test]
 async fn a_page_from_elsewhere_changes_nothing_in_an_open_api_on_loopback() {
-    let maybug = Maybug::start().await;
+    let maybug = Maybug::with(|config| config.api_hosts = vec!["maybug.test".into()]).await;
     let site = HeaderName::from_static("sec-fetch-site");
     // Enough to shut everybody else out, had it been heeded.
     let body = json!({"name": "evil", "scopes": ["admin"]}).to_string();
@@ -428,6 +428,10 @@ async fn a_page_from_elsewhere_changes_nothing_in_an_open_api_on_loopback() {
         vec![(site.clone(), "same-site")],
         vec![(ORIGIN, "https://evil.example")],
         vec![(ORIGIN, "null")],
+        // What else is served on this machine.
+        vec![(ORIGIN, "http://127.0.0.1:1")],
+        vec![(ORIGIN, "http://localhost:1")],
+        vec![(ORIGIN, "http://localhost"), (HOST, "localhost:1")],
     ] {
         let said = posted(&headers).await;
         let message = said.body["result"]["errors"][0]["message"].to_string();
@@ -435,6 +439,9 @@ async fn a_page_from_elsewhere_changes_nothing_in_an_open_api_on_loopback() {
     }
     assert_eq!(maybug.get("/accounts/").await.1["result"], json!([]));
     assert_eq!(posted(&[(site, "same-origin"), (ORIGIN, &maybug.base)]).await.status, 201);
+    let proxied = Maybug::with(|config| config.api_hosts = vec!["maybug.test".into()]).await;
+    let said = ask(&proxied.base, &Method::POST, "/accounts/", &[(ORIGIN, "https://Maybug.Test")], &body).await;
+    assert_eq!(said.status, 201, "the proxy names us as it likes");
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! Callbacks: durable, in order per message, retried, isolated.
 
-use hyper::StatusCode;
+use bytes::Bytes;
+use hyper::{HeaderMap, Method, StatusCode};
 use serde_json::json;
 
-use crate::support::{Maybug, Receiver, Scripted, soon};
+use crate::support::{DEADLINE, Maybug, Receiver, Scripted, client, soon};
 
 fn channel() -> serde_json::Value {
     json!({"type": "loopback", "config": {}, "mo_url": null})
@@ -86,6 +87,11 @@ async fn what_a_receiver_will_never_take_is_kept_aside_until_somebody_has_it_mad
     assert_eq!((&page["result"]["callbacks"], &page["result"]["cursor"]), (&json!([both[0]]), &json!(first)));
     let (_, page) = maybug.get(&format!("/callbacks?limit=1&cursor={first}")).await;
     assert_eq!(page["result"], json!({"callbacks": [both[1]], "cursor": null}));
+    // The body is what was sent, octet for octet.
+    let url = format!("{}/callbacks", maybug.base).parse().unwrap();
+    let answer = client().request(Method::GET, &url, HeaderMap::new(), Bytes::new(), DEADLINE).await.unwrap();
+    let answer = std::str::from_utf8(&answer.body).unwrap();
+    assert!(answer.contains(r#""body":{"event_type":"submitted","message_id":"#), "{answer}");
     for query in ["limit=0", "limit=501", "limit=x", "cursor=x", "after=1-1", "n=1"] {
         let (status, answer) = maybug.get(&format!("/callbacks/?{query}")).await;
         assert_eq!((status, &answer["result"]["errors"][0]["type"]), (400, &json!("ApiUsageError")), "{query}");

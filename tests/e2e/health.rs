@@ -5,7 +5,7 @@ use hyper::Method;
 use hyper::header::HOST;
 use serde_json::{Value, json};
 
-use crate::auth::{account, ask, basic, guarded_with, with};
+use crate::auth::{account, ask, basic, bearer, guarded_with, with};
 use crate::management::Management;
 use crate::support::{Maybug, soon};
 
@@ -94,12 +94,43 @@ async fn however_many_ask_for_health_the_interface_is_asked_once() {
         _ = maybug.get("/health") => panic!("nothing has answered"),
         all = soon("three questions", asked.wait_for(|names| names.len() == 3)) => drop(all.unwrap()),
     }
-    let crowd = join_all((0..40).map(|_| maybug.get("/health")));
-    let (answers, ()) = tokio::join!(crowd, async { management.answer(true) });
-    for (status, answer) in answers {
-        assert_eq!((status, answer["result"].as_array().unwrap().len()), (200, 3), "{answer}");
-    }
+    // More than may wait: the others are told at once, and then those that wait are let go.
+    let crowd = (0..40).map(|_| async {
+        let (status, headers, answer) = maybug.request(Method::GET, "/health", b"").await;
+        if status == 503 {
+            assert_eq!(
+                (&headers["retry-after"], &answer["result"]["errors"][0]["type"]),
+                (&"1".parse().unwrap(), &json!("Busy"))
+            );
+            management.answer(true);
+        } else {
+            assert_eq!((status, answer["result"].as_array().unwrap().len()), (200, 3), "{answer}");
+            assert!(headers["age"].to_str().unwrap().parse::<u64>().unwrap() < 60, "{headers:?}");
+        }
+        status
+    });
+    let said = join_all(crowd).await;
+    assert!(said.contains(&503) && said.contains(&200), "{said:?}");
     let mut names = asked.borrow().clone();
     names.sort();
     assert_eq!(names, ["event", "inbound", "outbound"].map(|kind| format!("{channel}.{kind}")));
+}
+
+#[tokio::test]
+async fn why_the_store_takes_nothing_is_for_those_who_may_read() {
+    let maybug = Maybug::start().await;
+    let (_, made) = maybug.post("/accounts/", json!({"name": "root", "scopes": ["admin"]})).await;
+    let root = bearer(made["result"]["token"].as_str().unwrap());
+    let directory = maybug.directory.clone();
+    maybug.server.stop().await;
+    let full = Maybug::at(directory, |config| config.min_free = u64::MAX / 8).await;
+    for (path, status) in [("/health", 500), ("/health/ready", 503)] {
+        let anybody = ask(&full.base, &Method::GET, path, &[], "").await;
+        let known = with(&full.base, &root, Method::GET, path, &json!({})).await;
+        for (said, tells) in [(anybody, false), (known, true)] {
+            let error = &said.body["result"]["errors"][0];
+            assert_eq!((said.status, &error["type"]), (status, &json!("StoreUnavailable")), "{path}");
+            assert_eq!(error["message"].as_str().unwrap().contains("disk"), tells, "{path}: {error}");
+        }
+    }
 }

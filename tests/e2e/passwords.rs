@@ -66,7 +66,7 @@ async fn guesses_for_one_name_are_told_to_wait_and_the_account_is_there_from_els
 }
 
 #[tokio::test]
-async fn a_flood_from_one_address_keeps_nobody_else_waiting() {
+async fn while_one_address_floods_it_is_refused_and_others_are_let_in() {
     let (maybug, root) = guarded().await;
     let accounts: Vec<String> = (0..4).map(|number| format!("shop{number}")).collect();
     for name in &accounts {

@@ -152,7 +152,7 @@ async fn a_submit_that_is_never_answered_is_rejected_where_the_channel_says_so()
     assert_eq!(events[0]["event_details"]["reason"], "unknown: the SMSC did not answer");
     // The answer that comes after all changes nothing.
     peer.take(&raw, "late").await;
-    let config = json!({"on_response_timeout": "reconnect", "response_timeout": 0.2});
+    let config = json!({"on_response_timeout": "reconnect", "response_timeout": 2});
     let id = maybug.smpp_channel(smsc.address(), config, json!({})).await;
     let mut peer = smsc.bound().await;
     let message = maybug.send(&id, json!({"to": "+27820001001", "content": "x"})).await;

@@ -34,9 +34,10 @@ async fn slow_down_pauses_for_whatever_status_is_given_it() {
 
 #[tokio::test]
 async fn a_status_with_another_action_pauses_nothing() {
-    let smsc = ScriptedSmsc::listen().await;
     let maybug = Maybug::start().await;
     for action in ["permanent", "retry"] {
+        // Its own: the first channel comes back to its SMSC once its peer has gone.
+        let smsc = ScriptedSmsc::listen().await;
         let config = json!({"status_actions": {"ESME_RMSGQFUL": action}, "throttle_delay": 3600});
         let id = maybug.smpp_channel(smsc.address(), config, json!({})).await;
         let mut peer = smsc.bound().await;
@@ -88,7 +89,7 @@ async fn throttling_is_over_once_nothing_waits_for_its_end() {
     peer.refuse(&raw, CommandStatus::ESME_RINVDSTADR).await;
     told(&mut receiver, "throttled_end").await;
     // Throttled until it is too late.
-    let late = json!({"to": "+27820001001", "content": "x", "channel_data": {"validity_period": 1}});
+    let late = json!({"to": "+27820001001", "content": "x", "channel_data": {"validity_period": 4}});
     let late = maybug.send(&id, late).await;
     let refusing = async {
         loop {

@@ -24,8 +24,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::broadcast::error::TryRecvError;
-use tokio::sync::{broadcast, mpsc};
-use tokio::task::JoinHandle;
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -234,7 +233,7 @@ pub(crate) struct Process {
     child: Child,
     /// Where its API is; it is in its log.
     pub(crate) base: String,
-    log: JoinHandle<String>,
+    log: watch::Receiver<String>,
 }
 
 impl Process {
@@ -268,20 +267,26 @@ impl Process {
             }
         })
         .await;
-        let log = tokio::spawn(async move {
+        let (told, log) = watch::channel(log);
+        tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                log.push_str(&line);
-                log.push('\n');
+                told.send_modify(|log| log.extend([&line, "\n"]));
             }
-            log
         });
         Self { child, base, log }
+    }
+
+    /// Waits until a line of its log has all of these.
+    pub(crate) async fn says(&mut self, parts: &[&str]) {
+        let said = |log: &String| log.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+        soon(&format!("a line with {parts:?}"), self.log.wait_for(said)).await.unwrap();
     }
 
     /// Kills it; what its log says.
     pub(crate) async fn kill(mut self) -> String {
         self.child.kill().await.unwrap();
-        self.log.await.unwrap()
+        while self.log.changed().await.is_ok() {}
+        self.log.borrow().clone()
     }
 }
 

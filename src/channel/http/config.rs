@@ -129,6 +129,8 @@ pub(super) const MT_FIELDS: &[&str] = &[
 /// Fields that a template for a request of the provider's may have.
 pub(super) const REQUEST_FIELDS: &[&str] =
     &["in", "item", "path", "header", "secret", "now", "message_id", "error", "session"];
+/// Fields of what a question for MTs is told beside them.
+pub(super) const QUESTION_FIELDS: &[&str] = &["in", "path", "header", "secret", "now"];
 /// Fields of an answer that waited for an MT: both.
 const REPLY_FIELDS: &[&str] = &[
     "in",

@@ -135,6 +135,16 @@ impl Shape {
         }
     }
 
+    /// Every list in it that has one for each message.
+    fn lists(&self) -> Vec<&Self> {
+        match self {
+            Self::Literal(_) | Self::Text(_) => Vec::new(),
+            Self::List(items) => items.iter().flat_map(Self::lists).collect(),
+            Self::Object(members) => members.iter().flat_map(|(_, shape)| shape.lists()).collect(),
+            Self::Each(_) => vec![self],
+        }
+    }
+
     fn read(value: Value) -> Result<Self, String> {
         Ok(match value {
             Value::String(text) => Self::Text(Template::parse(&text)?),
@@ -223,6 +233,23 @@ impl Reply {
     pub(super) fn templates(&self) -> Vec<&Template> {
         let body = self.body.iter().flat_map(Content::templates);
         self.headers.0.iter().map(|(_, template)| template).chain(body).collect()
+    }
+
+    /// Those of them that are said of each message.
+    pub(super) fn listed(&self) -> Vec<&Template> {
+        self.lists().into_iter().flat_map(Shape::templates).collect()
+    }
+
+    /// Whether it says anything of each message.
+    pub(super) fn has_list(&self) -> bool {
+        !self.lists().is_empty()
+    }
+
+    fn lists(&self) -> Vec<&Shape> {
+        match &self.body {
+            Some(Content::Json(shape)) => shape.lists(),
+            _ => Vec::new(),
+        }
     }
 }
 

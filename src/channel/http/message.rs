@@ -21,7 +21,7 @@ pub(super) const SESSION_ID: &str = "session_id";
 /// Most octets of what names a session.
 const MAX_KEY: usize = 256;
 /// Most octets of an address.
-const MAX_ADDRESS: usize = 256;
+pub(super) const MAX_ADDRESS: usize = 256;
 /// Most octets of what a phone has said in a session, where turns repeat it.
 const MAX_SAID: usize = 4 * 1024;
 /// Most messages or receipts of one request.
@@ -206,7 +206,7 @@ impl<I: Intake> State<I> {
 }
 
 /// That a text is not longer than it may be.
-fn within(field: &str, text: Option<&str>, most: usize) -> Result<(), FillError> {
+pub(super) fn within(field: &str, text: Option<&str>, most: usize) -> Result<(), FillError> {
     if text.is_none_or(|text| text.len() <= most) {
         return Ok(());
     }

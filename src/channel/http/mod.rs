@@ -67,6 +67,7 @@ impl ChannelType for Http {
         let config = HttpConfig::parse(&setup.config)?;
         let state = Arc::new(State::new(setup, config));
         let _ending = Ending(state.held.clone());
+        let _cut_off = state.cut_off.clone().drop_guard();
         let listening = async {
             let Some(port) = state.config.web_port else { return std::future::pending().await };
             let address = SocketAddr::new(state.config.web_interface, port);

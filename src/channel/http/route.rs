@@ -6,7 +6,7 @@ use hyper::Method;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::config::{HttpConfig, REQUEST_FIELDS, method};
+use super::config::{HttpConfig, MT_FIELDS, QUESTION_FIELDS, REQUEST_FIELDS, method};
 use super::content::{Reply, Shape};
 use super::path::Path;
 use super::rules::{Condition, EventRule, States};
@@ -192,10 +192,22 @@ impl Route {
         for (name, template) in self.templates() {
             config.check_template(&format!("{key}.{name}"), template, REQUEST_FIELDS)?;
         }
-        // What is said to a poll is said of MTs.
-        let known = if self.kind == Kind::Poll { super::config::MT_FIELDS } else { REQUEST_FIELDS };
+        let response = format!("{key}.response");
+        if self.kind == Kind::Poll {
+            if !self.response.has_list() {
+                let why = "must have a list in its JSON for a poll, {\"$each\": …}: it would tell no message";
+                return Err(ConfigError::new(&response, format!("Field '{response}' {why}")));
+            }
+            let listed = self.response.listed();
+            for template in self.response.templates() {
+                // Of a message nothing is said that the question might lack, and of the question nothing of a message.
+                let of_message = listed.iter().any(|listed| std::ptr::eq(*listed, template));
+                config.check_template(&response, template, if of_message { MT_FIELDS } else { QUESTION_FIELDS })?;
+            }
+            return Ok(());
+        }
         for template in self.response.templates() {
-            config.check_template(&format!("{key}.response"), template, &[known, REQUEST_FIELDS].concat())?;
+            config.check_template(&response, template, REQUEST_FIELDS)?;
         }
         Ok(())
     }
@@ -235,7 +247,7 @@ impl Route {
         all
     }
 
-    /// Parameters that messages and receipts are made of and cannot do without.
+    /// Parameters that messages, receipts and the response are made of and cannot do without.
     pub(super) fn needed(&self) -> impl Iterator<Item = &Path> {
         let single = [
             &self.from,
@@ -249,7 +261,8 @@ impl Route {
             &self.mailbox,
         ];
         let shapes = [&self.channel_data, &self.metadata, &self.details].into_iter().flat_map(BTreeMap::values);
-        let templates = single.into_iter().flatten().chain(shapes.flat_map(Shape::templates));
+        let response = if self.hold { Vec::new() } else { self.response.templates() };
+        let templates = single.into_iter().flatten().chain(shapes.flat_map(Shape::templates)).chain(response);
         let fields = templates.flat_map(Template::fields).filter(|field| !field.is_optional());
         self.required.iter().chain(fields.filter_map(parameter))
     }

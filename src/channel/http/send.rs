@@ -138,7 +138,7 @@ async fn request<I: Intake>(state: &State<I>, outbound: &Outbound, delivery: Del
         let reason = "whether the provider has it is not known: it may have been sent before a restart".to_owned();
         return decide(state, delivery, rejected(reason)).await;
     }
-    let under_way = state.under_way.begin();
+    let under_way = state.under_way.begin(delivery.message.id);
     let written = write(state, outbound, &delivery);
     let (url, headers, body) = match written {
         Ok(written) => written,

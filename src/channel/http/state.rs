@@ -1,10 +1,11 @@
 //! What the parts of a running channel share: its sessions, the requests that wait, the queue that is asked for MTs, and
 //! which requests of ours are under way.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::again::Again;
 use super::config::HttpConfig;
@@ -38,6 +39,8 @@ pub(super) struct State<I> {
     pub(super) asked: Asked,
     /// The notes of receipts that belong to no message that we know, the oldest first.
     unmatched: Mutex<VecDeque<String>>,
+    /// Cancelled when the channel goes, in order or not: nobody asks for MTs any more.
+    pub(super) cut_off: CancellationToken,
     pub(super) under_way: UnderWay,
     pub(super) again: Again,
     told: Told,
@@ -69,6 +72,7 @@ impl<I: Intake> State<I> {
             requests: Mutex::default(),
             asked: Asked::new(config.mailbox.is_some().then(|| setup.queue())),
             unmatched: Mutex::new(unmatched),
+            cut_off: CancellationToken::new(),
             under_way: UnderWay::default(),
             again: Again::default(),
             told: Told::default(),
@@ -123,6 +127,11 @@ impl<I: Intake> State<I> {
         let report = StatusReport { component, level, kind, message, details: JsonObject::new() };
         self.told.tell(&self.setup, report).await;
     }
+
+    /// Whether that is the last that was said of it.
+    pub(super) fn has_told(&self, component: &'static str, kind: &'static str) -> bool {
+        self.told.is(component, kind)
+    }
 }
 
 /// What is kept of a receipt.
@@ -158,32 +167,66 @@ impl Drop for Remembered<'_> {
 /// Requests of ours that have not been answered: a receipt may come before the answer that says what it is for.
 #[derive(Default)]
 pub(super) struct UnderWay {
-    state: Mutex<(u64, BTreeSet<u64>)>,
+    state: Mutex<Begun>,
     ended: Notify,
+}
+
+/// How many have begun, and which of these each message's is.
+#[derive(Default)]
+struct Begun {
+    count: u64,
+    numbers: HashMap<MessageId, u64>,
 }
 
 /// A request of ours; dropped, its answer has been told.
 pub(super) struct OneUnderWay<'a> {
     all: &'a UnderWay,
-    number: u64,
+    id: MessageId,
+}
+
+/// Those that had begun at some time.
+pub(super) struct Earlier<'a> {
+    all: &'a UnderWay,
+    until: u64,
+    /// How many of them have not ended.
+    left: usize,
 }
 
 impl UnderWay {
-    /// One begins.
-    pub(super) fn begin(&self) -> OneUnderWay<'_> {
+    /// A message's begins.
+    pub(super) fn begin(&self, id: MessageId) -> OneUnderWay<'_> {
         let mut state = lock(&self.state);
-        let number = state.0;
-        state.0 += 1;
-        state.1.insert(number);
-        OneUnderWay { all: self, number }
+        let number = state.count;
+        state.count += 1;
+        state.numbers.insert(id, number);
+        OneUnderWay { all: self, id }
     }
 
-    /// Waits for those that have begun by now.
-    pub(super) async fn earlier(&self) {
-        let until = lock(&self.state).0;
+    /// Whether a message's has not ended.
+    pub(super) fn has(&self, id: MessageId) -> bool {
+        lock(&self.state).numbers.contains_key(&id)
+    }
+
+    /// Those that have begun by now.
+    pub(super) fn earlier(&self) -> Earlier<'_> {
+        let state = lock(&self.state);
+        Earlier { all: self, until: state.count, left: state.numbers.len() }
+    }
+}
+
+impl Earlier<'_> {
+    /// Whether all of them had ended when somebody last looked.
+    pub(super) fn is_empty(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Waits until fewer of them are left.
+    pub(super) async fn one_ends(&mut self) {
         loop {
-            let ended = self.ended.notified();
-            if lock(&self.state).1.first().is_none_or(|oldest| *oldest >= until) {
+            let ended = self.all.ended.notified();
+            let left = lock(&self.all.state).numbers.values().filter(|number| **number < self.until).count();
+            if left < self.left {
+                self.left = left;
                 return;
             }
             ended.await;
@@ -193,7 +236,7 @@ impl UnderWay {
 
 impl Drop for OneUnderWay<'_> {
     fn drop(&mut self) {
-        lock(&self.all.state).1.remove(&self.number);
+        lock(&self.all.state).numbers.remove(&self.id);
         self.all.ended.notify_waiters();
     }
 }

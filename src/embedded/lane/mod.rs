@@ -5,6 +5,7 @@
 //! ring runs low, so a million waiting entries cost nothing here. All of it can be rebuilt from disk. The committer
 //! alone numbers entries and ends them; the consumer alone takes them.
 
+mod choose;
 mod state;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+pub(crate) use self::choose::Reach;
+pub(super) use self::choose::{Chosen, Peeked};
 pub(crate) use self::state::{Recovered, State};
 use crate::model::{Callback, ChannelId, Outbound, Timestamp};
 use crate::store::Ticket;
@@ -128,7 +131,7 @@ impl Lane {
         self.outbound && self.name.rsplit_once('/').is_some_and(|(_, of)| of == channel.as_str())
     }
 
-    pub(super) fn ticket(&self, seq: u64) -> Ticket {
+    pub(crate) fn ticket(&self, seq: u64) -> Ticket {
         Ticket { lane: self.number, seq }
     }
 
@@ -225,11 +228,8 @@ impl Lane {
             // Numbers without a record are past their retention: final.
             state.finals.extend(expected..entry.seq);
             expected = entry.seq + 1;
-            let noted = state.attempts.remove(&entry.seq).unwrap_or_default();
             if !state.finals.contains(&entry.seq) && !state.ahead.remove(&entry.seq) {
-                entry.possible_duplicate |= entry.seq < state.suspect || state.known.remove(&entry.seq);
-                entry.attempts = entry.attempts.max(noted);
-                state.doubt(entry.seq, entry.possible_duplicate);
+                state.enter(&mut entry);
                 state.ring.push_back(entry);
                 self.rings.fetch_add(1, Ordering::Relaxed);
             }

@@ -117,8 +117,24 @@ impl State {
     }
 
     pub(super) fn is_doubtful(&self, seq: u64, noted: bool) -> bool {
-        let in_memory = seq < self.loaded || self.ahead.contains(&seq);
-        if in_memory { self.doubtful.contains(&seq) } else { noted || seq < self.suspect || self.known.contains(&seq) }
+        if self.is_on_disk(seq) {
+            noted || seq < self.suspect || self.known.contains(&seq)
+        } else {
+            self.doubtful.contains(&seq)
+        }
+    }
+
+    /// Whether an entry that has been recorded has not been in memory.
+    pub(super) fn is_on_disk(&self, seq: u64) -> bool {
+        seq >= self.loaded && !self.ahead.contains(&seq)
+    }
+
+    /// An entry comes from disk: it gets what is known of it beside its record.
+    pub(super) fn enter(&mut self, entry: &mut Entry) {
+        let noted = self.attempts.remove(&entry.seq).unwrap_or_default();
+        entry.possible_duplicate |= entry.seq < self.suspect || self.known.remove(&entry.seq);
+        entry.attempts = entry.attempts.max(noted);
+        self.doubt(entry.seq, entry.possible_duplicate);
     }
 
     pub(super) fn waits(&self, seq: u64) -> Waits {
@@ -146,6 +162,12 @@ impl State {
         let never = Ticket { lane: u32::MAX, seq: u64::MAX };
         let key = self.delayed.range((far, never, u64::MAX)..).next().map(|(key, _)| *key)?;
         self.delayed.remove(&key)
+    }
+
+    /// Those that are.
+    pub(super) fn due(&self, now: Timestamp) -> impl Iterator<Item = &Entry> {
+        let far = now.plus(STALE);
+        self.delayed.iter().filter(move |((at, ..), _)| *at <= now || *at > far).map(|(_, entry)| entry)
     }
 
     /// When the first delayed entry is due.

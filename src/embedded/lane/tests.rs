@@ -1,5 +1,6 @@
 //! Lanes as their consumers and the committer see them, without a disk.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::*;
@@ -151,4 +152,110 @@ fn what_came_ahead_of_its_turn_is_not_loaded_again() {
     assert_eq!(seqs(lane.take(generation, 9, |_| 1, Timestamp(0))), [0, 1, 2]);
     assert_eq!(seqs(lane.take(generation, 9, |_| 1, Timestamp(1))), [3]);
     assert!(seqs(lane.take(generation, 9, |_| 1, Timestamp(1))).is_empty());
+}
+
+/// Everything that may be seen of a lane of so many entries.
+fn seen(lane: &Lane, generation: u64, now: Timestamp) -> Vec<Entry> {
+    let (mut reach, mut seen) = (Reach::default(), Vec::new());
+    loop {
+        let (from, to, most, read) = match lane.peek(generation, &mut reach, 500, now) {
+            Peeked::Entries(entries) => {
+                seen.extend(entries);
+                continue;
+            }
+            Peeked::End => return seen,
+            Peeked::Load { from, to, most } => (from, to, most, false),
+            Peeked::Read { from, to, most } => (from, to, most, true),
+        };
+        let to = to.min(from + most as u64);
+        let entries = (from..to).map(entry).collect();
+        if read {
+            seen.extend(lane.deeper(&mut reach, to, entries, now));
+        } else {
+            lane.loaded(from, to, entries);
+        }
+    }
+}
+
+fn numbers(entries: &[Entry]) -> Vec<u64> {
+    entries.iter().map(|entry| entry.seq).collect()
+}
+
+fn chosen(seen: &[Entry], seqs: &[u64]) -> VecDeque<Entry> {
+    seen.iter().filter(|entry| seqs.contains(&entry.seq)).cloned().collect()
+}
+
+#[test]
+fn whoever_looks_leaves_everything_where_it_is_and_takes_what_it_chooses() {
+    let rings = Arc::default();
+    let lane = lane(&rings);
+    (0..8).for_each(|seq| lane.appended(entry(seq)));
+    let generation = lane.acquire();
+    // One has waited for its time.
+    lane.resumed(Entry { origin: Ticket { lane: 0, seq: 0 }, ..entry(8) }, Timestamp(5));
+    assert_eq!(numbers(&seen(&lane, generation, Timestamp(4))), [0, 1, 2, 3, 4, 5, 6, 7]);
+    let seen = seen(&lane, generation, Timestamp(5));
+    assert_eq!(numbers(&seen), [8, 0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!((lane.length().in_hand, lane.withdraw(3, false)), (0, Waits::Taken));
+    let mut left = chosen(&seen, &[8, 1, 3, 5]);
+    let Chosen { taken, ask } = lane.take_chosen(generation, &mut left, Timestamp(5));
+    assert_eq!((numbers(&taken), left.len(), ask), (vec![8, 1, 5], 0, false));
+    // What was withdrawn goes when somebody looks next.
+    assert_eq!((lane.length().in_hand, rings.load(Ordering::Relaxed)), (3, 6));
+    // Nobody gets twice what is in hand; what is put back is next.
+    assert!(lane.take_chosen(generation, &mut chosen(&seen, &[1]), Timestamp(5)).taken.is_empty());
+    lane.give_back(generation, &[1, 5]);
+    assert_eq!(seqs(lane.take(generation, 9, |_| 1, Timestamp(5))), [1, 5, 0, 2, 4, 6, 7]);
+    // And whoever was the consumer once gets nothing.
+    lane.acquire();
+    assert!(lane.take_chosen(generation, &mut chosen(&seen, &[0]), Timestamp(5)).taken.is_empty());
+}
+
+#[test]
+fn a_look_at_many_keeps_a_bounded_part_of_them_in_memory() {
+    let rings = Arc::default();
+    let lane = lane(&rings);
+    lane.state().recover(Recovered { next: 5_000, handed_saved: 5_000, suspect: 4_500, ..Recovered::default() });
+    let generation = lane.acquire();
+    let all = seen(&lane, generation, Timestamp(0));
+    assert_eq!(numbers(&all), (0..5_000).collect::<Vec<_>>());
+    assert_eq!((lane.state().ring.len(), rings.load(Ordering::Relaxed)), (RING, RING));
+    let mut deep = chosen(&all, &[7, 4_000, 4_900]);
+    let taken = lane.take_chosen(generation, &mut deep, Timestamp(0)).taken;
+    let doubtful: Vec<_> = taken.iter().map(|entry| (entry.seq, entry.possible_duplicate)).collect();
+    assert_eq!(doubtful, [(7, true), (4_000, true), (4_900, false)]);
+    assert_eq!(lane.length().in_hand, 3);
+    assert_eq!([4_000, 4_900].map(|seq| lane.withdraw(seq, false)), [Waits::InHand; 2]);
+    lane.finish(lane.settle(4_000).unwrap().seq);
+    // Each of the others comes once, whether it was taken from disk and put back or not.
+    lane.give_back(generation, &[4_900]);
+    let mut had = vec![7];
+    loop {
+        match lane.take(generation, 500, |_| 1, Timestamp(0)) {
+            Taken::Entries(entries) => had.extend(numbers(&entries)),
+            Taken::Load { from, to, most } => {
+                let to = to.min(from + most as u64);
+                lane.loaded(from, to, (from..to).map(entry).collect());
+            }
+            Taken::Unmarked { .. } | Taken::Nothing { .. } => break,
+        }
+    }
+    had.sort_unstable();
+    assert_eq!(had, (0..5_000).filter(|seq| *seq != 4_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_chosen_beyond_the_mark_waits_for_it() {
+    let lane = lane(&Arc::default());
+    (0..600).for_each(|seq| lane.appended(entry(seq)));
+    lane.state().marked(0, Some((64, 0)), 0);
+    let generation = lane.acquire();
+    let seen = seen(&lane, generation, Timestamp(0));
+    let mut left = chosen(&seen, &[10, 500, 590]);
+    let Chosen { taken, ask } = lane.take_chosen(generation, &mut left, Timestamp(0));
+    assert_eq!((numbers(&taken), left.len(), ask), (vec![10], 2, true));
+    let mark = lane.state().handed_mark().unwrap();
+    assert!(mark >= 591, "{mark}");
+    lane.state().marked(0, Some((mark, 11)), 0);
+    assert_eq!(numbers(&lane.take_chosen(generation, &mut left, Timestamp(0)).taken), [500, 590]);
 }

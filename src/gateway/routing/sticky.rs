@@ -33,6 +33,8 @@ struct Kept {
 const NOTES: &str = "route/";
 /// Most phones that are kept per channel.
 const MOST: usize = 1_000_000;
+/// Most octets of a phone's address, which is part of a key; a longer one is nobody's, and is kept with nothing.
+const MAX_PHONE: usize = 1_024;
 /// Most expired phones that go with one message.
 const SWEEP: usize = 16;
 /// Notes that are forgotten in one write.
@@ -98,7 +100,8 @@ impl StickyRoutes {
         let mut changes: Vec<Change> = expired.map(|phone| note(channel, &phone, None)).collect();
         match keep {
             Keep::With(destination, time) => {
-                if phones.kept.len() >= MOST && !phones.kept.contains_key(phone) {
+                let full = phones.kept.len() >= MOST && !phones.kept.contains_key(phone);
+                if full || phone.len() > MAX_PHONE {
                     return changes;
                 }
                 let kept = Kept { destination, until: now.plus(time) };

@@ -182,6 +182,38 @@ async fn a_receipt_that_overtakes_its_answer_finds_its_message() {
     assert!(ids.contains(&"y".repeat(128).as_str()) && ids.contains(&"other"), "{kept}");
 }
 
+/// Others that are under way longer do not keep it from its message, which was heard of long ago.
+#[tokio::test]
+async fn a_receipt_waits_for_its_own_message_only() {
+    let mut config = sms(json!({}));
+    config["web_port"] = json!(0);
+    config["inbound"] = json!([
+        {"path": "/theirs", "kind": "receipt", "id": "{in.id}", "state": "{in.state}", "states": {"delivered": ["ok"]}},
+        {"path": "/ours", "kind": "receipt", "id": "{in.id}", "id_of": "message", "state": "{in.state}",
+         "states": {"delivered": ["ok"]}},
+        {"path": "/mo", "from": "{in.from}"},
+    ]);
+    for theirs in [true, false] {
+        let mut stage = Stage::open(config.clone()).await;
+        stage.provider.holds(true);
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            ids.push(stage.sends(&message()).await);
+            soon("the request", stage.provider.asked()).await;
+        }
+        let path = if theirs { "/theirs?state=ok&id=a1".to_owned() } else { format!("/ours?state=ok&id={}", ids[0]) };
+        let asked = Asked { method: "GET".into(), path, headers: [].into(), body: String::new() };
+        let receipt = stage.provider.ask(asked);
+        assert_eq!(stage.gets("/mo?from=1").await.0, 200);
+        stage.hears().await;
+        stage.provider.will_say(200, &[].into(), r#"{"id": "a1"}"#);
+        stage.provider.answers_one();
+        assert_eq!(soon("the receipt's answer", receipt).await.unwrap().status, 200);
+        let events = stage.maybug.events(&stage.channel, &ids[0], 2).await;
+        assert_eq!(types(&events), ["submitted", "delivery_succeeded"]);
+    }
+}
+
 /// Each would be waited for as long as the last, which is longer than anybody waits here.
 #[tokio::test]
 async fn receipts_of_one_request_wait_together_for_what_they_are_for() {
@@ -285,6 +317,8 @@ async fn what_is_beyond_reason_is_refused() {
         {"path": "/mo", "from": "{in.from}", "to": "{in.to|optional}"},
         {"path": "/strict", "from": "{in.from}", "unexpected": "refuse"},
         {"path": "/said", "session": "{in.id}", "from": "1", "content": "{in.text}", "cumulative": "*"},
+        {"path": "/receipt", "kind": "receipt", "id": "{in.id}", "state": "{in.state|default:''}",
+         "from": "{in.from|optional}", "to": "{in.to|optional}", "details": {"why": "{in.why|optional}"}},
     ], "reply": {"continue": {}}});
     let mut stage = Stage::open(config).await;
     let said = stage.gets(&format!("/list?{}", "to=1&".repeat(101))).await;
@@ -319,6 +353,23 @@ async fn what_is_beyond_reason_is_refused() {
         ),
     ] {
         assert_eq!(stage.gets(&path).await, (400, what.to_owned()));
+    }
+    // Beyond what a key of the store may have.
+    for (field, what) in [
+        ("id", "the message's id is longer than 512 octets"),
+        ("id=1&state", "what the receipt says is longer than 512 octets"),
+        ("id=1&from", "the phone's address is longer than 256 octets"),
+        ("id=1&to", "our side's address is longer than 256 octets"),
+        ("id=1&why", "what the receipt tells beside that is longer than 4096 octets"),
+    ] {
+        let asked = Asked {
+            method: "POST".into(),
+            path: "/receipt".into(),
+            headers: [].into(),
+            body: format!("{field}={}", "x".repeat(70_000)),
+        };
+        let said = soon("the answer", stage.provider.ask(asked)).await.unwrap();
+        assert_eq!((said.status, said.body.as_str()), (400, what));
     }
     // No more of what is unexpected is told than a person reads.
     let many: String = (0..100).map(|number| format!("{number}{}=1&", "x".repeat(100))).collect();
@@ -406,6 +457,8 @@ async fn secrets_are_masked_come_back_unchanged_and_stay_out_of_logs() {
 async fn what_is_wrong_in_a_configuration_is_named() {
     let maybug = Maybug::start().await;
     let inbound = |route: Value| json!({"web_port": 0, "inbound": [route]});
+    let polled =
+        |body: Value| json!({"web_port": 0, "mailbox": {}, "inbound": [{"kind": "poll", "response": {"body": body}}]});
     for (config, expected) in [
         (json!({}), "Field 'outbound' or 'inbound' must be given: the channel would neither send nor receive"),
         (json!({"outbound": {}}), "Field 'outbound': missing field `url`"),
@@ -449,7 +502,23 @@ async fn what_is_wrong_in_a_configuration_is_named() {
             "Field 'mailbox' needs a request in 'inbound' whose kind is 'poll': nobody would ask for messages",
         ),
         (
-            json!({"web_port": 0, "inbound": [{"kind": "poll"}], "outbound": {"url": "https://h/"}, "mailbox": {}}),
+            polled(json!({"text": "none"})),
+            "Field 'inbound[0].response' must have a list in its JSON for a poll, {\"$each\": …}: it would tell no message",
+        ),
+        (
+            polled(json!({"json": ["{content}", {"$each": "x"}]})),
+            "Field 'inbound[0].response': there is no field 'content' here; there are: in, path, header, secret, now",
+        ),
+        (
+            polled(json!({"json": {"$each": "{content}{in.ref}"}})),
+            "Field 'inbound[0].response': there is no field 'in.ref' here; there are: to, from,",
+        ),
+        (
+            {
+                let mut both = polled(json!({"json": {"$each": "{content}"}}));
+                both["outbound"] = json!({"url": "https://h/"});
+                both
+            },
             "Field 'mailbox' excludes 'outbound' and 'hold': messages wait until they are asked for",
         ),
         (

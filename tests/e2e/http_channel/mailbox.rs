@@ -158,3 +158,18 @@ async fn a_message_that_cannot_be_handed_over_costs_only_itself() {
     }
     assert_eq!(stage.polls("a").await, json!([]));
 }
+
+#[tokio::test]
+async fn what_a_question_lacks_is_no_messages_fault() {
+    let mut config = phones(10);
+    config["tables"] = json!({"phones": {"a": "known"}});
+    config["inbound"][0]["response"]["body"]["json"] =
+        json!({"ref": "{in.ref}", "who": "{path.phone|table:phones}", "messages": {"$each": "{content}"}});
+    let mut stage = Stage::open(config).await;
+    let id = stage.sends(&to("a", "x")).await;
+    assert_eq!(stage.gets("/a").await, (400, json!({"missing_parameter": ["ref"]}).to_string()));
+    assert_eq!(stage.gets("/b?ref=7").await, (400, "path.phone is not in the table 'phones'".to_owned()));
+    assert_eq!(stage.queue().await["total"], 1);
+    assert_eq!(stage.polls("a?ref=7").await, json!({"ref": "7", "who": "known", "messages": ["x"]}));
+    assert_eq!(types(&stage.maybug.events(&stage.channel, &id, 1).await), ["submitted"]);
+}

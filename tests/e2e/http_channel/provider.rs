@@ -14,7 +14,7 @@ use maybug::web::client::{Allowed, Client};
 use maybug::web::server::{Handler, Limits, serve};
 use serde::Deserialize;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -75,6 +75,8 @@ struct Recorder {
 /// How it answers: at once, or when it is told.
 struct Busy {
     holds: watch::Sender<bool>,
+    /// Requests that are answered while it holds, the first that came first.
+    answered: Semaphore,
     now: AtomicUsize,
     most: AtomicUsize,
 }
@@ -87,7 +89,11 @@ impl Handler for Recorder {
         let now = self.busy.now.fetch_add(1, Ordering::Relaxed) + 1;
         self.busy.most.fetch_max(now, Ordering::Relaxed);
         self.heard.send(heard).unwrap();
-        self.busy.holds.subscribe().wait_for(|holds| !holds).await.unwrap();
+        let mut holds = self.busy.holds.subscribe();
+        tokio::select! {
+            free = holds.wait_for(|holds| !holds) => drop(free.unwrap()),
+            one = self.busy.answered.acquire() => one.unwrap().forget(),
+        }
         self.busy.now.fetch_sub(1, Ordering::Relaxed);
         let answer = self.answers.lock().unwrap().pop_front();
         answer.unwrap_or_default()
@@ -101,8 +107,12 @@ impl Provider {
         let (sender, heard) = mpsc::unbounded_channel();
         let answers = Arc::new(Mutex::new(VecDeque::new()));
         let stop = CancellationToken::new();
-        let busy = Busy { holds: watch::Sender::new(false), now: AtomicUsize::new(0), most: AtomicUsize::new(0) };
-        let busy = Arc::new(busy);
+        let busy = Arc::new(Busy {
+            holds: watch::Sender::new(false),
+            answered: Semaphore::new(0),
+            now: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+        });
         let recorder = Arc::new(Recorder { heard: sender, answers: answers.clone(), busy: busy.clone() });
         tokio::spawn(serve(listener, recorder, Limits::default(), stop.clone()));
         let client = Client::new(Allowed { networks: vec!["127.0.0.0/8".parse().unwrap()] });
@@ -112,6 +122,11 @@ impl Provider {
     /// From now on it answers only when it no longer holds.
     pub(crate) fn holds(&self, holds: bool) {
         self.busy.holds.send_replace(holds);
+    }
+
+    /// It answers the first request that it holds.
+    pub(crate) fn answers_one(&self) {
+        self.busy.answered.add_permits(1);
     }
 
     /// Most requests that it had at a time.
