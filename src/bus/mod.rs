@@ -4,6 +4,7 @@
 //! exchange and queue is declared, bound and consumed afresh. What is published and what is consumed go over different
 //! connections, since a broker that is short of memory stops reading from whoever publishes.
 
+mod dial;
 mod incoming;
 mod pool;
 mod publisher;

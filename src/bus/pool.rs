@@ -6,8 +6,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lapin::tcp::OwnedTLSConfig;
-use lapin::{Channel, Connection, ConnectionBuilder, ConnectionProperties, ErrorKind};
+use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
 
+use super::dial::dial;
 use super::{BusError, CONNECT, uri};
 use crate::config::AmqpConfig;
 
@@ -94,8 +95,7 @@ impl Pool {
 
     async fn connect(&self) -> Result<Connection, lapin::Error> {
         let properties = ConnectionProperties::default().with_connection_name(self.name.clone().into());
-        let builder = ConnectionBuilder::new()?.with_uri(uri(&self.config)).with_tls_config(self.tls.clone());
-        builder.with_properties(properties).connect().await
+        dial(uri(&self.config), self.tls.clone(), properties).await
     }
 }
 

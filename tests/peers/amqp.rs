@@ -121,13 +121,14 @@ pub(crate) async fn publish(rabbitmq: &RabbitMq, key: &str, payload: &str) {
     .await;
 }
 
-async fn waiting(rabbitmq: &RabbitMq, queue: &str) -> Value {
+/// The messages in a queue, once there are so many.
+async fn waiting(rabbitmq: &RabbitMq, queue: &str, count: usize) -> Value {
     let get = json!({"count": 10, "ackmode": "ack_requeue_true", "encoding": "auto"});
     let path = format!("/api/queues/%2F/{queue}/get");
-    soon("a message in a queue", async {
+    soon("messages in a queue", async {
         loop {
             let (status, found) = rabbitmq.manage(Method::POST, &path, &get).await;
-            if status == 200 && found[0].is_object() {
+            if status == 200 && found.as_array().is_some_and(|found| found.len() == count) {
                 return found;
             }
             tokio::task::yield_now().await;
@@ -251,7 +252,7 @@ async fn what_is_no_message_is_put_aside_and_costs_the_others_nothing(rabbitmq: 
     }
     let mut application = application(rabbitmq, "one", &["--send", "1"]).await;
     assert_eq!(application.object("event").await["event"]["user_message_id"], "one-0");
-    let mut refused = waiting(rabbitmq, "one.failures").await;
+    let mut refused = waiting(rabbitmq, "one.failures", 3).await;
     refused.as_array_mut().unwrap().sort_by_key(|message| message["payload"].to_string());
     let told: Vec<_> = refused.as_array().unwrap().iter().map(|message| &message["payload"]).collect();
     assert_eq!(told, ["[]", "{", "{\"message_type\": \"user_message\"}"]);
@@ -271,9 +272,9 @@ async fn what_is_no_message_is_put_aside_and_costs_the_others_nothing(rabbitmq: 
     let path = format!("/channels/{channel}");
     bridge.ask(Method::POST, &path, json!({"amqp_queue": "three"})).await;
     publish(rabbitmq, "three.outbound", "?").await;
-    assert_eq!(waiting(rabbitmq, "three.failures").await[0]["payload"], "?");
+    assert_eq!(waiting(rabbitmq, "three.failures", 1).await[0]["payload"], "?");
     publish(rabbitmq, "one.outbound", "?").await;
-    assert_eq!(waiting(rabbitmq, "one.outbound").await[0]["payload"], "?");
+    assert_eq!(waiting(rabbitmq, "one.outbound", 1).await[0]["payload"], "?");
     bridge.server.stop().await;
 }
 

@@ -4,6 +4,8 @@ use hyper::Method;
 use maybug::bus::{Bus, Incoming};
 use maybug::config::AmqpConfig;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 
 use crate::rabbitmq::RabbitMq;
 use crate::server::soon;
@@ -59,5 +61,20 @@ async fn consuming_ends_after_what_is_in_hand() {
         assert_eq!(rest(&mut brokers).await, count);
     });
     futures_util::future::join_all(ends).await;
+    bus.stop().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_says_nothing_is_left_with_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let bus = Bus::start(&AmqpConfig { port, ..AmqpConfig::default() });
+    let mut heard = Vec::new();
+    soon("the end of the connection", async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_to_end(&mut heard).await.unwrap();
+    })
+    .await;
+    assert_eq!(heard, b"AMQP\0\0\x09\x01");
     bus.stop().await;
 }

@@ -29,6 +29,11 @@ async fn declare(rabbitmq: &RabbitMq, queue: &str, arguments: Value) {
     let declared = json!({"durable": true, "arguments": arguments});
     let path = format!("/api/queues/%2F/{queue}");
     assert_eq!(rabbitmq.manage(Method::PUT, &path, &declared).await.0, 201);
+    bind(rabbitmq, queue).await;
+}
+
+/// Binds one to the key of its name.
+async fn bind(rabbitmq: &RabbitMq, queue: &str) {
     let (path, key) = (format!("/api/bindings/%2F/e/vumi/q/{queue}"), json!({"routing_key": queue}));
     soon("the exchange", async {
         while rabbitmq.manage(Method::POST, &path, &key).await.0 != 201 {
@@ -48,12 +53,14 @@ async fn none_refused(rabbitmq: &RabbitMq, queue: &str) {
 async fn the_status_of_an_unbound_queue_ends_with_what_waited_for_it(rabbitmq: &RabbitMq) {
     let impatient = Bridge::with(|config| {
         config.amqp = Some(AmqpConfig { port: rabbitmq.port, ..AmqpConfig::default() });
-        config.callback_max_age = 0;
+        // Long enough to be told of.
+        config.callback_max_age = 1;
     });
     let impatient = impatient.await;
     let channel = impatient.loopback("nobodys", json!({})).await;
     impatient.told(&channel, "connected").await;
     send(&impatient, &channel, "x").await;
+    impatient.told(&channel, "unrouted").await;
     impatient.until("/callbacks/", "parked events", |found| found["callbacks"].as_array().unwrap().len() == 2).await;
     impatient.told(&channel, "connected").await;
     impatient.server.stop().await;
@@ -73,6 +80,26 @@ async fn the_status_of_an_unbound_queue_ends_with_what_waited_for_it(rabbitmq: &
     }
     for channel in [&one, &two] {
         bridge.told(channel, "connected").await;
+    }
+    bridge.server.stop().await;
+}
+
+async fn what_is_bound_and_full_is_not_unbound(rabbitmq: &RabbitMq) {
+    let bridge = Bridge::start(rabbitmq).await;
+    let channel = bridge.loopback("stuffed", json!({})).await;
+    send(&bridge, &channel, "x").await;
+    bridge.told(&channel, "unrouted").await;
+    let full = json!({"durable": true, "arguments": {"x-max-length": 1, "x-overflow": "reject-publish"}});
+    assert_eq!(rabbitmq.manage(Method::PUT, "/api/queues/%2F/stuffed.event", &full).await.0, 201);
+    let filler = json!({"properties": {}, "routing_key": "stuffed.event", "payload": "", "payload_encoding": "string"});
+    let (status, answer) = rabbitmq.manage(Method::POST, "/api/exchanges/%2F/amq.default/publish", &filler).await;
+    assert_eq!((status, &answer["routed"]), (200, &json!(true)));
+    bind(rabbitmq, "stuffed.event").await;
+    bridge.told(&channel, "connected").await;
+    assert_eq!(bridge.get(&format!("/channels/{channel}/queue")).await["events"], 2);
+    let logs = bridge.get(&format!("/channels/{channel}/logs")).await.to_string();
+    for why in ["no queue is bound to the key 'stuffed.event'", "RabbitMQ refuses it"] {
+        assert!(logs.contains(why), "{logs}");
     }
     bridge.server.stop().await;
 }
@@ -165,6 +192,8 @@ async fn a_queue_that_is_full_now_and_then_keeps_its_order(rabbitmq: &RabbitMq) 
     let last = |number: usize| got.iter().rposition(|other| *other == number.to_string()).unwrap();
     let places: Vec<usize> = (0..COUNT).map(last).collect();
     assert!(places.is_sorted(), "{got:?}");
+    let logs = bridge.get(&format!("/channels/{channel}/logs?n=1000")).await.to_string();
+    assert!(logs.contains("queue tight.inbound: RabbitMQ refuses it"), "it was never full: {logs}");
     bridge.server.stop().await;
 }
 
@@ -331,6 +360,7 @@ async fn queues_change_and_nothing_is_lost_or_refused() {
     let rabbitmq = RabbitMq::start().await;
     tokio::join!(
         the_status_of_an_unbound_queue_ends_with_what_waited_for_it(&rabbitmq),
+        what_is_bound_and_full_is_not_unbound(&rabbitmq),
         a_queue_that_changes_hands_is_refused_nothing(&rabbitmq),
         what_has_no_channel_for_now_waits_and_is_not_refused(&rabbitmq),
         a_queue_that_is_full_now_and_then_keeps_its_order(&rabbitmq),
@@ -361,8 +391,23 @@ async fn there_may_be_more_queues_than_a_connection_has_channels() {
     bridge.server.stop().await;
 }
 
+async fn an_exchange_that_is_deleted_comes_back(rabbitmq: &RabbitMq) {
+    let bridge = Bridge::start(rabbitmq).await;
+    let channel = bridge.loopback("erased", json!({})).await;
+    declare(rabbitmq, "erased.event", json!({})).await;
+    send(&bridge, &channel, "x").await;
+    assert_eq!(filled(rabbitmq, "erased.event", 2).await, 2);
+    assert_eq!(rabbitmq.manage(Method::DELETE, "/api/exchanges/%2F/vumi", &json!({})).await.0, 204);
+    send(&bridge, &channel, "y").await;
+    bind(rabbitmq, "erased.event").await;
+    assert_eq!(filled(rabbitmq, "erased.event", 4).await, 4);
+    bridge.server.stop().await;
+}
+
+/// With a broker of their own, which has nothing of others.
 #[tokio::test]
-async fn idle_queues_cost_nothing() {
+async fn an_idle_queue_costs_nothing_and_an_exchange_comes_back() {
     let rabbitmq = RabbitMq::start().await;
     whoever_has_nothing_to_publish_has_no_channel_of_the_broker(&rabbitmq).await;
+    an_exchange_that_is_deleted_comes_back(&rabbitmq).await;
 }
