@@ -260,13 +260,15 @@ async fn what_is_no_message_is_put_aside_and_costs_the_others_nothing(rabbitmq: 
     let logs = bridge.get(&format!("/channels/{channel}/logs")).await;
     assert!(logs.to_string().contains("was put into one.failures: it is no JSON object"), "{logs}");
 
-    let body = json!({"type": "loopback", "config": {}, "amqp_queue": "Loud"});
-    let answer = bridge.ask(Method::POST, "/channels/", body).await;
-    let error = &answer["result"]["errors"][0];
-    assert_eq!(
-        (&answer["status"], &error["message"]),
-        (&json!(400), &json!("\"amqp_queue\" must be lower case: 'Loud'"))
-    );
+    for (queue, why) in [
+        ("Loud", "\"amqp_queue\" must be lower case: 'Loud'"),
+        ("amq.shop", "\"amqp_queue\" begins with 'amq.', which RabbitMQ refuses: 'amq.shop'"),
+    ] {
+        let body = json!({"type": "loopback", "config": {}, "amqp_queue": queue});
+        let answer = bridge.ask(Method::POST, "/channels/", body).await;
+        let error = &answer["result"]["errors"][0];
+        assert_eq!((&answer["status"], &error["message"]), (&json!(400), &json!(why)));
+    }
 
     // A queue that nobody has any more is not consumed; another name is.
     let path = format!("/channels/{channel}");
