@@ -123,11 +123,10 @@ impl Api {
         let asked = (request.uri(), request.headers());
         let caller = self.guard.admit(row, &params, asked, peer.ip(), self.limits.time / GLANCE).await?;
         let changes = row.scope == Scope::Admin && row.method != Method::GET;
-        let path = changes.then(|| request.uri().path().to_owned());
-        let who = caller.name().to_owned();
+        let audited = changes.then(|| (caller.name().to_owned(), request.uri().path().to_owned()));
         let api = Self { caller, ..self.clone() };
         let answer = (row.handler)(api, Request { inner: request, params });
-        let Some(path) = path else { return Ok(answer.await) };
+        let Some((who, path)) = audited else { return Ok(answer.await) };
         let method = row.method.clone();
         // A change goes on when whoever asked has gone or waits no more, and so does the line about it.
         let change = tokio::spawn(async move {
