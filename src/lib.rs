@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | 0 | the crate `smpp` | the protocol, without sockets and clocks |
 //! | 1 | [`model`], [`config`], [`pattern`] | what everybody talks about; what an operator may set; Python's patterns |
-//! | 2 | [`store`] on `embedded` | the durable pipeline: changes in, queues and look-ups out |
+//! | 2 | [`store`] on `engine` | the durable pipeline: changes in, queues and look-ups out |
 //! | 2 | [`bus`] | RabbitMQ: messages to and from applications, in Vumi's JSON |
 //! | 2 | [`web`], [`telemetry`] | HTTP in and out; process log, channel logs, rates |
 //! | 2 | [`endpoint`], [`capture`] | connecting to a peer, with TLS; SMPP conversations from capture files |
@@ -50,8 +50,8 @@ pub mod channel;
 pub mod cli;
 pub mod config;
 pub mod doctor;
-mod embedded;
 pub mod endpoint;
+mod engine;
 pub mod gateway;
 pub mod migrate;
 pub mod model;

@@ -71,8 +71,8 @@ impl Server {
         let addresses = bound.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
         let logs = ChannelLogs::start(log_files(config));
         let logs = logs.with_context(|| format!("logs cannot be kept in {}", config.logging_path.display()))?;
-        let store = Store::open(&store_config(config))?;
-        let accounts = Accounts::open(store.clone())?;
+        let store = Store::open(&store_config(config)).await?;
+        let accounts = Accounts::open(store.clone()).await?;
         let rates = Rates::new(config.metric_window);
         let client = client(config, &addresses);
         let bus = config.amqp.as_ref().map(Bus::start);
@@ -161,7 +161,8 @@ impl Offline {
             path: data.to_owned(),
             min_free: 0,
             ..StoreConfig::default()
-        })?;
+        })
+        .await?;
         // Nobody logs anything while nothing happens; what is deleted would be deleted here.
         let config = Config {
             logging_path: std::env::temp_dir().join(format!("maybug-{}", uuid::Uuid::new_v4())),

@@ -10,7 +10,7 @@ const FLOORS: [(&str, u8); 20] = [
     ("pattern", 1),
     ("store", 2),
     ("bus", 2),
-    ("embedded", 2),
+    ("engine", 2),
     ("web", 2),
     ("capture", 2),
     ("endpoint", 2),

@@ -144,8 +144,8 @@ impl Accounts {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn open(store: Store) -> Result<Self, ReadError> {
-        let directory = Directory::of(store.accounts()?.into_iter().map(Arc::new));
+    pub async fn open(store: Store) -> Result<Self, ReadError> {
+        let directory = Directory::of(store.accounts().await?.into_iter().map(Arc::new));
         Ok(Self {
             store,
             directory: ArcSwap::from_pointee(directory),
@@ -245,7 +245,7 @@ mod tests {
     async fn what_is_taken_from_an_account_is_taken_from_those_whose_password_waits() {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
-        let accounts = Accounts::open(Store::open(&config).unwrap()).unwrap();
+        let accounts = Accounts::open(Store::open(&config).await.unwrap()).await.unwrap();
         let password = "correct horse".to_owned();
         for name in ["root", "deleted", "disabled", "moved", "changed", "as it was"] {
             let scopes = Some(vec![Permission::Admin]);

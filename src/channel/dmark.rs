@@ -139,7 +139,7 @@ impl ChannelType for Dmark {
 
     async fn run<I: Intake>(&self, setup: Setup<I>) -> Result<(), ConfigError> {
         let config = DmarkConfig::parse(&setup.config)?;
-        let turns = Turns::new(setup, config);
+        let turns = Turns::new(setup, config).await;
         let _ending = Ending(turns.held.clone());
         let hook: Hook = {
             let turns = turns.clone();
@@ -197,8 +197,8 @@ impl Turn {
 }
 
 impl<I: Intake> Turns<I> {
-    fn new(setup: Setup<I>, config: DmarkConfig) -> Arc<Self> {
-        let notes = setup.store.notes(&setup.id, Sessions::<String>::NOTES).unwrap_or_else(|error| {
+    async fn new(setup: Setup<I>, config: DmarkConfig) -> Arc<Self> {
+        let notes = setup.store.notes(&setup.id, Sessions::<String>::NOTES).await.unwrap_or_else(|error| {
             setup.log.error(format!("the sessions could not be read: {error}"));
             Vec::new()
         });
@@ -460,7 +460,7 @@ mod tests {
     async fn a_stop_waits_for_the_record_of_an_answer_that_a_phone_has() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store");
-        let store = Store::open(&StoreConfig { path, min_free: 0, ..StoreConfig::default() }).unwrap();
+        let store = Store::open(&StoreConfig { path, min_free: 0, ..StoreConfig::default() }).await.unwrap();
         let files = LogFiles { path: directory.path().join("logs"), rotate_size: 1_000, max_files: 1, privacy: false };
         let logs = ChannelLogs::start(files).unwrap();
         let id: ChannelId = "c".into();

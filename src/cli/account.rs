@@ -17,10 +17,10 @@ use crate::store::Store;
 pub(super) async fn run(command: AccountCommand) -> anyhow::Result<()> {
     let place = match &command {
         // It may be the store of a server that has never run.
-        AccountCommand::Create(args) => Place::open(&args.place, true)?,
-        AccountCommand::Token(args) => Place::open(&args.place, false)?,
+        AccountCommand::Create(args) => Place::open(&args.place, true).await?,
+        AccountCommand::Token(args) => Place::open(&args.place, false).await?,
         AccountCommand::List(place) | AccountCommand::Show { place, .. } | AccountCommand::Delete { place, .. } => {
-            Place::open(place, false)?
+            Place::open(place, false).await?
         }
     };
     let done = act(command, &place).await;
@@ -145,7 +145,7 @@ enum Place {
 }
 
 impl Place {
-    fn open(place: &AccountPlace, make: bool) -> anyhow::Result<Self> {
+    async fn open(place: &AccountPlace, make: bool) -> anyhow::Result<Self> {
         if let Some(url) = &place.api {
             return Ok(Self::Api(Box::new(Remote::new(url, "accounts/")?)));
         }
@@ -153,7 +153,7 @@ impl Place {
         if !make && !path.exists() {
             bail!("there is no store in {}; --data names its directory", path.display());
         }
-        let store = open_store(path)?;
-        Ok(Self::Store { accounts: Box::new(Accounts::open(store.clone())?), store })
+        let store = open_store(path).await?;
+        Ok(Self::Store { accounts: Box::new(Accounts::open(store.clone()).await?), store })
     }
 }

@@ -38,8 +38,8 @@ pub(super) async fn run(args: ExportArgs) -> anyhow::Result<()> {
     let mut rows = match &args.place.api {
         Some(api) => Rows::Api(Lines::open(api, &args.query).await?),
         None => {
-            let store = open_store(&args.place.data)?;
-            let channels = store.channels()?.into_iter().map(|channel| channel.id).collect();
+            let store = open_store(&args.place.data).await?;
+            let channels = store.channels().await?.into_iter().map(|channel| channel.id).collect();
             Rows::Store { search: Some(Box::new(args.query.search())), store, channels }
         }
     };
@@ -94,7 +94,7 @@ impl Rows {
             Self::Api(lines) => lines.next().await,
             Self::Store { store, channels, search } => {
                 let Some(mut meant) = search.take() else { return Ok(None) };
-                let page = store.search(&meant, channels, PAGE)?;
+                let page = store.search(&meant, channels, PAGE).await?;
                 if page.next.is_some() {
                     meant.before = page.next;
                     *search = Some(meant);

@@ -81,11 +81,11 @@ pub async fn run(args: Args) -> ExitCode {
 }
 
 /// The store of a server that does not run. What that server would keep is kept, however old.
-fn open_store(path: &Path) -> anyhow::Result<Store> {
+async fn open_store(path: &Path) -> anyhow::Result<Store> {
     let kept = Duration::MAX;
     let config =
         StoreConfig { path: path.to_owned(), retention: kept, correlation_retention: kept, ..StoreConfig::default() };
-    match Store::open(&config) {
+    match Store::open(&config).await {
         Ok(store) => Ok(store),
         Err(error @ OpenError::Locked { .. }) => {
             bail!("{error}. While the server runs, ask it: --api http://127.0.0.1:8080, with a token in MAYBUG_TOKEN")

@@ -240,11 +240,11 @@ impl Receiver {
         match outcome {
             Outcome::Taken => changes.push(Change::CallbackDone(delivery.ticket)),
             // What was owed to a destination that is no more may be another one's.
-            Outcome::Unwanted => match self.hand_over(&delivery, Failing::ForGood) {
+            Outcome::Unwanted => match self.hand_over(&delivery, Failing::ForGood).await {
                 Some(handed) => changes.extend(handed),
                 None => changes.push(Change::CallbackDone(delivery.ticket)),
             },
-            Outcome::Refused { why, said } => match self.hand_over(&delivery, Failing::ForGood) {
+            Outcome::Refused { why, said } => match self.hand_over(&delivery, Failing::ForGood).await {
                 Some(handed) => changes.extend(handed),
                 None => {
                     let failure = Failure::of(&delivery, why, said);
@@ -253,7 +253,7 @@ impl Receiver {
             },
             Outcome::Failed { why, said, retry_after } => {
                 let failure = Failure::of(&delivery, why, said);
-                match self.hand_over(&delivery, Failing::Times(failure.attempts)) {
+                match self.hand_over(&delivery, Failing::Times(failure.attempts)).await {
                     Some(handed) => changes.extend(handed),
                     None => changes.push(self.failed(&delivery, &failure, retry_after)),
                 }
@@ -264,7 +264,7 @@ impl Receiver {
                 changes.push(self.given_up(&delivery.callback, delivery.ticket, &failure));
             }
             // Whoever would wait for a receiver that is spared may have another one at once.
-            Outcome::Spared(host, until) => match self.hand_over(&delivery, Failing::Spared) {
+            Outcome::Spared(host, until) => match self.hand_over(&delivery, Failing::Spared).await {
                 Some(handed) => changes.extend(handed),
                 None => {
                     self.spared = Some((host, until));
@@ -340,7 +340,7 @@ impl Receiver {
     }
 
     /// What lets another destination have an MO which this one has failed to take, if its router says so.
-    fn hand_over(&self, delivery: &CallbackDelivery, failure: Failing) -> Option<[Change; 2]> {
+    async fn hand_over(&self, delivery: &CallbackDelivery, failure: Failing) -> Option<[Change; 2]> {
         let callback = &delivery.callback;
         let CallbackTarget::Destination { router, destination: failed } = &callback.target else { return None };
         let failures = match failure {
@@ -348,7 +348,7 @@ impl Receiver {
             Failing::ForGood | Failing::Spared => u32::MAX,
         };
         let heir = self.gateway.heir(router, failed, failures)?;
-        let mut message = self.gateway.0.store.inbound(&callback.channel, callback.message).ok()??;
+        let mut message = self.gateway.0.store.inbound(&callback.channel, callback.message).await.ok()??;
         let mut targets = destination_targets(&self.gateway.0.directory.load(), router, &heir);
         if message.destinations.contains(&heir) {
             // Each has its turn once; back to one that has had it only where nothing else is left, and not to its queue.
@@ -388,7 +388,7 @@ impl Receiver {
             if delivery.attempts > 0 && gateway.is_superseded(&delivery.callback) {
                 return (delivery, Outcome::Unwanted);
             }
-            let url = match gateway.expanded(&delivery.callback, url) {
+            let url = match gateway.expanded(&delivery.callback, url).await {
                 Ok(url) => url,
                 Err(error) => return (delivery, CallbackError::Message(error).into()),
             };
@@ -427,7 +427,7 @@ impl Receiver {
 
 impl Gateway {
     /// A callback's URL with its escapes replaced.
-    fn expanded(&self, callback: &Callback, url: String) -> Result<String, ReadError> {
+    async fn expanded(&self, callback: &Callback, url: String) -> Result<String, ReadError> {
         if callback.kind == CallbackKind::Status || !templates::has_escapes(&url) {
             return Ok(url);
         }
@@ -436,12 +436,15 @@ impl Gateway {
         let (mo, mt, events);
         let values = match callback.kind {
             CallbackKind::Mo => {
-                mo = self.0.store.inbound(&callback.channel, callback.message)?;
+                mo = self.0.store.inbound(&callback.channel, callback.message).await?;
                 mo.as_ref().map(Values::of_mo)
             }
             CallbackKind::Event => {
-                mt = self.0.store.message(callback.message)?;
-                events = mt.as_ref().map(|stored| self.0.store.events(stored)).transpose()?.unwrap_or_default();
+                mt = self.0.store.message(callback.message).await?;
+                events = match &mt {
+                    Some(stored) => self.0.store.events(stored).await?,
+                    None => Vec::new(),
+                };
                 mt.as_ref().map(|stored| Values::of_event(&stored.message, callback.id, &events))
             }
             CallbackKind::Status => None,

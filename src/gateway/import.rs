@@ -110,7 +110,7 @@ impl Gateway {
             Import::Inbound(message) => {
                 self.channel(&message.channel)?;
                 not_to_come("received_at", message.received_at)?;
-                if self.0.store.inbound(&message.channel, message.id)?.is_some() {
+                if self.0.store.inbound(&message.channel, message.id).await?.is_some() {
                     return Ok(Imported::Unchanged);
                 }
                 let change = Change::Receive { message, callbacks: Vec::new(), joined_from: Vec::new() };
@@ -126,7 +126,7 @@ impl Gateway {
                 if events.iter().any(|event| (event.message, &event.channel) != (message.id, &message.channel)) {
                     return Err(GatewayError::Usage("an event is about another message".to_owned()));
                 }
-                if self.0.store.message(message.id)?.is_some() {
+                if self.0.store.message(message.id).await?.is_some() {
                     return Ok(Imported::Unchanged);
                 }
                 let correlate = events.iter().flat_map(smsc_message_ids).collect();

@@ -159,7 +159,7 @@ impl Gateway {
         client: Client,
         bus: Option<Bus>,
     ) -> Result<Self, StartError> {
-        let stored = store.channels()?;
+        let stored = store.channels().await?;
         let channels = stored.iter().map(|channel| (channel.id.clone(), Arc::new(channel.clone()))).collect();
         let lanes = store.callback_lanes().ok_or(StartError::AlreadyRunning)?;
         let policy = config.callbacks.clone();
@@ -183,7 +183,7 @@ impl Gateway {
             expiry: Mutex::default(),
             searches: Arc::new(Semaphore::new(search::SEARCHES)),
         }));
-        gateway.load_routers().map_err(StartError::Routers)?;
+        gateway.load_routers().await.map_err(StartError::Routers)?;
         if gateway.0.config.activity == Activity::Idle {
             return Ok(gateway);
         }
@@ -246,8 +246,8 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError::Read`].
-    pub fn statuses(&self, channel: &ChannelId) -> Result<Vec<Status>, GatewayError> {
-        Ok(self.0.store.statuses(channel)?)
+    pub async fn statuses(&self, channel: &ChannelId) -> Result<Vec<Status>, GatewayError> {
+        Ok(self.0.store.statuses(channel).await?)
     }
 
     /// The rate of a channel, router or destination in the last complete window.
@@ -280,8 +280,8 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError::Read`].
-    pub fn events(&self, via: Via<'_>, message: MessageId) -> Result<Vec<Event>, GatewayError> {
-        let Some(stored) = self.0.store.message(message)? else { return Ok(Vec::new()) };
+    pub async fn events(&self, via: Via<'_>, message: MessageId) -> Result<Vec<Event>, GatewayError> {
+        let Some(stored) = self.0.store.message(message).await? else { return Ok(Vec::new()) };
         let message = &stored.message;
         let sent_so = match via {
             Via::Channel(channel) => {
@@ -293,7 +293,7 @@ impl Gateway {
                 owners.is_some_and(|destinations| destinations.contains(destination))
             }
         };
-        if sent_so { Ok(self.0.store.events(&stored)?) } else { Ok(Vec::new()) }
+        if sent_so { Ok(self.0.store.events(&stored).await?) } else { Ok(Vec::new()) }
     }
 
     /// The last entries of the log of a channel, router or destination, newest first; those about one message, if one is

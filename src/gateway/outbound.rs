@@ -73,7 +73,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`]; nothing has been accepted then.
     pub async fn send(&self, via: Via<'_>, draft: Draft) -> Result<Arc<Outbound>, GatewayError> {
-        let (channel, message) = self.prepare(via, draft)?;
+        let (channel, message) = self.prepare(via, draft).await?;
         let message = Arc::new(message);
         let waiting = self.depth(&message.channel).waiting;
         if waiting >= self.0.config.queue_limit {
@@ -104,16 +104,16 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError`], the same as [`Gateway::send`] would give.
-    pub fn preview(&self, via: Via<'_>, draft: Draft) -> Result<JsonObject, GatewayError> {
-        let (properties, message) = self.prepare(via, draft)?;
+    pub async fn preview(&self, via: Via<'_>, draft: Draft) -> Result<JsonObject, GatewayError> {
+        let (properties, message) = self.prepare(via, draft).await?;
         let name = properties.channel_type();
         let told = self.channel_type(name)?.preview(&properties.config(), &message)?;
         told.ok_or_else(|| GatewayError::Usage(format!("A channel of type '{name}' passes text on as it is")))
     }
 
     /// A draft as the message that it will be, and its channel.
-    fn prepare(&self, via: Via<'_>, draft: Draft) -> Result<(Arc<ChannelProperties>, Outbound), GatewayError> {
-        let Sender { channel, router, destination, answered } = self.sender(via, &draft)?;
+    async fn prepare(&self, via: Via<'_>, draft: Draft) -> Result<(Arc<ChannelProperties>, Outbound), GatewayError> {
+        let Sender { channel, router, destination, answered } = self.sender(via, &draft).await?;
         let session_event = session_event(&draft.channel_data)?;
         let limits = [channel.character_limit(), destination.as_ref().and_then(|own| own.character_limit())];
         if let Some(limit) = limits.into_iter().flatten().min() {
@@ -130,17 +130,17 @@ impl Gateway {
         Ok((channel, message))
     }
 
-    fn sender(&self, via: Via<'_>, draft: &Draft) -> Result<Sender, GatewayError> {
+    async fn sender(&self, via: Via<'_>, draft: &Draft) -> Result<Sender, GatewayError> {
         let directory = self.0.directory.load();
         match via {
             Via::Channel(id) => match directory.channels.get(id) {
                 Some(channel) => {
                     require_destination(&directory, channel)?;
                     require_address(draft)?;
-                    let answered = self.resolve_reply([id], None, draft)?;
+                    let answered = self.resolve_reply([id], None, draft).await?;
                     Ok(Sender { channel: channel.clone(), router: None, destination: None, answered })
                 }
-                None => self.chosen_sender(&directory, &RouterId(id.0.clone()), draft),
+                None => self.chosen_sender(&directory, &RouterId(id.0.clone()), draft).await,
             },
             Via::Destination(router, id) => {
                 let destination = self.destination(router, id)?;
@@ -148,7 +148,7 @@ impl Gateway {
                 let router = self.router(router)?;
                 let chosen = self.choose(&directory, &router, draft.to.as_deref().unwrap_or_default(), Some(id))?;
                 let channel = self.channel(&chosen)?;
-                let answered = self.resolve_reply([&chosen], Some(id), draft)?;
+                let answered = self.resolve_reply([&chosen], Some(id), draft).await?;
                 let router = Some(router.properties.id.clone());
                 Ok(Sender { channel, router, destination: Some(destination), answered })
             }
@@ -156,12 +156,12 @@ impl Gateway {
     }
 
     /// A channel that an outbound router chooses. A reply goes where the MO came from.
-    fn chosen_sender(&self, directory: &Directory, id: &RouterId, draft: &Draft) -> Result<Sender, GatewayError> {
+    async fn chosen_sender(&self, directory: &Directory, id: &RouterId, draft: &Draft) -> Result<Sender, GatewayError> {
         let router = directory.router(id).ok_or(GatewayError::ChannelNotFound)?;
         let routing = router.routing.as_ref().filter(|routing| routing.channel().is_none());
         let channels = routing.ok_or(GatewayError::ChannelNotFound)?.channels();
         require_address(draft)?;
-        let answered = self.resolve_reply(channels, None, draft)?;
+        let answered = self.resolve_reply(channels, None, draft).await?;
         let chosen = match &answered {
             Some(answered) => answered.channel.clone(),
             None => self.choose(directory, router, draft.to.as_deref().unwrap_or_default(), None)?,
@@ -191,7 +191,7 @@ impl Gateway {
     }
 
     /// The MO that a draft answers, if it names one that can be: one of these channels', and this destination's.
-    fn resolve_reply<'a>(
+    async fn resolve_reply<'a>(
         &self,
         channels: impl IntoIterator<Item = &'a ChannelId>,
         destination: Option<&DestinationId>,
@@ -205,7 +205,7 @@ impl Gateway {
         let fresh = |message: &Inbound| message.received_at.until(Timestamp::now()) <= self.0.config.inbound_ttl;
         if let Ok(id) = named.parse::<MessageId>() {
             for channel in channels {
-                if let Some(message) = self.0.store.inbound(channel, id)?.filter(fresh).filter(mine) {
+                if let Some(message) = self.0.store.inbound(channel, id).await?.filter(fresh).filter(mine) {
                     return Ok(Some(message));
                 }
             }

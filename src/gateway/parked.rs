@@ -48,8 +48,8 @@ impl Gateway {
         limit: usize,
         make: impl FnOnce(Page<Parked, Ticket>) -> T + Send + 'static,
     ) -> Result<T, GatewayError> {
-        self.look(move |store| {
-            let Page { found, next } = store.parked_callbacks(after, limit)?;
+        self.look(async move |store| {
+            let Page { found, next } = store.parked_callbacks(after, limit).await?;
             Ok(make(Page { found: found.into_iter().map(Parked::from).collect(), next }))
         })
         .await
@@ -75,7 +75,7 @@ impl Gateway {
         let begun = Timestamp::now();
         let (mut count, mut after) = (0, None);
         loop {
-            let page = self.look(move |store| store.parked_callbacks(after, BATCH)).await?;
+            let page = self.look(async move |store| store.parked_callbacks(after, BATCH).await).await?;
             let wanted = page.found.iter().filter(|(_, callback, _)| {
                 callback.created_at < begun && channel.is_none_or(|id| callback.channel == *id)
             });
@@ -102,7 +102,8 @@ impl Gateway {
         let gone = || GatewayError::CallbackNotFound(id.to_owned());
         let ticket: Ticket = id.parse().map_err(|_| gone())?;
         let store = self.0.store.clone();
-        let (callback, reason) = blocking(move || store.parked_callback(ticket)).await??.ok_or_else(gone)?;
+        let (callback, reason) =
+            blocking(async move || store.parked_callback(ticket).await).await??.ok_or_else(gone)?;
         Ok((ticket, callback, reason))
     }
 }

@@ -9,9 +9,9 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError`].
-    pub fn unmatched_receipts(&self, channel: &ChannelId) -> Result<Vec<UnmatchedReceipt>, GatewayError> {
+    pub async fn unmatched_receipts(&self, channel: &ChannelId) -> Result<Vec<UnmatchedReceipt>, GatewayError> {
         self.channel(channel)?;
-        let notes = self.0.store.notes(channel, UnmatchedReceipt::NOTES)?;
+        let notes = self.0.store.notes(channel, UnmatchedReceipt::NOTES).await?;
         Ok(notes.iter().filter_map(|(_, record)| serde_json::from_slice(record).ok()).collect())
     }
 
@@ -25,8 +25,8 @@ impl Gateway {
         receipt: MessageId,
         message: MessageId,
     ) -> Result<UnmatchedReceipt, GatewayError> {
-        let receipt = self.unmatched_receipt(channel, receipt)?;
-        let stored = self.0.store.message(message)?.filter(|stored| stored.message.channel == *channel);
+        let receipt = self.unmatched_receipt(channel, receipt).await?;
+        let stored = self.0.store.message(message).await?.filter(|stored| stored.message.channel == *channel);
         let stored =
             stored.ok_or_else(|| GatewayError::Usage(format!("The channel has no message with id {message}")))?;
         let now = Timestamp::now();
@@ -43,12 +43,12 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`].
     pub async fn drop_receipt(&self, channel: &ChannelId, receipt: MessageId) -> Result<(), GatewayError> {
-        let receipt = self.unmatched_receipt(channel, receipt)?;
+        let receipt = self.unmatched_receipt(channel, receipt).await?;
         Ok(self.0.store.commit(vec![forget(channel, &receipt)]).await?)
     }
 
-    fn unmatched_receipt(&self, channel: &ChannelId, id: MessageId) -> Result<UnmatchedReceipt, GatewayError> {
-        let found = self.unmatched_receipts(channel)?.into_iter().find(|receipt| receipt.id == id);
+    async fn unmatched_receipt(&self, channel: &ChannelId, id: MessageId) -> Result<UnmatchedReceipt, GatewayError> {
+        let found = self.unmatched_receipts(channel).await?.into_iter().find(|receipt| receipt.id == id);
         found.ok_or(GatewayError::ReceiptNotFound)
     }
 }

@@ -213,7 +213,7 @@ impl Gateway {
         let router = self.build(properties.clone(), destinations)?;
         self.check_channels(&router)?;
         let before = self.router(&properties.id).ok();
-        self.load_sticky(&router)?;
+        self.load_sticky(&router).await?;
         self.0.store.commit(vec![Change::SaveRouter(properties)]).await?;
         self.update_directory(|directory| directory.put_router(router.clone()));
         // Another type keeps phones for other reasons, and another channel has other phones.
@@ -291,9 +291,9 @@ impl Gateway {
     }
 
     /// Puts the stored routers into the directory. One that cannot be built any more is kept, and says so.
-    pub(super) fn load_routers(&self) -> Result<(), GatewayError> {
-        let mut destinations = self.0.store.destinations()?;
-        for properties in self.0.store.routers()? {
+    pub(super) async fn load_routers(&self) -> Result<(), GatewayError> {
+        let mut destinations = self.0.store.destinations().await?;
+        for properties in self.0.store.routers().await? {
             let own = destinations.extract_if(.., |destination| destination.router == properties.id);
             let own = own.map(|destination| (destination.id.clone(), Arc::new(destination))).collect();
             let routing = self.routing(&properties, &own);
@@ -301,15 +301,15 @@ impl Gateway {
                 self.0.logs.of(&properties.id.0).failure(format!("the router does not route: {error}"), &error);
             }
             let router = Arc::new(Router { properties, destinations: own, routing: routing.ok() });
-            self.load_sticky(&router)?;
+            self.load_sticky(&router).await?;
             self.update_directory(|directory| directory.put_router(router.clone()));
         }
         Ok(())
     }
 
-    fn load_sticky(&self, router: &Router) -> Result<(), GatewayError> {
+    async fn load_sticky(&self, router: &Router) -> Result<(), GatewayError> {
         match router.channel() {
-            Some(channel) => Ok(self.0.sticky.load(&self.0.store, channel)?),
+            Some(channel) => Ok(self.0.sticky.load(&self.0.store, channel).await?),
             None => Ok(()),
         }
     }

@@ -18,19 +18,19 @@ impl Gateway {
             self.channel(channel)?;
         }
         let channels = self.channels();
-        self.look(move |store| store.search(&search, &channels, limit)).await
+        self.look(async move |store| store.search(&search, &channels, limit).await).await
     }
 
     /// Looks in its turn at what there is much of.
     pub(super) async fn look<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Store) -> Result<T, ReadError> + Send + 'static,
+        look: impl AsyncFnOnce(&Store) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, GatewayError> {
         // It goes with the work: whoever asked may have gone, and the work goes on without them.
         let turn = self.0.searches.clone().acquire_owned().await;
         let store = self.0.store.clone();
-        let work = move || {
-            let seen = look(&store);
+        let work = async move || {
+            let seen = look(&store).await;
             drop(turn);
             seen
         };

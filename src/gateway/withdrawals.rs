@@ -27,8 +27,8 @@ impl Gateway {
         let tally = Tally::default();
         let mut all = self.0.store.all_queued(channel, priority);
         loop {
-            let (back, found) = blocking(move || {
-                let found = all.look();
+            let (back, found) = blocking(async move || {
+                let found = all.look().await;
                 (all, found)
             })
             .await?;
@@ -66,7 +66,7 @@ impl Gateway {
 
     async fn queued(&self, message: MessageId) -> Result<Option<Queued>, GatewayError> {
         let store = self.0.store.clone();
-        Ok(blocking(move || store.queued(message)).await??)
+        Ok(blocking(async move || store.queued(message).await).await??)
     }
 
     /// Withdraws MTs that were found, however much waits to be written; returns once that is durable.
@@ -107,7 +107,7 @@ impl Gateway {
                 () = self.0.stop.cancelled() => return,
             }
             let store = self.0.store.clone();
-            let found = match blocking(move || store.expired(Timestamp::now())).await {
+            let found = match blocking(async move || store.expired(Timestamp::now()).await).await {
                 Ok(Ok(found)) => found,
                 Ok(Err(error)) => {
                     tracing::error!(%error, "expired messages could not be looked for");
@@ -141,7 +141,10 @@ fn expired(message: &Outbound) -> EventKind {
 }
 
 /// Runs something that waits for the disk away from the tasks that must not.
-pub(super) async fn blocking<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, GatewayError> {
-    let read = tokio::task::spawn_blocking(read).await;
+pub(super) async fn blocking<T: Send + 'static>(
+    read: impl AsyncFnOnce() -> T + Send + 'static,
+) -> Result<T, GatewayError> {
+    let runtime = tokio::runtime::Handle::current();
+    let read = tokio::task::spawn_blocking(move || runtime.block_on(read())).await;
     read.map_err(|error| GatewayError::Read(error.to_string().into()))
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::embedded::{Embedded, QueuedScan, Spot};
+use crate::engine::{Engine, QueuedScan, Spot};
 use crate::model::{
     Account, Callback, ChannelId, ChannelProperties, DestinationId, DestinationProperties, Event, Inbound, MessageId,
     Outbound, Priority, RouterId, RouterProperties, SmscMessageId, Status, Timestamp,
@@ -89,7 +89,7 @@ pub enum OpenError {
 /// The store: one engine, shared by all who hold a clone.
 #[derive(Clone)]
 pub struct Store {
-    engine: Arc<Embedded>,
+    engine: Arc<Engine>,
 }
 
 impl Store {
@@ -97,8 +97,8 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open(config: &StoreConfig) -> Result<Self, OpenError> {
-        Ok(Self { engine: Embedded::open(config)? })
+    pub async fn open(config: &StoreConfig) -> Result<Self, OpenError> {
+        Ok(Self { engine: Engine::open(config).await? })
     }
 
     /// Writes a batch; resolves when it is durable. An empty batch resolves when everything before it is.
@@ -153,8 +153,8 @@ impl Store {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn queued(&self, id: MessageId) -> Result<Option<Queued>, ReadError> {
-        self.engine.queued(id)
+    pub async fn queued(&self, id: MessageId) -> Result<Option<Queued>, ReadError> {
+        self.engine.queued(id).await
     }
 
     /// Everything that waits for a channel now, or what has this priority.
@@ -169,8 +169,8 @@ impl Store {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn expired(&self, now: Timestamp) -> Result<Vec<Queued>, ReadError> {
-        self.engine.expired(now)
+    pub async fn expired(&self, now: Timestamp) -> Result<Vec<Queued>, ReadError> {
+        self.engine.expired(now).await
     }
 
     /// Waits until an MT may have expired.
@@ -190,8 +190,8 @@ impl Store {
     ///
     /// # Errors
     /// [`ReadError`], as for every read below.
-    pub fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, ReadError> {
-        self.engine.message(id)
+    pub async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, ReadError> {
+        self.engine.message(id).await
     }
 
     /// Messages of these channels, the newest first, at most `limit`. The work of one look is bounded, so that a page may be
@@ -199,100 +199,100 @@ impl Store {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn search(&self, search: &Search, channels: &[ChannelId], limit: usize) -> Result<Page, ReadError> {
-        self.engine.search(search, channels, limit)
+    pub async fn search(&self, search: &Search, channels: &[ChannelId], limit: usize) -> Result<Page, ReadError> {
+        self.engine.search(search, channels, limit).await
     }
 
     /// An MT's events in the order they were recorded.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn events(&self, message: &StoredMessage) -> Result<Vec<Event>, ReadError> {
-        self.engine.events(message)
+    pub async fn events(&self, message: &StoredMessage) -> Result<Vec<Event>, ReadError> {
+        self.engine.events(message).await
     }
 
     /// An MO by our id.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn inbound(&self, channel: &ChannelId, id: MessageId) -> Result<Option<Inbound>, ReadError> {
-        self.engine.inbound(channel, id)
+    pub async fn inbound(&self, channel: &ChannelId, id: MessageId) -> Result<Option<Inbound>, ReadError> {
+        self.engine.inbound(channel, id).await
     }
 
     /// The MT that the first of these ids of the provider's belongs to.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn correlate(
+    pub async fn correlate(
         &self,
         channel: &ChannelId,
         candidates: &[SmscMessageId],
     ) -> Result<Option<StoredMessage>, ReadError> {
-        self.engine.correlate(channel, candidates)
+        self.engine.correlate(channel, candidates).await
     }
 
     /// Every channel, sorted by id.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn channels(&self) -> Result<Vec<ChannelProperties>, ReadError> {
-        self.engine.channels()
+    pub async fn channels(&self) -> Result<Vec<ChannelProperties>, ReadError> {
+        self.engine.channels().await
     }
 
     /// A channel.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn channel(&self, id: &ChannelId) -> Result<Option<ChannelProperties>, ReadError> {
-        self.engine.channel(id)
+    pub async fn channel(&self, id: &ChannelId) -> Result<Option<ChannelProperties>, ReadError> {
+        self.engine.channel(id).await
     }
 
     /// Every router, sorted by id.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn routers(&self) -> Result<Vec<RouterProperties>, ReadError> {
-        self.engine.routers()
+    pub async fn routers(&self) -> Result<Vec<RouterProperties>, ReadError> {
+        self.engine.routers().await
     }
 
     /// Every router's destinations, sorted by router and id.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn destinations(&self) -> Result<Vec<DestinationProperties>, ReadError> {
-        self.engine.destinations()
+    pub async fn destinations(&self) -> Result<Vec<DestinationProperties>, ReadError> {
+        self.engine.destinations().await
     }
 
     /// The latest status of each component of a channel, sorted by component.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn statuses(&self, channel: &ChannelId) -> Result<Vec<Status>, ReadError> {
-        self.engine.statuses(channel)
+    pub async fn statuses(&self, channel: &ChannelId) -> Result<Vec<Status>, ReadError> {
+        self.engine.statuses(channel).await
     }
 
     /// Every account, sorted by name.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn accounts(&self) -> Result<Vec<Account>, ReadError> {
-        self.engine.accounts()
+    pub async fn accounts(&self) -> Result<Vec<Account>, ReadError> {
+        self.engine.accounts().await
     }
 
     /// Stored segments of long MOs.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn parts(&self, channel: &ChannelId) -> Result<Vec<(PartId, Vec<u8>)>, ReadError> {
-        self.engine.parts(channel)
+    pub async fn parts(&self, channel: &ChannelId) -> Result<Vec<(PartId, Vec<u8>)>, ReadError> {
+        self.engine.parts(channel).await
     }
 
     /// What a channel keeps under names that begin with `prefix`, sorted by name.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn notes(&self, channel: &ChannelId, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
-        self.engine.notes(channel, prefix)
+    pub async fn notes(&self, channel: &ChannelId, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+        self.engine.notes(channel, prefix).await
     }
 
     /// The queues of owed requests. There is one listener; `None` for a second one.
@@ -306,20 +306,20 @@ impl Store {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn parked_callbacks(
+    pub async fn parked_callbacks(
         &self,
         after: Option<Ticket>,
         limit: usize,
     ) -> Result<Page<ParkedCallback, Ticket>, ReadError> {
-        self.engine.parked_callbacks(after, limit)
+        self.engine.parked_callbacks(after, limit).await
     }
 
     /// One of them.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn parked_callback(&self, ticket: Ticket) -> Result<Option<(Callback, String)>, ReadError> {
-        self.engine.parked_callback(ticket)
+    pub async fn parked_callback(&self, ticket: Ticket) -> Result<Option<(Callback, String)>, ReadError> {
+        self.engine.parked_callback(ticket).await
     }
 
     /// Whether everything is accepted.
@@ -580,7 +580,7 @@ impl Tally {
 
 /// Everything that waits for a channel, a bounded number at a time.
 pub struct AllQueued {
-    engine: Arc<Embedded>,
+    engine: Arc<Engine>,
     scan: QueuedScan,
 }
 
@@ -589,8 +589,8 @@ impl AllQueued {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn look(&mut self) -> Result<Option<Vec<Queued>>, ReadError> {
-        self.engine.next_queued(&mut self.scan)
+    pub async fn look(&mut self) -> Result<Option<Vec<Queued>>, ReadError> {
+        self.engine.next_queued(&mut self.scan).await
     }
 }
 

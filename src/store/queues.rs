@@ -10,12 +10,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::{CallbackDelivery, Delivery, ReadError, Ticket};
-use crate::embedded::{Embedded, Entry, Item, Lane, Pulled, Reach, callback_delivery, delivery};
+use crate::engine::{Engine, Entry, Item, Lane, Pulled, Reach, callback_delivery, delivery};
 use crate::model::{ChannelId, Outbound, Timestamp};
 
 /// A channel's MTs: the highest priority first, FIFO within one.
 pub struct OutboundQueue {
-    engine: Arc<Embedded>,
+    engine: Arc<Engine>,
     /// The most urgent first, and which consumer of theirs this is.
     lanes: [(Arc<Lane>, u64); 5],
 }
@@ -52,7 +52,7 @@ impl Waiting {
 }
 
 impl OutboundQueue {
-    pub(super) fn open(engine: Arc<Embedded>, channel: &ChannelId) -> Self {
+    pub(super) fn open(engine: Arc<Engine>, channel: &ChannelId) -> Self {
         let lanes = engine.outbound_lanes(channel).map(|lane| {
             let generation = engine.acquire(&lane);
             (lane, generation)
@@ -125,9 +125,9 @@ impl OutboundQueue {
     ///
     /// # Errors
     /// [`ReadError`] when the store cannot be read.
-    pub fn peek(&mut self, look: &mut Look, most: usize) -> Result<Vec<Waiting>, ReadError> {
+    pub async fn peek(&mut self, look: &mut Look, most: usize) -> Result<Vec<Waiting>, ReadError> {
         while let Some((lane, generation)) = self.lanes.get(look.lane) {
-            let found = self.engine.peek(lane, *generation, &mut look.reach, most)?;
+            let found = self.engine.peek(lane, *generation, &mut look.reach, most).await?;
             if found.is_empty() {
                 *look = Look { lane: look.lane + 1, reach: Reach::default() };
                 continue;
@@ -203,7 +203,7 @@ pub(crate) const AMQP_LANE: &str = "amqp/";
 
 /// The requests owed to one receiver, in the order they were recorded.
 pub struct CallbackQueue {
-    engine: Arc<Embedded>,
+    engine: Arc<Engine>,
     lane: Arc<Lane>,
     generation: u64,
 }
@@ -255,12 +255,12 @@ impl Drop for CallbackQueue {
 
 /// The callback queues that have work, as they get it.
 pub struct CallbackLanes {
-    engine: Arc<Embedded>,
+    engine: Arc<Engine>,
     news: mpsc::UnboundedReceiver<Arc<Lane>>,
 }
 
 impl CallbackLanes {
-    pub(super) fn open(engine: Arc<Embedded>) -> Option<Self> {
+    pub(super) fn open(engine: Arc<Engine>) -> Option<Self> {
         let news = engine.take_news()?;
         Some(Self { engine, news })
     }

@@ -64,9 +64,9 @@ async fn what_another_server_sent_is_known_and_never_handed_out() {
     let copy = crashed(directory.path());
     for store in [store, open(copy.path())] {
         assert_eq!(store.depth(&channel()).waiting, 3);
-        let found = store.correlate(&channel(), &[SmscMessageId("x2".to_owned())]).unwrap().unwrap();
+        let found = store.correlate(&channel(), &[SmscMessageId("x2".to_owned())]).await.unwrap().unwrap();
         assert_eq!((found.message.id, found.segments), (sent.id, 2));
-        assert_eq!(store.events(&found).unwrap(), std::slice::from_ref(&event));
+        assert_eq!(store.events(&found).await.unwrap(), std::slice::from_ref(&event));
         assert_eq!(contents(&store.outbound(&channel()).pull(10).await.unwrap()), ["a", "b", "c"]);
     }
 }
@@ -76,14 +76,14 @@ async fn an_id_that_is_too_long_for_a_key_is_found_by_nobody_and_harms_nothing()
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     let id = "x".repeat(70_000);
-    assert!(store.correlate(&channel(), &[SmscMessageId(id.clone())]).unwrap().is_none());
+    assert!(store.correlate(&channel(), &[SmscMessageId(id.clone())]).await.unwrap().is_none());
     store.commit(vec![Change::Accept(message("a", 1))]).await.unwrap();
     let pulled = store.outbound(&channel()).pull(1).await.unwrap();
     store.commit(vec![ack(&pulled[0], &id)]).await.unwrap();
     let candidates = [SmscMessageId(id), SmscMessageId("other".to_owned())];
-    assert!(store.correlate(&channel(), &candidates).unwrap().is_none());
-    let stored = store.message(pulled[0].message.id).unwrap().unwrap();
-    assert_eq!(store.events(&stored).unwrap().len(), 1);
+    assert!(store.correlate(&channel(), &candidates).await.unwrap().is_none());
+    let stored = store.message(pulled[0].message.id).await.unwrap().unwrap();
+    assert_eq!(store.events(&stored).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn higher_priorities_overtake_and_equals_keep_their_order() {
 async fn a_long_queue_waits_on_disk_and_comes_out_in_order() {
     let directory = tempfile::tempdir().unwrap();
     let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, sync: false, ..StoreConfig::default() };
-    let store = Store::open(&config).unwrap();
+    let store = Store::open(&config).await.unwrap();
     let total = 20_000;
     for block in 0..total / 500 {
         let batch = (0..500).map(|n| Change::Accept(message(&(block * 500 + n).to_string(), 1))).collect();
@@ -189,7 +189,7 @@ async fn callbacks_come_by_receiver_in_order_until_they_are_done_or_parked() {
     store.commit(vec![retry, parked]).await.unwrap();
     let again = queue.pull(5).await.unwrap();
     assert_eq!((again.len(), again[0].attempts), (1, 1));
-    let kept = store.parked_callbacks(None, 10).unwrap().found;
+    let kept = store.parked_callbacks(None, 10).await.unwrap().found;
     assert_eq!((kept[0].1.body.get(), kept[0].2.as_str()), ("\"two\"", "too old"));
 
     let copy = crashed(directory.path());
@@ -212,11 +212,11 @@ async fn a_deleted_channel_hands_out_nothing_and_its_messages_can_still_be_read(
     let properties = ChannelProperties { id: channel(), properties: JsonObject::new() };
     let sent = message("a", 1);
     store.commit(vec![Change::SaveChannel(properties.clone()), Change::Accept(sent.clone())]).await.unwrap();
-    assert_eq!(store.channels().unwrap(), std::slice::from_ref(&properties));
+    assert_eq!(store.channels().await.unwrap(), std::slice::from_ref(&properties));
     store.commit(vec![Change::DeleteChannel(channel())]).await.unwrap();
-    assert!(store.channels().unwrap().is_empty());
+    assert!(store.channels().await.unwrap().is_empty());
     assert!(store.outbound(&channel()).try_pull(1).unwrap().is_empty());
-    assert!(store.message(sent.id).unwrap().is_some());
+    assert!(store.message(sent.id).await.unwrap().is_some());
     store.commit(vec![Change::SaveChannel(properties), Change::Accept(message("b", 1))]).await.unwrap();
     assert_eq!(contents(&store.outbound(&channel()).pull(5).await.unwrap()), ["b"]);
 }
@@ -225,7 +225,7 @@ async fn a_deleted_channel_hands_out_nothing_and_its_messages_can_still_be_read(
 async fn a_second_process_is_told_that_the_store_is_in_use() {
     let directory = tempfile::tempdir().unwrap();
     let _store = open(directory.path());
-    let again = Store::open(&StoreConfig { path: directory.path().to_owned(), ..StoreConfig::default() });
+    let again = Store::open(&StoreConfig { path: directory.path().to_owned(), ..StoreConfig::default() }).await;
     assert!(matches!(again.err(), Some(OpenError::Locked { .. })));
 }
 
@@ -233,7 +233,7 @@ async fn a_second_process_is_told_that_the_store_is_in_use() {
 async fn a_full_disk_refuses_sends_first() {
     let directory = tempfile::tempdir().unwrap();
     let config = StoreConfig { path: directory.path().to_owned(), min_free: u64::MAX / 8, ..StoreConfig::default() };
-    let store = Store::open(&config).unwrap();
+    let store = Store::open(&config).await.unwrap();
     assert_eq!(store.commit(vec![Change::Accept(message("a", 1))]).await, Err(CommitError::DiskFull));
     assert!(store.health().is_err());
 }

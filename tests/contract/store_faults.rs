@@ -74,7 +74,7 @@ async fn whoever_waits_for_callback_lanes_is_told_of_the_close() {
 async fn without_sync_a_crash_of_the_process_alone_loses_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, sync: false, ..StoreConfig::default() };
-    let store = Store::open(&config).unwrap();
+    let store = Store::open(&config).await.unwrap();
     store.commit(vec![accept("a")]).await.unwrap();
     let copy = crashed(directory.path());
     assert_eq!(open(copy.path()).depth(&channel()).waiting, 1);
@@ -131,7 +131,7 @@ async fn a_page_of_parked_callbacks_is_bounded_in_rows_and_in_octets() {
 
     let (mut sizes, mut found, mut after) = (Vec::new(), Vec::new(), None);
     loop {
-        let page = store.parked_callbacks(after, 100).unwrap();
+        let page = store.parked_callbacks(after, 100).await.unwrap();
         sizes.push(page.found.len());
         found.extend(page.found.iter().map(|(ticket, ..)| *ticket));
         after = page.next;
@@ -142,7 +142,7 @@ async fn a_page_of_parked_callbacks_is_bounded_in_rows_and_in_octets() {
     }
     assert_eq!((sizes, found), (vec![4, 2], tickets.clone()));
     // Rows end a page too, and the last one says that it is the last.
-    let rows = |after: Option<Ticket>, limit: usize| store.parked_callbacks(after, limit).unwrap();
+    let rows = |after: Option<Ticket>, limit: usize| store.parked_callbacks(after, limit).await.unwrap();
     assert_eq!((rows(None, 2).found.len(), rows(None, 2).next), (2, Some(tickets[1])));
     assert_eq!((rows(Some(tickets[3]), 2).found.len(), rows(Some(tickets[3]), 2).next), (2, None));
 }
@@ -155,12 +155,12 @@ async fn a_parked_callback_that_is_revived_twice_is_owed_once() {
     let mut queue = store.callback_lanes().unwrap().next().await.unwrap();
     let ticket = queue.pull(1).await.unwrap()[0].ticket;
     store.commit(vec![Change::CallbackParked { ticket, reason: "too old".into() }]).await.unwrap();
-    let (_, callback, _) = store.parked_callbacks(None, 5).unwrap().found.remove(0);
+    let (_, callback, _) = store.parked_callbacks(None, 5).await.unwrap().found.remove(0);
     let revived = || Change::CallbackRevived(ticket, callback.clone());
     store.commit(vec![revived(), revived()]).await.unwrap();
     store.commit(vec![revived()]).await.unwrap();
     assert_eq!(queue.pull(5).await.unwrap().len(), 1);
-    assert!(store.parked_callbacks(None, 5).unwrap().found.is_empty());
+    assert!(store.parked_callbacks(None, 5).await.unwrap().found.is_empty());
 }
 
 #[tokio::test]
@@ -291,7 +291,7 @@ async fn events_keep_their_order_when_the_store_is_opened_again() {
         if round == 0 {
             store.commit(vec![Change::Accept(sent.clone())]).await.unwrap();
         }
-        let stored = store.message(sent.id).unwrap().unwrap();
+        let stored = store.message(sent.id).await.unwrap().unwrap();
         for step in 0..3 {
             // The clock of the event says nothing: it goes backwards here.
             let status = DeliveryStatus::Pending;
@@ -308,7 +308,7 @@ async fn events_keep_their_order_when_the_store_is_opened_again() {
             let record = Change::Record { event, origin, leaves: None, correlate: Vec::new(), callbacks: Vec::new() };
             store.commit(vec![record]).await.unwrap();
         }
-        let found: Vec<_> = store.events(&stored).unwrap().into_iter().map(|event| event.id).collect();
+        let found: Vec<_> = store.events(&stored).await.unwrap().into_iter().map(|event| event.id).collect();
         assert_eq!(found, expected);
     }
 }
@@ -322,7 +322,7 @@ async fn a_quota_refuses_bulk_first_then_all_sends_then_what_providers_tell_us()
     {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
-        let store = Store::open(&StoreConfig { quota: Some(taken * 100 / percent), ..config }).unwrap();
+        let store = Store::open(&StoreConfig { quota: Some(taken * 100 / percent), ..config }).await.unwrap();
         let bulk = store.commit(vec![accept("bulk")]).await.is_ok();
         let urgent = store.commit(vec![Change::Accept(message("urgent", 5))]).await.is_ok();
         let told = store.commit(vec![inbound("mo", "http://a/")]).await.is_ok();

@@ -12,7 +12,7 @@ use crate::store_support::{ack, channel, contents, inbound, message, open};
 
 fn forgetful(path: &Path) -> Store {
     let config = StoreConfig { min_free: 0, retention: Duration::ZERO, ..StoreConfig::default() };
-    Store::open(&StoreConfig { path: path.to_owned(), ..config }).unwrap()
+    Store::open(&StoreConfig { path: path.to_owned(), ..config }).await.unwrap()
 }
 
 /// Waits until something holds; the store works at its own pace.
@@ -33,11 +33,11 @@ async fn old_messages_go_with_their_events_and_those_that_wait_stay() {
     store.commit(messages.iter().cloned().map(Change::Accept).collect()).await.unwrap();
     let mut queue = store.outbound(&channel());
     let pulled = queue.pull(2).await.unwrap();
-    let done = store.message(pulled[0].message.id).unwrap().unwrap();
+    let done = store.message(pulled[0].message.id).await.unwrap().unwrap();
     store.commit(pulled.iter().map(|delivery| ack(delivery, "")).collect()).await.unwrap();
-    let gone = |id: MessageId| store.message(id).unwrap().is_none();
+    let gone = |id: MessageId| store.message(id).await.unwrap().is_none();
     until("forgotten", || gone(messages[0].id) && gone(messages[1].id)).await;
-    assert!(store.events(&done).unwrap().is_empty());
+    assert!(store.events(&done).await.unwrap().is_empty());
     assert!(!gone(messages[2].id));
     drop((queue, store));
     let store = open(directory.path());
@@ -55,15 +55,15 @@ async fn old_messages_from_phones_and_old_parked_callbacks_go_too() {
     let mut queue = store.callback_lanes().unwrap().next().await.unwrap();
     let ticket = queue.pull(1).await.unwrap()[0].ticket;
     store.commit(vec![Change::CallbackParked { ticket, reason: "too old".into() }]).await.unwrap();
-    until("forgotten", || store.inbound(&channel(), id).unwrap().is_none()).await;
-    until("forgotten", || store.parked_callbacks(None, 1).unwrap().found.is_empty()).await;
+    until("forgotten", || store.inbound(&channel(), id).await.unwrap().is_none()).await;
+    until("forgotten", || store.parked_callbacks(None, 1).await.unwrap().found.is_empty()).await;
 }
 
 #[tokio::test]
 async fn of_imported_messages_from_phones_the_old_go_and_the_young_stay() {
     let directory = tempfile::tempdir().unwrap();
     let config = StoreConfig { min_free: 0, retention: Duration::from_secs(3_600), ..StoreConfig::default() };
-    let store = Store::open(&StoreConfig { path: directory.path().to_owned(), ..config }).unwrap();
+    let store = Store::open(&StoreConfig { path: directory.path().to_owned(), ..config }).await.unwrap();
     let mut imported = Vec::new();
     for (minutes_ago, number) in [(70, 9), (50, 8), (65, 7), (61, 0), (1, 1)] {
         let Change::Receive { message, joined_from, .. } = inbound("x", "http://a/") else { unreachable!() };
@@ -73,7 +73,7 @@ async fn of_imported_messages_from_phones_the_old_go_and_the_young_stay() {
         store.commit(vec![Change::Receive { message, callbacks: Vec::new(), joined_from }]).await.unwrap();
         imported.push((id, minutes_ago > 60));
     }
-    let is_gone = |id: MessageId| store.inbound(&channel(), id).unwrap().is_none();
+    let is_gone = |id: MessageId| store.inbound(&channel(), id).await.unwrap().is_none();
     until("forgotten", || imported.iter().all(|(id, old)| !old || is_gone(*id))).await;
     assert!(imported.iter().all(|(id, old)| is_gone(*id) == *old));
 }
@@ -92,7 +92,7 @@ async fn a_callback_that_waits_is_kept_beyond_its_retention() {
     store.commit(vec![Change::Accept(mark.clone())]).await.unwrap();
     let pulled = store.outbound(&channel()).pull(1).await.unwrap();
     store.commit(vec![ack(&pulled[0], "")]).await.unwrap();
-    until("forgotten", || store.message(mark.id).unwrap().is_none()).await;
+    until("forgotten", || store.message(mark.id).await.unwrap().is_none()).await;
     assert!(!queue.is_drained(), "it still waits for its time");
 }
 
@@ -133,6 +133,6 @@ async fn fail_to_write(path: &Path) {
     assert!(store.health().is_err());
     assert!(matches!(store.commit(vec![ack(&before[0], "1")]).await, Err(CommitError::NotReady(_))));
     assert!(matches!(store.post(vec![ack(&before[0], "1")]).await, Err(CommitError::NotReady(_))));
-    assert!(store.message(before[0].message.id).unwrap().is_some(), "reads go on");
+    assert!(store.message(before[0].message.id).await.unwrap().is_some(), "reads go on");
     store.close().await;
 }

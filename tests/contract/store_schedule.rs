@@ -34,8 +34,8 @@ async fn scheduled_messages_come_at_their_time_and_not_before_after_a_crash_eith
         assert_eq!(seen, ["now", "first", "second", "third"]);
         assert_eq!(store.depth(&channel()).waiting, 0);
         for sent in &batch {
-            let found = store.message(sent.id).unwrap().unwrap();
-            assert_eq!((&found.message, store.events(&found).unwrap().len()), (sent, 1));
+            let found = store.message(sent.id).await.unwrap().unwrap();
+            assert_eq!((&found.message, store.events(&found).await.unwrap().len()), (sent, 1));
         }
     }
 }
@@ -49,8 +49,8 @@ async fn a_time_that_has_passed_is_now_and_a_time_to_come_is_found_by_its_id() {
     let later = at(message("later", 1), HOUR);
     store.commit(vec![Change::Accept(later.clone()), Change::Accept(past)]).await.unwrap();
     assert_eq!(contents(&store.outbound(&channel()).try_pull(9).unwrap()), ["past"]);
-    let found = store.message(later.id).unwrap().unwrap();
-    assert_eq!((found.message.clone(), store.events(&found).unwrap()), (later, Vec::new()));
+    let found = store.message(later.id).await.unwrap().unwrap();
+    assert_eq!((found.message.clone(), store.events(&found).await.unwrap()), (later, Vec::new()));
     let length = store.queue_length(&channel());
     assert_eq!((length.scheduled, length.by_priority), (1, [1, 0, 0, 0, 0]));
 }
@@ -59,7 +59,7 @@ async fn a_time_that_has_passed_is_now_and_a_time_to_come_is_found_by_its_id() {
 async fn thousands_that_are_scheduled_for_one_instant_come_in_the_order_of_their_acceptance() {
     let directory = tempfile::tempdir().unwrap();
     let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, sync: false, ..StoreConfig::default() };
-    let store = Store::open(&config).unwrap();
+    let store = Store::open(&config).await.unwrap();
     let total = 5_000;
     let instant = Timestamp::now().plus(Duration::from_secs(2));
     for block in 0..total / 500 {
@@ -108,7 +108,7 @@ async fn what_was_scheduled_when_its_channel_was_deleted_stays_dead_when_the_id_
 async fn found_expired(store: &Store) -> Vec<Queued> {
     loop {
         store.expiring().await;
-        let found = store.expired(Timestamp::now()).unwrap();
+        let found = store.expired(Timestamp::now()).await.unwrap();
         if !found.is_empty() {
             return found;
         }
@@ -140,9 +140,9 @@ async fn what_expires_while_it_waits_is_told_once_and_handed_out_no_more() {
         }
         expired.sort();
         assert_eq!(expired, ["late", "scheduled"]);
-        assert!(store.expired(Timestamp::now()).unwrap().is_empty());
+        assert!(store.expired(Timestamp::now()).await.unwrap().is_empty());
         assert_eq!(contents(&store.outbound(&channel()).try_pull(9).unwrap()), ["early", "never"]);
-        let events = ids.map(|id| store.events(&store.message(id).unwrap().unwrap()).unwrap().len());
+        let events = ids.map(|id| store.events(&store.message(id).unwrap().unwrap()).await.unwrap().len());
         assert_eq!(events, [1, 1, 0, 0]);
     }
 }
@@ -161,7 +161,7 @@ async fn of_many_that_expire_at_one_instant_no_look_finds_those_of_an_earlier_on
     store.commit(batch.collect()).await.unwrap();
     let mut seen = BTreeSet::new();
     loop {
-        let found = store.expired(Timestamp::now()).unwrap();
+        let found = store.expired(Timestamp::now()).await.unwrap();
         if found.is_empty() {
             break;
         }
@@ -175,7 +175,7 @@ async fn of_many_that_expire_at_one_instant_no_look_finds_those_of_an_earlier_on
     let mut earlier = message("earlier", 1);
     std::sync::Arc::make_mut(&mut earlier).expires_at = Some(Timestamp(1));
     store.commit(vec![Change::Accept(earlier)]).await.unwrap();
-    assert_eq!(store.expired(Timestamp::now()).unwrap()[0].message.content, "earlier");
+    assert_eq!(store.expired(Timestamp::now()).await.unwrap()[0].message.content, "earlier");
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn what_expires_in_its_channels_hands_is_told_once_it_comes_back() {
     let end = Timestamp::now().plus(Duration::from_millis(100));
     while Timestamp::now() < end {
         store.expiring().await;
-        assert!(store.expired(Timestamp::now()).unwrap().is_empty(), "it is in hand");
+        assert!(store.expired(Timestamp::now()).await.unwrap().is_empty(), "it is in hand");
     }
     store.commit(Vec::new()).await.unwrap();
     drop(queue);

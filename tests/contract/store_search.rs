@@ -28,7 +28,7 @@ fn of_phone(phone: &str) -> Search {
 fn all(store: &Store, mut search: Search) -> (Vec<String>, usize) {
     let (mut found, mut looks) = (Vec::new(), 0);
     loop {
-        let page = store.search(&search, &[channel()], 50).unwrap();
+        let page = store.search(&search, &[channel()], 50).await.unwrap();
         looks += 1;
         found.extend(contents(&page));
         match page.next {
@@ -42,7 +42,7 @@ fn all(store: &Store, mut search: Search) -> (Vec<String>, usize) {
 async fn a_phone_is_found_at_once_among_many_and_a_rare_fate_in_bounded_looks() {
     let directory = tempfile::tempdir().unwrap();
     let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, sync: false, ..StoreConfig::default() };
-    let store = Store::open(&config).unwrap();
+    let store = Store::open(&config).await.unwrap();
     store.commit(vec![Change::Accept(to("+27820001001", "rare"))]).await.unwrap();
     let mut queue = store.outbound(&channel());
     let first = queue.pull(1).await.unwrap();
@@ -52,7 +52,7 @@ async fn a_phone_is_found_at_once_among_many_and_a_rare_fate_in_bounded_looks() 
         store.commit(batch).await.unwrap();
     }
     for spelling in ["27820001001", "+27820001001", " 27820001001 "] {
-        let page = store.search(&of_phone(spelling), &[channel()], 50).unwrap();
+        let page = store.search(&of_phone(spelling), &[channel()], 50).await.unwrap();
         assert_eq!((contents(&page), page.next), (vec!["rare".to_owned()], None), "{spelling}");
         assert_eq!(page.found[0].standing, Standing::Submitted);
     }
@@ -72,7 +72,7 @@ async fn scheduled_messages_are_found_before_and_after_their_time_and_when_they_
     let far = at(to("1", "far"), Duration::from_secs(3_600));
     store.commit(vec![Change::Accept(soon), Change::Accept(far.clone())]).await.unwrap();
     let standing = |store: &Store, phone: &str| {
-        let page = store.search(&of_phone(phone), &[channel()], 9).unwrap();
+        let page = store.search(&of_phone(phone), &[channel()], 9).await.unwrap();
         page.found.iter().map(|found| found.standing).collect::<Vec<_>>()
     };
     assert_eq!(
@@ -81,7 +81,7 @@ async fn scheduled_messages_are_found_before_and_after_their_time_and_when_they_
     );
     assert!(standing(&store, &"9".repeat(60_000)).is_empty(), "the beginning is not the whole");
     store.outbound(&channel()).pull(1).await.unwrap();
-    let queued = store.queued(far.id).unwrap().unwrap();
+    let queued = store.queued(far.id).await.unwrap().unwrap();
     store.commit(vec![withdraw(queued, &Tally::default())]).await.unwrap();
     let copy = crashed(directory.path());
     for store in [store, open(copy.path())] {
@@ -134,7 +134,7 @@ async fn messages_of_both_kinds_come_in_the_order_in_which_they_came() {
     assert_eq!(all(&store, Search { status: Some(Standing::Received), ..of_phone("2") }).0, ["mo2", "mo1", "mo0"]);
     let none: [ChannelId; 0] = [];
     let before = Search { before: Some(MessageId::first_of(Timestamp(0))), ..Search::default() };
-    assert!(store.search(&before, &none, 9).unwrap().found.is_empty());
+    assert!(store.search(&before, &none, 9).await.unwrap().found.is_empty());
 }
 
 /// An hour's messages, one a minute: MTs and MOs in turn, with ids of ours, of applications, of counters.
@@ -201,7 +201,7 @@ async fn whoever_made_their_ids_messages_come_in_the_order_of_time_and_are_found
             assert_eq!(all(store, part).0, names(20..40));
             let (mut one, mut found) = (search, Vec::new());
             loop {
-                let page = store.search(&one, &[channel()], 1).unwrap();
+                let page = store.search(&one, &[channel()], 1).await.unwrap();
                 found.extend(contents(&page));
                 one.before = page.next;
                 if one.before.is_none() {
@@ -211,14 +211,14 @@ async fn whoever_made_their_ids_messages_come_in_the_order_of_time_and_are_found
             assert_eq!(found, names(0..60), "one at a time");
         }
         for (minute, id) in ids.iter().enumerate() {
-            let content = match store.message(*id).unwrap() {
+            let content = match store.message(*id).await.unwrap() {
                 Some(found) => Some(found.message.content.clone()),
-                None => store.inbound(&channel(), *id).unwrap().and_then(|found| found.content),
+                None => store.inbound(&channel(), *id).await.unwrap().and_then(|found| found.content),
             };
             assert_eq!(content, Some(minute.to_string()));
         }
         let behind_all = Search { before: Some(MessageId(uuid::Uuid::max())), ..Search::default() };
         assert_eq!(all(store, behind_all).0.len(), 60);
     }
-    assert_eq!(store.queued(ids[4]).unwrap().map(|queued| queued.message.id), Some(ids[4]));
+    assert_eq!(store.queued(ids[4]).await.unwrap().map(|queued| queued.message.id), Some(ids[4]));
 }

@@ -12,7 +12,7 @@ use maybug::store::{Change, Delivery, Queued, Store, StoreConfig, Tally};
 use serde_json::json;
 
 pub(crate) fn open(path: &Path) -> Store {
-    Store::open(&StoreConfig { path: path.to_owned(), min_free: 0, ..StoreConfig::default() }).unwrap()
+    Store::open(&StoreConfig { path: path.to_owned(), min_free: 0, ..StoreConfig::default() }).await.unwrap()
 }
 
 pub(crate) fn channel() -> ChannelId {

@@ -33,9 +33,9 @@ async fn everything_that_waits_is_cancelled_wherever_it_waits_and_what_is_in_han
         assert_eq!(store.depth(&channel()).waiting, 0);
         assert!(store.outbound(&channel()).try_pull(9).unwrap().is_empty());
         for id in &ids {
-            let found = store.message(*id).unwrap().unwrap();
-            assert_eq!(store.events(&found).unwrap().len(), 1, "{}", found.message.content);
-            assert!(store.queued(*id).unwrap().is_none());
+            let found = store.message(*id).await.unwrap().unwrap();
+            assert_eq!(store.events(&found).await.unwrap().len(), 1, "{}", found.message.content);
+            assert!(store.queued(*id).await.unwrap().is_none());
         }
     }
 }
@@ -46,7 +46,7 @@ async fn a_withdrawal_that_comes_too_late_says_so_and_writes_nothing() {
     let store = open(directory.path());
     let sent = message("a", 1);
     store.commit(vec![Change::Accept(sent.clone())]).await.unwrap();
-    let found = || store.queued(sent.id).unwrap().unwrap();
+    let found = || store.queued(sent.id).await.unwrap().unwrap();
     let (first, second, third) = (found(), found(), found());
     let mut queue = store.outbound(&channel());
     queue.pull(1).await.unwrap();
@@ -56,7 +56,7 @@ async fn a_withdrawal_that_comes_too_late_says_so_and_writes_nothing() {
     drop(queue);
     store.commit(vec![withdraw(second, &tally), withdraw(third, &tally)]).await.unwrap();
     assert_eq!(tally.total(), 1, "once");
-    assert_eq!(store.events(&store.message(sent.id).unwrap().unwrap()).unwrap().len(), 1);
+    assert_eq!(store.events(&store.message(sent.id).unwrap().unwrap()).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn what_leaves_its_queue_in_the_same_write_is_not_cancelled_any_more() {
     let store = open(directory.path());
     let sent = ["acknowledged", "delayed"].map(|content| message(content, 1));
     store.commit(sent.iter().cloned().map(Change::Accept).collect()).await.unwrap();
-    let found = sent.each_ref().map(|message| store.queued(message.id).unwrap().unwrap());
+    let found = sent.each_ref().map(|message| store.queued(message.id).await.unwrap().unwrap());
     let mut queue = store.outbound(&channel());
     let pulled = queue.pull(2).await.unwrap();
     let tally = Tally::default();
@@ -74,7 +74,7 @@ async fn what_leaves_its_queue_in_the_same_write_is_not_cancelled_any_more() {
     batch.extend(found.into_iter().map(|found| withdraw(found, &tally)));
     store.commit(batch).await.unwrap();
     assert_eq!(tally.total(), 0);
-    let events = sent.map(|sent| store.events(&store.message(sent.id).unwrap().unwrap()).unwrap().len());
+    let events = sent.map(|sent| store.events(&store.message(sent.id).unwrap().unwrap()).await.unwrap().len());
     assert_eq!(events, [1, 0]);
     assert_eq!(store.depth(&channel()).waiting, 1, "the one that is tried again later");
 }
@@ -113,7 +113,7 @@ async fn what_may_have_been_sent_since_it_was_found_is_looked_at_again_wherever_
     let store = open(directory.path());
     let sent = ["at once", "later"].map(|content| message(content, 1));
     store.commit(sent.iter().cloned().map(Change::Accept).collect()).await.unwrap();
-    let found = |place: usize| store.queued(sent[place].id).unwrap().unwrap();
+    let found = |place: usize| store.queued(sent[place].id).await.unwrap().unwrap();
     let early = found(0);
     let mut queue = store.outbound(&channel());
     let pulled = queue.pull(2).await.unwrap();
@@ -137,10 +137,10 @@ async fn what_was_scheduled_for_a_channel_that_was_deleted_is_cancelled_for_no_o
     let properties = || Change::SaveChannel(ChannelProperties { id: channel(), properties: JsonObject::new() });
     let [dead, alive] = ["dead", "alive"].map(|content| at(message(content, 1), HOUR));
     store.commit(vec![properties(), Change::Accept(dead.clone())]).await.unwrap();
-    let found = store.queued(dead.id).unwrap().unwrap();
+    let found = store.queued(dead.id).await.unwrap().unwrap();
     store.commit(vec![Change::DeleteChannel(channel())]).await.unwrap();
     store.commit(vec![properties(), Change::Accept(alive)]).await.unwrap();
-    assert!(store.queued(dead.id).unwrap().is_none());
+    assert!(store.queued(dead.id).await.unwrap().is_none());
     let tally = Tally::default();
     store.commit(vec![withdraw(found, &tally)]).await.unwrap();
     assert_eq!((tally.total(), store.depth(&channel()).waiting), (0, 1));
@@ -156,7 +156,7 @@ async fn what_is_cancelled_while_it_waits_for_its_time_is_not_counted_any_more()
     let mut queue = store.outbound(&channel());
     let ticket = queue.pull(1).await.unwrap()[0].ticket;
     store.commit(vec![Change::Retry { ticket, at: Timestamp::now().plus(Duration::from_secs(30)) }]).await.unwrap();
-    let found = store.queued(sent.id).unwrap().unwrap();
+    let found = store.queued(sent.id).await.unwrap().unwrap();
     store.commit(vec![withdraw(found, &Tally::default())]).await.unwrap();
     let length = store.queue_length(&channel());
     assert_eq!((length.by_priority, length.scheduled, length.in_hand), ([1, 0, 0, 0, 0], 0, 0));
@@ -166,7 +166,7 @@ async fn what_is_cancelled_while_it_waits_for_its_time_is_not_counted_any_more()
 async fn while_a_channel_sends_and_applications_send_each_message_is_cancelled_or_handed_out_once() {
     let directory = tempfile::tempdir().unwrap();
     let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, sync: false, ..StoreConfig::default() };
-    let store = Store::open(&config).unwrap();
+    let store = Store::open(&config).await.unwrap();
     let total = 6_000;
     let sender = tokio::spawn({
         let store = store.clone();
@@ -301,7 +301,7 @@ async fn what_is_only_looked_at_can_be_cancelled_and_what_is_chosen_is_taken_fro
     let mut queue = store.outbound(&channel());
     let (mut look, mut waiting) = (Look::default(), Vec::new());
     loop {
-        let some = queue.peek(&mut look, 700).unwrap();
+        let some = queue.peek(&mut look, 700).await.unwrap();
         if some.is_empty() {
             break;
         }

@@ -192,7 +192,7 @@ impl Bound {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: directory.path().join("data"), min_free: 0, ..StoreConfig::default() };
-        let store = Store::open(&config).unwrap();
+        let store = Store::open(&config).await.unwrap();
         let logs = LogFiles { path: directory.path().join("logs"), rotate_size: 1 << 20, max_files: 1, privacy: false };
         let logs = ChannelLogs::start(logs).unwrap();
         let intake = Refusing {

@@ -135,7 +135,7 @@ async fn events(maybug: &Maybug, channel: &str, message: &str, enough: impl Fn(&
     let waited = tokio::time::timeout(DEADLINE, async {
         while !enough(&events) {
             tokio::task::yield_now().await;
-            events = maybug.server.gateway().events(Via::Channel(&channel), message).unwrap();
+            events = maybug.server.gateway().events(Via::Channel(&channel), message).await.unwrap();
         }
     });
     if waited.await.is_err() {

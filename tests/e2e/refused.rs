@@ -81,7 +81,7 @@ impl Running {
             id: id.clone(),
             config: config.as_object().unwrap().clone(),
             rate_limit: None,
-            store: Store::open(&store).unwrap(),
+            store: Store::open(&store).await.unwrap(),
             intake: intake.clone(),
             client: client(),
             log: ChannelLogs::start(logs).unwrap().channel(&id),

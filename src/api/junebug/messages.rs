@@ -93,7 +93,7 @@ async fn do_create(api: Api, request: Request, sender: Sender) -> Result<Respons
     };
     let draft = read(&api.body(request).await?)?;
     if dry_run {
-        let told = api.gateway.preview(sender.via(), draft)?;
+        let told = api.gateway.preview(sender.via(), draft).await?;
         return Ok(envelope(StatusCode::OK, "message not sent", &told));
     }
     let message = api.gateway.send(sender.via(), draft).await?;
@@ -213,18 +213,18 @@ fn cancelled_envelope(cancelled: u64) -> Response {
 
 pub(super) fn show(api: Api, request: Request) -> Answer {
     let sender = Sender::channel(&request);
-    Box::pin(async move { do_show(&api, &sender, request.param(1)).unwrap_or_else(Response::from) })
+    Box::pin(async move { do_show(&api, &sender, request.param(1)).await.unwrap_or_else(Response::from) })
 }
 
 pub(super) fn show_of_destination(api: Api, request: Request) -> Answer {
     let sender = Sender::destination(&request);
-    Box::pin(async move { do_show(&api, &sender, request.param(2)).unwrap_or_else(Response::from) })
+    Box::pin(async move { do_show(&api, &sender, request.param(2)).await.unwrap_or_else(Response::from) })
 }
 
-fn do_show(api: &Api, sender: &Sender, id: &str) -> Result<Response, ApiError> {
+async fn do_show(api: &Api, sender: &Sender, id: &str) -> Result<Response, ApiError> {
     api.gateway.require_sender(sender.via())?;
     let events = match id.parse() {
-        Ok(message) => api.gateway.events(sender.via(), message)?,
+        Ok(message) => api.gateway.events(sender.via(), message).await?,
         Err(_) => Vec::new(),
     };
     Ok(envelope(StatusCode::OK, "message status", &MessageState::new(id, &events, sender.id())))

@@ -12,11 +12,11 @@ use crate::web::Response;
 use crate::web::route::{Answer, Request};
 
 pub(super) fn list(api: Api, request: Request) -> Answer {
-    Box::pin(async move { do_list(&api, &request).unwrap_or_else(Response::from) })
+    Box::pin(async move { do_list(&api, &request).await.unwrap_or_else(Response::from) })
 }
 
-fn do_list(api: &Api, request: &Request) -> Result<Response, ApiError> {
-    let receipts = api.gateway.unmatched_receipts(&ChannelId::from(request.param(0)))?;
+async fn do_list(api: &Api, request: &Request) -> Result<Response, ApiError> {
+    let receipts = api.gateway.unmatched_receipts(&ChannelId::from(request.param(0))).await?;
     Ok(envelope(StatusCode::OK, "unmatched receipts", &receipts))
 }
 

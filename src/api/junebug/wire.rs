@@ -35,10 +35,10 @@ pub(crate) fn envelope<T: Serialize + ?Sized>(status: StatusCode, description: &
 }
 
 /// A channel: its properties, its id, its state.
-pub(super) fn channel(gateway: &Gateway, channel: &ChannelProperties) -> Result<JsonObject, GatewayError> {
+pub(super) async fn channel(gateway: &Gateway, channel: &ChannelProperties) -> Result<JsonObject, GatewayError> {
     let mut shown = gateway.shown(channel);
     shown.insert("id".to_owned(), json!(channel.id));
-    shown.insert("status".to_owned(), Value::Object(status(gateway, channel)?));
+    shown.insert("status".to_owned(), Value::Object(status(gateway, channel).await?));
     Ok(shown)
 }
 
@@ -60,8 +60,8 @@ fn with_rates(gateway: &Gateway, mut shown: JsonObject, id: &Arc<str>) -> JsonOb
     shown
 }
 
-fn status(gateway: &Gateway, channel: &ChannelProperties) -> Result<JsonObject, GatewayError> {
-    let statuses = gateway.statuses(&channel.id)?;
+async fn status(gateway: &Gateway, channel: &ChannelProperties) -> Result<JsonObject, GatewayError> {
+    let statuses = gateway.statuses(&channel.id).await?;
     let mut shown = JsonObject::new();
     shown.insert("status".to_owned(), json!(Gateway::level(&statuses)));
     let components = statuses.iter().map(|status| (status.component.clone(), json!(status))).collect();

@@ -63,8 +63,8 @@ fn smsc(config: &EsmeConfig) -> String {
 }
 
 /// A learner that knows what an earlier run has learned of the same SMSC.
-pub(super) fn recall<I>(setup: &Setup<I>, config: &EsmeConfig) -> IdLearner {
-    let notes = setup.store.notes(&setup.id, NOTE).unwrap_or_else(|error| {
+pub(super) async fn recall<I>(setup: &Setup<I>, config: &EsmeConfig) -> IdLearner {
+    let notes = setup.store.notes(&setup.id, NOTE).await.unwrap_or_else(|error| {
         setup.log.error(format!("what was learned of the SMSC's message ids could not be read: {error}"));
         Vec::new()
     });

@@ -68,7 +68,7 @@ impl Ledger {
         Batch { ledger: self, number, stored: false }
     }
 
-    /// Whether memory can be relied on. Whoever is told [`Memory::Reread`] does it at once.
+    /// Whether memory can be relied on. Whoever is told [`Memory::Reread`] does it at once, and says so ([`Ledger::trust`]).
     pub(super) fn memory(&self, now: Instant) -> Memory {
         let mut state = self.state();
         if !state.stale {
@@ -78,9 +78,13 @@ impl Ledger {
         if now < earliest || !state.open.is_empty() {
             return Memory::Stale(earliest.max(now + PAUSE / 10));
         }
-        state.stale = false;
         state.reread = Some(now);
         Memory::Reread
+    }
+
+    /// Memory has been read back: it is what is stored.
+    pub(super) fn trust(&self) {
+        self.state().stale = false;
     }
 
     /// Memory could not be read back. When that is to be tried again.
@@ -146,6 +150,8 @@ mod tests {
         assert!(matches!(ledger.memory(now), Memory::Stale(_)), "another batch is under way");
         second.stored();
         assert_eq!(ledger.memory(now), Memory::Reread);
+        assert!(matches!(ledger.memory(now), Memory::Stale(_)), "it is being read back");
+        ledger.trust();
         assert_eq!(ledger.memory(now), Memory::Sound);
         drop(ledger.begin());
         assert_eq!(ledger.memory(now), Memory::Stale(now + PAUSE));

@@ -160,7 +160,7 @@ impl<'a, I: Intake> Link<'a, I> {
     pub(super) async fn serve(mut self, retire: &CancellationToken) -> CloseReason {
         let sends = self.mode != BindMode::Receiver;
         self.shared.set_sending(self.bind, sends);
-        self.overdue();
+        self.overdue().await;
         // What came in the same segment as the answer to the bind.
         while let Some(event) = self.driver.session.poll_event() {
             self.handle(event).await;
@@ -197,7 +197,7 @@ impl<'a, I: Intake> Link<'a, I> {
 
     /// Waits for whatever comes first, and handles it.
     async fn step(&mut self, wait: Wait, work: Notified<'_>, retire: &CancellationToken) {
-        let overdue = self.shared.next_overdue();
+        let overdue = self.shared.next_overdue().await;
         let stopping = retire.is_cancelled();
         tokio::select! {
             event = self.driver.event() => {
@@ -215,7 +215,7 @@ impl<'a, I: Intake> Link<'a, I> {
             },
             () = work, if wait.pull > 0 || wait.until.is_some() => {}
             () = sleep_until(wait.until), if wait.until.is_some() => {}
-            () = sleep_until(overdue), if overdue.is_some() => self.overdue(),
+            () = sleep_until(overdue), if overdue.is_some() => self.overdue().await,
             () = retire.cancelled(), if !stopping => {
                 if !self.is_replaced(retire) {
                     self.shared.set_sending(self.bind, false);
@@ -378,7 +378,7 @@ impl<'a, I: Intake> Link<'a, I> {
                 return;
             }
         };
-        if self.shared.sound().is_err() {
+        if self.shared.sound().await.is_err() {
             // What was noted of it in memory cannot be relied on.
             return self.reply(vec![Reply { sequence, status: CommandStatus::ESME_RX_T_APPN, pdu: response }]);
         }
@@ -417,7 +417,7 @@ impl<'a, I: Intake> Link<'a, I> {
                 self.receipt(incident, reply(CommandStatus::ESME_ROK)).await;
             }
         }
-        self.overdue();
+        self.overdue().await;
     }
 
     /// What the present batch is to store, too.
@@ -435,8 +435,8 @@ impl<'a, I: Intake> Link<'a, I> {
     }
 
     /// Passes on long MOs that have waited long enough for their segments.
-    fn overdue(&mut self) {
-        if self.shared.sound().is_ok() {
+    async fn overdue(&mut self) {
+        if self.shared.sound().await.is_ok() {
             let now = self.driver.now();
             let arrivals = self.shared.incoming().overdue(now);
             if !arrivals.is_empty() {
@@ -447,7 +447,7 @@ impl<'a, I: Intake> Link<'a, I> {
 
     /// A receipt joins the batch if its message is known, and else waits by itself until it is or cannot be.
     async fn receipt(&mut self, incident: Incident, reply: Reply) {
-        match self.shared.match_receipt(&incident) {
+        match self.shared.match_receipt(&incident).await {
             Ok(Some(matched)) => {
                 self.gather([matched.arrival]);
                 self.replies.push(reply);

@@ -101,7 +101,7 @@ impl ChannelType for Smpp {
 /// Runs the channel until its stop.
 async fn run<I: Intake>(setup: Setup<I>, config: EsmeConfig) {
     let binds = config.session.binds.len();
-    let shared = Shared::new(setup, config);
+    let shared = Shared::new(setup, config).await;
     let mut lives: FuturesUnordered<_> = (0..binds).map(|number| BindLife::new(&shared, number).hold()).collect();
     let (looking, expiring) = (look_again(&shared), expire(&shared));
     tokio::pin!(looking, expiring);

@@ -3,9 +3,7 @@
 //! A receipt is acknowledged once what it said is durable: as an event of its message, or in the inbox of receipts that
 //! no message is known for (field guide §3.2, §3.6).
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,22 +100,22 @@ impl<T> Default for Recently<T> {
     }
 }
 
-impl<T> Recently<T> {
-    /// What is known of a message; `first` if that is nothing.
-    fn of<E>(&mut self, id: MessageId, first: impl FnOnce() -> Result<T, E>) -> Result<&mut T, E> {
+impl<T: Default> Recently<T> {
+    fn has(&self, id: MessageId) -> bool {
+        self.known.contains_key(&id)
+    }
+
+    /// What is known of a message.
+    fn of(&mut self, id: MessageId) -> &mut T {
         if self.order.len() >= MAX_RECENT
-            && !self.known.contains_key(&id)
+            && !self.has(id)
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
         }
-        Ok(match self.known.entry(id) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => {
-                let first = first()?;
-                self.order.push_back(id);
-                place.insert(first)
-            }
+        self.known.entry(id).or_insert_with(|| {
+            self.order.push_back(id);
+            T::default()
         })
     }
 }
@@ -161,8 +159,7 @@ impl Receipts {
     /// What a receipt means for a message of one segment, and whether that is news: a word on its way says nothing of a
     /// message that has arrived, and a repetition says nothing at all (field guide §3.6).
     fn say(&mut self, message: MessageId, status: DeliveryStatus) -> (DeliveryStatus, bool) {
-        let told = self.told.of(message, || Ok::<_, Infallible>(None));
-        let Ok(told) = told;
+        let told = self.told.of(message);
         let before = *told;
         let now = before.filter(|_| status == DeliveryStatus::Pending).unwrap_or(status);
         *told = Some(now);
@@ -170,15 +167,18 @@ impl Receipts {
     }
 
     /// What a receipt of one segment means for its message: failed if any segment failed, delivered once all are. Says
-    /// too whether that is news.
+    /// too whether that is news. `None` where memory has nothing of the message, and what its events tell (`known`) is wanted.
     fn combine(
         &mut self,
-        store: &Store,
         found: &StoredMessage,
         kept: &str,
         status: DeliveryStatus,
-    ) -> Result<(DeliveryStatus, bool, Value), ReadError> {
-        let segments = self.combined.of(found.message.id, || known_segments(store, found))?;
+        known: Option<Segments>,
+    ) -> Option<(DeliveryStatus, bool, Value)> {
+        if !self.combined.has(found.message.id) {
+            *self.combined.of(found.message.id) = known?;
+        }
+        let segments = self.combined.of(found.message.id);
         // A late word on its way says nothing new of a segment that has arrived.
         let final_already = segments.said.get(kept).is_some_and(|said| *said != DeliveryStatus::Pending);
         if !(final_already && status == DeliveryStatus::Pending) {
@@ -194,13 +194,13 @@ impl Receipts {
         };
         let news = segments.told != Some(whole);
         segments.told = Some(whole);
-        Ok((whole, news, json!(segments.said)))
+        Some((whole, news, json!(segments.said)))
     }
 }
 
 /// What earlier receipts of a message's segments have said, as its events tell.
-fn known_segments(store: &Store, found: &StoredMessage) -> Result<Segments, ReadError> {
-    let events = store.events(found)?;
+async fn known_segments(store: &Store, found: &StoredMessage) -> Result<Segments, ReadError> {
+    let events = store.events(found).await?;
     let reports = events.iter().rev().filter_map(|event| match event.kind {
         EventKind::DeliveryReport { status } => Some((status, event.details.get("segments")?)),
         _ => None,
@@ -225,7 +225,7 @@ struct Found<'a> {
 ///
 /// Ids that mean one message in hexadecimal and another in decimal are common, so the phone has to fit. Only a message
 /// that is kept under the receipt's id exactly as the rule reads it needs no more: some SMSCs name the phone otherwise.
-fn find<'a>(
+async fn find<'a>(
     store: &Store,
     channel: &ChannelId,
     rule: IdRule,
@@ -238,7 +238,7 @@ fn find<'a>(
         names.into_iter().flatten().flat_map(|named| rule.forms(named).into_iter().map(move |form| (named, form)));
     for (at, (named, form)) in forms.enumerate() {
         let id = [SmscMessageId(form)];
-        let Some(stored) = store.correlate(channel, &id)? else { continue };
+        let Some(stored) = store.correlate(channel, &id).await? else { continue };
         let [SmscMessageId(kept)] = id;
         let fits = same_number(&stored.message.to, phone);
         let found = Found { stored, kept, named };
@@ -263,29 +263,36 @@ fn same_number(a: &str, b: &str) -> bool {
 impl<I: Intake> Shared<I> {
     /// The message of a receipt, by the rule that is configured, or else by what was learned. Should the SMSC have
     /// changed its habit, every reading is open, if only the phone fits.
-    fn find<'a>(&self, receipt: &'a Receipt, phone: &str) -> Result<Option<Found<'a>>, ReadError> {
+    async fn find<'a>(&self, receipt: &'a Receipt, phone: &str) -> Result<Option<Found<'a>>, ReadError> {
         let (store, channel) = (&self.setup.store, &self.setup.id);
         if let Some(rule) = self.config.deliver.id_rule {
-            return find(store, channel, rule, receipt, phone);
+            return find(store, channel, rule, receipt, phone).await;
         }
         let rule = self.outgoing().learner.rule();
-        let found = find(store, channel, rule, receipt, phone)?;
+        let found = find(store, channel, rule, receipt, phone).await?;
         let fits = |found: &Found<'_>| same_number(&found.stored.message.to, phone);
         if rule == IdRule::Any || found.as_ref().is_some_and(fits) {
             return Ok(found);
         }
-        Ok(find(store, channel, IdRule::Any, receipt, phone)?.filter(fits).or(found))
+        Ok(find(store, channel, IdRule::Any, receipt, phone).await?.filter(fits).or(found))
     }
 
     /// What a receipt makes us store, if its message is known.
-    pub(super) fn match_receipt(&self, incident: &Incident) -> Result<Option<Matched>, ReadError> {
-        let Some(found) = self.find(&incident.receipt, &incident.phone)? else { return Ok(None) };
+    pub(super) async fn match_receipt(&self, incident: &Incident) -> Result<Option<Matched>, ReadError> {
+        let Some(found) = self.find(&incident.receipt, &incident.phone).await? else { return Ok(None) };
         let Found { stored: found, kept, named } = found;
         let learned = self.outgoing().learner.pair(&kept, named);
         let mut details = incident.details.clone();
         let (mut status, mut announce) = (incident.status, true);
         if found.segments > 1 && self.config.deliver.combine {
-            let (whole, news, said) = self.receipts().combine(&self.setup.store, &found, &kept, status)?;
+            let mut known = None;
+            let (whole, news, said) = loop {
+                let combined = self.receipts().combine(&found, &kept, status, known);
+                match combined {
+                    Some(combined) => break combined,
+                    None => known = Some(known_segments(&self.setup.store, &found).await?),
+                }
+            };
             (status, announce) = (whole, news);
             details.insert("segments".to_owned(), said);
         } else if found.segments <= 1 {
@@ -317,8 +324,8 @@ impl<I: Intake> Shared<I> {
             // Whatever was decided before has been written once this returns; an engine that fails answers the look-up.
             let _ = self.setup.store.commit(Vec::new()).await;
             // The SMSC will say it again.
-            self.sound().map_err(|_| IntakeError::Unavailable)?;
-            match self.match_receipt(incident) {
+            self.sound().await.map_err(|_| IntakeError::Unavailable)?;
+            match self.match_receipt(incident).await {
                 Ok(None) => {}
                 Ok(Some(matched)) => return Ok(Some(matched)),
                 Err(error) => {
@@ -381,10 +388,10 @@ impl<I: Intake> Shared<I> {
 
     /// Looks again at what was kept aside: a message's id may have come late, or the rule may be another one by now.
     pub(super) async fn rematch(&self) {
-        if !self.receipts().has_unmatched() || self.sound().is_err() {
+        if !self.receipts().has_unmatched() || self.sound().await.is_err() {
             return;
         }
-        let notes = match self.setup.store.notes(&self.setup.id, UnmatchedReceipt::NOTES) {
+        let notes = match self.setup.store.notes(&self.setup.id, UnmatchedReceipt::NOTES).await {
             Ok(notes) => notes,
             Err(error) => return self.unreadable(&error),
         };
@@ -407,7 +414,7 @@ impl<I: Intake> Shared<I> {
                 why: None,
                 pdu: None,
             };
-            match self.match_receipt(&incident) {
+            match self.match_receipt(&incident).await {
                 Ok(Some(matched)) => {
                     let said = format!("the receipt {} was matched after all", kept.id);
                     let about = match &matched.arrival {

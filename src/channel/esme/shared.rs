@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
@@ -40,6 +40,8 @@ pub(super) struct Shared<I> {
     left: AtomicBool,
     queue: tokio::sync::Mutex<OutboundQueue>,
     pub(super) ledger: Ledger,
+    /// Held by whoever reads memory back.
+    rereading: tokio::sync::Mutex<()>,
     /// Order of the oldest PDU that may still be answered; receipts that nothing matches wait for it.
     pub(super) answered: watch::Sender<u64>,
     /// Told when there is something to send that no bind has been waiting for.
@@ -52,11 +54,11 @@ fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// What memory has of what is stored.
-fn stored<I>(setup: &Setup<I>, config: &EsmeConfig) -> Result<(Incoming, Receipts, Sessions), ReadError> {
+async fn stored<I>(setup: &Setup<I>, config: &EsmeConfig) -> Result<(Incoming, Receipts, Sessions), ReadError> {
     let (store, id) = (&setup.store, &setup.id);
-    let incoming = Incoming::new(setup, config, &store.parts(id)?);
-    let receipts = Receipts::new(store.notes(id, UnmatchedReceipt::NOTES)?);
-    Ok((incoming, receipts, Sessions::new(config.ussd, &store.notes(id, Sessions::NOTES)?)))
+    let incoming = Incoming::new(setup, config, &store.parts(id).await?);
+    let receipts = Receipts::new(store.notes(id, UnmatchedReceipt::NOTES).await?);
+    Ok((incoming, receipts, Sessions::new(config.ussd, &store.notes(id, Sessions::NOTES).await?)))
 }
 
 /// MTs whose fate is known but perhaps not stored yet: should the channel be cut off meanwhile, they were sent.
@@ -94,18 +96,21 @@ impl<I> Drop for Shared<I> {
     }
 }
 
+/// From one look whether memory has been read back to the next.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
 impl<I: Intake> Shared<I> {
-    pub(super) fn new(setup: Setup<I>, config: EsmeConfig) -> Self {
+    pub(super) async fn new(setup: Setup<I>, config: EsmeConfig) -> Self {
         let now = tokio::time::Instant::now().into_std();
         let rate = [config.session.rate, setup.rate_limit].into_iter().flatten().reduce(f64::min);
         let ledger = Ledger::default();
-        let (incoming, receipts, sessions) = stored(&setup, &config).unwrap_or_else(|error| {
+        let (incoming, receipts, sessions) = stored(&setup, &config).await.unwrap_or_else(|error| {
             setup.log.error(format!("what the channel keeps could not be read: {error}"));
             ledger.distrust(now);
             (Incoming::new(&setup, &config, &[]), Receipts::new(Vec::new()), Sessions::new(config.ussd, &[]))
         });
         Self {
-            outgoing: Mutex::new(Outgoing::new(&config, ids::recall(&setup, &config))),
+            outgoing: Mutex::new(Outgoing::new(&config, ids::recall(&setup, &config).await)),
             incoming: Mutex::new(incoming),
             receipts: Mutex::new(receipts),
             sessions: Mutex::new(sessions),
@@ -119,6 +124,7 @@ impl<I: Intake> Shared<I> {
                 OnUnknown::Report => setup.store.outbound(&setup.id).exactly(),
             }),
             ledger,
+            rereading: tokio::sync::Mutex::default(),
             answered: watch::Sender::new(0),
             work: Notify::new(),
             setup,
@@ -233,14 +239,19 @@ impl<I: Intake> Shared<I> {
     ///
     /// # Errors
     /// When to ask again: what comes until then must come again, too.
-    pub(super) fn sound(&self) -> Result<(), Instant> {
+    pub(super) async fn sound(&self) -> Result<(), Instant> {
         match self.ledger.memory(self.now()) {
             Memory::Sound => {}
             Memory::Stale(until) => return Err(until),
             Memory::Reread => {
+                // Once at a time: nothing begins before memory can be relied on.
+                let Ok(_turn) = self.rereading.try_lock() else { return Err(self.now() + BETWEEN_LOOKS) };
                 self.setup.log.warn("something could not be stored; segments, sessions and receipts are read back");
-                match stored(&self.setup, &self.config) {
-                    Ok(stored) => (*self.incoming(), *self.receipts(), *self.sessions()) = stored,
+                match stored(&self.setup, &self.config).await {
+                    Ok(stored) => {
+                        (*self.incoming(), *self.receipts(), *self.sessions()) = stored;
+                        self.ledger.trust();
+                    }
                     Err(error) => {
                         self.unreadable(&error);
                         return Err(self.ledger.distrust(self.now()));
@@ -252,8 +263,8 @@ impl<I: Intake> Shared<I> {
     }
 
     /// When a long MO is to be passed on that has waited long enough for its segments.
-    pub(super) fn next_overdue(&self) -> Option<Instant> {
-        match self.sound() {
+    pub(super) async fn next_overdue(&self) -> Option<Instant> {
+        match self.sound().await {
             Ok(()) => self.incoming().next_overdue(),
             Err(until) => Some(until),
         }

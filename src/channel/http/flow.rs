@@ -65,7 +65,7 @@ pub(super) async fn send<I: Intake>(state: &State<I>) {
                 continue;
             }
             () = stop.cancelled() => break,
-            most = between_looks(look), if queue.is_refused() => waited_for(state, &mut queue, most),
+            most = between_looks(look), if queue.is_refused() => waited_for(state, &mut queue, most).await,
             pulled = queue.pull(room), if room > 0 => pulled,
         };
         match pulled {
@@ -100,14 +100,14 @@ async fn between_looks(most: Option<usize>) -> usize {
 }
 
 /// The replies that requests wait for, of so many MTs that are next in the queue.
-fn waited_for<I: Intake>(state: &State<I>, queue: &mut MtQueue, most: usize) -> Result<Vec<Delivery>, ReadError> {
+async fn waited_for<I: Intake>(state: &State<I>, queue: &mut MtQueue, most: usize) -> Result<Vec<Delivery>, ReadError> {
     if !state.has_requests() {
         return Ok(Vec::new());
     }
     let waited_for = |waiting: &Waiting| waiting.message().reply_to.is_some_and(|id| state.request(id).is_some());
     let (mut look, mut seen, mut chosen) = (Look::default(), 0, VecDeque::new());
     while seen < most {
-        let waiting = queue.unpaced().peek(&mut look, most - seen)?;
+        let waiting = queue.unpaced().peek(&mut look, most - seen).await?;
         if waiting.is_empty() {
             break;
         }

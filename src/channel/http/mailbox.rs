@@ -124,7 +124,7 @@ impl<I: Intake> State<I> {
                 self.tell(COMPONENT, Level::Degraded, "too_many_wait", why).await;
                 return Ok(found);
             }
-            let waiting = queue.unpaced().peek(&mut look, BATCH.min(MAX_LOOK - seen));
+            let waiting = queue.unpaced().peek(&mut look, BATCH.min(MAX_LOOK - seen)).await;
             let waiting = waiting.map_err(|_| Problem::Unreadable)?;
             if waiting.is_empty() {
                 if self.has_told(COMPONENT, "too_many_wait") {

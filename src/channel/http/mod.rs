@@ -65,7 +65,7 @@ impl ChannelType for Http {
 
     async fn run<I: Intake>(&self, setup: Setup<I>) -> Result<(), ConfigError> {
         let config = HttpConfig::parse(&setup.config)?;
-        let state = Arc::new(State::new(setup, config));
+        let state = Arc::new(State::new(setup, config).await);
         let _ending = Ending(state.held.clone());
         let _cut_off = state.cut_off.clone().drop_guard();
         let listening = async {

@@ -100,10 +100,10 @@ impl<I: Intake> State<I> {
         let mut earlier = self.under_way.earlier();
         let until = Instant::now() + PATIENCE;
         let answered = |found: &StoredMessage| !self.under_way.has(found.message.id);
-        let look_up = |receipt: &Receipt| self.look_up(id_of, receipt.id.trim());
+        let look_up = async |receipt: &Receipt| self.look_up(id_of, receipt.id.trim()).await;
         let mut messages = Vec::with_capacity(receipts.len());
         for receipt in receipts {
-            messages.push(look_up(receipt)?.filter(answered));
+            messages.push(look_up(receipt).await?.filter(answered));
         }
         let mut over = false;
         while messages.iter().any(Option::is_none) {
@@ -111,7 +111,7 @@ impl<I: Intake> State<I> {
             let _ = self.setup.intake.arrived(&self.setup.id, Vec::new()).await;
             over |= earlier.is_empty();
             for (message, receipt) in messages.iter_mut().zip(receipts).filter(|(message, _)| message.is_none()) {
-                *message = look_up(receipt)?.filter(|found| over || answered(found));
+                *message = look_up(receipt).await?.filter(|found| over || answered(found));
             }
             if over {
                 break;
@@ -121,12 +121,12 @@ impl<I: Intake> State<I> {
         Ok(messages)
     }
 
-    fn look_up(&self, id_of: IdOf, id: &str) -> Result<Option<StoredMessage>, ReadError> {
+    async fn look_up(&self, id_of: IdOf, id: &str) -> Result<Option<StoredMessage>, ReadError> {
         let (store, channel) = (&self.setup.store, &self.setup.id);
         match id_of {
-            IdOf::Provider => store.correlate(channel, &[SmscMessageId(id.to_owned())]),
+            IdOf::Provider => store.correlate(channel, &[SmscMessageId(id.to_owned())]).await,
             IdOf::Message => match id.parse() {
-                Ok(id) => Ok(store.message(id)?.filter(|stored| stored.message.channel == *channel)),
+                Ok(id) => Ok(store.message(id).await?.filter(|stored| stored.message.channel == *channel)),
                 Err(_) => Ok(None),
             },
         }

@@ -49,15 +49,15 @@ fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl<I: Intake> State<I> {
     /// With what is stored.
-    pub(super) fn new(setup: Setup<I>, config: HttpConfig) -> Self {
-        let notes = |prefix| {
-            setup.store.notes(&setup.id, prefix).unwrap_or_else(|error| {
+    pub(super) async fn new(setup: Setup<I>, config: HttpConfig) -> Self {
+        let notes = async |prefix| {
+            setup.store.notes(&setup.id, prefix).await.unwrap_or_else(|error| {
                 setup.log.error(format!("what the channel keeps could not be read: {error}"));
                 Vec::new()
             })
         };
-        let sessions = Sessions::new(config.session.timeout, &notes(Sessions::<Session>::NOTES));
-        let unmatched = notes(UnmatchedReceipt::NOTES).into_iter().map(|(name, _)| name).collect();
+        let sessions = Sessions::new(config.session.timeout, &notes(Sessions::<Session>::NOTES).await);
+        let unmatched = notes(UnmatchedReceipt::NOTES).await.into_iter().map(|(name, _)| name).collect();
         Self {
             held: Held::new(MOST),
             credentials: match (&config.web_username, &config.web_password) {

@@ -42,7 +42,7 @@ impl From<GatewayError> for NotAccepted {
 
 impl Gateway {
     /// The MT that a message of an application means.
-    pub(super) fn taken(
+    pub(super) async fn taken(
         &self,
         directory: &Directory,
         owner: &QueueOwner,
@@ -62,7 +62,7 @@ impl Gateway {
         directory.channels.get(&channel).ok_or(GatewayError::ChannelNotFound)?;
         let reply_to = message.in_reply_to.as_deref().and_then(|id| id.parse::<MessageId>().ok());
         let answered = match reply_to {
-            Some(id) => self.0.store.inbound(&channel, id).map_err(GatewayError::from)?,
+            Some(id) => self.0.store.inbound(&channel, id).await.map_err(GatewayError::from)?,
             None => None,
         };
         let answered = answered.as_ref();
@@ -103,7 +103,7 @@ impl Gateway {
             expires_at: None,
             accepted_at: Timestamp::now(),
         };
-        match self.0.store.message(id).map_err(GatewayError::from)? {
+        match self.0.store.message(id).await.map_err(GatewayError::from)? {
             None => Ok(Arc::new(taken)),
             Some(stored) if stored.message.to == taken.to && stored.message.content == taken.content => {
                 Err(NotAccepted::Known)

@@ -146,7 +146,7 @@ impl Consumer {
     async fn take(&mut self, incoming: &Incoming, messages: &[IncomingMessage]) -> Result<(), Trouble> {
         let directory = self.gateway.0.directory.load_full();
         let owners = directory.queues().get(&self.queue).cloned().unwrap_or_default();
-        let made = self.make(&directory, &owners, messages)?;
+        let made = self.make(&directory, &owners, messages).await?;
         while let Err(error) = self.gateway.accept_taken(&made.taken).await {
             if error != CommitError::Busy {
                 return Err(error.into());
@@ -163,7 +163,7 @@ impl Consumer {
     }
 
     /// What messages are, up to the first that has to wait.
-    fn make(
+    async fn make(
         &mut self,
         directory: &Directory,
         owners: &[QueueOwner],
@@ -171,7 +171,7 @@ impl Consumer {
     ) -> Result<Made, Trouble> {
         let (mut made, mut seen) = (Made::default(), HashMap::<MessageId, Arc<Outbound>>::new());
         for (index, message) in messages.iter().enumerate() {
-            match self.one(directory, owners, message) {
+            match self.one(directory, owners, message).await {
                 Ok(message) => match seen.get(&message.id) {
                     None => {
                         seen.insert(message.id, message.clone());
@@ -193,7 +193,7 @@ impl Consumer {
         Ok(made)
     }
 
-    fn one(
+    async fn one(
         &mut self,
         directory: &Directory,
         owners: &[QueueOwner],
@@ -205,7 +205,7 @@ impl Consumer {
         let message = UserMessage::decode(&message.body).map_err(|error| NotAccepted::Refused(error.to_string()))?;
         let owner = self.owner(directory, owners, &message);
         let owner = owner.ok_or_else(|| NotAccepted::NotNow("the queue is nobody's at the moment".to_owned()))?;
-        self.gateway.taken(directory, owner, &self.queue, message)
+        self.gateway.taken(directory, owner, &self.queue, message).await
     }
 
     /// Says why nothing is consumed for now: to the log of the process, and to those whose messages have to wait.

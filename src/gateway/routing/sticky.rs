@@ -71,12 +71,12 @@ impl StickyRoutes {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub(in crate::gateway) fn load(&self, store: &Store, channel: &ChannelId) -> Result<(), ReadError> {
+    pub(in crate::gateway) async fn load(&self, store: &Store, channel: &ChannelId) -> Result<(), ReadError> {
         if self.phones().contains_key(channel) {
             return Ok(());
         }
         let mut phones = Phones::default();
-        for (name, record) in store.notes(channel, NOTES)? {
+        for (name, record) in store.notes(channel, NOTES).await? {
             if let (Some(phone), Ok(kept)) = (name.strip_prefix(NOTES), serde_json::from_slice(&record)) {
                 phones.insert(phone, kept);
             }

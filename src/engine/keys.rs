@@ -316,34 +316,34 @@ pub(super) fn meta(table: &str, key: &[u8]) -> Vec<u8> {
 /// `meta` tables.
 pub(super) mod table {
     /// Lane name to number.
-    pub(in crate::embedded) const LANE: &str = "lane";
+    pub(in crate::engine) const LANE: &str = "lane";
     /// Lane number to floor.
-    pub(in crate::embedded) const FLOOR: &str = "floor";
+    pub(in crate::engine) const FLOOR: &str = "floor";
     /// Lane number to the number below which entries may have been handed out.
-    pub(in crate::embedded) const HANDED: &str = "handed";
+    pub(in crate::engine) const HANDED: &str = "handed";
     /// Lane number to the number of its entries that wait on disk for their time.
-    pub(in crate::embedded) const LATER: &str = "later";
+    pub(in crate::engine) const LATER: &str = "later";
     /// Lane number to the number below which entries belonged to a channel that was deleted, whether it still is, and the
     /// same limit for entries that have no place yet.
-    pub(in crate::embedded) const VOID: &str = "void";
+    pub(in crate::engine) const VOID: &str = "void";
     /// Channel to its properties.
-    pub(in crate::embedded) const CHANNEL: &str = "channel";
+    pub(in crate::engine) const CHANNEL: &str = "channel";
     /// Account name to the account.
-    pub(in crate::embedded) const ACCOUNT: &str = "account";
+    pub(in crate::engine) const ACCOUNT: &str = "account";
     /// Router to its properties.
-    pub(in crate::embedded) const ROUTER: &str = "router";
+    pub(in crate::engine) const ROUTER: &str = "router";
     /// Router and destination to its properties.
-    pub(in crate::embedded) const DESTINATION: &str = "destination";
+    pub(in crate::engine) const DESTINATION: &str = "destination";
     /// Channel and component to its latest status.
-    pub(in crate::embedded) const STATUS: &str = "status";
+    pub(in crate::engine) const STATUS: &str = "status";
     /// Channel and segment to its record.
-    pub(in crate::embedded) const PART: &str = "part";
+    pub(in crate::engine) const PART: &str = "part";
     /// Channel and name to what the channel keeps under it.
-    pub(in crate::embedded) const NOTE: &str = "note";
+    pub(in crate::engine) const NOTE: &str = "note";
     /// Queue entry to its callback and why that was given up.
-    pub(in crate::embedded) const PARKED: &str = "parked";
+    pub(in crate::engine) const PARKED: &str = "parked";
     /// Facts about the store itself.
-    pub(in crate::embedded) const STORE: &str = "store";
+    pub(in crate::engine) const STORE: &str = "store";
 }
 
 #[cfg(test)]

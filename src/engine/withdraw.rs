@@ -7,17 +7,15 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Embedded;
+use super::Engine;
 use super::keys::{self, DueKey, END, Kind, Place};
 use super::lane::{Lane, Waits};
-use super::tables::{get, unreadable};
+use super::rows::{Span, Table};
 use crate::model::{ChannelId, MessageId, Priority};
 use crate::store::{Queued, ReadError, Ticket};
 
 /// Most records looked at in one go.
-const LOOK: usize = 2_048;
-/// Most MTs returned by one.
-const FOUND: usize = 512;
+const LOOK: usize = 512;
 
 /// Where an MT waits.
 #[derive(Clone, Copy, Debug)]
@@ -37,32 +35,32 @@ impl Spot {
     }
 }
 
-impl Embedded {
+impl Engine {
     /// The MT that waits here, in its lane.
-    pub(super) fn waiting_at(&self, ticket: Ticket) -> Result<Option<Queued>, ReadError> {
+    pub(super) async fn waiting_at(&self, ticket: Ticket) -> Result<Option<Queued>, ReadError> {
         let Some(lane) = self.lanes.numbered(ticket.lane) else { return Ok(None) };
         if lane.waits(ticket.seq) != Waits::Taken {
             return Ok(None);
         }
-        let value = get(&self.keyspaces.msg, &keys::entry(ticket))?;
+        let value = self.rows.get(Table::Msg, &keys::entry(ticket)).await?;
         Ok(value.and_then(|value| waiting(&lane, ticket, &value)))
     }
 
     /// An MT that waits in its queue, by our id.
-    pub(crate) fn queued(&self, id: MessageId) -> Result<Option<Queued>, ReadError> {
-        let Some(found) = self.keyspaces.by_id(&self.keyspaces.id, &[], id)? else { return Ok(None) };
+    pub(crate) async fn queued(&self, id: MessageId) -> Result<Option<Queued>, ReadError> {
+        let Some(found) = self.rows.by_id(Table::Id, &[], id).await? else { return Ok(None) };
         let mut place = keys::open(&found).and_then(|(_, content)| keys::place(content));
         // From its first place to where it waits now, if it has left that for a long delay.
         while let Some(at) = place {
             let queued = match at {
-                Place::Due(key) => self.delayed(&key)?,
-                Place::Entry(ticket) => self.waiting_at(ticket)?,
+                Place::Due(key) => self.delayed(&key).await?,
+                Place::Entry(ticket) => self.waiting_at(ticket).await?,
             };
             if queued.is_some() {
                 return Ok(queued);
             }
             place = match at {
-                Place::Entry(ticket) => self.moved_to(ticket)?.filter(|next| *next != at),
+                Place::Entry(ticket) => self.moved_to(ticket).await?.filter(|next| *next != at),
                 Place::Due(_) => None,
             };
         }
@@ -70,8 +68,8 @@ impl Embedded {
     }
 
     /// Where an entry has gone that left its place for a long delay.
-    fn moved_to(&self, ticket: Ticket) -> Result<Option<Place>, ReadError> {
-        let end = get(&self.keyspaces.fate, &keys::fate(ticket, END))?;
+    async fn moved_to(&self, ticket: Ticket) -> Result<Option<Place>, ReadError> {
+        let end = self.rows.get(Table::Fate, &keys::fate(ticket, END)).await?;
         Ok(end.and_then(|end| match keys::open(&end)? {
             (Kind::Moved, content) => keys::place(content),
             _ => None,
@@ -79,11 +77,11 @@ impl Embedded {
     }
 
     /// What waits in `due`.
-    fn delayed(&self, key: &DueKey) -> Result<Option<Queued>, ReadError> {
+    async fn delayed(&self, key: &DueKey) -> Result<Option<Queued>, ReadError> {
         if self.lanes.live(key).is_none() {
             return Ok(None);
         }
-        let value = get(&self.keyspaces.due, key)?;
+        let value = self.rows.get(Table::Due, key).await?;
         Ok(value.and_then(|value| delayed(key, &value)))
     }
 
@@ -99,19 +97,18 @@ impl Embedded {
     }
 
     /// The next of a scan, a bounded number; `None` at its end.
-    pub(crate) fn next_queued(&self, scan: &mut QueuedScan) -> Result<Option<Vec<Queued>>, ReadError> {
+    pub(crate) async fn next_queued(&self, scan: &mut QueuedScan) -> Result<Option<Vec<Queued>>, ReadError> {
         if let Some(from) = scan.due {
-            return self.next_delayed(scan, from).map(Some);
+            return self.next_delayed(scan, from).await.map(Some);
         }
         let Some(lane) = scan.lanes.front().cloned() else { return Ok(None) };
         // What is accepted from now on is not meant.
         let range = scan.range.get_or_insert_with(|| lane.live());
-        let bounds = keys::entry(lane.ticket(range.start)).to_vec()..keys::entry(lane.ticket(range.end)).to_vec();
+        let span = Span::new(keys::entry(lane.ticket(range.start)), keys::entry(lane.ticket(range.end)));
         let mut found = Vec::new();
-        for (count, guard) in self.keyspaces.msg.range(bounds).enumerate() {
-            let (key, value) = guard.into_inner().map_err(|error| unreadable(&error))?;
+        for (count, (key, value)) in self.rows.first(Table::Msg, &span, LOOK + 1).await?.into_iter().enumerate() {
             let Some(ticket) = keys::ticket(&key) else { continue };
-            if count == LOOK || found.len() == FOUND {
+            if count == LOOK {
                 range.start = ticket.seq;
                 return Ok(Some(found));
             }
@@ -124,12 +121,12 @@ impl Embedded {
         Ok(Some(found))
     }
 
-    fn next_delayed(&self, scan: &mut QueuedScan, from: DueKey) -> Result<Vec<Queued>, ReadError> {
+    async fn next_delayed(&self, scan: &mut QueuedScan, from: DueKey) -> Result<Vec<Queued>, ReadError> {
         let mut found = Vec::new();
-        for (count, guard) in self.keyspaces.due.range(from.to_vec()..keys::expiries().to_vec()).enumerate() {
-            let (key, value) = guard.into_inner().map_err(|error| unreadable(&error))?;
+        let span = Span::new(from, keys::expiries());
+        for (count, (key, value)) in self.rows.first(Table::Due, &span, LOOK + 1).await?.into_iter().enumerate() {
             let Ok(key) = DueKey::try_from(&key[..]) else { continue };
-            if count == LOOK || found.len() == FOUND {
+            if count == LOOK {
                 scan.due = Some(key);
                 return Ok(found);
             }

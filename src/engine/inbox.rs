@@ -3,10 +3,10 @@
 //! Whoever finds it full waits: a commit for a moment, then it is told that the store is busy; a post as long as it
 //! takes, which is what slows a channel down.
 
-use std::sync::{Arc, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::committer::{Condition, Job};
 use super::draft::Op;
@@ -21,8 +21,8 @@ const ROOM_WAIT: Duration = Duration::from_millis(100);
 
 /// See the file's head.
 pub(super) struct Inbox {
-    /// `None` once the store has been closed; then nothing is accepted and the committer ends.
-    sender: RwLock<Option<mpsc::Sender<Job>>>,
+    /// As long as `room` lasts. `None` once the store has been closed; then nothing is accepted and the committer ends.
+    sender: RwLock<Option<mpsc::UnboundedSender<Job>>>,
     ops: Arc<Semaphore>,
     kib: Arc<Semaphore>,
     condition: Arc<Condition>,
@@ -33,8 +33,8 @@ pub(super) type Room = [OwnedSemaphorePermit; 2];
 
 impl Inbox {
     /// An inbox and where its jobs come out.
-    pub(super) fn new(condition: Arc<Condition>) -> (Self, mpsc::Receiver<Job>) {
-        let (sender, jobs) = mpsc::channel();
+    pub(super) fn new(condition: Arc<Condition>) -> (Self, mpsc::UnboundedReceiver<Job>) {
+        let (sender, jobs) = mpsc::unbounded_channel();
         let (ops, kib) = (Arc::new(Semaphore::new(MOST_OPS)), Arc::new(Semaphore::new(MOST_KIB)));
         (Self { sender: RwLock::new(Some(sender)), ops, kib, condition }, jobs)
     }
@@ -63,9 +63,9 @@ impl Inbox {
     }
 
     /// Hands over what `make` makes, unless there is no room for `count` changes now.
-    pub(super) fn offer<E>(&self, count: usize, make: impl FnOnce() -> Result<Vec<Op>, E>) -> Result<(), E> {
+    pub(super) async fn offer<E>(&self, count: usize, make: impl Future<Output = Result<Vec<Op>, E>>) -> Result<(), E> {
         let Some(room) = self.room_now(count, count / 16) else { return Ok(()) };
-        let ops = make()?;
+        let ops = make.await?;
         if !ops.is_empty() {
             let octets = ops.iter().map(Op::size).sum();
             // Nobody waits for it; a store that has been closed or has failed says so to those who do.

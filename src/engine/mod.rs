@@ -1,8 +1,9 @@
-//! The embedded engine behind the store: fjall in one directory, one writing thread, queues as numbered lanes.
+//! The engine behind the store: queues as numbered lanes over rows, which lie in a directory of our own.
 //!
 //! A change becomes records in its maker's task (`encode`), waits in a bounded inbox, and is written with whatever
 //! else has arrived (`committer`, `draft`). Queues have floors, so nothing on a message's path is ever deleted
-//! (`lane`); a start reads what was in flight (`recovery`); old records go later (`sweep`, `retention`).
+//! (`lane`); a start reads what was in flight (`recovery`); old records go later (`sweep`, `retention`). What keeps the rows
+//! is behind a port of its own (`rows`).
 
 mod committer;
 mod draft;
@@ -15,21 +16,22 @@ mod lane;
 mod lanes;
 mod order;
 mod reads;
+mod records;
 mod recovery;
 mod retention;
+mod rows;
 mod search;
 mod sweep;
-mod tables;
 mod withdraw;
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use fjall::Database;
-use tokio::sync::mpsc as async_mpsc;
+use futures_util::FutureExt;
+use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::lane::{Entry, Item, Lane, Reach};
 pub(crate) use self::lanes::ChannelLanes;
@@ -42,8 +44,8 @@ use self::guard::{Guard, Limits, Pressure};
 use self::inbox::Inbox;
 use self::lane::{Chosen, Peeked, Taken};
 use self::lanes::Lanes;
+use self::rows::{Fjall, Rows};
 use self::sweep::Sweeper;
-use self::tables::{Keyspaces, open_database};
 use crate::model::{ChannelId, Timestamp};
 use crate::store::{
     Batch, CallbackDelivery, CommitError, Delivery, Depth, OpenError, QueueLength, ReadError, StoreConfig, Ticket,
@@ -55,10 +57,10 @@ const KEEPER_PERIOD: Duration = Duration::from_secs(1);
 const SWEEP_ROOM: usize = inbox::MOST_OPS / 4;
 
 /// The engine; see the module's head.
-pub(crate) struct Embedded {
-    keyspaces: Keyspaces,
+pub(crate) struct Engine {
+    rows: Rows,
     lanes: Arc<Lanes>,
-    news: Mutex<Option<async_mpsc::UnboundedReceiver<Arc<Lane>>>>,
+    news: Mutex<Option<mpsc::UnboundedReceiver<Arc<Lane>>>>,
     inbox: Arc<Inbox>,
     condition: Arc<Condition>,
     guard: Guard,
@@ -66,50 +68,42 @@ pub(crate) struct Embedded {
     /// The committer and the keeper.
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The keeper ends when this goes.
-    alive: Mutex<Option<mpsc::Sender<()>>>,
-    database: Database,
+    alive: Mutex<Option<oneshot::Sender<()>>>,
 }
 
-impl Embedded {
+impl Engine {
     /// Opens or makes the store in `config.path` and starts its threads.
-    pub(crate) fn open(config: &StoreConfig) -> Result<Arc<Self>, OpenError> {
-        let database = open_database(config)?;
-        let keyspaces = Keyspaces::open(&database)?;
-        keyspaces.check_version()?;
+    pub(crate) async fn open(config: &StoreConfig) -> Result<Arc<Self>, OpenError> {
+        let tables = Fjall::open(config)?;
+        let rows = Rows::Fjall(tables.clone());
+        rows.check_version().await?;
         if !config.sync {
             tracing::warn!("the store does not sync: a power cut loses messages that were accepted");
         }
         let (lanes, news) = Lanes::new();
         let lanes = Arc::new(lanes);
-        let suspects = keyspaces.take_clean_mark(&database)?;
-        keyspaces.recover(&lanes, suspects.as_ref())?;
+        let suspects = rows.take_clean_mark().await?;
+        rows.recover(&lanes, suspects.as_ref()).await?;
         let condition = Arc::new(Condition::new());
         let expiries = Arc::new(Expiries::default());
-        let committer = Committer::new(
-            database.clone(),
-            keyspaces.clone(),
-            lanes.clone(),
-            condition.clone(),
-            config.sync,
-            keyspaces.ordinal()?,
-            expiries.clone(),
-        );
+        let ordinal = rows.ordinal().await?;
+        let committer = Committer::new(rows.clone(), lanes.clone(), condition.clone(), ordinal, expiries.clone());
         let (inbox, jobs) = Inbox::new(condition.clone());
         let inbox = Arc::new(inbox);
         let guard = Guard::new();
         let limits = Limits { path: config.path.clone(), quota: config.quota, min_free: config.min_free };
-        guard.look(&database, &limits);
+        guard.look(&tables, &limits);
         let keeper = Keeper {
             guard: guard.clone(),
             limits,
-            database: database.clone(),
+            tables,
             inbox: inbox.clone(),
             condition: condition.clone(),
-            sweeper: Sweeper::new(keyspaces.clone(), lanes.clone(), config.retention),
+            sweeper: Sweeper::new(rows.clone(), lanes.clone(), config.retention),
         };
-        let (alive, ended) = mpsc::channel();
+        let (alive, ended) = oneshot::channel();
         let engine = Arc::new(Self {
-            keyspaces,
+            rows,
             lanes: lanes.clone(),
             news: Mutex::new(Some(news)),
             inbox,
@@ -118,11 +112,10 @@ impl Embedded {
             expiries,
             threads: Mutex::default(),
             alive: Mutex::new(Some(alive)),
-            database,
         });
-        let committer = spawn("maybug-commit", move || committer.run(&jobs))?;
+        let committer = spawn("maybug-commit", committer.run(jobs))?;
         engine.threads().push(committer);
-        let keeper = spawn("maybug-keeper", move || keeper.run(&ended))?;
+        let keeper = spawn("maybug-keeper", keeper.run(ended))?;
         engine.threads().push(keeper);
         lanes.all().iter().for_each(|lane| lanes.wake(lane));
         Ok(engine)
@@ -135,7 +128,7 @@ impl Embedded {
         let now = Timestamp::now();
         let mut ops = Vec::with_capacity(batch.len() + 2);
         for change in batch {
-            self.encode(now, change, &mut ops)?;
+            self.encode(now, change, &mut ops).await?;
         }
         if durable { self.inbox.commit(ops).await } else { self.inbox.post(ops).await }
     }
@@ -172,14 +165,14 @@ impl Embedded {
 
     /// Writes what waits, marks the end as an orderly one, stops the threads.
     pub(crate) async fn close(self: Arc<Self>) {
-        let closed = tokio::task::spawn_blocking(move || self.shut(true));
+        let closed = tokio::task::spawn_blocking(move || self.shut());
         if let Err(error) = closed.await {
             tracing::error!(%error, "the store could not be closed in order");
         }
     }
 
     /// Ends the threads once all that waits has been written. Does nothing the second time.
-    fn shut(&self, orderly: bool) {
+    fn shut(&self) {
         self.inbox.close();
         self.alive.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.lanes.close();
@@ -191,18 +184,7 @@ impl Embedded {
             // One that panicked has said so in `condition`.
             let _ = thread.join();
         }
-        if orderly
-            && self.condition.check().is_ok()
-            && let Err(error) = self.keyspaces.put_clean_mark(&self.database, &self.suspects())
-        {
-            tracing::warn!(%error, "the store could not be marked as closed in order");
-        }
         self.condition.fail("the store has been closed".into());
-    }
-
-    /// What may have reached its receiver, of all that this run leaves behind.
-    fn suspects(&self) -> Vec<Ticket> {
-        self.lanes.all().iter().filter(|lane| lane.outbound).flat_map(|lane| lane.suspects()).collect()
     }
 
     fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
@@ -233,7 +215,10 @@ impl Embedded {
                     return Ok(Pulled::Soon);
                 }
                 Taken::Load { from, to, most } => {
-                    let (entries, to) = self.keyspaces.load(lane, from, to, most)?;
+                    let Some(loaded) = self.rows.load(lane, from, to, most).now_or_never() else {
+                        return Ok(Pulled::Soon);
+                    };
+                    let (entries, to) = loaded?;
                     lane.loaded(from, to, entries);
                 }
             }
@@ -241,7 +226,7 @@ impl Embedded {
     }
 
     /// The next entries that whoever pulls from `lane` might take, about `most`; none at the end. They stay where they are.
-    pub(crate) fn peek(
+    pub(crate) async fn peek(
         &self,
         lane: &Arc<Lane>,
         generation: u64,
@@ -254,12 +239,12 @@ impl Embedded {
                 Peeked::Entries(entries) => entries,
                 Peeked::End => return Ok(Vec::new()),
                 Peeked::Load { from, to, most } => {
-                    let (entries, to) = self.keyspaces.load(lane, from, to, most)?;
+                    let (entries, to) = self.rows.load(lane, from, to, most).await?;
                     lane.loaded(from, to, entries);
                     continue;
                 }
                 Peeked::Read { from, to, most } => {
-                    let (entries, to) = self.keyspaces.load(lane, from, to, most)?;
+                    let (entries, to) = self.rows.load(lane, from, to, most).await?;
                     lane.deeper(reach, to, entries, now)
                 }
             };
@@ -294,7 +279,7 @@ impl Embedded {
     }
 
     /// The news of callback lanes with work; there is one listener.
-    pub(crate) fn take_news(&self) -> Option<async_mpsc::UnboundedReceiver<Arc<Lane>>> {
+    pub(crate) fn take_news(&self) -> Option<mpsc::UnboundedReceiver<Arc<Lane>>> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -317,17 +302,17 @@ impl Embedded {
     }
 }
 
-impl Drop for Embedded {
+impl Drop for Engine {
     fn drop(&mut self) {
-        self.shut(false);
+        self.shut();
     }
 }
 
-/// The thread that looks at the disk and removes what is past its retention.
+/// Looks at the disk and removes what is past its retention.
 struct Keeper {
     guard: Guard,
     limits: Limits,
-    database: Database,
+    tables: Fjall,
     inbox: Arc<Inbox>,
     condition: Arc<Condition>,
     sweeper: Sweeper,
@@ -335,13 +320,13 @@ struct Keeper {
 
 impl Keeper {
     /// Runs until the engine goes.
-    fn run(mut self, ended: &mpsc::Receiver<()>) {
-        while ended.recv_timeout(KEEPER_PERIOD) == Err(mpsc::RecvTimeoutError::Timeout) {
-            self.guard.look(&self.database, &self.limits);
+    async fn run(mut self, mut ended: oneshot::Receiver<()>) {
+        while tokio::time::timeout(KEEPER_PERIOD, &mut ended).await.is_err() {
+            self.guard.look(&self.tables, &self.limits);
             if self.condition.check().is_err() {
                 continue;
             }
-            if let Err(error) = self.inbox.offer(SWEEP_ROOM, || self.sweeper.pass(Timestamp::now())) {
+            if let Err(error) = self.inbox.offer(SWEEP_ROOM, self.sweeper.pass(Timestamp::now())).await {
                 tracing::error!(%error, "old records could not be looked for");
             }
         }
@@ -376,15 +361,19 @@ pub(crate) fn callback_delivery(lane: &Lane, entry: Entry) -> Option<CallbackDel
     Some(CallbackDelivery { ticket, attempts: entry.attempts, callback })
 }
 
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
-    let thread = thread::Builder::new().name(name.to_owned()).spawn(body);
-    thread.map_err(|source| OpenError::Io { path: Path::new("thread").to_owned(), source })
+/// Runs on a thread of its own, which may block.
+fn spawn(name: &str, work: impl Future<Output = ()> + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    let failed = |source| OpenError::Io { path: Path::new("thread").to_owned(), source };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
+    let thread = thread::Builder::new().name(name.to_owned());
+    thread.spawn(move || runtime.block_on(work)).map_err(failed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::committer::Job;
     use super::draft::Op;
+    use super::rows::{Row, Span, Table};
     use super::*;
     use crate::model::{Callback, CallbackKind, CallbackTarget, Inbound, JsonObject, MessageId, Outbound};
     use crate::store::Change;
@@ -423,7 +412,7 @@ mod tests {
         Change::Receive { message: Arc::new(message), callbacks: vec![callback], joined_from: Vec::new() }
     }
 
-    async fn next(engine: &Embedded, lane: &Arc<Lane>, generation: u64) -> Entry {
+    async fn next(engine: &Engine, lane: &Arc<Lane>, generation: u64) -> Entry {
         loop {
             let notified = lane.work.notified();
             match engine.take(lane, generation, 1, |_| 1).unwrap() {
@@ -440,7 +429,7 @@ mod tests {
     async fn what_waited_on_disk_comes_back_in_its_time_with_its_record_its_origin_and_its_tries() {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
-        let engine = Embedded::open(&config).unwrap();
+        let engine = Engine::open(&config).await.unwrap();
         engine.write(vec![owed("first"), owed("second")], true).await.unwrap();
         let lane = engine.lanes.named("mo/c");
         let generation = engine.acquire(&lane);
@@ -467,29 +456,28 @@ mod tests {
         engine.write(vec![Change::CallbackDone(lane.ticket(back.seq))], true).await.unwrap();
         assert_eq!(lane.waiting(), 0);
         drop(engine);
-        assert_eq!(Embedded::open(&config).unwrap().lanes.named("mo/c").waiting(), 0);
+        assert_eq!(Engine::open(&config).await.unwrap().lanes.named("mo/c").waiting(), 0);
     }
 
     #[tokio::test]
     async fn a_scheduled_message_is_found_by_its_phone_until_it_is_sent_and_by_nothing_once_its_channel_is_deleted() {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
-        let engine = Embedded::open(&config).unwrap();
+        let engine = Engine::open(&config).await.unwrap();
         let later = |later| {
             let send_at = Some(Timestamp::now().plus(later));
             Arc::new(Outbound { send_at, ..Outbound::plain("27820001001", "later") })
         };
         let (far, near) = (later(Duration::from_secs(1_000_000)), later(Duration::from_millis(300)));
         engine.write(vec![Change::Accept(far.clone()), Change::Accept(near.clone())], true).await.unwrap();
-        let phone = engine.keyspaces.phone.get(keys::phone(&far.to, far.id.0.as_bytes())).unwrap().unwrap();
+        let phone = engine.rows.get(Table::Phone, &keys::phone(&far.to, far.id.0.as_bytes())).await.unwrap().unwrap();
         assert_eq!(keys::written(&phone).map(i64::from), far.send_at.map(|at| at.0 / 1_000_000));
         engine.write(vec![Change::DeleteChannel(near.channel.clone())], true).await.unwrap();
-        let due = || engine.keyspaces.due.iter().count();
-        while due() > 1 {
+        while engine.rows.all(Table::Due, Span::since([])).await.unwrap().len() > 1 {
             engine.write(Vec::new(), true).await.unwrap();
         }
-        assert!(engine.keyspaces.id.get(near.id.0.as_bytes()).unwrap().is_none());
-        assert!(engine.keyspaces.id.get(far.id.0.as_bytes()).unwrap().is_some());
+        assert!(engine.rows.get(Table::Id, near.id.0.as_bytes()).await.unwrap().is_none());
+        assert!(engine.rows.get(Table::Id, far.id.0.as_bytes()).await.unwrap().is_some());
     }
 
     #[tokio::test]
@@ -497,7 +485,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().to_owned();
         let config = StoreConfig { path, min_free: 0, retention: Duration::ZERO, ..StoreConfig::default() };
-        let engine = Embedded::open(&config).unwrap();
+        let engine = Engine::open(&config).await.unwrap();
         let mt =
             |send_at| Arc::new(Outbound { id: MessageId(uuid::Uuid::new_v4()), send_at, ..Outbound::plain("1", "x") });
         let mo = inbound(MessageId(uuid::Uuid::new_v4()));
@@ -507,10 +495,9 @@ mod tests {
         let archive = Change::Archive { message: mt(None), events: Vec::new(), correlate: Vec::new() };
         let changes = vec![archive, Change::Accept(soon), receive, Change::DeleteChannel(channel)];
         engine.write(changes, true).await.unwrap();
-        let count = |rows: &fjall::Keyspace| rows.range([1]..).count();
-        let rows = || [count(&engine.keyspaces.id), count(&engine.keyspaces.inbound)];
+        let count = async |table| engine.rows.all(table, Span::since([1])).await.unwrap().len();
         let swept = async {
-            while rows() != [0, 0] {
+            while count(Table::Id).await + count(Table::Inbound).await > 0 {
                 engine.write(Vec::new(), true).await.unwrap();
             }
         };
@@ -521,7 +508,7 @@ mod tests {
     async fn a_full_inbox_makes_commits_busy() {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
-        let engine = Embedded::open(&config).unwrap();
+        let engine = Engine::open(&config).await.unwrap();
         let all = engine.inbox.room(inbox::MOST_OPS, 0).await.unwrap();
         assert_eq!(engine.write(vec![owed("a")], true).await, Err(CommitError::Busy));
         assert_eq!(engine.lanes.named("mo/c").waiting(), 0, "nothing of it was written");
@@ -536,13 +523,14 @@ mod tests {
     async fn a_record_that_cannot_be_read_costs_nobody_else() {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
-        let engine = Embedded::open(&config).unwrap();
+        let engine = Engine::open(&config).await.unwrap();
         let all = (0..600).map(|n| owed(&n.to_string())).collect();
         engine.write(all, true).await.unwrap();
         let lane = engine.lanes.named("mo/c");
-        engine.keyspaces.msg.insert(keys::entry(lane.ticket(10)), b"rubbish").unwrap();
+        let key = keys::entry(lane.ticket(10)).to_vec();
+        engine.rows.write(vec![Row { table: Table::Msg, key, value: Some(b"rubbish".to_vec()) }]).await.unwrap();
         drop((engine, lane));
-        let engine = Embedded::open(&config).unwrap();
+        let engine = Engine::open(&config).await.unwrap();
         let lane = engine.lanes.named("mo/c");
         let generation = engine.acquire(&lane);
         let mut seqs = Vec::new();
@@ -556,7 +544,7 @@ mod tests {
     async fn whoever_waits_for_what_came_before_is_never_told_that_there_is_no_room() {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
-        let engine = Embedded::open(&config).unwrap();
+        let engine = Engine::open(&config).await.unwrap();
         let mut taken = Vec::new();
         for size in [1_000, 1] {
             while let Ok(room) = tokio::time::timeout(Duration::from_millis(1), engine.inbox.room(size, 0)).await {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Embedded;
+use super::Engine;
 use super::draft::{Op, Withdrawal};
 use super::keys::{self, Kind, table};
 use super::lane::{Item, Lane};
 use super::order::Id;
-use super::tables::Table;
+use super::rows::{Span, Table};
 use super::withdraw::Spot;
 use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, DestinationId, RouterId, Timestamp};
 use crate::store::{AMQP_LANE, Change, CommitError, PartId, Queued, Ticket};
@@ -16,9 +16,9 @@ use crate::store::{AMQP_LANE, Change, CommitError, PartId, Queued, Ticket};
 /// Retries sooner than this wait in memory, later ones on disk.
 const NEAR: Duration = Duration::from_secs(60);
 
-impl Embedded {
+impl Engine {
     /// Turns a change into what the committer writes.
-    pub(super) fn encode(&self, now: Timestamp, change: Change, ops: &mut Vec<Op>) -> Result<(), CommitError> {
+    pub(super) async fn encode(&self, now: Timestamp, change: Change, ops: &mut Vec<Op>) -> Result<(), CommitError> {
         match change {
             Change::Accept(message) => {
                 let lane = self.lanes.outbound(&message.channel, message.priority);
@@ -103,7 +103,7 @@ impl Embedded {
                 ops.push(self.encode_retry(now, ticket, at)?);
             }
             Change::CallbackParked { ticket, reason } => {
-                if let Some(callback) = self.callback(ticket)? {
+                if let Some(callback) = self.callback(ticket).await? {
                     let key = keys::meta(table::PARKED, &keys::entry(ticket));
                     ops.push(Op::Put(Table::Meta, key, record(now, &(&*callback, reason))?));
                 }
@@ -124,7 +124,7 @@ impl Embedded {
                 ops.push(Op::Put(Table::Meta, key, record(now, &channel)?));
                 ops.push(Op::Reopen(self.lanes.of_channel(&channel.id)));
             }
-            Change::DeleteChannel(channel) => self.encode_deletion(&channel, ops)?,
+            Change::DeleteChannel(channel) => self.encode_deletion(&channel, ops).await?,
             Change::SaveAccount(account) => {
                 let key = keys::meta(table::ACCOUNT, account.name.as_bytes());
                 ops.push(Op::Put(Table::Meta, key, record(now, &*account)?));
@@ -138,7 +138,7 @@ impl Embedded {
             }
             Change::DeleteRouter(router) => {
                 ops.push(Op::Remove(Table::Meta, keys::meta(table::ROUTER, router.as_str().as_bytes())));
-                self.remove_all(keys::meta(table::DESTINATION, &keys::of_name(router.as_str(), &[])), ops)?;
+                self.remove_all(keys::meta(table::DESTINATION, &keys::of_name(router.as_str(), &[])), ops).await?;
             }
             Change::SaveDestination(destination) => {
                 let key = destination_key(&destination.router, &destination.id);
@@ -175,11 +175,11 @@ impl Embedded {
     }
 
     /// A callback of a queue.
-    fn callback(&self, ticket: Ticket) -> Result<Option<Arc<Callback>>, CommitError> {
+    async fn callback(&self, ticket: Ticket) -> Result<Option<Arc<Callback>>, CommitError> {
         let in_hand = self.lanes.numbered(ticket.lane).and_then(|lane| lane.in_hand(ticket.seq));
         let item = match in_hand {
             Some(entry) => Some(entry.item),
-            None => self.keyspaces.item(false, ticket).map_err(|error| CommitError::NotReady(error.0))?,
+            None => self.rows.item(false, ticket).await.map_err(|error| CommitError::NotReady(error.0))?,
         };
         Ok(item.and_then(|item| match item {
             Item::Callback(callback) => Some(callback),
@@ -221,21 +221,20 @@ impl Embedded {
         self.lanes.named(&name)
     }
 
-    fn encode_deletion(&self, channel: &ChannelId, ops: &mut Vec<Op>) -> Result<(), CommitError> {
+    async fn encode_deletion(&self, channel: &ChannelId, ops: &mut Vec<Op>) -> Result<(), CommitError> {
         ops.push(Op::Remove(Table::Meta, keys::meta(table::CHANNEL, channel.as_str().as_bytes())));
         for table in [table::STATUS, table::PART, table::NOTE] {
-            self.remove_all(keys::meta(table, &keys::of_channel(channel, &[])), ops)?;
+            self.remove_all(keys::meta(table, &keys::of_channel(channel, &[])), ops).await?;
         }
         ops.push(Op::Close(self.lanes.of_channel(channel)));
         Ok(())
     }
 
     /// Removes every record of `meta` whose key begins so.
-    fn remove_all(&self, prefix: Vec<u8>, ops: &mut Vec<Op>) -> Result<(), CommitError> {
-        for guard in self.keyspaces.meta.prefix(prefix) {
-            let key = guard.key().map_err(|error| CommitError::NotReady(error.to_string().into()))?;
-            ops.push(Op::Remove(Table::Meta, key.to_vec()));
-        }
+    async fn remove_all(&self, prefix: Vec<u8>, ops: &mut Vec<Op>) -> Result<(), CommitError> {
+        let rows =
+            self.rows.all(Table::Meta, Span::of(prefix)).await.map_err(|error| CommitError::NotReady(error.0))?;
+        ops.extend(rows.into_iter().map(|(key, _)| Op::Remove(Table::Meta, key)));
         Ok(())
     }
 }

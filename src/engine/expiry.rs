@@ -8,10 +8,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::Embedded;
+use super::Engine;
 use super::draft::Op;
 use super::keys::{self, DueKey};
-use super::tables::unreadable;
+use super::rows::{Span, Table};
 use crate::model::Timestamp;
 use crate::store::{Queued, ReadError};
 
@@ -62,30 +62,30 @@ impl Expiries {
     }
 }
 
-impl Embedded {
+impl Engine {
     /// MTs that wait and have expired by `now`, a bounded number; none means that there are none for now. What has been
     /// returned is not looked at again, unless it has got another place.
-    pub(crate) fn expired(&self, now: Timestamp) -> Result<Vec<Queued>, ReadError> {
+    pub(crate) async fn expired(&self, now: Timestamp) -> Result<Vec<Queued>, ReadError> {
         // What is noted from now on counts.
         let from = std::mem::replace(&mut *self.expiries.key(), NEVER);
-        let found = self.look_for_expired(from, now);
+        let found = self.look_for_expired(from, now).await;
         if found.is_err() {
             self.expiries.note(from);
         }
         found
     }
 
-    fn look_for_expired(&self, from: DueKey, now: Timestamp) -> Result<Vec<Queued>, ReadError> {
+    async fn look_for_expired(&self, from: DueKey, now: Timestamp) -> Result<Vec<Queued>, ReadError> {
         let (mut found, mut ops) = (Vec::new(), Vec::new());
-        for (count, guard) in self.keyspaces.due.range(from.to_vec()..).enumerate() {
-            let key = guard.key().map_err(|error| unreadable(&error))?;
+        let notes = self.rows.first(Table::Due, &Span::since(from), LOOK + 1).await?;
+        for (count, (key, _)) in notes.into_iter().enumerate() {
             let Ok(key) = DueKey::try_from(&key[..]) else { continue };
             if keys::due_at(&key) > now || count == LOOK || found.len() == FOUND {
                 self.expiries.note(key);
                 break;
             }
             let Some(ticket) = keys::ticket(&key[8..]) else { continue };
-            match self.waiting_at(ticket)? {
+            match self.waiting_at(ticket).await? {
                 Some(Queued { message, spot }) => found.push(Queued { message, spot: spot.expired(key) }),
                 None => ops.push(Op::Expired { key, ticket }),
             }

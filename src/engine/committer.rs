@@ -1,24 +1,25 @@
-//! The one writing thread: takes everything that has arrived, writes it as one batch, syncs once, wakes all.
+//! The one writer: takes everything that has arrived, writes it as one batch, syncs once, wakes all.
 //!
 //! No timer: a lone change is synced at once, and under load a batch is what arrived during the last sync. A failed
 //! write or sync ends writing until the process is restarted (an fsync that failed once must never be believed again,
 //! and what is in memory is no longer what is on disk); reads go on.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use fjall::{Database, PersistMode};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout_at;
 
 use super::draft::{Draft, Op, Ordinal};
 use super::expiry::Expiries;
 use super::inbox::Room;
 use super::keys::{self, DueKey};
 use super::lanes::Lanes;
-use super::tables::Keyspaces;
+use super::records::clean_mark;
+use super::rows::{Rows, Span, Table};
 use crate::model::Timestamp;
-use crate::store::{CommitError, Ticket};
+use crate::store::{CommitError, ReadError, Ticket};
 
 /// What one caller wants written together.
 pub(super) struct Job {
@@ -46,7 +47,7 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 /// A commit that takes longer than this is a reason to be called not ready.
 const STALLED: Duration = Duration::from_secs(5);
 
-/// What others see of the writing thread.
+/// What others see of the writer.
 #[derive(Debug)]
 pub(super) struct Condition {
     failed: OnceLock<Arc<str>>,
@@ -82,13 +83,11 @@ impl Condition {
     }
 }
 
-/// State of the writing thread.
+/// The state of the writer.
 pub(super) struct Committer {
-    database: Database,
-    keyspaces: Keyspaces,
+    rows: Rows,
     lanes: Arc<Lanes>,
     condition: Arc<Condition>,
-    mode: PersistMode,
     ordinal: Ordinal,
     heartbeat: Instant,
     /// No entry of `due` lies before this key, so that nobody looks through what has been removed.
@@ -100,21 +99,16 @@ pub(super) struct Committer {
 
 impl Committer {
     pub(super) fn new(
-        database: Database,
-        keyspaces: Keyspaces,
+        rows: Rows,
         lanes: Arc<Lanes>,
         condition: Arc<Condition>,
-        sync: bool,
         ordinal: u64,
         expiries: Arc<Expiries>,
     ) -> Self {
         Self {
-            database,
-            keyspaces,
+            rows,
             lanes,
             condition,
-            // Without sync the operating system has it: the end of the process alone loses nothing.
-            mode: if sync { PersistMode::SyncData } else { PersistMode::Buffer },
             ordinal: Ordinal::new(ordinal),
             heartbeat: Instant::now(),
             due_from: [0; 20],
@@ -123,25 +117,38 @@ impl Committer {
         }
     }
 
-    /// Runs until the inbox has been closed and everything in it has been written.
-    pub(super) fn run(mut self, inbox: &mpsc::Receiver<Job>) {
+    /// Runs until the inbox has been closed and everything in it has been written; says then that this was an end in order.
+    pub(super) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Job>) {
         let _deadman = Deadman(self.condition.clone());
         let mut next_tick = Instant::now();
         let mut jobs = Vec::new();
         loop {
             let until = self.next_due().map_or(next_tick, |due| next_tick.min(due));
-            match inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(job) => take(job, inbox, &mut jobs),
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            match timeout_at(until.into(), inbox.recv()).await {
+                Ok(Some(job)) => take(job, &mut inbox, &mut jobs),
+                Ok(None) => break,
+                Err(_) => {}
             }
             let tick = Instant::now() >= next_tick;
             if tick {
                 next_tick = Instant::now() + TICK;
             }
             self.condition.set_busy(true);
-            self.commit(&mut jobs, tick);
+            self.commit(&mut jobs, tick).await;
             self.condition.set_busy(false);
+        }
+        self.end().await;
+    }
+
+    async fn end(&self) {
+        if self.condition.check().is_err() {
+            return;
+        }
+        // What may have reached its receiver, of all that this run leaves behind.
+        let outbound = self.lanes.all().into_iter().filter(|lane| lane.outbound);
+        let suspects: Vec<Ticket> = outbound.flat_map(|lane| lane.suspects()).collect();
+        if let Err(error) = self.rows.write(vec![clean_mark(&suspects)]).await {
+            tracing::warn!(%error, "the store could not be marked as closed in order");
         }
     }
 
@@ -152,8 +159,11 @@ impl Committer {
         (wait < TICK).then(|| self.due_next.max(Instant::now() + wait))
     }
 
-    fn commit(&mut self, jobs: &mut Vec<Job>, tick: bool) {
-        let result = self.condition.check().and_then(|()| self.write(jobs, tick));
+    async fn commit(&mut self, jobs: &mut Vec<Job>, tick: bool) {
+        let result = match self.condition.check() {
+            Ok(()) => self.write(jobs, tick).await.map_err(|reason| self.fail(reason)),
+            Err(error) => Err(error),
+        };
         for job in jobs.drain(..) {
             drop(job.room);
             if let Some(done) = job.done {
@@ -163,16 +173,17 @@ impl Committer {
         }
     }
 
-    fn write(&mut self, jobs: &mut [Job], tick: bool) -> Result<(), CommitError> {
-        let mut draft = Draft::new(&self.database, &self.keyspaces, &self.lanes, self.mode);
-        let failed = |error: fjall::Error| fail(&self.condition, &error);
+    async fn write(&mut self, jobs: &mut [Job], tick: bool) -> Result<(), String> {
+        let unreadable = |ReadError(error)| error.to_string();
+        let mut draft = Draft::new(&self.rows, &self.lanes);
         for op in jobs.iter_mut().flat_map(|job| std::mem::take(&mut job.ops)) {
-            draft.add(op, &mut self.ordinal).map_err(failed)?;
+            draft.add(op, &mut self.ordinal).await.map_err(unreadable)?;
         }
         let now = Instant::now();
         if now >= self.due_next && keys::due_time(&self.due_from) <= draft.now {
             let end = keys::due(draft.now.plus(Duration::from_micros(1)), Ticket { lane: 0, seq: 0 });
-            let (next, all) = resume_due(&mut draft, &self.keyspaces, self.due_from, end).map_err(failed)?;
+            let resumed = resume_due(&mut draft, &self.rows, self.due_from, end);
+            let (next, all) = resumed.await.map_err(unreadable)?;
             self.due_from = next;
             self.due_next = if all { now + DUE_PERIOD } else { now };
         }
@@ -181,17 +192,22 @@ impl Committer {
             draft.heartbeat();
         }
         draft.mark(tick);
-        let first = draft.commit().map_err(failed)?;
+        let first = draft.commit().await?;
         self.due_from = first.entry.map_or(self.due_from, |first| first.min(self.due_from));
         if let Some(first) = first.expiry {
             self.expiries.note(first);
         }
         Ok(())
     }
+
+    fn fail(&self, reason: String) -> CommitError {
+        tracing::error!(%reason, "the store does not accept writes any more");
+        self.condition.fail(reason.into())
+    }
 }
 
 /// Everything that has arrived, as far as one batch goes.
-fn take(first: Job, inbox: &mpsc::Receiver<Job>, jobs: &mut Vec<Job>) {
+fn take(first: Job, inbox: &mut mpsc::UnboundedReceiver<Job>, jobs: &mut Vec<Job>) {
     let (mut ops, mut octets) = (first.ops.len(), first.octets);
     jobs.push(first);
     while ops < MAX_OPS
@@ -206,37 +222,34 @@ fn take(first: Job, inbox: &mpsc::Receiver<Job>, jobs: &mut Vec<Job>) {
 
 /// Entries whose time has come go into their lanes. Returns the first one of which that is not so, and whether there was
 /// room for all.
-fn resume_due(
+async fn resume_due(
     draft: &mut Draft<'_>,
-    keyspaces: &Keyspaces,
+    rows: &Rows,
     from: DueKey,
     end: DueKey,
-) -> fjall::Result<(DueKey, bool)> {
-    let never = keys::expiries();
-    for (count, guard) in keyspaces.due.range(from.to_vec()..never.to_vec()).enumerate() {
-        let (key, value) = guard.into_inner()?;
+) -> Result<(DueKey, bool), ReadError> {
+    for (count, (key, value)) in
+        rows.first(Table::Due, &Span::new(from, end), MAX_DUE + 1).await?.into_iter().enumerate()
+    {
         let Ok(key) = DueKey::try_from(&key[..]) else { continue };
-        if key >= end || count == MAX_DUE {
-            return Ok((key, key >= end));
+        if count == MAX_DUE {
+            return Ok((key, false));
         }
-        draft.resume(key, &value);
+        draft.resume(key, &value).await?;
     }
-    Ok((never, true))
+    let never = keys::expiries();
+    let next = rows.first(Table::Due, &Span::new(end, never), 1).await?;
+    let next = next.first().and_then(|(key, _)| DueKey::try_from(&key[..]).ok());
+    Ok((next.unwrap_or(never), true))
 }
 
-fn fail(condition: &Condition, error: &fjall::Error) -> CommitError {
-    let reason = format!("{error}; restart the server once the disk is sound");
-    tracing::error!(%reason, "the store does not accept writes any more");
-    condition.fail(reason.into())
-}
-
-/// Tells everybody should the thread panic.
+/// Tells everybody should the writer panic.
 struct Deadman(Arc<Condition>);
 
 impl Drop for Deadman {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.fail("the writing thread has ended unexpectedly; restart the server".into());
+            self.0.fail("the store's writer has ended unexpectedly; restart the server".into());
         }
     }
 }

@@ -4,10 +4,9 @@
 //! from another server, would lie anywhere: its message is kept under a place made of that time, and an alias leads there
 //! from the id.
 
-use fjall::Keyspace;
 use sha2::{Digest, Sha256};
 
-use super::tables::{Keyspaces, get};
+use super::rows::{Rows, Table};
 use crate::model::{Inbound, MessageId, Outbound, Timestamp};
 use crate::store::ReadError;
 
@@ -70,26 +69,21 @@ pub(super) fn has_alias(order: &Order) -> bool {
 }
 
 /// Whether an alias leads to this place, and not to that of a younger message with the same id.
-pub(super) fn leads_to(keyspace: &Keyspace, alias: &[u8], order: &Order) -> Result<bool, ReadError> {
-    Ok(get(keyspace, alias)?.as_deref() == Some(&order[..]))
+pub(super) async fn leads_to(rows: &Rows, table: Table, alias: &[u8], order: &Order) -> Result<bool, ReadError> {
+    Ok(rows.get(table, alias).await?.as_deref() == Some(&order[..]))
 }
 
-impl Keyspaces {
-    /// What `keyspace` has of the message with this id, under this prefix.
-    pub(super) fn by_id(
-        &self,
-        keyspace: &Keyspace,
-        prefix: &[u8],
-        id: MessageId,
-    ) -> Result<Option<fjall::Slice>, ReadError> {
+impl Rows {
+    /// What `table` has of the message with this id, under this prefix.
+    pub(super) async fn by_id(&self, table: Table, prefix: &[u8], id: MessageId) -> Result<Option<Vec<u8>>, ReadError> {
         let key = |rest: &[u8]| [prefix, rest].concat();
         if id.minted_at().is_some()
-            && let Some(found) = get(keyspace, &key(id.0.as_bytes()))?
+            && let Some(found) = self.get(table, &key(id.0.as_bytes())).await?
         {
             return Ok(Some(found));
         }
-        match get(keyspace, &key(&alias(id)))? {
-            Some(order) => get(keyspace, &key(&order)),
+        match self.get(table, &key(&alias(id))).await? {
+            Some(order) => self.get(table, &key(&order)).await,
             None => Ok(None),
         }
     }
@@ -100,7 +94,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::embedded::tables::open_database;
+    use crate::engine::rows::{Fjall, Row};
     use crate::store::StoreConfig;
 
     fn at(seconds: u64) -> Timestamp {
@@ -112,17 +106,19 @@ mod tests {
         MessageId(uuid::Uuid::new_v7(unix))
     }
 
-    #[test]
-    fn an_alias_leads_to_one_place_only() {
+    #[tokio::test]
+    async fn an_alias_leads_to_one_place_only() {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: directory.path().to_owned(), ..StoreConfig::default() };
-        let keyspaces = Keyspaces::open(&open_database(&config).unwrap()).unwrap();
+        let rows = Rows::Fjall(Fjall::open(&config).unwrap());
         let [older, younger] = [0, 1].map(|seconds| Id::new(MessageId(uuid::Uuid::nil()), at(seconds)));
         let alias = younger.alias.unwrap();
         assert_eq!(older.alias, younger.alias);
-        keyspaces.id.insert(alias, younger.order).unwrap();
-        let leads = [older, younger].map(|id| leads_to(&keyspaces.id, &alias, &id.order).unwrap());
-        assert_eq!(leads, [false, true]);
+        let row = Row { table: Table::Id, key: alias.to_vec(), value: Some(younger.order.to_vec()) };
+        rows.write(vec![row]).await.unwrap();
+        for (id, leads) in [(older, false), (younger, true)] {
+            assert_eq!(leads_to(&rows, Table::Id, &alias, &id.order).await.unwrap(), leads);
+        }
     }
 
     #[test]

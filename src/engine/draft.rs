@@ -7,15 +7,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fjall::{Database, PersistMode};
-
 use super::keys::{self, DueKey, Kind, Place, Tries, table};
 use super::lane::{Entry, Item, Lane, Waits};
 use super::lanes::{ChannelLanes, Lanes};
 use super::order::{Id, leads_to};
-use super::tables::{Keyspaces, ORDINAL, Table, entry};
+use super::records::{ORDINAL, entry};
+use super::rows::{Row, Rows, Table};
 use crate::model::Timestamp;
-use crate::store::{Tally, Ticket};
+use crate::store::{ReadError, Tally, Ticket};
 
 /// One change as the committer writes it; records are encoded by whoever makes it.
 pub(super) enum Op {
@@ -137,9 +136,9 @@ struct Marks {
 
 /// See the file's head.
 pub(super) struct Draft<'a> {
-    keyspaces: &'a Keyspaces,
+    rows: &'a Rows,
     lanes: &'a Lanes,
-    batch: fjall::OwnedWriteBatch,
+    batch: Vec<Row>,
     effects: Vec<Effect>,
     /// Lanes that somebody may have to be woken for.
     touched: HashMap<u32, Arc<Lane>>,
@@ -163,11 +162,11 @@ pub(super) struct FirstDue {
 const EXPIRED_IN_HAND: Duration = Duration::from_secs(2);
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(database: &Database, keyspaces: &'a Keyspaces, lanes: &'a Lanes, mode: PersistMode) -> Self {
+    pub(super) fn new(rows: &'a Rows, lanes: &'a Lanes) -> Self {
         Self {
-            keyspaces,
+            rows,
             lanes,
-            batch: database.batch().durability(Some(mode)),
+            batch: Vec::new(),
             effects: Vec::new(),
             touched: HashMap::new(),
             marks: Vec::new(),
@@ -182,13 +181,13 @@ impl<'a> Draft<'a> {
     ///
     /// # Errors
     /// When what it depends on cannot be read.
-    pub(super) fn add(&mut self, op: Op, ordinal: &mut Ordinal) -> fjall::Result<()> {
+    pub(super) async fn add(&mut self, op: Op, ordinal: &mut Ordinal) -> Result<(), ReadError> {
         match op {
             Op::Append { lane, value, item, id } => self.append_item(lane, value, item, id),
             Op::Archive { lane, value, id, events, correlate } => {
                 let ticket = self.append(&lane, value);
                 let end = keys::value(Kind::Final, self.now, &[]);
-                self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::END), end);
+                self.put(Table::Fate, keys::fate(ticket, keys::END), end);
                 self.effects.push(Effect::Archived(lane, ticket.seq));
                 events.into_iter().for_each(|event| self.told(ticket, event, ordinal));
                 // Whoever finds it finds what became of it.
@@ -196,7 +195,7 @@ impl<'a> Draft<'a> {
                 let segments = u8::try_from(correlate.len()).unwrap_or(u8::MAX);
                 for key in correlate {
                     let value = keys::value(Kind::Reference, self.now, &keys::correlation(ticket, segments));
-                    self.batch.insert(self.keyspaces.of(Table::Smsc), key, value);
+                    self.put(Table::Smsc, key, value);
                 }
             }
             Op::Schedule { lane, value, id, at } => {
@@ -209,12 +208,12 @@ impl<'a> Draft<'a> {
                 self.touch(&lane);
                 self.effects.push(Effect::Scheduled(lane));
             }
-            Op::Withdraw(withdrawal) => self.withdraw(*withdrawal, ordinal)?,
+            Op::Withdraw(withdrawal) => self.withdraw(*withdrawal, ordinal).await?,
             Op::Expired { key, ticket } => match self.lanes.numbered(ticket.lane).map(|lane| lane.waits(ticket.seq)) {
                 Some(Waits::Taken | Waits::InHand) => self.expires_later(key, ticket),
                 Some(Waits::Gone) | None => self.remove_due(key),
             },
-            Op::Unpark { ticket, again } => self.unpark(ticket, again)?,
+            Op::Unpark { ticket, again } => self.unpark(ticket, again).await?,
             Op::Mark(lane) => self.touch(&lane),
             Op::Event { origin, value } => {
                 if let Some((Kind::Final, _)) = keys::open(&value) {
@@ -224,16 +223,24 @@ impl<'a> Draft<'a> {
             }
             Op::Finish(ticket) => {
                 let value = keys::value(Kind::Final, self.now, &[]);
-                self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::END), value);
+                self.put(Table::Fate, keys::fate(ticket, keys::END), value);
                 self.finished(ticket);
             }
             Op::Retry { ticket, at, record } => self.retry(ticket, at, record.as_deref()),
-            Op::Put(table, key, value) => self.batch.insert(self.keyspaces.of(table), key, value),
-            Op::Remove(table, key) => self.batch.remove(self.keyspaces.of(table), key),
+            Op::Put(table, key, value) => self.put(table, key, value),
+            Op::Remove(table, key) => self.remove(table, key),
             Op::Close(lanes) => lanes.into_iter().for_each(|lane| self.close(lane, ordinal.next)),
             Op::Reopen(lanes) => lanes.into_iter().for_each(|lane| self.reopen(lane)),
         }
         Ok(())
+    }
+
+    fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        self.batch.push(Row { table, key: key.into(), value: Some(value.into()) });
+    }
+
+    fn remove(&mut self, table: Table, key: impl Into<Vec<u8>>) {
+        self.batch.push(Row { table, key: key.into(), value: None });
     }
 
     fn append_item(&mut self, lane: Arc<Lane>, value: Vec<u8>, item: Item, id: Option<Id>) {
@@ -247,11 +254,11 @@ impl<'a> Draft<'a> {
     }
 
     /// Whoever else wants the same callback again, or forgets it, comes too late.
-    fn unpark(&mut self, ticket: Ticket, again: Option<(Arc<Lane>, Vec<u8>, Item)>) -> fjall::Result<()> {
+    async fn unpark(&mut self, ticket: Ticket, again: Option<(Arc<Lane>, Vec<u8>, Item)>) -> Result<(), ReadError> {
         let key = keys::meta(table::PARKED, &keys::entry(ticket));
-        if !self.unparked.contains(&ticket) && self.keyspaces.meta.contains_key(&key)? {
+        if !self.unparked.contains(&ticket) && self.rows.get(Table::Meta, &key).await?.is_some() {
             self.unparked.insert(ticket);
-            self.batch.remove(&self.keyspaces.meta, key);
+            self.remove(Table::Meta, key);
             if let Some((lane, value, item)) = again {
                 self.append_item(lane, value, item, None);
             }
@@ -261,20 +268,20 @@ impl<'a> Draft<'a> {
 
     /// Says where a message is.
     fn put_id(&mut self, id: Id, place: &[u8]) {
-        self.batch.insert(&self.keyspaces.id, id.order, keys::value(Kind::Record, self.now, place));
+        self.put(Table::Id, id.order, keys::value(Kind::Record, self.now, place));
         if let Some(alias) = id.alias {
-            self.batch.insert(&self.keyspaces.id, alias, id.order);
+            self.put(Table::Id, alias, id.order);
         }
     }
 
     fn put_due(&mut self, key: DueKey, value: Vec<u8>) {
-        self.batch.insert(&self.keyspaces.due, key, value);
+        self.put(Table::Due, key, value);
         let first = if keys::is_expiry(&key) { &mut self.first.expiry } else { &mut self.first.entry };
         *first = Some(first.map_or(key, |first| first.min(key)));
     }
 
     fn remove_due(&mut self, key: DueKey) {
-        self.batch.remove(&self.keyspaces.due, key.to_vec());
+        self.remove(Table::Due, key.to_vec());
         self.undue.insert(key);
     }
 
@@ -294,7 +301,7 @@ impl<'a> Draft<'a> {
     }
 
     /// An MT leaves its queue without its channel, if it waits there still.
-    fn withdraw(&mut self, withdrawal: Withdrawal, ordinal: &mut Ordinal) -> fjall::Result<()> {
+    async fn withdraw(&mut self, withdrawal: Withdrawal, ordinal: &mut Ordinal) -> Result<(), ReadError> {
         let Withdrawal { place, origin, record, id, event, callbacks, expiry, doubtful, tally } = withdrawal;
         match place {
             Place::Entry(ticket) => {
@@ -318,7 +325,7 @@ impl<'a> Draft<'a> {
             Place::Due(key) => {
                 let lane = self.lanes.live(&key).filter(|_| !self.undue.contains(&key));
                 let Some(lane) = lane else { return Ok(()) };
-                if !self.keyspaces.due.contains_key(key)? {
+                if self.rows.get(Table::Due, &key).await?.is_none() {
                     return Ok(());
                 }
                 self.undrafted(&lane);
@@ -349,14 +356,14 @@ impl<'a> Draft<'a> {
     /// Writes an event of an entry.
     fn told(&mut self, origin: Ticket, event: Vec<u8>, ordinal: &mut Ordinal) {
         let place = self.ordinal(ordinal);
-        self.batch.insert(&self.keyspaces.fate, keys::fate(origin, place), event);
+        self.put(Table::Fate, keys::fate(origin, place), event);
     }
 
     /// The end of an entry whose event is kept at its origin.
     fn finish(&mut self, ticket: Ticket, origin: Option<Ticket>) {
         if origin.is_some_and(|origin| origin != ticket) {
             let value = keys::value(Kind::Final, self.now, &[]);
-            self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::END), value);
+            self.put(Table::Fate, keys::fate(ticket, keys::END), value);
         }
         if let Some(lane) = self.lanes.numbered(ticket.lane) {
             self.touch(&lane);
@@ -375,7 +382,7 @@ impl<'a> Draft<'a> {
         if ordinal.next >= ordinal.reserved {
             ordinal.reserved = ordinal.next + RESERVE;
             let key = keys::meta(table::STORE, ORDINAL);
-            self.batch.insert(&self.keyspaces.meta, key, ordinal.reserved.to_be_bytes());
+            self.put(Table::Meta, key, ordinal.reserved.to_be_bytes());
         }
         let place = ordinal.next;
         ordinal.next += 1;
@@ -391,7 +398,7 @@ impl<'a> Draft<'a> {
             seq
         };
         let ticket = lane.ticket(seq);
-        self.batch.insert(&self.keyspaces.msg, keys::entry(ticket), value);
+        self.put(Table::Msg, keys::entry(ticket), value);
         self.touch(lane);
         ticket
     }
@@ -433,26 +440,26 @@ impl<'a> Draft<'a> {
     /// Says where an entry is now that has left its place for a long delay.
     fn moved(&mut self, ticket: Ticket, place: &[u8]) {
         let moved = keys::value(Kind::Moved, self.now, place);
-        self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::END), moved);
+        self.put(Table::Fate, keys::fate(ticket, keys::END), moved);
     }
 
     fn note_attempts(&mut self, ticket: Ticket, entry: &Entry) {
         let content = keys::noted_attempts(entry.attempts, entry.origin != ticket);
         let noted = keys::value(Kind::Attempts, self.now, &content);
-        self.batch.insert(&self.keyspaces.fate, keys::fate(ticket, keys::ATTEMPTS), noted);
+        self.put(Table::Fate, keys::fate(ticket, keys::ATTEMPTS), noted);
     }
 
     /// An entry of `due` goes back into its lane, unless its channel was deleted meanwhile.
-    pub(super) fn resume(&mut self, key: DueKey, value: &[u8]) {
-        if self.undue.contains(&key) {
-            return;
+    pub(super) async fn resume(&mut self, key: DueKey, value: &[u8]) -> Result<(), ReadError> {
+        if !self.undue.contains(&key) {
+            self.resume_from(key, value).await?;
+            // Last: a reader who no longer finds it here finds it where it is now.
+            self.remove_due(key);
         }
-        self.resume_from(key, value);
-        // Last: a reader who no longer finds it here finds it where it is now.
-        self.remove_due(key);
+        Ok(())
     }
 
-    fn resume_from(&mut self, key: DueKey, value: &[u8]) {
+    async fn resume_from(&mut self, key: DueKey, value: &[u8]) -> Result<(), ReadError> {
         let place = keys::ticket(&key[8..]);
         let lane = place.and_then(|ticket| Some((self.lanes.numbered(ticket.lane)?, ticket)));
         let Some((lane, was)) = lane.filter(|(lane, was)| !lane.state().is_void(*was)) else {
@@ -461,14 +468,14 @@ impl<'a> Draft<'a> {
                 && let Some(Entry { item: Item::Message(message), .. }) = entry(true, was, value)
             {
                 let id = Id::of_mt(&message);
-                self.batch.remove(&self.keyspaces.id, id.order);
+                self.remove(Table::Id, id.order);
                 if let Some(alias) = id.alias
-                    && leads_to(&self.keyspaces.id, &alias, &id.order).is_ok_and(|leads| leads)
+                    && leads_to(self.rows, Table::Id, &alias, &id.order).await?
                 {
-                    self.batch.remove(&self.keyspaces.id, alias);
+                    self.remove(Table::Id, alias);
                 }
             }
-            return;
+            return Ok(());
         };
         self.undrafted(&lane);
         let ticket = lane.ticket(lane.state().next);
@@ -481,14 +488,14 @@ impl<'a> Draft<'a> {
                     self.moved(entry.origin, &keys::entry(ticket));
                     self.note_attempts(ticket, &entry);
                     self.effects.push(Effect::Resumed(lane, entry, keys::due_at(&key)));
-                    return;
+                    return Ok(());
                 }
                 if let Item::Message(message) = &entry.item {
                     let id = Id::of_mt(message);
                     self.put_id(id, &keys::entry(ticket));
                     // Kept as long as it is, from now on.
                     let phone = keys::value(Kind::Record, self.now, &[]);
-                    self.batch.insert(&self.keyspaces.phone, keys::phone(&message.to, &id.order), phone);
+                    self.put(Table::Phone, keys::phone(&message.to, &id.order), phone);
                 }
                 self.effects.push(Effect::Placed(lane, entry));
             }
@@ -497,6 +504,7 @@ impl<'a> Draft<'a> {
                 self.effects.push(Effect::Unscheduled(lane));
             }
         }
+        Ok(())
     }
 
     fn close(&mut self, lane: Arc<Lane>, ordinal: u64) {
@@ -536,22 +544,20 @@ impl<'a> Draft<'a> {
         };
         let key = keys::meta(table::VOID, &lane.number.to_be_bytes());
         let value = [&void.to_be_bytes()[..], &[u8::from(closed)], &unplaced.to_be_bytes()].concat();
-        self.batch.insert(&self.keyspaces.meta, key, value);
+        self.put(Table::Meta, key, value);
     }
 
     /// Puts the lane's number on disk.
     fn name(&mut self, lane: &Lane) {
         if !lane.state().saved {
             let key = keys::meta(table::LANE, &lane.number.to_be_bytes());
-            self.batch.insert(&self.keyspaces.meta, key, lane.name.as_bytes());
+            self.put(Table::Meta, key, lane.name.as_bytes());
         }
     }
 
     /// Writes to every table, so that none pins old journals.
     pub(super) fn heartbeat(&mut self) {
-        for keyspace in self.keyspaces.all() {
-            self.batch.insert(keyspace, keys::HEARTBEAT, keys::value(Kind::Attempts, self.now, &[]));
-        }
+        self.batch.extend(self.rows.heartbeat(self.now));
     }
 
     fn touch(&mut self, lane: &Arc<Lane>) {
@@ -586,17 +592,18 @@ impl<'a> Draft<'a> {
         for (table, mark) in marks {
             if let Some(mark) = mark {
                 let key = keys::meta(table, &number);
-                self.batch.insert(&self.keyspaces.meta, key, mark.to_be_bytes());
+                self.put(Table::Meta, key, mark.to_be_bytes());
             }
         }
         self.marks.push(Marks { lane, floor, handed, later });
     }
 
     /// Makes it durable; only then the lanes move and those who wait for them are woken.
-    pub(super) fn commit(self) -> fjall::Result<FirstDue> {
-        if !self.batch.is_empty() {
-            self.batch.commit()?;
-        }
+    ///
+    /// # Errors
+    /// Why nothing is to be written any more.
+    pub(super) async fn commit(self) -> Result<FirstDue, String> {
+        self.rows.write(self.batch).await?;
         for Marks { lane, floor, handed, later } in self.marks {
             lane.state().marked(floor, handed, later);
         }

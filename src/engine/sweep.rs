@@ -17,18 +17,20 @@ use super::lane::Lane;
 use super::lanes::Lanes;
 use super::order::{Id, Order, has_alias, leads_to};
 use super::retention::oldest;
-use super::tables::{Keyspaces, Table, unreadable};
+use super::rows::{Rows, Span, Table};
 use crate::model::{MessageId, Timestamp};
 use crate::store::{ReadError, Ticket};
 
 /// Most queue entries removed in one pass.
 const MAX_ENTRIES: usize = 2_048;
+/// Entries read at once: mostly the first is young.
+const BLOCK: usize = 64;
 /// Most MOs, and most parked callbacks, looked at in one pass.
 const MAX_OTHERS: usize = 512;
 
 /// See the file's head.
 pub(super) struct Sweeper {
-    keyspaces: Keyspaces,
+    rows: Rows,
     lanes: Arc<Lanes>,
     keep: Duration,
     /// Per lane: nothing is left below.
@@ -54,72 +56,77 @@ impl Identified {
 }
 
 impl Sweeper {
-    pub(super) fn new(keyspaces: Keyspaces, lanes: Arc<Lanes>, keep: Duration) -> Self {
-        Self { keyspaces, lanes, keep, swept: HashMap::new(), inbound: Vec::new(), parked: Vec::new() }
+    pub(super) fn new(rows: Rows, lanes: Arc<Lanes>, keep: Duration) -> Self {
+        Self { rows, lanes, keep, swept: HashMap::new(), inbound: Vec::new(), parked: Vec::new() }
     }
 
     /// What is to be removed now; a bounded number of changes.
-    pub(super) fn pass(&mut self, now: Timestamp) -> Result<Vec<Op>, ReadError> {
+    pub(super) async fn pass(&mut self, now: Timestamp) -> Result<Vec<Op>, ReadError> {
         let oldest = oldest(now, self.keep);
         let mut ops = Vec::new();
         let mut room = MAX_ENTRIES;
         for lane in self.lanes.all() {
-            room -= self.lane(&lane, oldest, room, &mut ops)?;
+            room -= self.lane(&lane, oldest, room, &mut ops).await?;
             if room == 0 {
                 break;
             }
         }
-        self.mos(oldest, &mut ops)?;
-        self.parked(oldest, &mut ops)?;
+        self.mos(oldest, &mut ops).await?;
+        self.parked(oldest, &mut ops).await?;
         Ok(ops)
     }
 
     /// Returns how many entries it removes.
-    fn lane(&mut self, lane: &Lane, oldest: u32, room: usize, ops: &mut Vec<Op>) -> Result<usize, ReadError> {
+    async fn lane(&mut self, lane: &Lane, oldest: u32, room: usize, ops: &mut Vec<Op>) -> Result<usize, ReadError> {
         let floor = lane.state().floor_saved;
         let from = self.swept.get(&lane.number).copied().unwrap_or_default();
         if from >= floor {
             return Ok(0);
         }
-        let key = |seq| keys::entry(lane.ticket(seq)).to_vec();
+        let mut span = Span::new(keys::entry(lane.ticket(from)), keys::entry(lane.ticket(floor)));
         let (mut removed, mut to) = (0, floor);
-        for guard in self.keyspaces.msg.range(key(from)..key(floor)) {
-            let (key, value) = guard.into_inner().map_err(|error| unreadable(&error))?;
-            let Some(Ticket { seq, .. }) = keys::ticket(&key) else { continue };
-            if removed == room || keys::written(&value).is_some_and(|written| written >= oldest) {
-                to = seq;
+        'all: loop {
+            let block = self.rows.first(Table::Msg, &span, BLOCK).await?;
+            let is_last = block.len() < BLOCK;
+            for (key, value) in block {
+                span = span.behind(&key);
+                let Some(Ticket { seq, .. }) = keys::ticket(&key) else { continue };
+                if removed == room || keys::written(&value).is_some_and(|written| written >= oldest) {
+                    to = seq;
+                    break 'all;
+                }
+                removed += 1;
+                let message = if lane.outbound { keys::read::<Identified>(&value) } else { None };
+                if let Some(id) = message.map(|message| message.id()) {
+                    ops.push(Op::Remove(Table::Id, id.order.to_vec()));
+                    if let Some(alias) = id.alias
+                        && leads_to(&self.rows, Table::Id, &alias, &id.order).await?
+                    {
+                        ops.push(Op::Remove(Table::Id, alias.to_vec()));
+                    }
+                }
+                ops.push(Op::Remove(Table::Msg, key));
+            }
+            if is_last {
                 break;
             }
-            removed += 1;
-            let message = if lane.outbound { keys::read::<Identified>(&value) } else { None };
-            if let Some(id) = message.map(|message| message.id()) {
-                ops.push(Op::Remove(Table::Id, id.order.to_vec()));
-                if let Some(alias) = id.alias
-                    && leads_to(&self.keyspaces.id, &alias, &id.order)?
-                {
-                    ops.push(Op::Remove(Table::Id, alias.to_vec()));
-                }
-            }
-            ops.push(Op::Remove(Table::Msg, key.to_vec()));
         }
-        let bounds = keys::fate(lane.ticket(from), 0).to_vec()..keys::fate(lane.ticket(to), 0).to_vec();
-        for guard in self.keyspaces.fate.range(bounds) {
-            let key = guard.key().map_err(|error| unreadable(&error))?;
-            ops.push(Op::Remove(Table::Fate, key.to_vec()));
-        }
+        let fates = Span::new(keys::fate(lane.ticket(from), 0), keys::fate(lane.ticket(to), 0));
+        let fates = self.rows.all(Table::Fate, fates).await?;
+        ops.extend(fates.into_iter().map(|(key, _)| Op::Remove(Table::Fate, key)));
         self.swept.insert(lane.number, to);
         Ok(removed)
     }
 
     /// A channel's MOs lie in the order of time, their aliases behind them: the first that is young, or no MO, ends the channel.
-    fn mos(&mut self, oldest: u32, ops: &mut Vec<Op>) -> Result<(), ReadError> {
+    async fn mos(&mut self, oldest: u32, ops: &mut Vec<Op>) -> Result<(), ReadError> {
         for _ in 0..MAX_OTHERS {
-            let Some(guard) = self.keyspaces.inbound.range(self.inbound.clone()..).next() else {
+            let next = self.rows.first(Table::Inbound, &Span::since(&self.inbound[..]), 1).await?;
+            let Some((key, value)) = next.into_iter().next() else {
                 self.inbound.clear();
                 return Ok(());
             };
-            let (key, value) = guard.into_inner().map_err(|error| unreadable(&error))?;
-            self.inbound = key.to_vec();
+            self.inbound.clone_from(&key);
             let Some(end) = self.inbound.iter().position(|octet| *octet == 0).filter(|end| *end > 0) else {
                 // The heartbeat.
                 self.inbound.push(0);
@@ -136,30 +143,28 @@ impl Sweeper {
                 && let Some(alias) = keys::read::<Identified>(&value).and_then(|message| message.id().alias)
             {
                 let alias = [channel, &alias].concat();
-                if leads_to(&self.keyspaces.inbound, &alias, &order)? {
+                if leads_to(&self.rows, Table::Inbound, &alias, &order).await? {
                     ops.push(Op::Remove(Table::Inbound, alias));
                 }
             }
-            ops.push(Op::Remove(Table::Inbound, key.to_vec()));
+            ops.push(Op::Remove(Table::Inbound, key));
             self.inbound.push(0);
         }
         Ok(())
     }
 
-    fn parked(&mut self, oldest: u32, ops: &mut Vec<Op>) -> Result<(), ReadError> {
+    async fn parked(&mut self, oldest: u32, ops: &mut Vec<Op>) -> Result<(), ReadError> {
         let prefix = keys::meta(table::PARKED, &[]);
         let from = if self.parked.is_empty() { prefix.clone() } else { std::mem::take(&mut self.parked) };
-        for (count, guard) in self.keyspaces.meta.range(from..).enumerate() {
-            let (key, value) = guard.into_inner().map_err(|error| unreadable(&error))?;
-            if !key.starts_with(&prefix) {
-                break;
-            }
+        let span = Span { from, ..Span::of(prefix) };
+        for (count, (key, value)) in self.rows.first(Table::Meta, &span, MAX_OTHERS + 1).await?.into_iter().enumerate()
+        {
             if count == MAX_OTHERS {
-                self.parked = key.to_vec();
+                self.parked = key;
                 break;
             }
             if keys::written(&value).is_some_and(|written| written < oldest) {
-                ops.push(Op::Remove(Table::Meta, key.to_vec()));
+                ops.push(Op::Remove(Table::Meta, key));
             }
         }
         Ok(())

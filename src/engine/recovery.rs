@@ -7,20 +7,20 @@ use std::collections::BTreeSet;
 use super::keys::{self, Kind, table};
 use super::lane::Recovered;
 use super::lanes::Lanes;
-use super::tables::{Keyspaces, ORDINAL, get, unreadable};
+use super::records::ORDINAL;
+use super::rows::{Rows, Span, Table};
 use crate::store::{ReadError, Ticket};
 
-impl Keyspaces {
+impl Rows {
     /// Rebuilds the lanes. After an end in order only `known` entries are suspected of having been sent.
-    pub(super) fn recover(&self, lanes: &Lanes, known: Option<&BTreeSet<Ticket>>) -> Result<(), ReadError> {
+    pub(super) async fn recover(&self, lanes: &Lanes, known: Option<&BTreeSet<Ticket>>) -> Result<(), ReadError> {
         let prefix = keys::meta(table::LANE, &[]);
-        for guard in self.meta.prefix(&prefix) {
-            let (key, name) = guard.into_inner().map_err(|error| unreadable(&error))?;
+        for (key, name) in self.all(Table::Meta, Span::of(&prefix[..])).await? {
             let number = key.get(prefix.len()..).and_then(|key| key.try_into().ok()).map(u32::from_be_bytes);
             let (Some(number), Ok(name)) = (number, std::str::from_utf8(&name)) else { continue };
-            let handed_saved = self.mark(table::HANDED, number)?;
+            let handed_saved = self.lane_mark(table::HANDED, number).await?;
             let suspect = if known.is_some() { 0 } else { handed_saved };
-            let mut recovered = Recovered { handed_saved, suspect, ..self.lane(number)? };
+            let mut recovered = Recovered { handed_saved, suspect, ..self.lane(number).await? };
             let mine = Ticket { lane: number, seq: 0 }..=Ticket { lane: number, seq: u64::MAX };
             recovered.known = match known {
                 Some(known) => known.range(mine).map(|known| known.seq).collect(),
@@ -34,35 +34,36 @@ impl Keyspaces {
     }
 
     /// A number above that of every event recorded so far.
-    pub(super) fn ordinal(&self) -> Result<u64, ReadError> {
-        Ok(number(get(&self.meta, &keys::meta(table::STORE, ORDINAL))?.as_deref()))
+    pub(super) async fn ordinal(&self) -> Result<u64, ReadError> {
+        Ok(number(self.get(Table::Meta, &keys::meta(table::STORE, ORDINAL)).await?.as_deref()))
     }
 
-    fn lane(&self, lane: u32) -> Result<Recovered, ReadError> {
-        let void = get(&self.meta, &keys::meta(table::VOID, &lane.to_be_bytes()))?;
+    async fn lane(&self, lane: u32) -> Result<Recovered, ReadError> {
+        let void = self.get(Table::Meta, &keys::meta(table::VOID, &lane.to_be_bytes())).await?;
         let closed = void.as_deref().and_then(|mark| mark.get(8)) == Some(&1);
         let void_unplaced = number(void.as_deref().and_then(|mark| mark.get(9..)));
         let void = number(void.as_deref());
-        let floor = self.mark(table::FLOOR, lane)?.max(void);
-        let last = self.msg.prefix(lane.to_be_bytes()).next_back().map(fjall::Guard::key).transpose();
-        let last = last.map_err(|error| unreadable(&error))?.and_then(|key| keys::ticket(&key));
+        let floor = self.lane_mark(table::FLOOR, lane).await?.max(void);
+        let last = self.last(Table::Msg, &Span::of(lane.to_be_bytes()), 1).await?;
+        let last = last.first().and_then(|(key, _)| keys::ticket(key));
         let next = last.map_or(floor, |ticket| floor.max(ticket.seq + 1));
-        let later = self.mark(table::LATER, lane)?;
+        let later = self.lane_mark(table::LATER, lane).await?;
         let mut recovered = Recovered { floor, next, later, void, void_unplaced, closed, ..Recovered::default() };
-        self.fates(lane, &mut recovered)?;
+        self.fates(lane, &mut recovered).await?;
         Ok(recovered)
     }
 
-    fn mark(&self, table: &str, lane: u32) -> Result<u64, ReadError> {
-        Ok(number(get(&self.meta, &keys::meta(table, &lane.to_be_bytes()))?.as_deref()))
+    async fn lane_mark(&self, table: &str, lane: u32) -> Result<u64, ReadError> {
+        Ok(number(self.get(Table::Meta, &keys::meta(table, &lane.to_be_bytes())).await?.as_deref()))
     }
 
     /// What became of entries at or above the floor.
-    fn fates(&self, lane: u32, recovered: &mut Recovered) -> Result<(), ReadError> {
-        let from = keys::fate(Ticket { lane, seq: recovered.floor }, 0).to_vec();
-        let to = keys::fate(Ticket { lane, seq: u64::MAX }, u64::MAX).to_vec();
-        for guard in self.fate.range(from..=to) {
-            let (key, value) = guard.into_inner().map_err(|error| unreadable(&error))?;
+    async fn fates(&self, lane: u32, recovered: &mut Recovered) -> Result<(), ReadError> {
+        let above = Span {
+            from: keys::fate(Ticket { lane, seq: recovered.floor }, 0).to_vec(),
+            ..Span::of(lane.to_be_bytes())
+        };
+        for (key, value) in self.all(Table::Fate, above).await? {
             match (keys::ticket(&key), keys::open(&value)) {
                 (Some(ticket), Some((Kind::Final | Kind::Moved, _))) => {
                     recovered.finals.insert(ticket.seq);

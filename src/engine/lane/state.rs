@@ -176,7 +176,7 @@ impl State {
     }
 
     /// Rebuilds the state from what is on disk.
-    pub(in crate::embedded) fn recover(&mut self, from: Recovered) {
+    pub(in crate::engine) fn recover(&mut self, from: Recovered) {
         let Recovered { floor, next, suspect, handed_saved, known, references, .. } = from;
         let Recovered { later, void, void_unplaced, closed, finals, attempts, .. } = from;
         let marked = known.iter().rev().find(|seq| !references.contains(seq));
@@ -232,7 +232,7 @@ impl State {
     /// The mark that the next commit must write, if it has to move. Nothing beyond it is handed out, so it runs ahead by
     /// what is in hand, or by what is handed out from one mark to the next: few hand-outs ever wait for it, and few
     /// entries that never left are suspected; unless the consumer wants none suspected beyond what it takes.
-    pub(in crate::embedded) fn handed_mark(&self) -> Option<u64> {
+    pub(in crate::engine) fn handed_mark(&self) -> Option<u64> {
         if self.exact {
             return (self.wanted > self.handed_saved).then_some(self.wanted);
         }
@@ -244,12 +244,12 @@ impl State {
     }
 
     /// Entries below have been handed out by this run.
-    pub(in crate::embedded) fn handed(&self) -> u64 {
+    pub(in crate::engine) fn handed(&self) -> u64 {
         self.handed
     }
 
     /// Whether an entry belonged to a channel that was deleted since.
-    pub(in crate::embedded) fn is_void(&self, ticket: Ticket) -> bool {
+    pub(in crate::engine) fn is_void(&self, ticket: Ticket) -> bool {
         match ordinal_of(ticket) {
             Some(ordinal) => ordinal < self.void_unplaced,
             None => ticket.seq < self.void,
@@ -257,7 +257,7 @@ impl State {
     }
 
     /// The marks of a draft are on disk.
-    pub(in crate::embedded) fn marked(&mut self, floor: u64, handed: Option<(u64, u64)>, later: u64) {
+    pub(in crate::engine) fn marked(&mut self, floor: u64, handed: Option<(u64, u64)>, later: u64) {
         self.saved = true;
         self.floor_saved = self.floor_saved.max(floor);
         self.later_saved = later;

@@ -6,12 +6,10 @@
 
 use std::sync::Arc;
 
-use fjall::{Guard, Keyspace};
-
-use super::Embedded;
+use super::Engine;
 use super::keys::{self, Place};
 use super::order::{self, Order, SLACK};
-use super::tables::{get, unreadable};
+use super::rows::{Found as RowFound, Rows, Span, Table};
 use crate::model::{ChannelId, Inbound, MessageId, Timestamp};
 use crate::store::{Direction, Found, Kept, Page, ReadError, Search, Standing};
 
@@ -19,6 +17,8 @@ use crate::store::{Direction, Found, Kept, Page, ReadError, Search, Standing};
 const LOOK: usize = 8_192;
 /// Most messages read in one go.
 const READ: usize = 1_024;
+/// Entries of an index read at once.
+const BLOCK: usize = 256;
 /// Octets of text after which a page ends.
 pub(super) const OCTETS: usize = 4 * 1024 * 1024;
 
@@ -35,30 +35,53 @@ type ReadRow = fn(&[u8], &[u8]) -> Option<Row>;
 
 /// One index, from young to old.
 struct Source<'a> {
-    rows: Box<dyn Iterator<Item = Guard> + 'a>,
+    rows: &'a Rows,
+    table: Table,
+    /// What has not been read yet; `None` at the end.
+    rest: Option<Span>,
+    /// What has, the youngest last.
+    block: Vec<RowFound>,
     read: ReadRow,
     head: Option<Row>,
 }
 
 impl<'a> Source<'a> {
-    fn new(keyspace: &'a Keyspace, (prefix, bounds): (&[u8], &Bounds), read: ReadRow) -> Result<Self, ReadError> {
+    async fn new(
+        rows: &'a Rows,
+        table: Table,
+        (prefix, bounds): (&[u8], &Bounds),
+        read: ReadRow,
+    ) -> Result<Self, ReadError> {
         let key = |place: MessageId| [prefix, place.0.as_bytes()].concat();
-        let rows = keyspace.range(key(bounds.oldest)..key(bounds.before)).rev();
-        let mut source = Self { rows: Box::new(rows), read, head: None };
-        source.advance()?;
+        let rest = Some(Span::new(key(bounds.oldest), key(bounds.before)));
+        let mut source = Self { rows, table, rest, block: Vec::new(), read, head: None };
+        source.advance().await?;
         Ok(source)
     }
 
-    fn advance(&mut self) -> Result<Option<Row>, ReadError> {
-        let mut next = None;
-        for guard in self.rows.by_ref() {
-            let (key, value) = guard.into_inner().map_err(|error| unreadable(&error))?;
-            next = (self.read)(&key, &value);
+    async fn advance(&mut self) -> Result<Option<Row>, ReadError> {
+        let next = loop {
+            let Some((key, value)) = self.block.pop() else {
+                if self.read_on().await? {
+                    continue;
+                }
+                break None;
+            };
+            let next = (self.read)(&key, &value);
             if next.is_some() {
-                break;
+                break next;
             }
-        }
+        };
         Ok(std::mem::replace(&mut self.head, next))
+    }
+
+    /// Whether there was more.
+    async fn read_on(&mut self) -> Result<bool, ReadError> {
+        let Some(rest) = self.rest.take() else { return Ok(false) };
+        self.block = self.rows.last(self.table, &rest, BLOCK).await?;
+        self.rest = self.block.get(BLOCK - 1).map(|(key, _)| rest.before(key.clone()));
+        self.block.reverse();
+        Ok(!self.block.is_empty())
     }
 }
 
@@ -79,10 +102,15 @@ impl Bounds {
     }
 }
 
-impl Embedded {
+impl Engine {
     /// The next messages, at most `limit`; `channels` are all that there are.
-    pub(crate) fn search(&self, search: &Search, channels: &[ChannelId], limit: usize) -> Result<Page, ReadError> {
-        let mut sources = self.sources(search, channels)?;
+    pub(crate) async fn search(
+        &self,
+        search: &Search,
+        channels: &[ChannelId],
+        limit: usize,
+    ) -> Result<Page, ReadError> {
+        let mut sources = self.sources(search, channels).await?;
         let mut page = Page::default();
         let (mut looked, mut read, mut octets) = (0, 0, 0);
         let mut last = None;
@@ -96,10 +124,10 @@ impl Embedded {
                 page.next = last;
                 break;
             }
-            let Some((order, whereabouts)) = source.advance()? else { break };
+            let Some((order, whereabouts)) = source.advance().await? else { break };
             looked += 1;
             last = Some(MessageId(uuid::Uuid::from_bytes(order)));
-            if let Some(found) = self.look_at(search, &order, whereabouts, &mut read)? {
+            if let Some(found) = self.look_at(search, &order, whereabouts, &mut read).await? {
                 octets += found.message.content().map_or(0, str::len);
                 page.found.push(found);
             }
@@ -107,7 +135,7 @@ impl Embedded {
         Ok(page)
     }
 
-    fn sources(&self, search: &Search, channels: &[ChannelId]) -> Result<Vec<Source<'_>>, ReadError> {
+    async fn sources(&self, search: &Search, channels: &[ChannelId]) -> Result<Vec<Source<'_>>, ReadError> {
         let bounds = Bounds::of(search);
         if bounds.oldest >= bounds.before {
             return Ok(Vec::new());
@@ -120,7 +148,7 @@ impl Embedded {
         };
         if let Some(phone) = phone {
             let prefix = keys::phone_prefix(phone);
-            return Ok(vec![Source::new(&self.keyspaces.phone, (&prefix, &bounds), |key, value| {
+            let source = Source::new(&self.rows, Table::Phone, (&prefix, &bounds), |key, value| {
                 let order = *key.last_chunk()?;
                 let (_, channel) = keys::open(value)?;
                 let whereabouts = match std::str::from_utf8(channel).ok()? {
@@ -128,13 +156,15 @@ impl Embedded {
                     channel => Whereabouts::Inbound(channel.into()),
                 };
                 Some((order, whereabouts))
-            })?]);
+            });
+            return Ok(vec![source.await?]);
         }
         let mut sources = Vec::new();
         if search.direction != Some(Direction::Inbound) {
-            sources.push(Source::new(&self.keyspaces.id, (&[], &bounds), |key, _| {
+            let source = Source::new(&self.rows, Table::Id, (&[], &bounds), |key, _| {
                 Some((key.try_into().ok()?, Whereabouts::Outbound))
-            })?);
+            });
+            sources.push(source.await?);
         }
         let outbound_only = search.direction == Some(Direction::Outbound)
             || search.status.is_some_and(|status| status != Standing::Received);
@@ -143,17 +173,18 @@ impl Embedded {
                 break;
             }
             let prefix = keys::of_channel(channel, &[]);
-            sources.push(Source::new(&self.keyspaces.inbound, (&prefix, &bounds), |key, _| {
+            let source = Source::new(&self.rows, Table::Inbound, (&prefix, &bounds), |key, _| {
                 let (channel, order) = key.split_last_chunk()?;
                 let channel = std::str::from_utf8(channel.strip_suffix(&[0])?).ok()?;
                 Some((*order, Whereabouts::Inbound(channel.into())))
-            })?);
+            });
+            sources.push(source.await?);
         }
         Ok(sources)
     }
 
     /// A message, if it is one that is meant. Counts what is read.
-    fn look_at(
+    async fn look_at(
         &self,
         search: &Search,
         order: &Order,
@@ -169,19 +200,25 @@ impl Embedded {
                     return Ok(None);
                 }
                 *read += 1;
-                let message = self.inbound_at(&channel, order)?.filter(|message| matches_inbound(search, message));
+                let message =
+                    self.inbound_at(&channel, order).await?.filter(|message| matches_inbound(search, message));
                 let message = message.map(|message| Kept::Inbound(Arc::new(message)));
                 Ok(message.map(|message| Found { message, standing: Standing::Received, events: Vec::new() }))
             }
             Whereabouts::Outbound if search.direction == Some(Direction::Inbound) => Ok(None),
-            Whereabouts::Outbound => self.look_at_outbound(search, order, read),
+            Whereabouts::Outbound => self.look_at_outbound(search, order, read).await,
         }
     }
 
-    fn look_at_outbound(&self, search: &Search, order: &Order, read: &mut usize) -> Result<Option<Found>, ReadError> {
+    async fn look_at_outbound(
+        &self,
+        search: &Search,
+        order: &Order,
+        read: &mut usize,
+    ) -> Result<Option<Found>, ReadError> {
         // The lane says which channel's it is, without the message.
         if let Some(channel) = &search.channel {
-            let place = get(&self.keyspaces.id, order)?;
+            let place = self.rows.get(Table::Id, order).await?;
             let place = place.as_deref().and_then(keys::open).and_then(|(_, content)| keys::place(content));
             let lane = match place {
                 Some(Place::Entry(ticket)) => Some(ticket.lane),
@@ -193,7 +230,7 @@ impl Embedded {
             }
         }
         *read += 1;
-        let Some(stored) = self.message_at(order)? else { return Ok(None) };
+        let Some(stored) = self.message_at(order).await? else { return Ok(None) };
         let message = &stored.message;
         let party = |meant: &Option<String>, text: &str| meant.as_ref().is_none_or(|meant| same(meant, text));
         let meant = party(&search.address, &message.to)
@@ -203,7 +240,7 @@ impl Embedded {
         if !meant {
             return Ok(None);
         }
-        let events = self.events(&stored)?;
+        let events = self.events(&stored).await?;
         let waiting = if keys::ordinal_of(stored.origin).is_some() { Standing::Scheduled } else { Standing::Queued };
         let standing = events.last().map_or(waiting, |last| Standing::after(&last.kind));
         if search.status.is_some_and(|status| status != standing) {

@@ -20,7 +20,7 @@ pub(crate) struct Reach {
 }
 
 /// What is next in a lane.
-pub(in crate::embedded) enum Peeked {
+pub(in crate::engine) enum Peeked {
     /// These; none if all of them have left.
     Entries(Vec<Entry>),
     /// The ring has room for at most this many of these.
@@ -32,16 +32,16 @@ pub(in crate::embedded) enum Peeked {
 }
 
 /// What a consumer has got of what it has chosen.
-pub(in crate::embedded) struct Chosen {
+pub(in crate::engine) struct Chosen {
     /// Now in hand.
-    pub(in crate::embedded) taken: Vec<Entry>,
+    pub(in crate::engine) taken: Vec<Entry>,
     /// Whether the mark of what may have been handed out must be asked for, which the rest waits for.
-    pub(in crate::embedded) ask: bool,
+    pub(in crate::engine) ask: bool,
 }
 
 impl Lane {
     /// The next entries that the consumer of this generation might take, about `most`.
-    pub(in crate::embedded) fn peek(&self, generation: u64, reach: &mut Reach, most: usize, now: Timestamp) -> Peeked {
+    pub(in crate::engine) fn peek(&self, generation: u64, reach: &mut Reach, most: usize, now: Timestamp) -> Peeked {
         let mut state = self.state();
         if state.closed || state.generation != generation {
             return Peeked::End;
@@ -71,7 +71,7 @@ impl Lane {
     }
 
     /// Those of some that were read up to `to` that are on disk only.
-    pub(in crate::embedded) fn deeper(
+    pub(in crate::engine) fn deeper(
         &self,
         reach: &mut Reach,
         to: u64,
@@ -86,7 +86,7 @@ impl Lane {
 
     /// Takes what the consumer of this generation has chosen, in its order, and leaves out what has left meanwhile. What
     /// stays in `chosen` waits for the mark.
-    pub(in crate::embedded) fn take_chosen(
+    pub(in crate::engine) fn take_chosen(
         &self,
         generation: u64,
         chosen: &mut VecDeque<Entry>,

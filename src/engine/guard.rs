@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use fjall::Database;
-
+use super::rows::Fjall;
 use crate::model::Priority;
 use crate::store::{Change, CommitError};
 
@@ -76,8 +75,8 @@ impl Guard {
     }
 
     /// Looks at the disk; called about once a second, away from the message path.
-    pub(super) fn look(&self, database: &Database, limits: &Limits) {
-        let pressure = limits.pressure(database);
+    pub(super) fn look(&self, tables: &Fjall, limits: &Limits) {
+        let pressure = limits.pressure(tables);
         let before = self.pressure.swap(pressure as u8, Ordering::Relaxed);
         if before != pressure as u8 {
             tracing::warn!(?pressure, path = %limits.path.display(), "the disk guard has changed its mind");
@@ -86,7 +85,7 @@ impl Guard {
 }
 
 impl Limits {
-    fn pressure(&self, database: &Database) -> Pressure {
+    fn pressure(&self, tables: &Fjall) -> Pressure {
         // A file system that cannot be asked is not a full one; the engine will find out.
         let free = rustix::fs::statvfs(&self.path).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
         let by_free = match free {
@@ -94,11 +93,11 @@ impl Limits {
             free if free < self.min_free => Pressure::Sends,
             _ => Pressure::None,
         };
-        by_free.max(self.by_quota(database))
+        by_free.max(self.by_quota(tables))
     }
 
-    fn by_quota(&self, database: &Database) -> Pressure {
-        let (Some(quota), Ok(used)) = (self.quota, database.disk_space()) else { return Pressure::None };
+    fn by_quota(&self, tables: &Fjall) -> Pressure {
+        let (Some(quota), Some(used)) = (self.quota, tables.disk_space()) else { return Pressure::None };
         let percent = used.saturating_mul(100) / quota.max(1);
         match percent {
             REFUSE_ALL.. => Pressure::All,

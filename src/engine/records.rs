@@ -1,0 +1,106 @@
+//! Records read from rows: a lane's entries, all that there is of a kind, and what the store says of itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::keys::{self, Tries, table};
+use super::lane::{Entry, Item, Lane};
+use super::rows::{Row, Rows, Span, Table};
+use crate::store::{OpenError, ReadError, Ticket};
+
+/// The key in `meta`'s store table that says that the last run ended in order.
+const CLEAN: &[u8] = b"clean";
+/// Octets of a ticket in that mark.
+const TICKET: usize = 12;
+/// The key of the format's version.
+const VERSION: &[u8] = b"format";
+/// The key of a number above that of every event recorded so far.
+pub(super) const ORDINAL: &[u8] = b"ordinal";
+
+impl Rows {
+    /// Refuses rows of another version; says of new ones which they are.
+    pub(super) async fn check_version(&self) -> Result<(), OpenError> {
+        let key = keys::meta(table::STORE, VERSION);
+        match self.get(Table::Meta, &key).await?.as_deref() {
+            Some([version]) if *version == keys::FORMAT => Ok(()),
+            Some(other) => Err(OpenError::Version { found: other.first().copied().unwrap_or_default() }),
+            None => self.mark(key, Some(vec![keys::FORMAT])).await,
+        }
+    }
+
+    /// If the last run ended in order: the entries that may have reached their receiver all the same. From now on it has
+    /// not ended in order, whatever happens.
+    pub(super) async fn take_clean_mark(&self) -> Result<Option<BTreeSet<Ticket>>, OpenError> {
+        let key = keys::meta(table::STORE, CLEAN);
+        let Some(mark) = self.get(Table::Meta, &key).await? else { return Ok(None) };
+        self.mark(key, None).await?;
+        let tickets = mark.get(1..).unwrap_or_default();
+        Ok(Some(tickets.chunks(TICKET).filter_map(keys::ticket).collect()))
+    }
+
+    async fn mark(&self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), OpenError> {
+        self.write(vec![Row { table: Table::Meta, key, value }]).await.map_err(OpenError::Engine)
+    }
+
+    /// The next block of a lane, `most` entries at most, and up to where it goes.
+    pub(super) async fn load(
+        &self,
+        lane: &Lane,
+        from: u64,
+        to: u64,
+        most: usize,
+    ) -> Result<(Vec<Entry>, u64), ReadError> {
+        let span = Span::new(keys::entry(lane.ticket(from)), keys::entry(lane.ticket(to)));
+        let rows = self.first(Table::Msg, &span, most + 1).await?;
+        let (mut entries, mut last) = (Vec::with_capacity(rows.len()), to);
+        for (count, (key, value)) in rows.into_iter().enumerate() {
+            let ticket = keys::ticket(&key);
+            if let Some(ticket) = ticket.filter(|_| count == most) {
+                last = ticket.seq;
+                break;
+            }
+            match ticket.and_then(|ticket| entry(lane.outbound, ticket, &value)) {
+                Some(entry) => entries.push(entry),
+                None => tracing::error!(lane = &*lane.name, ?ticket, "a queue entry cannot be read and is passed over"),
+            }
+        }
+        Ok((entries, last))
+    }
+
+    /// An entry's record.
+    pub(super) async fn item(&self, outbound: bool, ticket: Ticket) -> Result<Option<Item>, ReadError> {
+        let value = self.get(Table::Msg, &keys::entry(ticket)).await?;
+        Ok(value.and_then(|value| entry(outbound, ticket, &value)).map(|entry| entry.item))
+    }
+
+    /// Keys and records of `meta` whose keys begin so; values that are no such record are passed over.
+    pub(super) async fn records<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        prefix: impl Into<Vec<u8>>,
+    ) -> Result<Vec<(Vec<u8>, T)>, ReadError> {
+        let rows = self.all(table, Span::of(prefix)).await?;
+        Ok(rows.into_iter().filter_map(|(key, value)| Some((key, keys::read(&value)?))).collect())
+    }
+}
+
+/// What says that a run has ended in order, and what may have reached its receiver all the same.
+pub(super) fn clean_mark(suspects: &[Ticket]) -> Row {
+    let mut mark = vec![1];
+    suspects.iter().for_each(|ticket| mark.extend(keys::entry(*ticket)));
+    Row { table: Table::Meta, key: keys::meta(table::STORE, CLEAN), value: Some(mark) }
+}
+
+/// A queue entry as memory keeps it; `ticket` is where it is.
+pub(super) fn entry(outbound: bool, ticket: Ticket, value: &[u8]) -> Option<Entry> {
+    let (origin, tries, record) = keys::queued(ticket, value)?;
+    let item = if outbound {
+        Item::Message(Arc::new(serde_json::from_slice(record).ok()?))
+    } else {
+        Item::Callback(Arc::new(serde_json::from_slice(record).ok()?))
+    };
+    let Tries { attempts, possible_duplicate } = tries;
+    Some(Entry { seq: ticket.seq, origin, item, attempts, possible_duplicate })
+}
