@@ -1,6 +1,8 @@
 //! What every store must do, over the engines that there are.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+mod embedded_directory;
+mod place;
 mod store_basics;
 mod store_faults;
 mod store_marks;
