@@ -56,6 +56,7 @@ pub mod gateway;
 pub mod migrate;
 pub mod model;
 pub mod pattern;
+mod redis;
 pub mod replay;
 pub mod server;
 pub mod smsc;

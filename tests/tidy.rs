@@ -4,13 +4,14 @@
 use std::path::{Path, PathBuf};
 
 /// Floors of `src/`, lowest first; a file imports from its own floor or a lower one.
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 21] = [
     ("model", 1),
     ("config", 1),
     ("pattern", 1),
     ("store", 2),
     ("bus", 2),
     ("engine", 2),
+    ("redis", 2),
     ("web", 2),
     ("capture", 2),
     ("endpoint", 2),

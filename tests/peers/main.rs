@@ -25,6 +25,7 @@ mod peer;
 mod process;
 #[path = "../shared/rabbitmq.rs"]
 mod rabbitmq;
+#[allow(dead_code, reason = "this binary needs one server only")]
 #[path = "../shared/redis.rs"]
 mod redis;
 #[path = "../shared/server.rs"]

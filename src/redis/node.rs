@@ -1,0 +1,184 @@
+//! One server: a connection that everybody shares, and some that one write at a time has for itself.
+//!
+//! A connection that broke, or did not answer in time, is thrown away and the next who asks makes a new one. While a
+//! server cannot be reached it is tried again after a growing pause, and until then everybody is told so at once.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisConnectionInfo, RedisResult, cmd};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+
+use super::config::{Address, Login, RedisConfig};
+use super::error::RedisError;
+use crate::endpoint::{Endpoint, TlsClient};
+
+/// Most connections that writes have for themselves; further ones wait.
+const DEDICATED: usize = 16;
+/// Commands that may wait for a place on the shared connection.
+const BUFFER: usize = 256;
+/// Octets that are gathered for one write to a socket.
+const GATHERED: usize = 64 * 1024;
+/// The first and the longest pause between two attempts to connect.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// See the file's head.
+pub(super) struct Node {
+    address: Address,
+    endpoint: Endpoint,
+    login: RedisConnectionInfo,
+    patience: Duration,
+    live: ArcSwapOption<MultiplexedConnection>,
+    /// Held by whoever connects.
+    attempts: tokio::sync::Mutex<Attempts>,
+    idle: Mutex<Vec<MultiplexedConnection>>,
+    dedicated: Semaphore,
+}
+
+/// What came of connecting so far.
+#[derive(Default)]
+struct Attempts {
+    pause: Duration,
+    /// The last failure, and until when it stands for the next attempt.
+    failed: Option<(RedisError, Instant)>,
+}
+
+/// A write's own connection; it is put back when it has answered.
+pub(super) struct Dedicated<'a> {
+    node: &'a Node,
+    connection: MultiplexedConnection,
+    _permit: tokio::sync::SemaphorePermit<'a>,
+}
+
+impl Node {
+    /// A server that has not been connected to yet.
+    ///
+    /// # Errors
+    /// [`RedisError::Tls`].
+    pub(super) fn new(address: Address, config: &RedisConfig, login: &Login, db: u32) -> Result<Self, RedisError> {
+        let tls = config.tls.as_ref().map(|options| TlsClient::new(options, &address.host)).transpose()?;
+        let endpoint =
+            Endpoint { host: address.host.clone(), port: address.port, local: None, timeout: config.timeout, tls };
+        let mut info = RedisConnectionInfo::default().set_db(db.into()).set_skip_set_lib_name();
+        if let Some(user) = &login.user {
+            info = info.set_username(user);
+        }
+        if let Some(password) = &login.password {
+            info = info.set_password(&password.0);
+        }
+        Ok(Self {
+            address,
+            endpoint,
+            login: info,
+            patience: config.timeout,
+            live: ArcSwapOption::empty(),
+            attempts: tokio::sync::Mutex::default(),
+            idle: Mutex::default(),
+            dedicated: Semaphore::new(DEDICATED),
+        })
+    }
+
+    pub(super) const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Sends a command on the shared connection.
+    ///
+    /// # Errors
+    /// [`RedisError`].
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
+        let live = self.shared().await?;
+        let mut connection = MultiplexedConnection::clone(&live);
+        let answer = self.in_time(command.query_async(&mut connection)).await;
+        if answer.as_ref().is_err_and(RedisError::breaks_connection) {
+            self.live.compare_and_swap(&live, None);
+        }
+        answer
+    }
+
+    /// The shared connection.
+    async fn shared(&self) -> Result<Arc<MultiplexedConnection>, RedisError> {
+        if let Some(live) = self.live.load_full() {
+            return Ok(live);
+        }
+        let mut attempts = self.attempts.lock().await;
+        if let Some(live) = self.live.load_full() {
+            return Ok(live);
+        }
+        if let Some((error, until)) = &attempts.failed
+            && Instant::now() < *until
+        {
+            return Err(error.clone());
+        }
+        match self.connect().await {
+            Ok(connection) => {
+                *attempts = Attempts::default();
+                let live = Arc::new(connection);
+                self.live.store(Some(live.clone()));
+                Ok(live)
+            }
+            Err(error) => {
+                attempts.pause = (attempts.pause * 2).clamp(PAUSES.0, PAUSES.1);
+                attempts.failed = Some((error.clone(), Instant::now() + attempts.pause));
+                Err(error)
+            }
+        }
+    }
+
+    /// A connection for one write alone: whoever waits on it for replicas keeps nobody else waiting.
+    ///
+    /// # Errors
+    /// [`RedisError`].
+    pub(super) async fn dedicated(&self) -> Result<Dedicated<'_>, RedisError> {
+        let permit = timeout(self.patience, self.dedicated.acquire()).await;
+        let permit = permit.map_err(|_| self.silent())?.map_err(|_| self.silent())?;
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        Ok(Dedicated { node: self, connection, _permit: permit })
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
+        let unreachable = |why| RedisError::Unreachable { node: self.address.clone(), why };
+        let stream = self.endpoint.connect().await.map_err(|error| unreachable(error.to_string()))?;
+        let options = AsyncConnectionConfig::new()
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(BUFFER)
+            .set_write_backpressure_boundary(GATHERED);
+        let opened = MultiplexedConnection::new_with_config(&self.login, stream, options);
+        let (mut connection, driver) = self.in_time(opened).await?;
+        // Ends with the last handle on the connection, or when the connection does.
+        tokio::spawn(driver);
+        // Whoever needs to log in and did not is told by this first command.
+        let _: () = self.in_time(cmd("PING").query_async(&mut connection)).await?;
+        Ok(connection)
+    }
+
+    async fn in_time<T>(&self, answer: impl Future<Output = RedisResult<T>>) -> Result<T, RedisError> {
+        match timeout(self.patience, answer).await {
+            Ok(answer) => answer.map_err(|error| RedisError::of(&self.address, &error)),
+            Err(_) => Err(self.silent()),
+        }
+    }
+
+    fn silent(&self) -> RedisError {
+        RedisError::Silent { node: self.address.clone(), after: self.patience }
+    }
+}
+
+impl Dedicated<'_> {
+    /// Sends commands in one piece. The connection is used again only if they were answered.
+    ///
+    /// # Errors
+    /// [`RedisError`].
+    pub(super) async fn ask(mut self, commands: &Pipeline) -> Result<Vec<RedisResult<redis::Value>>, RedisError> {
+        let answers = self.node.in_time(commands.query_async(&mut self.connection)).await?;
+        self.node.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.connection);
+        Ok(answers)
+    }
+}

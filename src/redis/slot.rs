@@ -1,0 +1,361 @@
+//! A slot: its keys, what is read of it, and the scripts that change it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use redis::{Cmd, FromRedisValue, Script, Value, cmd};
+
+use super::error::{RedisError, WriteError};
+use super::node::Node;
+use super::route::hash_slot;
+use super::{Redis, Row, Table};
+
+/// What a name is written without, so that it is one word, and no brace of it ends the hash tag.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+/// Rows in one command of a script: Lua takes no more than about 8,000 arguments.
+const CHUNK: usize = 1000;
+/// How often something is sent, to other servers or on other connections, before its error stands.
+const ATTEMPTS: u32 = 4;
+/// Seconds for which it is remembered who deleted a slot, so that nobody who had it before writes it again.
+const REMEMBERED: u32 = 24 * 60 * 60;
+
+/// The right to write a slot. Clones do not exist: a slot is written by one at a time, one write after the other.
+#[derive(Debug)]
+pub(crate) struct Epoch {
+    number: u64,
+    /// Tells holders of the same number apart, which there are if fail-over forgot one of them.
+    nonce: u64,
+    owner: String,
+    /// The number of the last write that was begun.
+    sequence: u64,
+}
+
+impl Epoch {
+    /// Higher than all earlier ones of the slot.
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+/// The scripts, with their hashes.
+pub(super) struct Scripts {
+    write: Kept,
+    claim: Kept,
+    range: Kept,
+}
+
+/// A script that the server may have.
+struct Kept {
+    source: &'static str,
+    hash: String,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        let kept = |source| Kept { source, hash: Script::new(source).get_hash().to_owned() };
+        Self {
+            write: kept(include_str!("write.lua")),
+            claim: kept(include_str!("claim.lua")),
+            range: kept(include_str!("range.lua")),
+        }
+    }
+}
+
+impl Kept {
+    /// A call by hash, or with the whole script for a server that does not have it.
+    fn call(&self, whole: bool, keys: &[&str]) -> Cmd {
+        let mut call = if whole { cmd("EVAL") } else { cmd("EVALSHA") };
+        call.arg(if whole { self.source } else { &self.hash }).arg(keys.len()).arg(keys);
+        call
+    }
+}
+
+/// A slot of a [`Redis`].
+#[derive(Clone)]
+pub(crate) struct Slot {
+    redis: Redis,
+    named: Arc<Named>,
+}
+
+struct Named {
+    name: String,
+    hash_slot: u16,
+    fence: String,
+    tables: [Keys; 8],
+}
+
+/// The keys of a table.
+struct Keys {
+    rows: String,
+    order: String,
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Slot").field(&self.named.name).finish()
+    }
+}
+
+impl Slot {
+    pub(super) fn new(redis: Redis, name: &str) -> Self {
+        let mut tag = utf8_percent_encode(name, ENCODED).to_string();
+        if tag.is_empty() {
+            // An empty tag is none: each key would have a hash slot of its own.
+            tag.push('%');
+        }
+        let key = |what: &str| format!("maybug:{{{tag}}}:{what}");
+        let tables = Table::ALL.map(|table| {
+            let name = table.name();
+            Keys { rows: key(name), order: key(&format!("{name}:order")) }
+        });
+        let named = Named { name: name.to_owned(), hash_slot: hash_slot(tag.as_bytes()), fence: key("fence"), tables };
+        Self { redis, named: Arc::new(named) }
+    }
+
+    /// One row's value.
+    ///
+    /// # Errors
+    /// [`RedisError`].
+    pub(crate) async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, RedisError> {
+        self.ask(cmd("HGET").arg(&self.keys(table).rows).arg(key)).await
+    }
+
+    /// Several rows' values, in the order of the keys.
+    ///
+    /// # Errors
+    /// [`RedisError`].
+    pub(crate) async fn get_many<K: AsRef<[u8]>>(
+        &self,
+        table: Table,
+        keys: &[K],
+    ) -> Result<Vec<Option<Vec<u8>>>, RedisError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut get = cmd("HMGET");
+        get.arg(&self.keys(table).rows);
+        keys.iter().for_each(|key| {
+            get.arg(key.as_ref());
+        });
+        self.ask(&get).await
+    }
+
+    /// The rows from `from` until before `to` (the end, for `None`), `limit` at most, the last ones first if `backwards`.
+    ///
+    /// # Errors
+    /// [`RedisError`].
+    pub(crate) async fn range(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: Option<&[u8]>,
+        backwards: bool,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RedisError> {
+        if !table.is_ordered() {
+            return Err(RedisError::Unordered(table.name()));
+        }
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let from = [b"[", from].concat();
+        let to = to.map_or_else(|| b"+".to_vec(), |to| [b"(", to].concat());
+        let keys = self.keys(table);
+        let call = |whole| {
+            let mut call = self.redis.0.scripts.range.call(whole, &[&keys.order, &keys.rows]);
+            call.arg(&from).arg(&to).arg(if backwards { "REV" } else { "" }).arg(i64::try_from(limit).unwrap_or(-1));
+            call
+        };
+        match self.ask(&call(false)).await {
+            Err(error) if error.is_unknown_script() => self.ask(&call(true)).await,
+            rows => rows,
+        }
+    }
+
+    /// Some rows in no order, and where to go on: 0 begins, and is the end. Rows that stay are found at least once.
+    ///
+    /// # Errors
+    /// [`RedisError`].
+    pub(crate) async fn scan(
+        &self,
+        table: Table,
+        cursor: u64,
+        about: usize,
+    ) -> Result<(u64, Vec<(Vec<u8>, Vec<u8>)>), RedisError> {
+        self.ask(cmd("HSCAN").arg(&self.keys(table).rows).arg(cursor).arg("COUNT").arg(about)).await
+    }
+
+    /// Takes the slot: whoever had it cannot write any more. The owner's name is what that one is told.
+    ///
+    /// # Errors
+    /// [`RedisError`]; the slot may have been taken all the same.
+    pub(crate) async fn claim(&self, owner: &str) -> Result<Epoch, RedisError> {
+        let (nonce, owner) = (fastrand::u64(..), owner.to_owned());
+        let call = |whole| {
+            let mut call = self.redis.0.scripts.claim.call(whole, &[&self.named.fence]);
+            call.arg(format!("{nonce:x}")).arg(&owner);
+            call
+        };
+        let number = self.change(call).await?;
+        Ok(Epoch { number, nonce, owner, sequence: 0 })
+    }
+
+    /// Changes rows, all or none; of several changes of a row the last one counts. To repeat it does no harm.
+    ///
+    /// # Errors
+    /// [`WriteError`]. Whatever a write that failed with [`WriteError::Redis`] did, is done before the next write of
+    /// this epoch, or never.
+    pub(crate) async fn write(&self, epoch: &mut Epoch, rows: &[Row]) -> Result<(), WriteError> {
+        let mut sorted: Vec<&Row> = rows.iter().collect();
+        // Stable: the last of equals is the last that was said.
+        sorted.sort_by_key(|row| (row.table, &row.key));
+        let followers = sorted.iter().skip(1).map(Some).chain([None]);
+        let last_said = sorted.iter().zip(followers);
+        let last_said =
+            last_said.filter(|(row, next)| !next.is_some_and(|next| (row.table, &row.key) == (next.table, &next.key)));
+        let rows: Vec<&Row> = last_said.map(|(row, _)| *row).collect();
+        let mut changes = Changes::default();
+        // Puts first: Redis refuses them when it has no memory left, but only as the first change of a script.
+        for rows in rows.chunk_by(|one, other| one.table == other.table) {
+            let Some(table) = rows.first().map(|row| row.table) else { continue };
+            let keys = self.keys(table);
+            let puts: Vec<_> = rows.iter().filter_map(|row| Some((&row.key[..], row.value.as_deref()?))).collect();
+            for puts in puts.chunks(CHUNK) {
+                changes.add(true, "HSET", &keys.rows, puts.iter().flat_map(|(key, value)| [*key, *value]).collect());
+                if table.is_ordered() {
+                    changes.add(true, "ZADD", &keys.order, puts.iter().flat_map(|(key, _)| [b"0", *key]).collect());
+                }
+            }
+            let removed: Vec<_> = rows.iter().filter(|row| row.value.is_none()).map(|row| &row.key[..]).collect();
+            for removed in removed.chunks(CHUNK) {
+                changes.add(false, "HDEL", &keys.rows, removed.to_vec());
+                if table.is_ordered() {
+                    changes.add(false, "ZREM", &keys.order, removed.to_vec());
+                }
+            }
+        }
+        self.commit(epoch, &changes, 0).await
+    }
+
+    /// Removes everything; Redis frees the memory in the background.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub(crate) async fn delete(&self, epoch: &mut Epoch) -> Result<(), WriteError> {
+        let mut changes = Changes::default();
+        for keys in &self.named.tables {
+            changes.add(false, "UNLINK", &keys.rows, Vec::new());
+            changes.add(false, "UNLINK", &keys.order, Vec::new());
+        }
+        self.commit(epoch, &changes, REMEMBERED).await
+    }
+
+    async fn commit(&self, epoch: &mut Epoch, changes: &Changes<'_>, kept: u32) -> Result<(), WriteError> {
+        epoch.sequence += 1;
+        let call = |whole| {
+            let keys: Vec<&str> = [&*self.named.fence].into_iter().chain(changes.keys.iter().copied()).collect();
+            let mut call = self.redis.0.scripts.write.call(whole, &keys);
+            call.arg(epoch.number).arg(format!("{:x}", epoch.nonce)).arg(epoch.sequence).arg(&epoch.owner).arg(kept);
+            for (command, key, arguments) in changes.puts.iter().chain(&changes.removals) {
+                // The fence is key 1, as Lua counts.
+                call.arg(*command).arg(key + 2).arg(arguments.len()).arg(arguments);
+            }
+            call
+        };
+        let fence: Option<String> = self.change(call).await?;
+        let Some(fence) = fence else { return Ok(()) };
+        let mut words = fence.splitn(4, ' ');
+        let number = words.next().and_then(|number| number.parse().ok()).unwrap_or_default();
+        let by = words.nth(2).unwrap_or_default().to_owned();
+        Err(WriteError::Fenced { slot: self.named.name.clone(), by, epoch: number })
+    }
+
+    /// Sends what changes nothing to whoever has the slot.
+    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
+        let mut attempts = Attempts { slot: self, left: ATTEMPTS };
+        loop {
+            let node = self.redis.0.router.node(self.named.hash_slot).await?;
+            match node.ask(command).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => attempts.again(&node, error).await?,
+            }
+        }
+    }
+
+    /// Runs a script that changes something, and waits until it counts.
+    async fn change<T: FromRedisValue>(&self, call: impl Fn(bool) -> Cmd) -> Result<T, RedisError> {
+        let mut attempts = Attempts { slot: self, left: ATTEMPTS };
+        let mut command = call(false);
+        loop {
+            let node = self.redis.0.router.node(self.named.hash_slot).await?;
+            match self.change_at(&node, &command).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) if error.is_unknown_script() => command = call(true),
+                Err(error) => attempts.again(&node, error).await?,
+            }
+        }
+    }
+
+    async fn change_at<T: FromRedisValue>(&self, node: &Node, command: &Cmd) -> Result<T, RedisError> {
+        let config = &self.redis.0.config;
+        if config.replicas == 0 {
+            return node.ask(command).await;
+        }
+        let mut both = redis::pipe();
+        let wait = config.replica_timeout.as_millis();
+        both.add_command(command.clone()).cmd("WAIT").arg(config.replicas).arg(u64::try_from(wait).unwrap_or(u64::MAX));
+        both.ignore_errors();
+        let refused = |error: redis::RedisError| RedisError::of(node.address(), &error);
+        let mut answers = node.dedicated().await?.ask(&both).await?.into_iter();
+        let mut answer = || answers.next().unwrap_or(Ok(Value::Nil));
+        let (done, had) = (answer().map_err(refused)?, answer().map_err(refused)?);
+        let had: u32 = redis::from_redis_value(had).map_err(|error| refused(error.into()))?;
+        if had < config.replicas {
+            let (node, within) = (node.address().clone(), config.replica_timeout);
+            return Err(RedisError::Unreplicated { node, had, wanted: config.replicas, within });
+        }
+        redis::from_redis_value(done).map_err(|error| refused(error.into()))
+    }
+
+    fn keys(&self, table: Table) -> &Keys {
+        &self.named.tables[table as usize]
+    }
+}
+
+/// Commands of a script.
+#[derive(Default)]
+struct Changes<'a> {
+    keys: Vec<&'a str>,
+    puts: Vec<Change<'a>>,
+    removals: Vec<Change<'a>>,
+}
+
+/// A command, the index of its key, its arguments.
+type Change<'a> = (&'static str, usize, Vec<&'a [u8]>);
+
+impl<'a> Changes<'a> {
+    fn add(&mut self, put: bool, command: &'static str, key: &'a str, arguments: Vec<&'a [u8]>) {
+        let known = self.keys.iter().position(|known| *known == key);
+        let index = known.unwrap_or_else(|| {
+            self.keys.push(key);
+            self.keys.len() - 1
+        });
+        if put { &mut self.puts } else { &mut self.removals }.push((command, index, arguments));
+    }
+}
+
+/// Sending something again.
+struct Attempts<'a> {
+    slot: &'a Slot,
+    left: u32,
+}
+
+impl Attempts<'_> {
+    /// Whether to: the error, if not.
+    async fn again(&mut self, node: &Arc<Node>, error: RedisError) -> Result<(), RedisError> {
+        self.left -= 1;
+        let (router, slot) = (&self.slot.redis.0.router, self.slot.named.hash_slot);
+        if router.reconsider(slot, node, &error).await && self.left > 0 { Ok(()) } else { Err(error) }
+    }
+}

@@ -1,0 +1,53 @@
+//! Against real servers, which `tests/run` installs.
+
+#[path = "../../tests/shared/daemon.rs"]
+mod daemon;
+mod failures;
+#[path = "../../tests/shared/redis.rs"]
+mod servers;
+mod tables;
+
+use std::time::Duration;
+
+use servers::Redis as Server;
+
+use super::{Redis, Row, Slot, Table};
+
+/// Connects to what an URL says.
+async fn connect(url: &str) -> Redis {
+    Redis::connect(&url.parse().unwrap()).await.unwrap_or_else(|error| panic!("{url}: {error}"))
+}
+
+/// A server with nothing in it, and us.
+async fn one() -> (Server, Redis) {
+    let server = Server::durable(&[]).await;
+    let redis = connect(&format!("redis://127.0.0.1:{}", server.port)).await;
+    (server, redis)
+}
+
+fn put(table: Table, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Row {
+    Row { table, key: key.as_ref().to_vec(), value: Some(value.as_ref().to_vec()) }
+}
+
+fn removal(table: Table, key: impl AsRef<[u8]>) -> Row {
+    Row { table, key: key.as_ref().to_vec(), value: None }
+}
+
+/// Every row of an ordered table.
+async fn all(slot: &Slot, table: Table) -> Vec<(Vec<u8>, Vec<u8>)> {
+    slot.range(table, b"", None, false, usize::MAX).await.unwrap()
+}
+
+/// Does something until it is done, as long as what is in the way passes.
+async fn until<T>(mut act: impl AsyncFnMut() -> Result<T, super::RedisError>) -> T {
+    let done = async {
+        loop {
+            match act().await {
+                Ok(done) => return done,
+                Err(error) => assert!(error.is_passing(), "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), done).await.unwrap()
+}
