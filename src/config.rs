@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 pub use self::plugins::{NginxConfig, Plugin};
-pub use self::services::{AmqpConfig, RedisConfig, Secret};
+pub use self::services::{AmqpConfig, JunebugRedis, RedisKey, Secret};
 use crate::model::JsonObject;
 
 /// How the process log looks.
@@ -107,8 +107,8 @@ pub struct Config {
     pub amqp: Option<AmqpConfig>,
     /// The management interface of that RabbitMQ, `host:port`; `/health` then asks it for queues that are stuck.
     pub rabbitmq_management_interface: Option<String>,
-    /// Where Junebug kept its state; nothing is read from there.
-    pub redis: Option<RedisConfig>,
+    /// The Redis that keeps everything instead of `data`, a URL; or where Junebug kept its state, which is not used.
+    pub redis: Option<RedisKey>,
     /// Where Junebug sent exceptions; nothing is sent there.
     pub sentry_dsn: Option<Secret>,
     /// A file for the process log, beside standard error.
@@ -330,11 +330,13 @@ impl Config {
     /// What to know about keys of Junebug's whose services are not used.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        let redis = self.redis.as_ref().map(|redis| {
-            format!(
-                "`redis` is not used: everything is kept in the embedded store under `data`; `maybug check --from \
-                 junebug-redis {redis}` tells what of Junebug's is there and imports it"
-            )
+        let redis = self.redis.as_ref().and_then(|redis| match redis {
+            RedisKey::Store(_) => None,
+            RedisKey::Junebug(redis) => Some(format!(
+                "`redis` as Junebug has it is not used: everything is kept in the embedded store under `data`, or in a Redis \
+                 that is given as a URL; `maybug check --from junebug-redis {redis}` tells what of Junebug's is there and \
+                 imports it"
+            )),
         });
         let sentry = self.sentry_dsn.as_ref().map(|_| {
             "`sentry_dsn` is not used: nothing is sent to Sentry, errors are in the process log (`log_format: json` for \
@@ -534,7 +536,7 @@ mod tests {
         let config = load(&yaml, &[], flags).unwrap();
         let amqp = config.amqp.unwrap();
         assert_eq!((amqp.hostname.as_str(), amqp.vhost.as_str()), ("h", "w"));
-        assert_eq!(config.redis, Some(RedisConfig { db: 3, ..RedisConfig::default() }));
+        assert_eq!(config.redis, Some(RedisKey::Junebug(JunebugRedis { db: 3, ..JunebugRedis::default() })));
         let names = config.plugins.iter().map(|Plugin::Nginx(nginx)| nginx.server_name.as_str());
         assert_eq!(names.collect::<Vec<_>>(), ["a", "b"]);
     }

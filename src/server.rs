@@ -18,7 +18,7 @@ use crate::access::Accounts;
 use crate::api::guard::Guard;
 use crate::api::{Api, ApiLimits};
 use crate::bus::Bus;
-use crate::config::{Auth, Config};
+use crate::config::{Auth, Config, RedisKey};
 use crate::gateway::retry::RetryPolicy;
 use crate::gateway::{Activity, CallbackPolicy, Gateway, GatewayConfig, Types};
 use crate::model::ChannelId;
@@ -71,7 +71,7 @@ impl Server {
         let addresses = bound.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
         let logs = ChannelLogs::start(log_files(config));
         let logs = logs.with_context(|| format!("logs cannot be kept in {}", config.logging_path.display()))?;
-        let store = Store::open(&store_config(config)).await?;
+        let store = Store::open(&store_config(config)?).await?;
         let accounts = Accounts::open(store.clone()).await?;
         let rates = Rates::new(config.metric_window);
         let client = client(config, &addresses);
@@ -242,15 +242,20 @@ fn is_private(addresses: &[SocketAddr]) -> bool {
     addresses.iter().all(|address| address.ip().is_loopback())
 }
 
-fn store_config(config: &Config) -> StoreConfig {
-    StoreConfig {
+fn store_config(config: &Config) -> anyhow::Result<StoreConfig> {
+    let redis = match &config.redis {
+        Some(RedisKey::Store(url)) => Some(url.0.parse().context("`redis`")?),
+        _ => None,
+    };
+    Ok(StoreConfig {
         path: config.data.clone(),
+        redis,
         sync: config.sync,
         quota: config.quota,
         min_free: config.min_free,
         retention: config.retention(),
         correlation_retention: config.retention(),
-    }
+    })
 }
 
 fn log_files(config: &Config) -> LogFiles {

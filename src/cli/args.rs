@@ -72,6 +72,9 @@ pub struct ServeArgs {
     /// Directory of the store [default: maybug-data].
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Keep everything in a Redis instead: redis://, redis+sentinel:// or redis+cluster://, rediss for TLS.
+    #[arg(long, value_name = "URL")]
+    pub redis: Option<String>,
     /// Ask everybody for credentials; `maybug account` makes them.
     #[arg(long, conflicts_with = "open")]
     pub auth: bool,

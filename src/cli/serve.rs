@@ -73,6 +73,7 @@ fn flags(args: &ServeArgs) -> JsonObject {
         ("interface", json!(args.interface)),
         ("port", json!(args.port)),
         ("data", json!(args.data)),
+        ("redis", json!(args.redis)),
         ("auth", json!(args.auth.then_some(true))),
         ("open", json!(args.open.then_some(true))),
         ("log_format", json!(format)),

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 /// Text that no log and no error shows.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
@@ -53,10 +55,43 @@ impl Default for AmqpConfig {
     }
 }
 
-/// The key `redis`: where Junebug kept its state.
+/// The key `redis`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedisKey {
+    /// Where everything is kept, as a URL.
+    Store(Secret),
+    /// Where Junebug kept its state.
+    Junebug(JunebugRedis),
+}
+
+impl<'de> Deserialize<'de> for RedisKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = RedisKey;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("the URL of a Redis, or Junebug's `host`, `port`, `db` and `password`")
+            }
+
+            fn visit_str<E: de::Error>(self, url: &str) -> Result<RedisKey, E> {
+                Ok(RedisKey::Store(Secret(url.to_owned())))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, keys: A) -> Result<RedisKey, A::Error> {
+                JunebugRedis::deserialize(MapAccessDeserializer::new(keys)).map(RedisKey::Junebug)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// Where Junebug kept its state.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct RedisConfig {
+pub struct JunebugRedis {
     /// Address or name.
     pub host: String,
     /// Port.
@@ -67,13 +102,13 @@ pub struct RedisConfig {
     pub password: Option<Secret>,
 }
 
-impl Default for RedisConfig {
+impl Default for JunebugRedis {
     fn default() -> Self {
         Self { host: "localhost".to_owned(), port: 6379, db: 0, password: None }
     }
 }
 
-impl fmt::Display for RedisConfig {
+impl fmt::Display for JunebugRedis {
     /// As a URL, without the password.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let credentials = if self.password.is_some() { ":…@" } else { "" };

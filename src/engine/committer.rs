@@ -229,7 +229,7 @@ async fn resume_due(
     end: DueKey,
 ) -> Result<(DueKey, bool), ReadError> {
     for (count, (key, value)) in
-        rows.first(Table::Due, &Span::new(from, end), MAX_DUE + 1).await?.into_iter().enumerate()
+        rows.first_surely(Table::Due, &Span::new(from, end), MAX_DUE + 1).await?.into_iter().enumerate()
     {
         let Ok(key) = DueKey::try_from(&key[..]) else { continue };
         if count == MAX_DUE {
@@ -238,7 +238,7 @@ async fn resume_due(
         draft.resume(key, &value).await?;
     }
     let never = keys::expiries();
-    let next = rows.first(Table::Due, &Span::new(end, never), 1).await?;
+    let next = rows.first_surely(Table::Due, &Span::new(end, never), 1).await?;
     let next = next.first().and_then(|(key, _)| DueKey::try_from(&key[..]).ok());
     Ok((next.unwrap_or(never), true))
 }

@@ -256,7 +256,7 @@ impl<'a> Draft<'a> {
     /// Whoever else wants the same callback again, or forgets it, comes too late.
     async fn unpark(&mut self, ticket: Ticket, again: Option<(Arc<Lane>, Vec<u8>, Item)>) -> Result<(), ReadError> {
         let key = keys::meta(table::PARKED, &keys::entry(ticket));
-        if !self.unparked.contains(&ticket) && self.rows.get(Table::Meta, &key).await?.is_some() {
+        if !self.unparked.contains(&ticket) && self.rows.get_surely(Table::Meta, &key).await?.is_some() {
             self.unparked.insert(ticket);
             self.remove(Table::Meta, key);
             if let Some((lane, value, item)) = again {
@@ -325,7 +325,7 @@ impl<'a> Draft<'a> {
             Place::Due(key) => {
                 let lane = self.lanes.live(&key).filter(|_| !self.undue.contains(&key));
                 let Some(lane) = lane else { return Ok(()) };
-                if self.rows.get(Table::Due, &key).await?.is_none() {
+                if self.rows.get_surely(Table::Due, &key).await?.is_none() {
                     return Ok(());
                 }
                 self.undrafted(&lane);

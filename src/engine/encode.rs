@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Engine;
 use super::draft::{Op, Withdrawal};
 use super::keys::{self, Kind, table};
 use super::lane::{Item, Lane};
 use super::order::Id;
 use super::rows::{Span, Table};
 use super::withdraw::Spot;
+use super::{Engine, Role};
 use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, DestinationId, RouterId, Timestamp};
 use crate::store::{AMQP_LANE, Change, CommitError, PartId, Queued, Ticket};
 
@@ -120,9 +120,13 @@ impl Engine {
                 ops.push(Op::Unpark { ticket, again: None });
             }
             Change::SaveChannel(channel) => {
-                let key = keys::meta(table::CHANNEL, channel.id.as_str().as_bytes());
-                ops.push(Op::Put(Table::Meta, key, record(now, &channel)?));
-                ops.push(Op::Reopen(self.lanes.of_channel(&channel.id)));
+                if self.role != Role::Messages {
+                    let key = keys::meta(table::CHANNEL, channel.id.as_str().as_bytes());
+                    ops.push(Op::Put(Table::Meta, key, record(now, &channel)?));
+                }
+                if self.role != Role::Settings {
+                    ops.push(Op::Reopen(self.lanes.of_channel(&channel.id)));
+                }
             }
             Change::DeleteChannel(channel) => self.encode_deletion(&channel, ops).await?,
             Change::SaveAccount(account) => {
@@ -154,6 +158,13 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Says in which shard a channel's messages are.
+    pub(crate) async fn save_shard(&self, channel: &ChannelId, shard: u16) -> Result<(), CommitError> {
+        let key = keys::meta(table::SHARD, channel.as_str().as_bytes());
+        let saved = record(Timestamp::now(), &shard)?;
+        self.inbox.commit(vec![Op::Put(Table::Meta, key, saved)]).await
     }
 
     /// Near retries stay in memory: after a crash the entry is simply live again. Far ones leave their place, so that
@@ -222,7 +233,12 @@ impl Engine {
     }
 
     async fn encode_deletion(&self, channel: &ChannelId, ops: &mut Vec<Op>) -> Result<(), CommitError> {
-        ops.push(Op::Remove(Table::Meta, keys::meta(table::CHANNEL, channel.as_str().as_bytes())));
+        if self.role != Role::Messages {
+            ops.push(Op::Remove(Table::Meta, keys::meta(table::CHANNEL, channel.as_str().as_bytes())));
+        }
+        if self.role == Role::Settings {
+            return Ok(());
+        }
         for table in [table::STATUS, table::PART, table::NOTE] {
             self.remove_all(keys::meta(table, &keys::of_channel(channel, &[])), ops).await?;
         }

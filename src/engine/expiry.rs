@@ -4,7 +4,7 @@
 //! Nothing here decides what is said of them; whoever asks withdraws them (`withdraw`). What is not noted any more needs no
 //! look: an entry is noted whenever it gets a place in its lane, and until it has left.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -25,19 +25,17 @@ const FOUND: usize = 512;
 pub(crate) struct Expiries {
     /// No note that has not been looked at lies before this key, so that nobody looks twice at those of one instant.
     first: Mutex<DueKey>,
-    earlier: Notify,
-}
-
-impl Default for Expiries {
-    fn default() -> Self {
-        Self { first: Mutex::new(keys::expiries()), earlier: Notify::new() }
-    }
+    earlier: Arc<Notify>,
 }
 
 /// Behind every note.
 const NEVER: DueKey = [u8::MAX; 20];
 
 impl Expiries {
+    pub(super) fn new(earlier: Arc<Notify>) -> Self {
+        Self { first: Mutex::new(keys::expiries()), earlier }
+    }
+
     fn key(&self) -> MutexGuard<'_, DueKey> {
         self.first.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,11 +52,6 @@ impl Expiries {
     /// Nothing expires before.
     pub(crate) fn first(&self) -> Timestamp {
         keys::due_at(&self.key())
-    }
-
-    /// Resolves when something has been noted that expires earlier than everything else.
-    pub(crate) async fn earlier(&self) {
-        self.earlier.notified().await;
     }
 }
 

@@ -342,6 +342,8 @@ pub(super) mod table {
     pub(in crate::engine) const NOTE: &str = "note";
     /// Queue entry to its callback and why that was given up.
     pub(in crate::engine) const PARKED: &str = "parked";
+    /// Channel to the shard that has its messages.
+    pub(in crate::engine) const SHARD: &str = "shard";
     /// Facts about the store itself.
     pub(in crate::engine) const STORE: &str = "store";
 }

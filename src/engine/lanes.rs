@@ -38,6 +38,26 @@ struct Tables {
     next: u32,
 }
 
+/// What all engines of a store have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Common {
+    /// Where callback lanes with work are announced: each at most once until it is served, so that the number of lanes
+    /// bounds what waits there.
+    pub(crate) announce: mpsc::UnboundedSender<Arc<Lane>>,
+    /// Entries in the rings of all lanes.
+    pub(crate) rings: Arc<AtomicUsize>,
+    /// Told when something has been noted that expires earlier than all else that its engine has.
+    pub(crate) earlier: Arc<Notify>,
+}
+
+/// The bits of a lane's number that number the lanes of one shard.
+const SHARD: u32 = 16;
+
+/// The shard that a lane with this number is of.
+pub(crate) fn shard_of(lane: u32) -> u16 {
+    u16::try_from(lane >> SHARD).unwrap_or(u16::MAX)
+}
+
 /// What the names of outbound lanes begin with.
 const OUTBOUND: &str = "out/";
 /// And those of events' callbacks: `event/<authority>/<channel>`.
@@ -49,11 +69,14 @@ const EVENT_LANES: usize = 4_096;
 const SHARED: u16 = 16;
 
 impl Lanes {
-    /// No lanes yet, and where callback lanes with work will be announced (each at most once until it is served, so
-    /// the queue of news is bounded by the number of lanes).
-    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Arc<Lane>>) {
-        let (announce, news) = mpsc::unbounded_channel();
-        (Self { tables: RwLock::default(), rings: Arc::default(), announce: Mutex::new(Some(announce)) }, news)
+    /// No lanes yet. Those to come are numbered from the shard's first on.
+    pub(super) fn new(common: &Common, shard: u16) -> Self {
+        let tables = Tables { next: u32::from(shard) << SHARD, ..Tables::default() };
+        Self {
+            tables: RwLock::new(tables),
+            rings: common.rings.clone(),
+            announce: Mutex::new(Some(common.announce.clone())),
+        }
     }
 
     fn tables(&self) -> RwLockReadGuard<'_, Tables> {
@@ -238,7 +261,9 @@ mod tests {
 
     #[test]
     fn however_many_receivers_messages_name_a_channels_events_have_a_bounded_number_of_lanes_each_always_the_same() {
-        let (lanes, _news) = Lanes::new();
+        let (announce, _news) = mpsc::unbounded_channel();
+        let common = Common { announce, rings: Arc::default(), earlier: Arc::default() };
+        let lanes = Lanes::new(&common, 0);
         let channel = ChannelId::from("c");
         let name = |n: usize| lanes.of_events(&format!("host{n}.example"), &channel).name.clone();
         let first: HashMap<usize, Arc<str>> = (0..6_000).map(|n| (n, name(n))).collect();
@@ -250,7 +275,9 @@ mod tests {
 
     #[test]
     fn who_has_events_in_a_shared_lane_stays_there_until_they_have_been_taken() {
-        let (lanes, _news) = Lanes::new();
+        let (announce, _news) = mpsc::unbounded_channel();
+        let common = Common { announce, rings: Arc::default(), earlier: Arc::default() };
+        let lanes = Lanes::new(&common, 0);
         let channel = ChannelId::from("c");
         let shared: Vec<_> = (0..SHARED).map(|n| lanes.named(&format!("event/ {n}/c"))).collect();
         shared.iter().for_each(|lane| append(lane));

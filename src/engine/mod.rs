@@ -31,10 +31,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::{mpsc, oneshot};
+use futures_util::future::join_all;
+use tokio::sync::oneshot;
 
 pub(crate) use self::lane::{Entry, Item, Lane, Reach};
-pub(crate) use self::lanes::ChannelLanes;
+pub(crate) use self::lanes::{ChannelLanes, Common, shard_of};
 pub(crate) use self::withdraw::{QueuedScan, Spot};
 
 use self::committer::{Committer, Condition, Job};
@@ -44,81 +45,114 @@ use self::guard::{Guard, Limits, Pressure};
 use self::inbox::Inbox;
 use self::lane::{Chosen, Peeked, Taken};
 use self::lanes::Lanes;
-use self::rows::{Fjall, Rows};
+use self::rows::{Fjall, RedisRows, Rows};
 use self::sweep::Sweeper;
 use crate::model::{ChannelId, Timestamp};
+use crate::redis::Slot;
 use crate::store::{
     Batch, CallbackDelivery, CommitError, Delivery, Depth, OpenError, QueueLength, ReadError, StoreConfig, Ticket,
 };
 
 /// How often the disk is looked at and swept.
 const KEEPER_PERIOD: Duration = Duration::from_secs(1);
+/// How long what waits may take to be written when the store is closed.
+const CLOSING: Duration = Duration::from_secs(10);
 /// Room in the inbox without which nothing is swept: those who wait for the store go first.
 const SWEEP_ROOM: usize = inbox::MOST_OPS / 4;
+
+/// What an engine keeps, where several make one store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Everything.
+    All,
+    /// What there is: channels, routers, accounts.
+    Settings,
+    /// A channel's messages.
+    Messages,
+}
 
 /// The engine; see the module's head.
 pub(crate) struct Engine {
     rows: Rows,
+    role: Role,
     lanes: Arc<Lanes>,
-    news: Mutex<Option<mpsc::UnboundedReceiver<Arc<Lane>>>>,
     inbox: Arc<Inbox>,
     condition: Arc<Condition>,
     guard: Guard,
     pub(crate) expiries: Arc<Expiries>,
     /// The committer and the keeper.
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    running: Mutex<Vec<Running>>,
     /// The keeper ends when this goes.
     alive: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 impl Engine {
-    /// Opens or makes the store in `config.path` and starts its threads.
-    pub(crate) async fn open(config: &StoreConfig) -> Result<Arc<Self>, OpenError> {
+    /// Opens or makes the store in `config.path`.
+    pub(crate) async fn in_directory(config: &StoreConfig, common: &Common) -> Result<Arc<Self>, OpenError> {
         let tables = Fjall::open(config)?;
-        let rows = Rows::Fjall(tables.clone());
-        rows.check_version().await?;
         if !config.sync {
             tracing::warn!("the store does not sync: a power cut loses messages that were accepted");
         }
-        let (lanes, news) = Lanes::new();
-        let lanes = Arc::new(lanes);
+        let limits = Limits { path: config.path.clone(), quota: config.quota, min_free: config.min_free };
+        let disk = Disk { limits, tables: tables.clone() };
+        Self::start(Rows::Fjall(tables), Some(disk), (Role::All, 0), config.retention, common).await
+    }
+
+    /// Takes a slot of Redis; whoever had it cannot write any more.
+    pub(crate) async fn in_slot(
+        slot: Slot,
+        (owner, role, shard): (&str, Role, u16),
+        retention: Duration,
+        common: &Common,
+    ) -> Result<Arc<Self>, OpenError> {
+        let rows = RedisRows::claim(slot, owner).await.map_err(|error| OpenError::Engine(error.to_string()))?;
+        Self::start(Rows::Redis(rows), None, (role, shard), retention, common).await
+    }
+
+    async fn start(
+        rows: Rows,
+        disk: Option<Disk>,
+        (role, shard): (Role, u16),
+        retention: Duration,
+        common: &Common,
+    ) -> Result<Arc<Self>, OpenError> {
+        rows.check_version().await?;
+        let lanes = Arc::new(Lanes::new(common, shard));
         let suspects = rows.take_clean_mark().await?;
         rows.recover(&lanes, suspects.as_ref()).await?;
         let condition = Arc::new(Condition::new());
-        let expiries = Arc::new(Expiries::default());
+        let expiries = Arc::new(Expiries::new(common.earlier.clone()));
         let ordinal = rows.ordinal().await?;
         let committer = Committer::new(rows.clone(), lanes.clone(), condition.clone(), ordinal, expiries.clone());
         let (inbox, jobs) = Inbox::new(condition.clone());
         let inbox = Arc::new(inbox);
         let guard = Guard::new();
-        let limits = Limits { path: config.path.clone(), quota: config.quota, min_free: config.min_free };
-        guard.look(&tables, &limits);
         let keeper = Keeper {
             guard: guard.clone(),
-            limits,
-            tables,
+            disk,
             inbox: inbox.clone(),
             condition: condition.clone(),
-            sweeper: Sweeper::new(rows.clone(), lanes.clone(), config.retention),
+            sweeper: Sweeper::new(rows.clone(), lanes.clone(), retention),
         };
+        keeper.look();
         let (alive, ended) = oneshot::channel();
-        let engine = Arc::new(Self {
+        let blocks = rows.is_at_hand();
+        let running = [
+            Running::begin("maybug-commit", blocks, committer.run(jobs))?,
+            Running::begin("maybug-keeper", blocks, keeper.run(ended))?,
+        ];
+        lanes.all().iter().for_each(|lane| lanes.wake(lane));
+        Ok(Arc::new(Self {
             rows,
-            lanes: lanes.clone(),
-            news: Mutex::new(Some(news)),
+            role,
+            lanes,
             inbox,
             condition,
             guard,
             expiries,
-            threads: Mutex::default(),
+            running: Mutex::new(running.into()),
             alive: Mutex::new(Some(alive)),
-        });
-        let committer = spawn("maybug-commit", committer.run(jobs))?;
-        engine.threads().push(committer);
-        let keeper = spawn("maybug-keeper", keeper.run(ended))?;
-        engine.threads().push(keeper);
-        lanes.all().iter().for_each(|lane| lanes.wake(lane));
-        Ok(engine)
+        }))
     }
 
     /// Writes a batch; waits until it is durable if `durable`.
@@ -152,6 +186,9 @@ impl Engine {
         if let Err(CommitError::NotReady(reason)) = self.condition.check() {
             return Err(reason);
         }
+        if let Some(trouble) = self.rows.trouble() {
+            return Err(trouble);
+        }
         if self.condition.is_stalled() {
             return Err("the disk has not taken a write for seconds".into());
         }
@@ -163,32 +200,31 @@ impl Engine {
         }
     }
 
-    /// Writes what waits, marks the end as an orderly one, stops the threads.
+    /// Writes what waits, marks the end as an orderly one, and ends.
     pub(crate) async fn close(self: Arc<Self>) {
-        let closed = tokio::task::spawn_blocking(move || self.shut());
-        if let Err(error) = closed.await {
-            tracing::error!(%error, "the store could not be closed in order");
-        }
-    }
-
-    /// Ends the threads once all that waits has been written. Does nothing the second time.
-    fn shut(&self) {
-        self.inbox.close();
-        self.alive.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.lanes.close();
-        let threads = std::mem::take(&mut *self.threads());
-        if threads.is_empty() {
-            return;
-        }
-        for thread in threads {
-            // One that panicked has said so in `condition`.
-            let _ = thread.join();
+        self.end();
+        let mut running = std::mem::take(&mut *self.running());
+        let ended = join_all(running.iter_mut().map(Running::ended));
+        tokio::select! {
+            _ = ended => {}
+            () = async {
+                tokio::time::sleep(CLOSING).await;
+                self.rows.give_up();
+                std::future::pending().await
+            } => {}
         }
         self.condition.fail("the store has been closed".into());
     }
 
-    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Nothing is accepted from now on; what waits is still written.
+    fn end(&self) {
+        self.inbox.close();
+        self.alive.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.lanes.close();
+    }
+
+    fn running(&self) -> MutexGuard<'_, Vec<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The channel's queues, the most urgent first.
@@ -214,15 +250,43 @@ impl Engine {
                     }
                     return Ok(Pulled::Soon);
                 }
-                Taken::Load { from, to, most } => {
+                Taken::Load { from, to, most } if self.rows.is_at_hand() => {
                     let Some(loaded) = self.rows.load(lane, from, to, most).now_or_never() else {
                         return Ok(Pulled::Soon);
                     };
                     let (entries, to) = loaded?;
                     lane.loaded(from, to, entries);
                 }
+                Taken::Load { from, to, most } => {
+                    self.load_aside(lane, from, to, most);
+                    return Ok(Pulled::Soon);
+                }
             }
         }
+    }
+
+    /// Loads a block of a lane while whoever pulls from it does something else; then they are woken.
+    fn load_aside(&self, lane: &Arc<Lane>, from: u64, to: u64, most: usize) {
+        let Some(loading) = lane.begin_loading() else { return };
+        let (rows, lanes, lane) = (self.rows.clone(), self.lanes.clone(), lane.clone());
+        tokio::spawn(async move {
+            loop {
+                match rows.load(&lane, from, to, most).await {
+                    Ok((entries, to)) => {
+                        lane.loaded(from, to, entries);
+                        break;
+                    }
+                    Err(error) => {
+                        tracing::warn!(lane = &*lane.name, %error, "a queue cannot be read for now");
+                        if rows.outlast(error).await.is_err() {
+                            break;
+                        }
+                    }
+                }
+            }
+            drop(loading);
+            lanes.wake(&lane);
+        });
     }
 
     /// The next entries that whoever pulls from `lane` might take, about `most`; none at the end. They stay where they are.
@@ -278,9 +342,9 @@ impl Engine {
         }
     }
 
-    /// The news of callback lanes with work; there is one listener.
-    pub(crate) fn take_news(&self) -> Option<mpsc::UnboundedReceiver<Arc<Lane>>> {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// The callback lane with this number.
+    pub(crate) fn lane(&self, number: u32) -> Option<Arc<Lane>> {
+        self.lanes.numbered(number)
     }
 
     /// Lets a consumer in. Returns its generation.
@@ -304,15 +368,65 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.shut();
+        self.end();
+        for running in std::mem::take(&mut *self.running()) {
+            running.join();
+        }
     }
+}
+
+/// A part of the engine that goes on by itself.
+enum Running {
+    /// On a thread of its own, because it blocks; `None` once it has been waited for.
+    Thread(Option<JoinHandle<()>>),
+    Task(tokio::task::JoinHandle<()>),
+}
+
+impl Running {
+    fn begin(name: &str, blocks: bool, work: impl Future<Output = ()> + Send + 'static) -> Result<Self, OpenError> {
+        if !blocks {
+            return Ok(Self::Task(tokio::spawn(work)));
+        }
+        let failed = |source| OpenError::Io { path: Path::new("thread").to_owned(), source };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work));
+        Ok(Self::Thread(Some(thread.map_err(failed)?)))
+    }
+
+    /// Waits for its end; one that panicked has said so in `condition`.
+    async fn ended(&mut self) {
+        match self {
+            Self::Thread(thread) => {
+                if let Some(thread) = thread.take() {
+                    let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+                }
+            }
+            Self::Task(task) => {
+                if !task.is_finished() {
+                    let _ = task.await;
+                }
+            }
+        }
+    }
+
+    /// The same where nobody can wait but a thread; a task ends by itself.
+    fn join(self) {
+        if let Self::Thread(Some(thread)) = self {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The disk that the rows are on.
+struct Disk {
+    limits: Limits,
+    tables: Fjall,
 }
 
 /// Looks at the disk and removes what is past its retention.
 struct Keeper {
     guard: Guard,
-    limits: Limits,
-    tables: Fjall,
+    disk: Option<Disk>,
     inbox: Arc<Inbox>,
     condition: Arc<Condition>,
     sweeper: Sweeper,
@@ -322,13 +436,19 @@ impl Keeper {
     /// Runs until the engine goes.
     async fn run(mut self, mut ended: oneshot::Receiver<()>) {
         while tokio::time::timeout(KEEPER_PERIOD, &mut ended).await.is_err() {
-            self.guard.look(&self.tables, &self.limits);
+            self.look();
             if self.condition.check().is_err() {
                 continue;
             }
             if let Err(error) = self.inbox.offer(SWEEP_ROOM, self.sweeper.pass(Timestamp::now())).await {
-                tracing::error!(%error, "old records could not be looked for");
+                tracing::warn!(%error, "old records could not be looked for");
             }
+        }
+    }
+
+    fn look(&self) {
+        if let Some(disk) = &self.disk {
+            self.guard.look(&disk.tables, &disk.limits);
         }
     }
 }
@@ -361,22 +481,22 @@ pub(crate) fn callback_delivery(lane: &Lane, entry: Entry) -> Option<CallbackDel
     Some(CallbackDelivery { ticket, attempts: entry.attempts, callback })
 }
 
-/// Runs on a thread of its own, which may block.
-fn spawn(name: &str, work: impl Future<Output = ()> + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
-    let failed = |source| OpenError::Io { path: Path::new("thread").to_owned(), source };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
-    let thread = thread::Builder::new().name(name.to_owned());
-    thread.spawn(move || runtime.block_on(work)).map_err(failed)
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc;
+
     use super::committer::Job;
     use super::draft::Op;
     use super::rows::{Row, Span, Table};
     use super::*;
     use crate::model::{Callback, CallbackKind, CallbackTarget, Inbound, JsonObject, MessageId, Outbound};
     use crate::store::Change;
+
+    async fn open(config: &StoreConfig) -> Arc<Engine> {
+        let (announce, _) = mpsc::unbounded_channel();
+        let common = Common { announce, rings: Arc::default(), earlier: Arc::default() };
+        Engine::in_directory(config, &common).await.unwrap()
+    }
 
     fn inbound(id: MessageId) -> Inbound {
         Inbound {
@@ -429,7 +549,7 @@ mod tests {
     async fn what_waited_on_disk_comes_back_in_its_time_with_its_record_its_origin_and_its_tries() {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
-        let engine = Engine::open(&config).await.unwrap();
+        let engine = open(&config).await;
         engine.write(vec![owed("first"), owed("second")], true).await.unwrap();
         let lane = engine.lanes.named("mo/c");
         let generation = engine.acquire(&lane);
@@ -456,14 +576,14 @@ mod tests {
         engine.write(vec![Change::CallbackDone(lane.ticket(back.seq))], true).await.unwrap();
         assert_eq!(lane.waiting(), 0);
         drop(engine);
-        assert_eq!(Engine::open(&config).await.unwrap().lanes.named("mo/c").waiting(), 0);
+        assert_eq!(open(&config).await.lanes.named("mo/c").waiting(), 0);
     }
 
     #[tokio::test]
     async fn a_scheduled_message_is_found_by_its_phone_until_it_is_sent_and_by_nothing_once_its_channel_is_deleted() {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
-        let engine = Engine::open(&config).await.unwrap();
+        let engine = open(&config).await;
         let later = |later| {
             let send_at = Some(Timestamp::now().plus(later));
             Arc::new(Outbound { send_at, ..Outbound::plain("27820001001", "later") })
@@ -485,7 +605,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().to_owned();
         let config = StoreConfig { path, min_free: 0, retention: Duration::ZERO, ..StoreConfig::default() };
-        let engine = Engine::open(&config).await.unwrap();
+        let engine = open(&config).await;
         let mt =
             |send_at| Arc::new(Outbound { id: MessageId(uuid::Uuid::new_v4()), send_at, ..Outbound::plain("1", "x") });
         let mo = inbound(MessageId(uuid::Uuid::new_v4()));
@@ -508,7 +628,7 @@ mod tests {
     async fn a_full_inbox_makes_commits_busy() {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
-        let engine = Engine::open(&config).await.unwrap();
+        let engine = open(&config).await;
         let all = engine.inbox.room(inbox::MOST_OPS, 0).await.unwrap();
         assert_eq!(engine.write(vec![owed("a")], true).await, Err(CommitError::Busy));
         assert_eq!(engine.lanes.named("mo/c").waiting(), 0, "nothing of it was written");
@@ -523,14 +643,14 @@ mod tests {
     async fn a_record_that_cannot_be_read_costs_nobody_else() {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
-        let engine = Engine::open(&config).await.unwrap();
+        let engine = open(&config).await;
         let all = (0..600).map(|n| owed(&n.to_string())).collect();
         engine.write(all, true).await.unwrap();
         let lane = engine.lanes.named("mo/c");
         let key = keys::entry(lane.ticket(10)).to_vec();
         engine.rows.write(vec![Row { table: Table::Msg, key, value: Some(b"rubbish".to_vec()) }]).await.unwrap();
         drop((engine, lane));
-        let engine = Engine::open(&config).await.unwrap();
+        let engine = open(&config).await;
         let lane = engine.lanes.named("mo/c");
         let generation = engine.acquire(&lane);
         let mut seqs = Vec::new();
@@ -544,7 +664,7 @@ mod tests {
     async fn whoever_waits_for_what_came_before_is_never_told_that_there_is_no_room() {
         let directory = tempfile::tempdir().unwrap();
         let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
-        let engine = Engine::open(&config).await.unwrap();
+        let engine = open(&config).await;
         let mut taken = Vec::new();
         for size in [1_000, 1] {
             while let Ok(room) = tokio::time::timeout(Duration::from_millis(1), engine.inbox.room(size, 0)).await {

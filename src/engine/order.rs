@@ -70,7 +70,7 @@ pub(super) fn has_alias(order: &Order) -> bool {
 
 /// Whether an alias leads to this place, and not to that of a younger message with the same id.
 pub(super) async fn leads_to(rows: &Rows, table: Table, alias: &[u8], order: &Order) -> Result<bool, ReadError> {
-    Ok(rows.get(table, alias).await?.as_deref() == Some(&order[..]))
+    Ok(rows.get_surely(table, alias).await?.as_deref() == Some(&order[..]))
 }
 
 impl Rows {

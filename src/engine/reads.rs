@@ -105,6 +105,14 @@ impl Engine {
         Ok(rows.into_iter().map(|(_, channel)| channel).collect())
     }
 
+    /// The shards that channels' messages are in.
+    pub(crate) async fn shards(&self) -> Result<Vec<(ChannelId, u16)>, ReadError> {
+        let prefix = keys::meta(table::SHARD, &[]);
+        let rows = self.rows.records::<u16>(Table::Meta, &prefix[..]).await?;
+        let channel = |key: &[u8]| Some(std::str::from_utf8(key.get(prefix.len()..)?).ok()?.into());
+        Ok(rows.into_iter().filter_map(|(key, shard)| Some((channel(&key)?, shard))).collect())
+    }
+
     pub(crate) async fn channel(&self, id: &ChannelId) -> Result<Option<ChannelProperties>, ReadError> {
         let value = self.rows.get(Table::Meta, &keys::meta(table::CHANNEL, id.as_str().as_bytes())).await?;
         Ok(value.and_then(|value| keys::read(&value)))

@@ -6,10 +6,12 @@
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
+
 use super::Engine;
 use super::keys::{self, Place};
 use super::order::{self, Order, SLACK};
-use super::rows::{Found as RowFound, Rows, Span, Table};
+use super::rows::{Found as RowFound, Span, Table};
 use crate::model::{ChannelId, Inbound, MessageId, Timestamp};
 use crate::store::{Direction, Found, Kept, Page, ReadError, Search, Standing};
 
@@ -19,6 +21,8 @@ const LOOK: usize = 8_192;
 const READ: usize = 1_024;
 /// Entries of an index read at once.
 const BLOCK: usize = 256;
+/// Engines whose indexes are begun together.
+const OPENED: usize = 64;
 /// Octets of text after which a page ends.
 pub(super) const OCTETS: usize = 4 * 1024 * 1024;
 
@@ -35,7 +39,7 @@ type ReadRow = fn(&[u8], &[u8]) -> Option<Row>;
 
 /// One index, from young to old.
 struct Source<'a> {
-    rows: &'a Rows,
+    engine: &'a Engine,
     table: Table,
     /// What has not been read yet; `None` at the end.
     rest: Option<Span>,
@@ -47,14 +51,14 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     async fn new(
-        rows: &'a Rows,
+        engine: &'a Engine,
         table: Table,
         (prefix, bounds): (&[u8], &Bounds),
         read: ReadRow,
     ) -> Result<Self, ReadError> {
         let key = |place: MessageId| [prefix, place.0.as_bytes()].concat();
         let rest = Some(Span::new(key(bounds.oldest), key(bounds.before)));
-        let mut source = Self { rows, table, rest, block: Vec::new(), read, head: None };
+        let mut source = Self { engine, table, rest, block: Vec::new(), read, head: None };
         source.advance().await?;
         Ok(source)
     }
@@ -78,7 +82,7 @@ impl<'a> Source<'a> {
     /// Whether there was more.
     async fn read_on(&mut self) -> Result<bool, ReadError> {
         let Some(rest) = self.rest.take() else { return Ok(false) };
-        self.block = self.rows.last(self.table, &rest, BLOCK).await?;
+        self.block = self.engine.rows.last(self.table, &rest, BLOCK).await?;
         self.rest = self.block.get(BLOCK - 1).map(|(key, _)| rest.before(key.clone()));
         self.block.reverse();
         Ok(!self.block.is_empty())
@@ -103,14 +107,15 @@ impl Bounds {
 }
 
 impl Engine {
-    /// The next messages, at most `limit`; `channels` are all that there are.
+    /// The next messages of these engines, at most `limit`; `channels` are all that there are.
     pub(crate) async fn search(
-        &self,
+        engines: &[Arc<Self>],
         search: &Search,
         channels: &[ChannelId],
         limit: usize,
     ) -> Result<Page, ReadError> {
-        let mut sources = self.sources(search, channels).await?;
+        let all = stream::iter(engines).map(|engine| engine.sources(search, channels)).buffered(OPENED);
+        let mut sources: Vec<Source<'_>> = all.try_collect::<Vec<_>>().await?.into_iter().flatten().collect();
         let mut page = Page::default();
         let (mut looked, mut read, mut octets) = (0, 0, 0);
         let mut last = None;
@@ -124,10 +129,11 @@ impl Engine {
                 page.next = last;
                 break;
             }
+            let engine = source.engine;
             let Some((order, whereabouts)) = source.advance().await? else { break };
             looked += 1;
             last = Some(MessageId(uuid::Uuid::from_bytes(order)));
-            if let Some(found) = self.look_at(search, &order, whereabouts, &mut read).await? {
+            if let Some(found) = engine.look_at(search, &order, whereabouts, &mut read).await? {
                 octets += found.message.content().map_or(0, str::len);
                 page.found.push(found);
             }
@@ -148,7 +154,7 @@ impl Engine {
         };
         if let Some(phone) = phone {
             let prefix = keys::phone_prefix(phone);
-            let source = Source::new(&self.rows, Table::Phone, (&prefix, &bounds), |key, value| {
+            let source = Source::new(self, Table::Phone, (&prefix, &bounds), |key, value| {
                 let order = *key.last_chunk()?;
                 let (_, channel) = keys::open(value)?;
                 let whereabouts = match std::str::from_utf8(channel).ok()? {
@@ -161,7 +167,7 @@ impl Engine {
         }
         let mut sources = Vec::new();
         if search.direction != Some(Direction::Inbound) {
-            let source = Source::new(&self.rows, Table::Id, (&[], &bounds), |key, _| {
+            let source = Source::new(self, Table::Id, (&[], &bounds), |key, _| {
                 Some((key.try_into().ok()?, Whereabouts::Outbound))
             });
             sources.push(source.await?);
@@ -173,7 +179,7 @@ impl Engine {
                 break;
             }
             let prefix = keys::of_channel(channel, &[]);
-            let source = Source::new(&self.rows, Table::Inbound, (&prefix, &bounds), |key, _| {
+            let source = Source::new(self, Table::Inbound, (&prefix, &bounds), |key, _| {
                 let (channel, order) = key.split_last_chunk()?;
                 let channel = std::str::from_utf8(channel.strip_suffix(&[0])?).ok()?;
                 Some((*order, Whereabouts::Inbound(channel.into())))

@@ -440,7 +440,7 @@ impl Gateway {
                 mo.as_ref().map(Values::of_mo)
             }
             CallbackKind::Event => {
-                mt = self.0.store.message(callback.message).await?;
+                mt = self.0.store.message(std::slice::from_ref(&callback.channel), callback.message).await?;
                 events = match &mt {
                     Some(stored) => self.0.store.events(stored).await?,
                     None => Vec::new(),

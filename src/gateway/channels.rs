@@ -181,6 +181,8 @@ impl Gateway {
     /// Starts a stored channel.
     pub(super) async fn start_channel(&self, channel: &ChannelProperties) -> Result<(), GatewayError> {
         self.check(channel)?;
+        let opened = self.0.store.open_channel(&channel.id).await;
+        opened.map_err(|error| GatewayError::Read(error.to_string().into()))?;
         *self.0.places.hold(&channel.id).await = Some(self.run(channel)?);
         Ok(())
     }
@@ -242,7 +244,7 @@ impl Gateway {
             }
         }
         // An engine that fails answers whatever the successor asks of it.
-        let _ = self.0.store.commit(Vec::new()).await;
+        let _ = self.0.store.settled(id).await;
     }
 
     /// Runs a channel in a task that outlives its panics.

@@ -126,7 +126,7 @@ impl Gateway {
                 if events.iter().any(|event| (event.message, &event.channel) != (message.id, &message.channel)) {
                     return Err(GatewayError::Usage("an event is about another message".to_owned()));
                 }
-                if self.0.store.message(message.id).await?.is_some() {
+                if self.0.store.message(std::slice::from_ref(&message.channel), message.id).await?.is_some() {
                     return Ok(Imported::Unchanged);
                 }
                 let correlate = events.iter().flat_map(smsc_message_ids).collect();

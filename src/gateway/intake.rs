@@ -57,7 +57,8 @@ impl Intake for GatewayIntake {
             };
             batch.push(change);
         }
-        match self.0.0.store.commit(batch).await {
+        let store = &self.0.0.store;
+        match if batch.is_empty() { store.settled(channel).await } else { store.commit(batch).await } {
             Ok(()) => {
                 counts.count(&self.0.0.rates, now);
                 Ok(())

@@ -281,7 +281,11 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError::Read`].
     pub async fn events(&self, via: Via<'_>, message: MessageId) -> Result<Vec<Event>, GatewayError> {
-        let Some(stored) = self.0.store.message(message).await? else { return Ok(Vec::new()) };
+        let among = match via {
+            Via::Channel(channel) if self.0.directory.load().channels.get(channel).is_some() => vec![channel.clone()],
+            _ => self.channels(),
+        };
+        let Some(stored) = self.0.store.message(&among, message).await? else { return Ok(Vec::new()) };
         let message = &stored.message;
         let sent_so = match via {
             Via::Channel(channel) => {

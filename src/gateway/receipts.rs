@@ -26,7 +26,12 @@ impl Gateway {
         message: MessageId,
     ) -> Result<UnmatchedReceipt, GatewayError> {
         let receipt = self.unmatched_receipt(channel, receipt).await?;
-        let stored = self.0.store.message(message).await?.filter(|stored| stored.message.channel == *channel);
+        let stored = self
+            .0
+            .store
+            .message(std::slice::from_ref(channel), message)
+            .await?
+            .filter(|stored| stored.message.channel == *channel);
         let stored =
             stored.ok_or_else(|| GatewayError::Usage(format!("The channel has no message with id {message}")))?;
         let now = Timestamp::now();

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::intake::{Counts, event, event_callbacks};
 use super::{Gateway, GatewayError};
 use crate::model::{ChannelId, EventKind, JsonObject, MessageId, Outbound, Priority, Timestamp};
-use crate::store::{Batch, Change, CommitError, Queued, Tally};
+use crate::store::{Change, CommitError, Queued, Tally};
 use crate::telemetry::Label;
 
 /// From a store that could not be read or written to the next try.
@@ -48,11 +48,11 @@ impl Gateway {
         let gone = || GatewayError::NotQueued(message.to_string());
         // It may get another place between the look and the withdrawal, when its time comes.
         for _ in 0..3 {
-            let mut found = self.queued(message).await?;
+            let mut found = self.queued(channel, message).await?;
             if found.is_none() {
                 // While it gets that place, it is in neither.
-                self.0.store.commit(Batch::new()).await?;
-                found = self.queued(message).await?;
+                self.0.store.settled(channel).await?;
+                found = self.queued(channel, message).await?;
             }
             let queued = found.filter(|queued| queued.message.channel == *channel).ok_or_else(gone)?;
             let tally = Tally::default();
@@ -64,9 +64,9 @@ impl Gateway {
         Err(gone())
     }
 
-    async fn queued(&self, message: MessageId) -> Result<Option<Queued>, GatewayError> {
-        let store = self.0.store.clone();
-        Ok(blocking(async move || store.queued(message).await).await??)
+    async fn queued(&self, channel: &ChannelId, message: MessageId) -> Result<Option<Queued>, GatewayError> {
+        let (store, channel) = (self.0.store.clone(), channel.clone());
+        Ok(blocking(async move || store.queued(&channel, message).await).await??)
     }
 
     /// Withdraws MTs that were found, however much waits to be written; returns once that is durable.
@@ -76,6 +76,7 @@ impl Gateway {
         tally: &Tally,
         why: fn(&Outbound) -> EventKind,
     ) -> Result<(), CommitError> {
+        let Some(channel) = found.first().map(|queued| queued.message.channel.clone()) else { return Ok(()) };
         let now = Timestamp::now();
         let mut counts = Counts::default();
         let directory = self.0.directory.load_full();
@@ -93,7 +94,7 @@ impl Gateway {
         let batch = batch.collect();
         self.0.store.post(batch).await?;
         // Also what the look for them has found out; the next one goes by that.
-        self.0.store.commit(Batch::new()).await?;
+        self.0.store.settled(&channel).await?;
         // Those that their channel got hold of meanwhile are counted too: few, and rates are no accounts.
         counts.count(&self.0.rates, now);
         Ok(())

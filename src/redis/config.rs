@@ -21,11 +21,11 @@ use crate::endpoint::TlsOptions;
 
 /// Where a server is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Address {
+pub struct Address {
     /// Its name, or its address without brackets.
-    pub(crate) host: String,
+    pub host: String,
     /// Its port.
-    pub(crate) port: u16,
+    pub port: u16,
 }
 
 impl fmt::Display for Address {
@@ -40,16 +40,16 @@ impl fmt::Display for Address {
 
 /// Who we are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Login {
+pub struct Login {
     /// The ACL user; absent, Redis takes `default`.
-    pub(crate) user: Option<String>,
+    pub user: Option<String>,
     /// Proof of it.
-    pub(crate) password: Option<Secret>,
+    pub password: Option<Secret>,
 }
 
 /// How the servers belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Topology {
+pub enum Topology {
     /// One server, or one address behind which somebody else does the fail-over.
     Single(Address),
     /// Sentinels say who is master.
@@ -70,27 +70,27 @@ pub(crate) enum Topology {
 
 /// Which Redis, and how patient we are with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RedisConfig {
+pub struct RedisConfig {
     /// The servers.
-    pub(crate) topology: Topology,
+    pub topology: Topology,
     /// Who we are.
-    pub(crate) login: Login,
+    pub login: Login,
     /// The number of the database; a cluster has only 0.
-    pub(crate) db: u32,
+    pub db: u32,
     /// Set for TLS, to sentinels as well.
-    pub(crate) tls: Option<TlsOptions>,
+    pub tls: Option<TlsOptions>,
     /// How many replicas must have what is written before it counts; fail-over loses nothing then.
-    pub(crate) replicas: u32,
+    pub replicas: u32,
     /// How long they may take.
-    pub(crate) replica_timeout: Duration,
+    pub replica_timeout: Duration,
     /// How long connecting may take, and how long an answer.
-    pub(crate) timeout: Duration,
+    pub timeout: Duration,
 }
 
 /// Why an URL says no Redis. Nothing of the URL's user, password and options is ever in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum ConfigError {
+pub enum ConfigError {
     /// Another scheme.
     #[error(
         "a Redis URL begins with redis://, redis+sentinel:// or redis+cluster://, or with rediss in front of it for TLS, \

@@ -10,7 +10,6 @@
 //!
 //! Whoever writes a slot has claimed it, and writes with the [`Epoch`] that it got: an older one is refused. Each write
 //! has a number, too, so that one that was given up, repeated and arrives after all changes nothing.
-#![cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the store does not offer it yet"))]
 
 mod config;
 mod error;
@@ -23,7 +22,7 @@ mod tests;
 
 use std::sync::Arc;
 
-pub(crate) use config::{ConfigError, RedisConfig};
+pub use config::{ConfigError, RedisConfig};
 pub(crate) use error::{RedisError, WriteError};
 pub(crate) use slot::{Epoch, Slot};
 
@@ -47,7 +46,7 @@ impl Table {
     pub(crate) const ALL: [Self; 8] =
         [Self::Msg, Self::Fate, Self::Id, Self::Smsc, Self::Inbound, Self::Phone, Self::Due, Self::Meta];
 
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Msg => "msg",
             Self::Fate => "fate",

@@ -6,18 +6,24 @@
 
 mod queues;
 mod search;
+mod shards;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::engine::{Engine, QueuedScan, Spot};
+use futures_util::{StreamExt, stream};
+use tokio::sync::{Notify, mpsc};
+
+use self::shards::Shards;
+use crate::engine::{Engine, Lane, QueuedScan, Spot};
 use crate::model::{
     Account, Callback, ChannelId, ChannelProperties, DestinationId, DestinationProperties, Event, Inbound, MessageId,
     Outbound, Priority, RouterId, RouterProperties, SmscMessageId, Status, Timestamp,
 };
 
+pub use crate::redis::{ConfigError as RedisConfigError, RedisConfig};
 pub(crate) use queues::AMQP_LANE;
 pub use queues::{CallbackLanes, CallbackQueue, Look, OutboundQueue, Waiting};
 pub use search::{Direction, Found, Kept, Page, Search, Standing, UnknownWord};
@@ -25,8 +31,10 @@ pub use search::{Direction, Found, Kept, Page, Search, Standing, UnknownWord};
 /// Where and how the store keeps things.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
-    /// The directory; made if absent.
+    /// The directory; made if absent. Of no account with `redis`.
     pub path: PathBuf,
+    /// The Redis that keeps it, instead of a directory.
+    pub redis: Option<RedisConfig>,
     /// Whether a change is on disk before it is acknowledged. Without it a power cut loses what was accepted.
     pub sync: bool,
     /// Most octets that the store may take, if limited: sends of the lowest priority are refused from 85 %, all sends
@@ -45,6 +53,7 @@ impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             path: PathBuf::from("maybug-data"),
+            redis: None,
             sync: true,
             quota: None,
             min_free: 512 * 1024 * 1024,
@@ -86,10 +95,19 @@ pub enum OpenError {
     Engine(String),
 }
 
-/// The store: one engine, shared by all who hold a clone.
+/// Channels that are looked at together.
+const LOOKS: usize = 64;
+
+/// The store, shared by all who hold a clone.
 #[derive(Clone)]
-pub struct Store {
-    engine: Arc<Engine>,
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    shards: Shards,
+    /// Told when something is to expire earlier than was known.
+    earlier: Arc<Notify>,
+    /// Callback lanes with work; taken by the one who listens.
+    news: Mutex<Option<mpsc::UnboundedReceiver<Arc<Lane>>>>,
 }
 
 impl Store {
@@ -98,15 +116,34 @@ impl Store {
     /// # Errors
     /// [`OpenError`].
     pub async fn open(config: &StoreConfig) -> Result<Self, OpenError> {
-        Ok(Self { engine: Engine::open(config).await? })
+        let earlier = Arc::<Notify>::default();
+        let (shards, news) = Shards::open(config, earlier.clone()).await?;
+        Ok(Self(Arc::new(Inner { shards, earlier, news: Mutex::new(Some(news)) })))
     }
 
-    /// Writes a batch; resolves when it is durable. An empty batch resolves when everything before it is.
+    /// Makes sure that a channel's queues are at hand: whatever else is asked about its queues is so at once.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_channel(&self, channel: &ChannelId) -> Result<(), OpenError> {
+        self.0.shards.of(channel).await.map(|_| ())
+    }
+
+    /// Writes a batch; resolves when it is durable. What belongs to one channel becomes durable together or not at all. An
+    /// empty batch resolves when everything before it is.
     ///
     /// # Errors
     /// [`CommitError`]; nothing of the batch has been written then, unless the engine failed in the middle of it.
     pub async fn commit(&self, batch: Batch) -> Result<(), CommitError> {
-        self.engine.write(batch, true).await
+        self.0.shards.write(batch, true).await
+    }
+
+    /// Resolves when everything that was handed over before, and is about this channel, is durable.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    pub async fn settled(&self, channel: &ChannelId) -> Result<(), CommitError> {
+        self.0.shards.settled(channel).await
     }
 
     /// Hands a batch over, in the order of this caller's calls; resolves when it waits to be written. Waits as long as
@@ -115,53 +152,66 @@ impl Store {
     /// # Errors
     /// [`CommitError::NotReady`] when the engine has failed.
     pub async fn post(&self, batch: Batch) -> Result<(), CommitError> {
-        self.engine.write(batch, false).await
+        self.0.shards.write(batch, false).await
     }
 
     /// The channel's MTs. There is one queue a channel at a time: an earlier one gets nothing from now on, and what it
     /// had handed out is handed out again, in order, unless it is final.
     #[must_use]
     pub fn outbound(&self, channel: &ChannelId) -> OutboundQueue {
-        OutboundQueue::open(self.engine.clone(), channel)
+        let engine = self.0.shards.opened(channel).unwrap_or_else(|| {
+            // Nothing is ever in it.
+            tracing::error!(%channel, "a queue was asked for that has not been opened");
+            self.0.shards.settings().clone()
+        });
+        OutboundQueue::open(engine, channel)
     }
 
     /// These MTs, which somebody has in hand, may have reached their SMSC, or cannot have: should they be handed out again,
     /// after the end of this run too, that is said of them.
     pub fn suspect(&self, tickets: &[Ticket], suspect: bool) {
-        self.engine.suspect(tickets, suspect);
+        for tickets in tickets.chunk_by(|one, other| one.lane == other.lane) {
+            if let Some(engine) = tickets.first().and_then(|first| self.0.shards.of_lane(first.lane)) {
+                engine.suspect(tickets, suspect);
+            }
+        }
     }
 
     /// How much waits to be published under this routing key.
     #[must_use]
     pub fn owed_to_queue(&self, routing_key: &str) -> u64 {
-        self.engine.waiting(&format!("{AMQP_LANE}{routing_key}"))
+        let lane = format!("{AMQP_LANE}{routing_key}");
+        self.0.shards.all().iter().map(|engine| engine.waiting(&lane)).sum()
     }
 
     /// How much waits for the channel.
     #[must_use]
     pub fn depth(&self, channel: &ChannelId) -> Depth {
-        self.engine.depth(channel)
+        self.0.shards.opened(channel).map(|engine| engine.depth(channel)).unwrap_or_default()
     }
 
     /// How much waits in all queues of a channel.
     #[must_use]
     pub fn queue_length(&self, channel: &ChannelId) -> QueueLength {
-        self.engine.queue_length(channel)
+        self.0.shards.opened(channel).map(|engine| engine.queue_length(channel)).unwrap_or_default()
     }
 
     /// An MT that waits in its queue, by our id; `None` when its channel has it in hand, or it has left, or never was.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn queued(&self, id: MessageId) -> Result<Option<Queued>, ReadError> {
-        self.engine.queued(id).await
+    pub async fn queued(&self, channel: &ChannelId, id: MessageId) -> Result<Option<Queued>, ReadError> {
+        match self.0.shards.opened(channel) {
+            Some(engine) => engine.queued(id).await,
+            None => Ok(None),
+        }
     }
 
     /// Everything that waits for a channel now, or what has this priority.
     #[must_use]
     pub fn all_queued(&self, channel: &ChannelId, priority: Option<Priority>) -> AllQueued {
-        let scan = self.engine.scan_queued(channel, priority);
-        AllQueued { engine: self.engine.clone(), scan }
+        let engine = self.0.shards.opened(channel);
+        AllQueued(engine.map(|engine| (engine.scan_queued(channel, priority), engine)))
     }
 
     /// MTs that have expired by `now` while they wait, a bounded number: withdraw them and ask again. None means that there
@@ -170,28 +220,48 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn expired(&self, now: Timestamp) -> Result<Vec<Queued>, ReadError> {
-        self.engine.expired(now).await
+        for engine in self.0.shards.all() {
+            if engine.expiries.first() <= now {
+                let expired = engine.expired(now).await?;
+                if !expired.is_empty() {
+                    return Ok(expired);
+                }
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// Waits until an MT may have expired.
     pub async fn expiring(&self) {
         loop {
-            let wait = Timestamp::now().until(self.engine.expiries.first());
+            let first = self.0.shards.all().iter().map(|engine| engine.expiries.first()).min();
+            let wait = first.map_or(Duration::MAX, |first| Timestamp::now().until(first));
             if wait.is_zero() {
                 return;
             }
             // A wall clock that is set must not make anybody wait for hours.
             let wait = wait.min(Duration::from_secs(60));
-            let _ = tokio::time::timeout(wait, self.engine.expiries.earlier()).await;
+            let _ = tokio::time::timeout(wait, self.0.earlier.notified()).await;
         }
     }
 
-    /// An MT by our id.
+    /// An MT by our id, which is one of these channels'.
     ///
     /// # Errors
     /// [`ReadError`], as for every read below.
-    pub async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, ReadError> {
-        self.engine.message(id).await
+    pub async fn message(&self, channels: &[ChannelId], id: MessageId) -> Result<Option<StoredMessage>, ReadError> {
+        let engines = match &self.0.shards {
+            Shards::One(engine) => vec![engine.clone()],
+            shards => channels.iter().filter_map(|channel| shards.opened(channel)).collect(),
+        };
+        let mut looks =
+            stream::iter(engines).map(|engine| async move { engine.message(id).await }).buffer_unordered(LOOKS);
+        while let Some(found) = looks.next().await {
+            if let Some(found) = found? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// Messages of these channels, the newest first, at most `limit`. The work of one look is bounded, so that a page may be
@@ -200,7 +270,13 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn search(&self, search: &Search, channels: &[ChannelId], limit: usize) -> Result<Page, ReadError> {
-        self.engine.search(search, channels, limit).await
+        match &search.channel {
+            Some(channel) => match self.0.shards.opened(channel) {
+                Some(engine) => Engine::search(&[engine], search, channels, limit).await,
+                None => Ok(Page::default()),
+            },
+            None => Engine::search(&self.0.shards.all(), search, channels, limit).await,
+        }
     }
 
     /// An MT's events in the order they were recorded.
@@ -208,7 +284,10 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn events(&self, message: &StoredMessage) -> Result<Vec<Event>, ReadError> {
-        self.engine.events(message).await
+        match self.0.shards.of_lane(message.origin.lane) {
+            Some(engine) => engine.events(message).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     /// An MO by our id.
@@ -216,7 +295,10 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn inbound(&self, channel: &ChannelId, id: MessageId) -> Result<Option<Inbound>, ReadError> {
-        self.engine.inbound(channel, id).await
+        match self.0.shards.opened(channel) {
+            Some(engine) => engine.inbound(channel, id).await,
+            None => Ok(None),
+        }
     }
 
     /// The MT that the first of these ids of the provider's belongs to.
@@ -228,7 +310,10 @@ impl Store {
         channel: &ChannelId,
         candidates: &[SmscMessageId],
     ) -> Result<Option<StoredMessage>, ReadError> {
-        self.engine.correlate(channel, candidates).await
+        match self.0.shards.opened(channel) {
+            Some(engine) => engine.correlate(channel, candidates).await,
+            None => Ok(None),
+        }
     }
 
     /// Every channel, sorted by id.
@@ -236,7 +321,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn channels(&self) -> Result<Vec<ChannelProperties>, ReadError> {
-        self.engine.channels().await
+        self.0.shards.settings().channels().await
     }
 
     /// A channel.
@@ -244,7 +329,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn channel(&self, id: &ChannelId) -> Result<Option<ChannelProperties>, ReadError> {
-        self.engine.channel(id).await
+        self.0.shards.settings().channel(id).await
     }
 
     /// Every router, sorted by id.
@@ -252,7 +337,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn routers(&self) -> Result<Vec<RouterProperties>, ReadError> {
-        self.engine.routers().await
+        self.0.shards.settings().routers().await
     }
 
     /// Every router's destinations, sorted by router and id.
@@ -260,7 +345,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn destinations(&self) -> Result<Vec<DestinationProperties>, ReadError> {
-        self.engine.destinations().await
+        self.0.shards.settings().destinations().await
     }
 
     /// The latest status of each component of a channel, sorted by component.
@@ -268,7 +353,10 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn statuses(&self, channel: &ChannelId) -> Result<Vec<Status>, ReadError> {
-        self.engine.statuses(channel).await
+        match self.0.shards.opened(channel) {
+            Some(engine) => engine.statuses(channel).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Every account, sorted by name.
@@ -276,7 +364,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn accounts(&self) -> Result<Vec<Account>, ReadError> {
-        self.engine.accounts().await
+        self.0.shards.settings().accounts().await
     }
 
     /// Stored segments of long MOs.
@@ -284,7 +372,10 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn parts(&self, channel: &ChannelId) -> Result<Vec<(PartId, Vec<u8>)>, ReadError> {
-        self.engine.parts(channel).await
+        match self.0.shards.opened(channel) {
+            Some(engine) => engine.parts(channel).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     /// What a channel keeps under names that begin with `prefix`, sorted by name.
@@ -292,13 +383,22 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn notes(&self, channel: &ChannelId, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
-        self.engine.notes(channel, prefix).await
+        match self.0.shards.opened(channel) {
+            Some(engine) => engine.notes(channel, prefix).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     /// The queues of owed requests. There is one listener; `None` for a second one.
     #[must_use]
     pub fn callback_lanes(&self) -> Option<CallbackLanes> {
-        CallbackLanes::open(self.engine.clone())
+        let news = self.0.news.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(CallbackLanes::new(self.clone(), news))
+    }
+
+    /// The engine of a lane.
+    fn of_lane(&self, lane: &Lane) -> Option<Arc<Engine>> {
+        self.0.shards.of_lane(lane.number)
     }
 
     /// Callbacks that were given up, in the order of their tickets, with the reason, at most `limit`; those behind `after` if
@@ -311,7 +411,25 @@ impl Store {
         after: Option<Ticket>,
         limit: usize,
     ) -> Result<Page<ParkedCallback, Ticket>, ReadError> {
-        self.engine.parked_callbacks(after, limit).await
+        let mut page = Page::<ParkedCallback, Ticket>::default();
+        for engine in self.0.shards.all() {
+            let room = limit.saturating_sub(page.found.len());
+            let Page { found, next } = engine.parked_callbacks(after, room.max(1)).await?;
+            if room == 0 {
+                // There is one more: this page is not the last.
+                if !found.is_empty() {
+                    page.next = page.found.last().map(|(ticket, ..)| *ticket);
+                    break;
+                }
+                continue;
+            }
+            page.found.extend(found);
+            if next.is_some() {
+                page.next = next;
+                break;
+            }
+        }
+        Ok(page)
     }
 
     /// One of them.
@@ -319,7 +437,10 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn parked_callback(&self, ticket: Ticket) -> Result<Option<(Callback, String)>, ReadError> {
-        self.engine.parked_callback(ticket).await
+        match self.0.shards.of_lane(ticket.lane) {
+            Some(engine) => engine.parked_callback(ticket).await,
+            None => Ok(None),
+        }
     }
 
     /// Whether everything is accepted.
@@ -327,13 +448,14 @@ impl Store {
     /// # Errors
     /// Why not.
     pub fn health(&self) -> Result<(), Arc<str>> {
-        self.engine.health()
+        self.0.shards.settings().health()?;
+        self.0.shards.all().iter().try_for_each(|engine| engine.health())
     }
 
     /// Writes what waits and ends in order. Nothing is accepted afterwards. The directory is free once the last clone and
     /// the last queue have been dropped.
     pub async fn close(self) {
-        self.engine.close().await;
+        self.0.shards.close().await;
     }
 }
 
@@ -579,10 +701,7 @@ impl Tally {
 }
 
 /// Everything that waits for a channel, a bounded number at a time.
-pub struct AllQueued {
-    engine: Arc<Engine>,
-    scan: QueuedScan,
-}
+pub struct AllQueued(Option<(QueuedScan, Arc<Engine>)>);
 
 impl AllQueued {
     /// The next ones, perhaps none; `None` at the end. Blocks on the disk.
@@ -590,7 +709,10 @@ impl AllQueued {
     /// # Errors
     /// [`ReadError`].
     pub async fn look(&mut self) -> Result<Option<Vec<Queued>>, ReadError> {
-        self.engine.next_queued(&mut self.scan).await
+        match &mut self.0 {
+            Some((scan, engine)) => engine.next_queued(scan).await,
+            None => Ok(None),
+        }
     }
 }
 

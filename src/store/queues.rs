@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::{CallbackDelivery, Delivery, ReadError, Ticket};
+use super::{CallbackDelivery, Delivery, ReadError, Store, Ticket};
 use crate::engine::{Engine, Entry, Item, Lane, Pulled, Reach, callback_delivery, delivery};
 use crate::model::{ChannelId, Outbound, Timestamp};
 
@@ -255,21 +255,24 @@ impl Drop for CallbackQueue {
 
 /// The callback queues that have work, as they get it.
 pub struct CallbackLanes {
-    engine: Arc<Engine>,
+    store: Store,
     news: mpsc::UnboundedReceiver<Arc<Lane>>,
 }
 
 impl CallbackLanes {
-    pub(super) fn open(engine: Arc<Engine>) -> Option<Self> {
-        let news = engine.take_news()?;
-        Some(Self { engine, news })
+    pub(super) fn new(store: Store, news: mpsc::UnboundedReceiver<Arc<Lane>>) -> Self {
+        Self { store, news }
     }
 
     /// The next queue that has work and that nobody holds; `None` when the store has been closed.
     pub async fn next(&mut self) -> Option<CallbackQueue> {
-        let lane = self.news.recv().await?;
-        let generation = self.engine.acquire(&lane);
-        Some(CallbackQueue { engine: self.engine.clone(), lane, generation })
+        loop {
+            let lane = self.news.recv().await?;
+            if let Some(engine) = self.store.of_lane(&lane) {
+                let generation = engine.acquire(&lane);
+                return Some(CallbackQueue { engine, lane, generation });
+            }
+        }
     }
 }
 

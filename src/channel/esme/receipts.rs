@@ -322,7 +322,7 @@ impl<I: Intake> Shared<I> {
         loop {
             let settled = *answered.borrow_and_update() >= sent;
             // Whatever was decided before has been written once this returns; an engine that fails answers the look-up.
-            let _ = self.setup.store.commit(Vec::new()).await;
+            let _ = self.setup.store.settled(&self.setup.id).await;
             // The SMSC will say it again.
             self.sound().await.map_err(|_| IntakeError::Unavailable)?;
             match self.match_receipt(incident).await {

@@ -126,7 +126,10 @@ impl<I: Intake> State<I> {
         match id_of {
             IdOf::Provider => store.correlate(channel, &[SmscMessageId(id.to_owned())]).await,
             IdOf::Message => match id.parse() {
-                Ok(id) => Ok(store.message(id).await?.filter(|stored| stored.message.channel == *channel)),
+                Ok(id) => {
+                    let stored = store.message(std::slice::from_ref(channel), id).await?;
+                    Ok(stored.filter(|stored| stored.message.channel == *channel))
+                }
                 Err(_) => Ok(None),
             },
         }

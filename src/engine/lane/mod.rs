@@ -70,6 +70,8 @@ pub(crate) struct Lane {
     pub(crate) work: Arc<Notify>,
     /// Entries in all rings.
     rings: Arc<AtomicUsize>,
+    /// Held by whoever loads a block of it.
+    loading: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What `take` found.
@@ -117,7 +119,7 @@ enum Front {
 
 impl Lane {
     pub(super) fn new(number: u32, name: Arc<str>, outbound: bool, work: Arc<Notify>, rings: Arc<AtomicUsize>) -> Self {
-        Self { number, name, outbound, state: Mutex::default(), work, rings }
+        Self { number, name, outbound, state: Mutex::default(), work, rings, loading: Arc::default() }
     }
 
     /// The state. A panic while it was held is a bug that has been reported; the state itself is only ever changed in
@@ -214,6 +216,11 @@ impl Lane {
     /// Whether an entry stands for an earlier one.
     fn is_reference(&self, entry: &Entry) -> bool {
         entry.origin != self.ticket(entry.seq)
+    }
+
+    /// The right to load a block, unless somebody does.
+    pub(super) fn begin_loading(&self) -> Option<tokio::sync::OwnedMutexGuard<()>> {
+        self.loading.clone().try_lock_owned().ok()
     }
 
     /// Puts entries read from disk into the ring: those of `from..to`, of which some may be final already.

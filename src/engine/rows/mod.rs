@@ -1,60 +1,16 @@
 //! The port to whatever keeps the engine's rows: ordered tables of octets, of which several are written at once or not at all.
 
 mod fjall;
+mod redis;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) use self::fjall::Fjall;
-
+pub(super) use self::redis::RedisRows;
 use crate::model::Timestamp;
+pub(crate) use crate::redis::{Row, Table};
 use crate::store::ReadError;
-
-/// The tables. Few, because each costs memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Table {
-    /// Queue entries, each once.
-    Msg,
-    /// What became of them.
-    Fate,
-    /// Our message ids.
-    Id,
-    /// The providers' message ids.
-    Smsc,
-    /// MOs.
-    Inbound,
-    /// The messages of each phone.
-    Phone,
-    /// Queue entries that wait for their time, by time.
-    Due,
-    /// Everything small.
-    Meta,
-}
-
-impl Table {
-    /// Every one.
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Msg, Self::Fate, Self::Id, Self::Smsc, Self::Inbound, Self::Phone, Self::Due, Self::Meta];
-
-    /// What it is called where it is kept.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Msg => "msg",
-            Self::Fate => "fate",
-            Self::Id => "id",
-            Self::Smsc => "smsc",
-            Self::Inbound => "inbound",
-            Self::Phone => "phone",
-            Self::Due => "due",
-            Self::Meta => "meta",
-        }
-    }
-}
-
-/// One change of one row; without a value it goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Row {
-    pub(crate) table: Table,
-    pub(crate) key: Vec<u8>,
-    pub(crate) value: Option<Vec<u8>>,
-}
 
 /// A key and its value.
 pub(super) type Found = (Vec<u8>, Vec<u8>);
@@ -107,10 +63,14 @@ impl Span {
 /// Rows that are read at once where all of a span are wanted.
 const PAGE: usize = 1_024;
 
+/// From one attempt to read what is needed to the next.
+const BETWEEN_READS: Duration = Duration::from_millis(200);
+
 /// Where the rows are.
 #[derive(Clone)]
 pub(super) enum Rows {
     Fjall(Fjall),
+    Redis(RedisRows),
 }
 
 impl Rows {
@@ -118,6 +78,7 @@ impl Rows {
     pub(super) async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         match self {
             Self::Fjall(tables) => tables.get(table, key),
+            Self::Redis(slot) => slot.get(table, key).await,
         }
     }
 
@@ -128,6 +89,7 @@ impl Rows {
         }
         match self {
             Self::Fjall(tables) => tables.range(table, span).take(most).collect(),
+            Self::Redis(slot) => slot.range(table, span, false, most).await,
         }
     }
 
@@ -138,6 +100,7 @@ impl Rows {
         }
         match self {
             Self::Fjall(tables) => tables.range(table, span).rev().take(most).collect(),
+            Self::Redis(slot) => slot.range(table, span, true, most).await,
         }
     }
 
@@ -162,6 +125,7 @@ impl Rows {
     pub(super) async fn write(&self, rows: Vec<Row>) -> Result<(), String> {
         match self {
             Self::Fjall(tables) => tables.write(rows),
+            Self::Redis(slot) => slot.write(&rows).await,
         }
     }
 
@@ -169,6 +133,58 @@ impl Rows {
     pub(super) fn heartbeat(&self, now: Timestamp) -> Vec<Row> {
         match self {
             Self::Fjall(_) => Fjall::heartbeat(now),
+            Self::Redis(_) => Vec::new(),
+        }
+    }
+
+    /// A row's value, for whoever can do nothing without it: as long as it may be read later, it is waited for.
+    pub(super) async fn get_surely(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        loop {
+            match self.get(table, key).await {
+                Err(error) => self.outlast(error).await?,
+                value => return value,
+            }
+        }
+    }
+
+    /// The same of [`Rows::first`].
+    pub(super) async fn first_surely(&self, table: Table, span: &Span, most: usize) -> Result<Vec<Found>, ReadError> {
+        loop {
+            match self.first(table, span, most).await {
+                Err(error) => self.outlast(error).await?,
+                rows => return rows,
+            }
+        }
+    }
+
+    /// Waits until it is time to read again, if that can help.
+    pub(super) async fn outlast(&self, error: ReadError) -> Result<(), ReadError> {
+        match self {
+            Self::Redis(slot) if !slot.is_given_up() => {
+                tokio::time::sleep(BETWEEN_READS).await;
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Whether a read is done when its future is first asked.
+    pub(super) fn is_at_hand(&self) -> bool {
+        matches!(self, Self::Fjall(_))
+    }
+
+    /// Why nothing can be written for now.
+    pub(super) fn trouble(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Fjall(_) => None,
+            Self::Redis(slot) => slot.trouble(),
+        }
+    }
+
+    /// Nobody waits any more for what cannot be written now.
+    pub(super) fn give_up(&self) {
+        if let Self::Redis(slot) = self {
+            slot.give_up();
         }
     }
 }

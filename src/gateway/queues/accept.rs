@@ -103,7 +103,7 @@ impl Gateway {
             expires_at: None,
             accepted_at: Timestamp::now(),
         };
-        match self.0.store.message(id).await.map_err(GatewayError::from)? {
+        match self.0.store.message(&self.channels(), id).await.map_err(GatewayError::from)? {
             None => Ok(Arc::new(taken)),
             Some(stored) if stored.message.to == taken.to && stored.message.content == taken.content => {
                 Err(NotAccepted::Known)

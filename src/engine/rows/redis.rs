@@ -1,0 +1,107 @@
+//! The rows in a slot of Redis, which its holder alone writes.
+//!
+//! A write that Redis did not acknowledge is repeated until it does: repeating does no harm, and the callers wait. It ends
+//! when somebody else has taken the slot, or when the store is closed meanwhile.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::{Found, Row, Span, Table};
+use crate::redis::{Epoch, RedisError, Slot, WriteError};
+use crate::store::ReadError;
+
+/// From one attempt to write to the next, at first, and at most.
+const AGAIN: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
+
+/// See the file's head.
+#[derive(Clone)]
+pub(in crate::engine) struct RedisRows(Arc<Inner>);
+
+struct Inner {
+    slot: Slot,
+    epoch: tokio::sync::Mutex<Epoch>,
+    trouble: Mutex<Option<Arc<str>>>,
+    /// Cancelled when nobody waits any longer for what could not be written.
+    given_up: CancellationToken,
+}
+
+impl RedisRows {
+    /// The slot's rows, for whoever holds it from now on.
+    pub(in crate::engine) async fn claim(slot: Slot, owner: &str) -> Result<Self, RedisError> {
+        let epoch = tokio::sync::Mutex::new(slot.claim(owner).await?);
+        Ok(Self(Arc::new(Inner { slot, epoch, trouble: Mutex::default(), given_up: CancellationToken::new() })))
+    }
+
+    pub(super) async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        self.0.slot.get(table, key).await.map_err(|error| unreadable(&error))
+    }
+
+    pub(super) async fn range(
+        &self,
+        table: Table,
+        span: &Span,
+        backwards: bool,
+        most: usize,
+    ) -> Result<Vec<Found>, ReadError> {
+        let rows = self.0.slot.range(table, &span.from, span.to.as_deref(), backwards, most).await;
+        rows.map_err(|error| unreadable(&error))
+    }
+
+    pub(super) async fn write(&self, rows: &[Row]) -> Result<(), String> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut epoch = self.0.epoch.lock().await;
+        let [mut again, longest] = AGAIN;
+        loop {
+            match self.0.slot.write(&mut epoch, rows).await {
+                Ok(()) => {
+                    if self.trouble_mut().take().is_some() {
+                        tracing::info!(slot = ?self.0.slot, "Redis takes writes again");
+                    }
+                    return Ok(());
+                }
+                Err(error @ WriteError::Fenced { .. }) => return Err(error.to_string()),
+                Err(WriteError::Redis(error)) => {
+                    let said = error.to_string();
+                    let before = self.trouble_mut().replace(said.as_str().into());
+                    if before.as_deref() != Some(said.as_str()) {
+                        tracing::warn!(slot = ?self.0.slot, %error, "Redis does not take a write, which is repeated");
+                    }
+                    tokio::select! {
+                        () = sleep(again) => again = (again * 2).min(longest),
+                        () = self.0.given_up.cancelled() => {
+                            return Err(format!("it was closed while Redis did not take its writes: {said}"));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Why Redis does not take what is to be written, while that is so.
+    pub(super) fn trouble(&self) -> Option<Arc<str>> {
+        self.trouble_mut().clone()
+    }
+
+    /// What Redis does not take now is not repeated any more.
+    pub(super) fn give_up(&self) {
+        self.0.given_up.cancel();
+    }
+
+    /// Whether nobody waits for what cannot be read.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.0.given_up.is_cancelled()
+    }
+
+    fn trouble_mut(&self) -> MutexGuard<'_, Option<Arc<str>>> {
+        self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unreadable(error: &RedisError) -> ReadError {
+    ReadError(error.to_string().into())
+}
