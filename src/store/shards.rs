@@ -26,11 +26,17 @@ pub(super) struct Many {
     config: StoreConfig,
     /// What those are told who lose a slot to us.
     owner: String,
-    common: Common,
     settings: Arc<Engine>,
     tables: RwLock<Tables>,
-    /// The shards that channels have; held by whoever opens one.
-    numbers: tokio::sync::Mutex<HashMap<ChannelId, u16>>,
+    /// Held by whoever opens a channel.
+    opening: tokio::sync::Mutex<Opening>,
+}
+
+struct Opening {
+    /// The shards that channels have.
+    numbers: HashMap<ChannelId, u16>,
+    /// `None` once the store has been closed.
+    common: Option<Common>,
 }
 
 #[derive(Default)]
@@ -120,7 +126,11 @@ impl Shards {
     pub(super) async fn close(&self) {
         let last = match self {
             Self::One(_) => None,
-            Self::Many(many) => Some(many.settings.clone()),
+            Self::Many(many) => {
+                // From now on nothing is opened, and whoever waits for callback lanes is told when the open ones end.
+                many.opening.lock().await.common = None;
+                Some(many.settings.clone())
+            }
         };
         join_all(self.all().into_iter().map(Engine::close)).await;
         if let Some(settings) = last {
@@ -142,8 +152,8 @@ impl Many {
             Engine::in_slot(redis.slot(SETTINGS), (&owner, Role::Settings, 0), config.retention, &common).await?;
         let numbers: HashMap<_, _> = settings.shards().await?.into_iter().collect();
         let channels: Vec<ChannelId> = numbers.keys().cloned().collect();
-        let (tables, numbers) = (RwLock::default(), tokio::sync::Mutex::new(numbers));
-        let many = Self { redis, config: config.clone(), owner, common, settings, tables, numbers };
+        let opening = tokio::sync::Mutex::new(Opening { numbers, common: Some(common) });
+        let many = Self { redis, config: config.clone(), owner, settings, tables: RwLock::default(), opening };
         try_join_all(channels.iter().map(|channel| many.of(channel))).await?;
         Ok(many)
     }
@@ -157,10 +167,12 @@ impl Many {
         if let Some(engine) = opened() {
             return Ok(engine);
         }
-        let mut numbers = self.numbers.lock().await;
+        let mut opening = self.opening.lock().await;
         if let Some(engine) = opened() {
             return Ok(engine);
         }
+        let Opening { numbers, common } = &mut *opening;
+        let common = common.as_ref().ok_or_else(|| OpenError::Engine("the store has been closed".to_owned()))?;
         let number = match numbers.get(channel) {
             Some(number) => *number,
             None => {
@@ -174,7 +186,7 @@ impl Many {
             }
         };
         let (slot, part) = (self.redis.slot(channel.as_str()), (&*self.owner, Role::Messages, number));
-        let engine = Engine::in_slot(slot, part, self.config.retention, &self.common).await?;
+        let engine = Engine::in_slot(slot, part, self.config.retention, common).await?;
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.by_channel.insert(channel.clone(), engine.clone());
         tables.by_number.insert(number, engine.clone());

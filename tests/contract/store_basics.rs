@@ -8,7 +8,7 @@ use maybug::model::{ChannelProperties, Event, EventKind, JsonObject, MessageId, 
 use maybug::store::{Change, Delivery};
 
 use crate::place::{Place, on_every_engine};
-use crate::store_support::{ack, channel, contents, inbound, message};
+use crate::store_support::{ack, channel, contents, inbound, message, ready, ready_of};
 
 on_every_engine!(
     what_was_committed_survives_a_crash_and_what_was_decided_stays_decided,
@@ -47,7 +47,7 @@ async fn what_was_committed_survives_a_crash_and_what_was_decided_stays_decided(
         .unwrap();
     assert_eq!(found.message.content, "1");
     assert_eq!(revived.events(&found).await.unwrap().len(), 1);
-    assert_eq!(revived.message(found.message.id).await.unwrap().unwrap().message, found.message);
+    assert_eq!(revived.message(&[channel()], found.message.id).await.unwrap().unwrap().message, found.message);
 }
 
 async fn what_another_server_sent_is_known_and_never_handed_out(place: Place) {
@@ -71,9 +71,9 @@ async fn what_another_server_sent_is_known_and_never_handed_out(place: Place) {
     assert_eq!(store.depth(&channel()).waiting, 0);
     store.commit(vec![Change::Accept(message("a", 1)), archive(), Change::Accept(message("b", 1))]).await.unwrap();
     let mut queue = store.outbound(&channel());
-    assert_eq!(contents(&queue.pull(10).await.unwrap()), ["a", "b"]);
+    assert_eq!(contents(&ready_of(&store, &mut queue, 10).await), ["a", "b"]);
     store.commit(vec![archive(), Change::Accept(message("c", 1))]).await.unwrap();
-    assert_eq!(contents(&queue.pull(10).await.unwrap()), ["c"]);
+    assert_eq!(contents(&ready_of(&store, &mut queue, 10).await), ["c"]);
 
     let copy = place.crashed().await;
     for store in [store, copy.open().await] {
@@ -81,7 +81,7 @@ async fn what_another_server_sent_is_known_and_never_handed_out(place: Place) {
         let found = store.correlate(&channel(), &[SmscMessageId("x2".to_owned())]).await.unwrap().unwrap();
         assert_eq!((found.message.id, found.segments), (sent.id, 2));
         assert_eq!(store.events(&found).await.unwrap(), std::slice::from_ref(&event));
-        assert_eq!(contents(&store.outbound(&channel()).pull(10).await.unwrap()), ["a", "b", "c"]);
+        assert_eq!(contents(&ready(&store, 10).await), ["a", "b", "c"]);
     }
 }
 
@@ -94,7 +94,7 @@ async fn an_id_that_is_too_long_for_a_key_is_found_by_nobody_and_harms_nothing(p
     store.commit(vec![ack(&pulled[0], &id)]).await.unwrap();
     let candidates = [SmscMessageId(id), SmscMessageId("other".to_owned())];
     assert!(store.correlate(&channel(), &candidates).await.unwrap().is_none());
-    let stored = store.message(pulled[0].message.id).await.unwrap().unwrap();
+    let stored = store.message(&[channel()], pulled[0].message.id).await.unwrap().unwrap();
     assert_eq!(store.events(&stored).await.unwrap().len(), 1);
 }
 
@@ -140,7 +140,7 @@ async fn a_long_queue_waits_on_disk_and_comes_out_in_order(place: Place) {
         store.commit(batch).await.unwrap();
     }
     assert_eq!(store.depth(&channel()).waiting, 0);
-    assert!(queue.try_pull(1).unwrap().is_empty());
+    assert!(ready_of(&store, &mut queue, 1).await.is_empty());
 }
 
 async fn near_retries_wait_for_their_time_and_far_ones_survive_a_crash(place: Place) {
@@ -154,13 +154,13 @@ async fn near_retries_wait_for_their_time_and_far_ones_survive_a_crash(place: Pl
         |delivery: &Delivery, after| Change::Retry { ticket: delivery.ticket, at: Timestamp::now().plus(after) };
     store.commit(vec![retry(&pulled[0], near), retry(&pulled[1], far)]).await.unwrap();
     assert_eq!(store.depth(&channel()).waiting, 3);
-    assert_eq!(contents(&queue.try_pull(5).unwrap()), ["other"]);
+    assert_eq!(contents(&ready_of(&store, &mut queue, 5).await), ["other"]);
     assert_eq!(contents(&queue.pull(5).await.unwrap()), ["near"]);
 
     let copy = place.crashed().await;
     let revived = copy.open().await;
     assert_eq!(revived.depth(&channel()).waiting, 3);
-    let live = revived.outbound(&channel()).try_pull(5).unwrap();
+    let live = ready(&revived, 5).await;
     assert_eq!(contents(&live), ["near", "other"], "the far one still waits for its time");
 }
 
@@ -212,8 +212,8 @@ async fn a_deleted_channel_hands_out_nothing_and_its_messages_can_still_be_read(
     assert_eq!(store.channels().await.unwrap(), std::slice::from_ref(&properties));
     store.commit(vec![Change::DeleteChannel(channel())]).await.unwrap();
     assert!(store.channels().await.unwrap().is_empty());
-    assert!(store.outbound(&channel()).try_pull(1).unwrap().is_empty());
-    assert!(store.message(sent.id).await.unwrap().is_some());
+    assert!(ready(&store, 1).await.is_empty());
+    assert!(store.message(&[channel()], sent.id).await.unwrap().is_some());
     store.commit(vec![Change::SaveChannel(properties), Change::Accept(message("b", 1))]).await.unwrap();
     assert_eq!(contents(&store.outbound(&channel()).pull(5).await.unwrap()), ["b"]);
 }
@@ -235,5 +235,5 @@ async fn what_is_archived_is_final_from_the_moment_it_can_be_seen(place: Place) 
     }
     stop.store(true, Ordering::Relaxed);
     assert_eq!(watching.join().unwrap(), 0, "some were seen waiting");
-    assert!(store.outbound(&channel()).try_pull(1).unwrap().is_empty());
+    assert!(ready(&store, 1).await.is_empty());
 }

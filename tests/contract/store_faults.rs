@@ -7,7 +7,7 @@ use maybug::model::{ChannelProperties, DeliveryStatus, Event, EventKind, JsonObj
 use maybug::store::{Change, CommitError, Ticket};
 
 use crate::place::{Place, on_every_engine};
-use crate::store_support::{accept, ack, channel, contents, inbound, message};
+use crate::store_support::{accept, ack, channel, contents, inbound, message, ready, ready_of};
 
 on_every_engine!(
     a_result_that_arrives_after_its_channel_was_restarted_still_ends_the_message,
@@ -37,7 +37,7 @@ async fn a_result_that_arrives_after_its_channel_was_restarted_still_ends_the_me
     let pulled = queue.pull(2).await.unwrap();
     drop(queue);
     store.commit(vec![ack(&pulled[0], "1")]).await.unwrap();
-    let again = store.outbound(&channel()).try_pull(5).unwrap();
+    let again = ready(&store, 5).await;
     assert_eq!(contents(&again), ["b"], "the answered one is not sent twice");
 }
 
@@ -47,10 +47,14 @@ async fn a_queue_that_was_superseded_takes_nothing_and_gives_nothing_back(place:
     let mut old = store.outbound(&channel());
     assert_eq!(contents(&old.try_pull(1).unwrap()), ["a"]);
     let mut new = store.outbound(&channel());
-    assert_eq!(contents(&new.try_pull(1).unwrap()), ["a"]);
+    assert_eq!(contents(&ready_of(&store, &mut new, 1).await), ["a"]);
     assert!(old.try_pull(1).unwrap().is_empty());
     drop(old);
-    assert_eq!(contents(&new.try_pull(5).unwrap()), ["b"], "what the new queue holds is not handed out again");
+    assert_eq!(
+        contents(&ready_of(&store, &mut new, 5).await),
+        ["b"],
+        "what the new queue holds is not handed out again"
+    );
 }
 
 async fn a_store_that_is_merely_dropped_lets_go_of_its_place_and_keeps_what_was_posted(place: Place) {
@@ -169,7 +173,7 @@ async fn what_waited_for_its_time_when_its_channel_was_deleted_stays_dead_when_t
     let revived = copy.open().await;
     assert!(revived.outbound(&channel()).try_pull(5).unwrap().is_empty(), "still deleted after a crash");
     revived.commit(vec![Change::SaveChannel(properties), accept("fresh")]).await.unwrap();
-    assert_eq!(contents(&revived.outbound(&channel()).try_pull(5).unwrap()).last(), Some(&"fresh"));
+    assert_eq!(contents(&ready(&revived, 5).await).last(), Some(&"fresh"));
 }
 
 async fn asking_for_the_depth_of_a_channel_that_was_never_there_makes_nothing(place: Place) {
@@ -205,13 +209,13 @@ async fn ten_stores_live_side_by_side(place: Place) {
     let mut places = vec![place];
     while stores.len() < 10 {
         stores.push(places[stores.len()].open().await);
-        places.push(places[0].another().await);
+        places.push(places[0].another());
     }
     for (n, store) in stores.iter().enumerate() {
         store.commit((0..=n).map(|_| accept("a")).collect()).await.unwrap();
     }
     for (n, store) in stores.iter().enumerate() {
-        assert_eq!(store.outbound(&channel()).try_pull(20).unwrap().len(), n + 1);
+        assert_eq!(ready(&store, 20).await.len(), n + 1);
     }
 }
 
@@ -227,7 +231,7 @@ async fn a_message_that_has_ended_does_not_come_back_by_a_late_retry(place: Plac
     store.commit(retry(Timestamp(1)).collect()).await.unwrap();
     store.commit(pulled.iter().map(|delivery| ack(delivery, "1")).collect()).await.unwrap();
     assert_eq!(store.depth(&channel()).waiting, 0);
-    assert!(queue.try_pull(5).unwrap().is_empty());
+    assert!(ready_of(&store, &mut queue, 5).await.is_empty());
 }
 
 async fn events_keep_their_order_when_the_store_is_opened_again(place: Place) {
@@ -238,7 +242,7 @@ async fn events_keep_their_order_when_the_store_is_opened_again(place: Place) {
         if round == 0 {
             store.commit(vec![Change::Accept(sent.clone())]).await.unwrap();
         }
-        let stored = store.message(sent.id).await.unwrap().unwrap();
+        let stored = store.message(&[channel()], sent.id).await.unwrap().unwrap();
         for step in 0..3 {
             // The clock of the event says nothing: it goes backwards here.
             let status = DeliveryStatus::Pending;
@@ -285,7 +289,7 @@ async fn deleting_a_channel_that_was_never_used_closes_no_other(place: Place) {
             store.commit(vec![Change::DeleteChannel("unused".into())]).await.unwrap();
         } else {
             store.commit(vec![accept("a")]).await.unwrap();
-            assert_eq!(store.outbound(&channel()).try_pull(5).unwrap().len(), round);
+            assert_eq!(ready(&store, 5).await.len(), round);
         }
     }
 }

@@ -6,7 +6,7 @@ use maybug::model::Timestamp;
 use maybug::store::{Change, Store};
 
 use crate::place::{Place, on_every_engine};
-use crate::store_support::{cancel_all, channel, contents, message, until};
+use crate::store_support::{SOON, cancel_all, channel, contents, message, until};
 
 on_every_engine!(
     a_queue_that_was_cancelled_while_its_channel_was_down_goes_on_with_what_comes_next,
@@ -16,7 +16,6 @@ on_every_engine!(
 
 /// More than any mark of what may have been handed out runs ahead.
 const MANY: usize = 1_000;
-const SOON: Duration = Duration::from_secs(10);
 
 fn accept(content: &str, priority: u8) -> Change {
     Change::Accept(message(content, priority))

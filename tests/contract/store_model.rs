@@ -11,7 +11,7 @@ use maybug::model::{MessageId, Timestamp};
 use maybug::store::{Change, Delivery, OutboundQueue, Store, Tally};
 
 use crate::place::{Engine, Place};
-use crate::store_support::{ack, at, cancel_all, channel, message, withdraw};
+use crate::store_support::{SOON, ack, at, cancel_all, channel, message, withdraw};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -196,7 +196,7 @@ impl Run {
                 if let Some(number) = choice.checked_rem(self.model.accepted.len()) {
                     let (id, _) = self.model.accepted[number];
                     let expected = self.model.cancel(|waiting| waiting == number);
-                    let found = self.store().queued(id).await.unwrap();
+                    let found = self.store().queued(&channel(), id).await.unwrap();
                     assert_eq!(found.is_some(), !expected.is_empty(), "{number}");
                     if let Some(queued) = found {
                         let tally = Tally::default();
@@ -269,14 +269,11 @@ impl Run {
 
     async fn pull(&mut self, max: usize) {
         let expected = self.model.pull(max);
-        let (store, queue) = self.live.as_mut().unwrap();
+        let (_, queue) = self.live.as_mut().unwrap();
         let mut pulled = queue.try_pull(max).unwrap();
         while pulled.len() < expected.len() {
-            // What is not marked as handed out yet is to be had after a commit.
-            store.commit(Vec::new()).await.unwrap();
-            let more = queue.try_pull(max - pulled.len()).unwrap();
-            assert!(!more.is_empty(), "{} of {expected:?}", pulled.len());
-            pulled.extend(more);
+            let more = tokio::time::timeout(SOON, queue.pull(max - pulled.len())).await;
+            pulled.extend(more.unwrap_or_else(|_| panic!("only {} of {expected:?}", pulled.len())).unwrap());
         }
         let numbers: Vec<usize> = pulled.iter().map(|delivery| delivery.message.content.parse().unwrap()).collect();
         assert_eq!(numbers, expected);
@@ -307,6 +304,7 @@ impl Run {
             self.place = copy;
         }
         let store = self.place.open().await;
+        store.open_channel(&channel()).await.unwrap();
         let queue = store.outbound(&channel());
         self.live = Some((store, queue));
     }
@@ -314,7 +312,7 @@ impl Run {
     /// Everything accepted can be found, with the events that it had.
     async fn check_look_ups(&self) {
         for (number, (id, _)) in self.model.accepted.iter().enumerate() {
-            let stored = self.store().message(*id).await.unwrap().unwrap();
+            let stored = self.store().message(&[channel()], *id).await.unwrap().unwrap();
             assert_eq!(stored.message.content, number.to_string());
             let events = self.store().events(&stored).await.unwrap().len();
             assert_eq!(events, self.model.events.get(&number).copied().unwrap_or_default());
@@ -349,5 +347,15 @@ mod every_history_leaves_what_the_model_says {
     #[test]
     fn embedded() {
         check_histories(Engine::Embedded, 24);
+    }
+
+    #[test]
+    fn redis() {
+        check_histories(Engine::Redis, 24);
+    }
+
+    #[test]
+    fn cluster() {
+        check_histories(Engine::Cluster, 8);
     }
 }

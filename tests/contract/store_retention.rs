@@ -7,7 +7,7 @@ use maybug::model::{Inbound, MessageId, Timestamp};
 use maybug::store::{Change, Store};
 
 use crate::place::{Place, on_every_engine};
-use crate::store_support::{ack, channel, contents, inbound, message};
+use crate::store_support::{SOON, ack, channel, contents, inbound, message};
 
 on_every_engine!(
     old_messages_go_with_their_events_and_those_that_wait_stay,
@@ -27,7 +27,7 @@ async fn until(what: &str, holds: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), waited).await.unwrap_or_else(|_| panic!("never {what}"));
+    tokio::time::timeout(SOON, waited).await.unwrap_or_else(|_| panic!("never {what}"));
 }
 
 async fn old_messages_go_with_their_events_and_those_that_wait_stay(place: Place) {
@@ -36,9 +36,9 @@ async fn old_messages_go_with_their_events_and_those_that_wait_stay(place: Place
     store.commit(messages.iter().cloned().map(Change::Accept).collect()).await.unwrap();
     let mut queue = store.outbound(&channel());
     let pulled = queue.pull(2).await.unwrap();
-    let done = store.message(pulled[0].message.id).await.unwrap().unwrap();
+    let done = store.message(&[channel()], pulled[0].message.id).await.unwrap().unwrap();
     store.commit(pulled.iter().map(|delivery| ack(delivery, "")).collect()).await.unwrap();
-    let gone = async |id: MessageId| store.message(id).await.unwrap().is_none();
+    let gone = async |id: MessageId| store.message(&[channel()], id).await.unwrap().is_none();
     until("forgotten", async || gone(messages[0].id).await && gone(messages[1].id).await).await;
     assert!(store.events(&done).await.unwrap().is_empty());
     assert!(!gone(messages[2].id).await);
@@ -95,6 +95,6 @@ async fn a_callback_that_waits_is_kept_beyond_its_retention(place: Place) {
     store.commit(vec![Change::Accept(mark.clone())]).await.unwrap();
     let pulled = store.outbound(&channel()).pull(1).await.unwrap();
     store.commit(vec![ack(&pulled[0], "")]).await.unwrap();
-    until("forgotten", async || store.message(mark.id).await.unwrap().is_none()).await;
+    until("forgotten", async || store.message(&[channel()], mark.id).await.unwrap().is_none()).await;
     assert!(!queue.is_drained(), "it still waits for its time");
 }

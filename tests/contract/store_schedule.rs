@@ -7,7 +7,7 @@ use maybug::model::{ChannelProperties, JsonObject, Timestamp};
 use maybug::store::{Change, Queued, Store, Tally};
 
 use crate::place::{Place, on_every_engine};
-use crate::store_support::{ack, at, channel, contents, events_of, message, until, withdraw};
+use crate::store_support::{ack, at, channel, contents, events_of, message, ready, until, withdraw};
 
 on_every_engine!(
     scheduled_messages_come_at_their_time_and_not_before_after_a_crash_either,
@@ -44,7 +44,7 @@ async fn scheduled_messages_come_at_their_time_and_not_before_after_a_crash_eith
         assert_eq!(seen, ["now", "first", "second", "third"]);
         assert_eq!(store.depth(&channel()).waiting, 0);
         for sent in &batch {
-            let found = store.message(sent.id).await.unwrap().unwrap();
+            let found = store.message(&[channel()], sent.id).await.unwrap().unwrap();
             assert_eq!((&found.message, store.events(&found).await.unwrap().len()), (sent, 1));
         }
     }
@@ -56,8 +56,8 @@ async fn a_time_that_has_passed_is_now_and_a_time_to_come_is_found_by_its_id(pla
     std::sync::Arc::make_mut(&mut past).send_at = Some(Timestamp(1));
     let later = at(message("later", 1), HOUR);
     store.commit(vec![Change::Accept(later.clone()), Change::Accept(past)]).await.unwrap();
-    assert_eq!(contents(&store.outbound(&channel()).try_pull(9).unwrap()), ["past"]);
-    let found = store.message(later.id).await.unwrap().unwrap();
+    assert_eq!(contents(&ready(&store, 9).await), ["past"]);
+    let found = store.message(&[channel()], later.id).await.unwrap().unwrap();
     assert_eq!((found.message.clone(), store.events(&found).await.unwrap()), (later, Vec::new()));
     let length = store.queue_length(&channel());
     assert_eq!((length.scheduled, length.by_priority), (1, [1, 0, 0, 0, 0]));
@@ -142,7 +142,7 @@ async fn what_expires_while_it_waits_is_told_once_and_handed_out_no_more(place: 
         expired.sort();
         assert_eq!(expired, ["late", "scheduled"]);
         assert!(store.expired(Timestamp::now()).await.unwrap().is_empty());
-        assert_eq!(contents(&store.outbound(&channel()).try_pull(9).unwrap()), ["early", "never"]);
+        assert_eq!(contents(&ready(&store, 9).await), ["early", "never"]);
         for (id, events) in ids.iter().zip([1, 1, 0, 0]) {
             assert_eq!(events_of(&store, *id).await, events);
         }

@@ -85,7 +85,7 @@ async fn scheduled_messages_are_found_before_and_after_their_time_and_when_they_
     );
     assert!(standing(&store, &"9".repeat(60_000)).await.is_empty(), "the beginning is not the whole");
     store.outbound(&channel()).pull(1).await.unwrap();
-    let queued = store.queued(far.id).await.unwrap().unwrap();
+    let queued = store.queued(&channel(), far.id).await.unwrap().unwrap();
     store.commit(vec![withdraw(queued, &Tally::default())]).await.unwrap();
     let copy = place.crashed().await;
     for store in [store, copy.open().await] {
@@ -109,7 +109,7 @@ async fn whoever_looks_while_scheduled_messages_get_their_places_finds_them(plac
     let looks = tokio::spawn(async move {
         while is_done.try_recv().is_err() {
             for id in &ids {
-                assert!(reader.message(*id).await.unwrap().is_some());
+                assert!(reader.message(&[channel()], *id).await.unwrap().is_some());
             }
         }
     });
@@ -214,7 +214,7 @@ async fn whoever_made_their_ids_messages_come_in_the_order_of_time_and_are_found
             assert_eq!(found, names(0..60), "one at a time");
         }
         for (minute, id) in ids.iter().enumerate() {
-            let content = match store.message(*id).await.unwrap() {
+            let content = match store.message(&[channel()], *id).await.unwrap() {
                 Some(found) => Some(found.message.content.clone()),
                 None => store.inbound(&channel(), *id).await.unwrap().and_then(|found| found.content),
             };
@@ -223,5 +223,5 @@ async fn whoever_made_their_ids_messages_come_in_the_order_of_time_and_are_found
         let behind_all = Search { before: Some(MessageId(uuid::Uuid::max())), ..Search::default() };
         assert_eq!(all(store, behind_all).await.0.len(), 60);
     }
-    assert_eq!(store.queued(ids[4]).await.unwrap().map(|queued| queued.message.id), Some(ids[4]));
+    assert_eq!(store.queued(&channel(), ids[4]).await.unwrap().map(|queued| queued.message.id), Some(ids[4]));
 }

@@ -7,8 +7,11 @@ use maybug::model::{
     Callback, CallbackKind, CallbackTarget, ChannelId, Event, EventKind, Inbound, JsonObject, MessageId, Outbound,
     Priority, SmscMessageId, Timestamp,
 };
-use maybug::store::{Change, Delivery, Queued, Store, Tally};
+use maybug::store::{Change, Delivery, OutboundQueue, Queued, Store, Tally};
 use serde_json::json;
+
+/// By when everything comes that comes at all.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) fn channel() -> ChannelId {
     "c1".into()
@@ -63,7 +66,7 @@ pub(crate) async fn cancel_all(store: &Store, priority: Option<u8>) -> u64 {
 
 /// How much became of an MT.
 pub(crate) async fn events_of(store: &Store, id: MessageId) -> usize {
-    let stored = store.message(id).await.unwrap().unwrap();
+    let stored = store.message(&[channel()], id).await.unwrap().unwrap();
     store.events(&stored).await.unwrap().len()
 }
 
@@ -82,6 +85,23 @@ pub(crate) fn ack(delivery: &Delivery, smsc_message_id: &str) -> Change {
         correlate: vec![SmscMessageId(smsc_message_id.into())],
         callbacks: Vec::new(),
     }
+}
+
+/// What a queue hands out without waiting for a time to come, at most so many; some of it may have to be read or written first.
+pub(crate) async fn ready_of(store: &Store, queue: &mut OutboundQueue, most: usize) -> Vec<Delivery> {
+    let mut pulled = queue.try_pull(most).unwrap();
+    let all = async {
+        while pulled.len() < most && store.queue_length(&channel()).by_priority.iter().sum::<u64>() > 0 {
+            pulled.extend(queue.pull(most - pulled.len()).await.unwrap());
+        }
+    };
+    tokio::time::timeout(SOON, all).await.expect("something waits for its turn and is not handed out");
+    pulled
+}
+
+/// The same of a new queue, which takes it back.
+pub(crate) async fn ready(store: &Store, most: usize) -> Vec<Delivery> {
+    ready_of(store, &mut store.outbound(&channel()), most).await
 }
 
 pub(crate) fn contents(deliveries: &[Delivery]) -> Vec<&str> {

@@ -3,11 +3,14 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use maybug::model::{ChannelProperties, JsonObject, Priority, Timestamp};
 use maybug::store::{Change, Delivery, Look, Tally};
 
 use crate::place::{Place, on_every_engine};
-use crate::store_support::{ack, at, cancel_all, channel, contents, events_of, inbound, message, withdraw};
+use crate::store_support::{
+    ack, at, cancel_all, channel, contents, events_of, inbound, message, ready, ready_of, withdraw,
+};
 
 on_every_engine!(
     everything_that_waits_is_cancelled_wherever_it_waits_and_what_is_in_hand_is_not,
@@ -45,11 +48,11 @@ async fn everything_that_waits_is_cancelled_wherever_it_waits_and_what_is_in_han
     let copy = place.crashed().await;
     for store in [store, copy.open().await] {
         assert_eq!(store.depth(&channel()).waiting, 0);
-        assert!(store.outbound(&channel()).try_pull(9).unwrap().is_empty());
+        assert!(ready(&store, 9).await.is_empty());
         for id in &ids {
-            let found = store.message(*id).await.unwrap().unwrap();
+            let found = store.message(&[channel()], *id).await.unwrap().unwrap();
             assert_eq!(store.events(&found).await.unwrap().len(), 1, "{}", found.message.content);
-            assert!(store.queued(*id).await.unwrap().is_none());
+            assert!(store.queued(&channel(), *id).await.unwrap().is_none());
         }
     }
 }
@@ -58,7 +61,7 @@ async fn a_withdrawal_that_comes_too_late_says_so_and_writes_nothing(place: Plac
     let store = place.open().await;
     let sent = message("a", 1);
     store.commit(vec![Change::Accept(sent.clone())]).await.unwrap();
-    let found = async || store.queued(sent.id).await.unwrap().unwrap();
+    let found = async || store.queued(&channel(), sent.id).await.unwrap().unwrap();
     let (first, second, third) = (found().await, found().await, found().await);
     let mut queue = store.outbound(&channel());
     queue.pull(1).await.unwrap();
@@ -75,7 +78,7 @@ async fn what_leaves_its_queue_in_the_same_write_is_not_cancelled_any_more(place
     let store = place.open().await;
     let sent = ["acknowledged", "delayed"].map(|content| message(content, 1));
     store.commit(sent.iter().cloned().map(Change::Accept).collect()).await.unwrap();
-    let found = async |place: usize| store.queued(sent[place].id).await.unwrap().unwrap();
+    let found = async |place: usize| store.queued(&channel(), sent[place].id).await.unwrap().unwrap();
     let found = [found(0).await, found(1).await];
     let mut queue = store.outbound(&channel());
     let pulled = queue.pull(2).await.unwrap();
@@ -100,7 +103,7 @@ async fn what_may_have_been_sent_before_a_crash_says_so_when_it_is_found_and_the
     // As it is read from disk, once it is in memory, and after an end in order.
     for round in 0..3 {
         for (number, doubtful) in [(0, true), (999, false)] {
-            let found = revived.queued(sent[number].id).await.unwrap().unwrap();
+            let found = revived.queued(&channel(), sent[number].id).await.unwrap().unwrap();
             assert_eq!(found.possible_duplicate(), doubtful, "{number} in round {round}");
         }
         let mut all = revived.all_queued(&channel(), Priority::new(1));
@@ -120,7 +123,7 @@ async fn what_may_have_been_sent_since_it_was_found_is_looked_at_again_wherever_
     let store = place.open().await;
     let sent = ["at once", "later"].map(|content| message(content, 1));
     store.commit(sent.iter().cloned().map(Change::Accept).collect()).await.unwrap();
-    let found = async |place: usize| store.queued(sent[place].id).await.unwrap().unwrap();
+    let found = async |place: usize| store.queued(&channel(), sent[place].id).await.unwrap().unwrap();
     let early = found(0).await;
     let mut queue = store.outbound(&channel());
     let pulled = queue.pull(2).await.unwrap();
@@ -142,10 +145,10 @@ async fn what_was_scheduled_for_a_channel_that_was_deleted_is_cancelled_for_no_o
     let properties = || Change::SaveChannel(ChannelProperties { id: channel(), properties: JsonObject::new() });
     let [dead, alive] = ["dead", "alive"].map(|content| at(message(content, 1), HOUR));
     store.commit(vec![properties(), Change::Accept(dead.clone())]).await.unwrap();
-    let found = store.queued(dead.id).await.unwrap().unwrap();
+    let found = store.queued(&channel(), dead.id).await.unwrap().unwrap();
     store.commit(vec![Change::DeleteChannel(channel())]).await.unwrap();
     store.commit(vec![properties(), Change::Accept(alive)]).await.unwrap();
-    assert!(store.queued(dead.id).await.unwrap().is_none());
+    assert!(store.queued(&channel(), dead.id).await.unwrap().is_none());
     let tally = Tally::default();
     store.commit(vec![withdraw(found, &tally)]).await.unwrap();
     assert_eq!((tally.total(), store.depth(&channel()).waiting), (0, 1));
@@ -159,7 +162,7 @@ async fn what_is_cancelled_while_it_waits_for_its_time_is_not_counted_any_more(p
     let mut queue = store.outbound(&channel());
     let ticket = queue.pull(1).await.unwrap()[0].ticket;
     store.commit(vec![Change::Retry { ticket, at: Timestamp::now().plus(Duration::from_secs(30)) }]).await.unwrap();
-    let found = store.queued(sent.id).await.unwrap().unwrap();
+    let found = store.queued(&channel(), sent.id).await.unwrap().unwrap();
     store.commit(vec![withdraw(found, &Tally::default())]).await.unwrap();
     let length = store.queue_length(&channel());
     assert_eq!((length.by_priority, length.scheduled, length.in_hand), ([1, 0, 0, 0, 0], 0, 0));
@@ -215,11 +218,8 @@ async fn a_crash_at_any_place_leaves_each_message_either_queued_or_cancelled(pla
         store.commit(found.into_iter().map(|queued| withdraw(queued, &tally)).collect()).await.unwrap();
         let copy = place.crashed().await;
         let revived = copy.open().await;
-        let mut cancelled = 0;
-        for message in &sent {
-            cancelled += events_of(&revived, message.id).await;
-        }
-        assert_eq!(u64::try_from(cancelled).unwrap(), tally.total());
+        let counted = join_all(sent.iter().map(|message| events_of(&revived, message.id))).await;
+        assert_eq!(u64::try_from(counted.iter().sum::<usize>()).unwrap(), tally.total());
         assert_eq!(revived.depth(&channel()).waiting, 1_500 - tally.total());
     }
     assert_eq!(tally.total(), 1_500);
@@ -273,7 +273,7 @@ async fn the_length_of_a_queue_is_told_by_priority_and_a_channels_callbacks_are_
     store.commit(vec![accept("a", 1), accept("b", 1), accept("c", 5), scheduled]).await.unwrap();
     store.commit(vec![inbound("e", "http://a/"), inbound("f", "http://b/")]).await.unwrap();
     let mut queue = store.outbound(&channel());
-    assert_eq!(contents(&queue.try_pull(1).unwrap()), ["c"]);
+    assert_eq!(contents(&ready_of(&store, &mut queue, 1).await), ["c"]);
     let length = store.queue_length(&channel());
     assert_eq!((length.by_priority, length.scheduled, length.in_hand), ([2, 0, 0, 0, 0], 1, 1));
     assert_eq!((length.inbound, length.events), (0, 2));
