@@ -33,6 +33,14 @@ pub(crate) enum RedisError {
         /// Its words.
         reply: String,
     },
+    /// It was a master, and is a replica now.
+    #[error("Redis at {node} is a replica and takes no changes ({reply})")]
+    Replica {
+        /// The server.
+        node: Address,
+        /// Its words.
+        reply: String,
+    },
     /// Another one has these keys.
     #[error(
         "Redis at {node} says that {to} has these keys: it belongs to a cluster, for which the URL is redis+cluster://…"
@@ -140,6 +148,7 @@ impl RedisError {
             Self::Unreachable { .. }
             | Self::Silent { .. }
             | Self::Away { .. }
+            | Self::Replica { .. }
             | Self::NoMaster { .. }
             | Self::NoNode { .. }
             | Self::Full { .. }
@@ -172,9 +181,9 @@ impl RedisError {
                 None => Self::Away { node, reply },
             },
             Some(
-                "ASK" | "TRYAGAIN" | "READONLY" | "LOADING" | "CLUSTERDOWN" | "MASTERDOWN" | "BUSY" | "NOREPLICAS"
-                | "UNBLOCKED",
+                "ASK" | "TRYAGAIN" | "LOADING" | "CLUSTERDOWN" | "MASTERDOWN" | "BUSY" | "NOREPLICAS" | "UNBLOCKED",
             ) => Self::Away { node, reply },
+            Some("READONLY") => Self::Replica { node, reply },
             Some("NOSCRIPT") => Self::NoScript { node },
             Some("OOM") => Self::Full { node, reply },
             Some("MISCONF") => Self::Unsaved { node, reply },
@@ -192,9 +201,9 @@ impl RedisError {
         matches!(self, Self::NoScript { .. })
     }
 
-    /// Whether what was asked may have been done all the same, or the connection is of no use any more.
+    /// Whether the connection is of no use any more; behind the same name may be another server by now.
     pub(super) const fn breaks_connection(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Silent { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Silent { .. } | Self::Replica { .. })
     }
 
     /// Whether another server may be the right one by now.
@@ -270,7 +279,7 @@ mod tests {
         };
         let script = "Error running script (call to f_16d8): @user_script:18: @user_script: 18: ";
         assert!(matches!(told(&format!("{script}-OOM command not allowed")), RedisError::Full { .. }));
-        assert!(matches!(told(&format!("{script}-READONLY You can't write")), RedisError::Away { .. }));
+        assert!(matches!(told(&format!("{script}-READONLY You can't write")), RedisError::Replica { .. }));
         assert!(matches!(told("ACL failure in script: User x has no permissions"), RedisError::Forbidden { .. }));
         assert!(matches!(told("wrong number of arguments"), RedisError::Refused { .. }));
     }

@@ -16,6 +16,7 @@ mod config;
 mod error;
 mod inspect;
 mod node;
+mod pace;
 mod route;
 mod slot;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Whom a server lets in, what that one may do there, and what is wrong with the server.
 
 use super::{Server, all, connect, one, put};
-use crate::redis::{Redis, RedisError, Table};
+use crate::redis::{ConfigError, Redis, RedisConfig, RedisError, Table};
 
 /// What `docs/redis.md` lists.
 const PERMISSIONS: &str = "~maybug:* -@all +ping +select +get +set +hget +hmget +hset +hdel +hscan +zadd +zrem +zrange \
@@ -91,6 +91,7 @@ async fn tls_asks_for_a_certificate_that_is_trusted() {
     assert!(unknown.to_string().contains("TLS handshake failed"), "{unknown}");
     let misnamed = refused(&format!("rediss://127.0.0.1:{}?ca_file={ca_file}", server.port)).await;
     assert!(misnamed.to_string().contains("TLS handshake failed"), "{misnamed}");
+    assert_eq!("https://localhost".parse::<RedisConfig>(), Err(ConfigError::Scheme("https".to_owned())));
     let missing = refused(&format!("rediss://localhost:{}?ca_file=/nowhere", server.port)).await;
     assert!(!missing.is_passing() && missing.to_string().contains("/nowhere cannot be read"), "{missing}");
 }
