@@ -65,6 +65,38 @@ async fn a_slot_that_moves_to_another_master_is_followed() {
 }
 
 #[tokio::test]
+async fn a_replica_takes_over_in_a_cluster() {
+    let mut nodes = cluster().await;
+    let replica = nodes[0].replica(&nodes[1..]).await;
+    let patience = "timeout_ms=1000&replica_timeout_ms=500";
+    let url = format!("redis+cluster://127.0.0.1:{},127.0.0.1:{}?{patience}", nodes[0].port, nodes[1].port);
+    let redis = connect(&format!("{url}&replicas=1")).await;
+    let [name, other, _] = names();
+    let slot = redis.slot(&name);
+    let mut epoch = slot.claim("test").await.unwrap();
+    for number in 0..20_u8 {
+        until(async || write(&slot, &mut epoch, &[put(Table::Msg, [number], "1")]).await).await;
+    }
+    let warnings = redis.inspect().await.unwrap();
+    assert_eq!(warnings.iter().filter(|warning| warning.contains("before 1 have it")).count(), 2, "{warnings:?}");
+    nodes[0].kill().await;
+    let found = until(async || slot.range(Table::Msg, b"", None, false, usize::MAX).await).await;
+    assert_eq!(found.len(), 20);
+    assert_eq!(replica.ask::<u32>("DBSIZE").await, 3);
+    // Nobody has what is written now, and that is told; the others' slots were never in question.
+    let alone = write(&slot, &mut epoch, &[put(Table::Msg, "alone", "1")]).await.unwrap_err();
+    assert!(matches!(alone, RedisError::Unreplicated { .. }), "{alone}");
+    let careless = connect(&url).await;
+    let mut epoch = careless.slot(&other).claim("test").await.unwrap();
+    careless.slot(&other).write(&mut epoch, &[put(Table::Msg, "key", "1")]).await.unwrap();
+    // The old master comes back as a replica, and what was not replicated is by then.
+    nodes[0].revive().await;
+    let mut epoch = until(async || slot.claim("test").await).await;
+    until(async || write(&slot, &mut epoch, &[put(Table::Msg, "more", "1")]).await).await;
+    assert_eq!(all(&slot, Table::Msg).await.len(), 22);
+}
+
+#[tokio::test]
 async fn fail_over_loses_nothing_that_was_acknowledged() {
     let mut servers = Watched::start().await;
     let ports: Vec<_> = servers.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect();
