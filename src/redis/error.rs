@@ -33,6 +33,14 @@ pub(crate) enum RedisError {
         /// Its words.
         reply: String,
     },
+    /// It was a master, and is a replica now.
+    #[error("Redis at {node} is a replica and takes no changes ({reply})")]
+    Replica {
+        /// The server.
+        node: Address,
+        /// Its words.
+        reply: String,
+    },
     /// Another one has these keys.
     #[error(
         "Redis at {node} says that {to} has these keys: it belongs to a cluster, for which the URL is redis+cluster://…"
@@ -140,6 +148,7 @@ impl RedisError {
             Self::Unreachable { .. }
             | Self::Silent { .. }
             | Self::Away { .. }
+            | Self::Replica { .. }
             | Self::NoMaster { .. }
             | Self::NoNode { .. }
             | Self::Full { .. }
@@ -172,9 +181,9 @@ impl RedisError {
                 None => Self::Away { node, reply },
             },
             Some(
-                "ASK" | "TRYAGAIN" | "READONLY" | "LOADING" | "CLUSTERDOWN" | "MASTERDOWN" | "BUSY" | "NOREPLICAS"
-                | "UNBLOCKED",
+                "ASK" | "TRYAGAIN" | "LOADING" | "CLUSTERDOWN" | "MASTERDOWN" | "BUSY" | "NOREPLICAS" | "UNBLOCKED",
             ) => Self::Away { node, reply },
+            Some("READONLY") => Self::Replica { node, reply },
             Some("NOSCRIPT") => Self::NoScript { node },
             Some("OOM") => Self::Full { node, reply },
             Some("MISCONF") => Self::Unsaved { node, reply },
@@ -192,9 +201,9 @@ impl RedisError {
         matches!(self, Self::NoScript { .. })
     }
 
-    /// Whether what was asked may have been done all the same, or the connection is of no use any more.
+    /// Whether the connection is of no use any more; behind the same name may be another server by now.
     pub(super) const fn breaks_connection(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Silent { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Silent { .. } | Self::Replica { .. })
     }
 
     /// Whether another server may be the right one by now.
@@ -211,11 +220,18 @@ fn said(error: &redis::RedisError) -> String {
     }
 }
 
-/// The code within an error of a script; up to version 6.2 all of them are ERR, with the true one in the text.
+/// What a script that a server calls an error means: up to version 6.2 the true code is in the text, and what a script may
+/// not do has no code at all in later ones.
 fn scripted(detail: &str) -> Option<&str> {
+    if FORBIDDEN.iter().any(|words| detail.starts_with(words)) {
+        return Some("NOPERM");
+    }
     let (_, told) = detail.starts_with("Error running script").then_some(detail)?.rsplit_once(": -")?;
     told.split(' ').next()
 }
+
+/// Redis 7.0's words, and later ones'.
+const FORBIDDEN: [&str; 2] = ["The user executing the script can't", "ACL failure in script"];
 
 /// An address in a redirection; the host may be missing, and is the same one then.
 pub(super) fn redirect(from: &Address, to: &str) -> Option<Address> {
@@ -247,4 +263,33 @@ pub(crate) enum WriteError {
     /// Redis did not say that it is written; it may be.
     #[error(transparent)]
     Redis(#[from] RedisError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What servers of other versions than ours answer.
+    #[test]
+    fn an_error_within_a_script_is_what_it_is_outside() {
+        let node = Address { host: "h".to_owned(), port: 1 };
+        let told = |detail: &str| {
+            let error = redis::make_extension_error("ERR".to_owned(), Some(detail.to_owned()));
+            RedisError::of(&node, &error)
+        };
+        let script = "Error running script (call to f_16d8): @user_script:18: @user_script: 18: ";
+        assert!(matches!(told(&format!("{script}-OOM command not allowed")), RedisError::Full { .. }));
+        assert!(matches!(told(&format!("{script}-READONLY You can't write")), RedisError::Replica { .. }));
+        assert!(matches!(told("ACL failure in script: User x has no permissions"), RedisError::Forbidden { .. }));
+        assert!(matches!(told("wrong number of arguments"), RedisError::Refused { .. }));
+    }
+
+    #[test]
+    fn a_redirection_without_a_host_stays_there() {
+        let node = Address { host: "h".to_owned(), port: 1 };
+        let to = |host: &str, port| Some(Address { host: host.to_owned(), port });
+        assert_eq!(redirect(&node, ":7001"), to("h", 7001));
+        assert_eq!(redirect(&node, "::1:7001"), to("::1", 7001));
+        assert_eq!(redirect(&node, "host:port"), None);
+    }
 }

@@ -15,6 +15,7 @@ mod config;
 mod error;
 mod inspect;
 mod node;
+mod pace;
 mod route;
 mod slot;
 #[cfg(test)]

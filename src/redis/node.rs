@@ -3,17 +3,18 @@
 //! A connection that broke, or did not answer in time, is thrown away and the next who asks makes a new one. While a
 //! server cannot be reached it is tried again after a growing pause, and until then everybody is told so at once.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisConnectionInfo, RedisResult, cmd};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::config::{Address, Login, RedisConfig};
 use super::error::RedisError;
+use super::pace::Pace;
 use crate::endpoint::{Endpoint, TlsClient};
 
 /// Most connections that writes have for themselves; further ones wait.
@@ -22,8 +23,6 @@ const DEDICATED: usize = 16;
 const BUFFER: usize = 256;
 /// Octets that are gathered for one write to a socket.
 const GATHERED: usize = 64 * 1024;
-/// The first and the longest pause between two attempts to connect.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 /// See the file's head.
 pub(super) struct Node {
@@ -33,17 +32,9 @@ pub(super) struct Node {
     patience: Duration,
     live: ArcSwapOption<MultiplexedConnection>,
     /// Held by whoever connects.
-    attempts: tokio::sync::Mutex<Attempts>,
+    pace: tokio::sync::Mutex<Pace>,
     idle: Mutex<Vec<MultiplexedConnection>>,
     dedicated: Semaphore,
-}
-
-/// What came of connecting so far.
-#[derive(Default)]
-struct Attempts {
-    pause: Duration,
-    /// The last failure, and until when it stands for the next attempt.
-    failed: Option<(RedisError, Instant)>,
 }
 
 /// A write's own connection; it is put back when it has answered.
@@ -75,7 +66,7 @@ impl Node {
             login: info,
             patience: config.timeout,
             live: ArcSwapOption::empty(),
-            attempts: tokio::sync::Mutex::default(),
+            pace: tokio::sync::Mutex::default(),
             idle: Mutex::default(),
             dedicated: Semaphore::new(DEDICATED),
         })
@@ -104,28 +95,13 @@ impl Node {
         if let Some(live) = self.live.load_full() {
             return Ok(live);
         }
-        let mut attempts = self.attempts.lock().await;
+        let mut pace = self.pace.lock().await;
         if let Some(live) = self.live.load_full() {
             return Ok(live);
         }
-        if let Some((error, until)) = &attempts.failed
-            && Instant::now() < *until
-        {
-            return Err(error.clone());
-        }
-        match self.connect().await {
-            Ok(connection) => {
-                *attempts = Attempts::default();
-                let live = Arc::new(connection);
-                self.live.store(Some(live.clone()));
-                Ok(live)
-            }
-            Err(error) => {
-                attempts.pause = (attempts.pause * 2).clamp(PAUSES.0, PAUSES.1);
-                attempts.failed = Some((error.clone(), Instant::now() + attempts.pause));
-                Err(error)
-            }
-        }
+        let live = Arc::new(pace.attempt(self.connect()).await?);
+        self.live.store(Some(live.clone()));
+        Ok(live)
     }
 
     /// A connection for one write alone: whoever waits on it for replicas keeps nobody else waiting.
@@ -135,12 +111,21 @@ impl Node {
     pub(super) async fn dedicated(&self) -> Result<Dedicated<'_>, RedisError> {
         let permit = timeout(self.patience, self.dedicated.acquire()).await;
         let permit = permit.map_err(|_| self.silent())?.map_err(|_| self.silent())?;
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.idle().pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => self.connect().await?,
+            None => self.pace.lock().await.attempt(self.connect()).await?,
         };
         Ok(Dedicated { node: self, connection, _permit: permit })
+    }
+
+    /// Closes the connections that no write has at the moment.
+    pub(super) fn forget_idle(&self) {
+        self.idle().clear();
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<MultiplexedConnection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
@@ -172,13 +157,17 @@ impl Node {
 }
 
 impl Dedicated<'_> {
-    /// Sends commands in one piece. The connection is used again only if they were answered.
+    /// Sends commands in one piece. The connection is used again only if they were answered; the others, which nobody has
+    /// used since, are not believed in either then.
     ///
     /// # Errors
     /// [`RedisError`].
     pub(super) async fn ask(mut self, commands: &Pipeline) -> Result<Vec<RedisResult<redis::Value>>, RedisError> {
-        let answers = self.node.in_time(commands.query_async(&mut self.connection)).await?;
-        self.node.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.connection);
-        Ok(answers)
+        let answers = self.node.in_time(commands.query_async(&mut self.connection)).await;
+        match &answers {
+            Ok(_) => self.node.idle().push(self.connection),
+            Err(_) => self.node.forget_idle(),
+        }
+        answers
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::config::{Address, RedisConfig, Topology};
 use super::error::{RedisError, redirect};
 use super::node::Node;
+use super::pace::Pace;
 
 /// Hash slots of a cluster.
 const SLOTS: u16 = 16_384;
@@ -33,7 +34,8 @@ pub(super) struct Sentinels {
     service: String,
     sentinels: Vec<Arc<Node>>,
     master: ArcSwapOption<Node>,
-    asking: tokio::sync::Mutex<()>,
+    /// Held by whoever asks.
+    pace: tokio::sync::Mutex<Pace>,
 }
 
 /// The cluster, as far as it is known.
@@ -68,7 +70,7 @@ impl Router {
                     service: service.clone(),
                     sentinels: sentinels.iter().map(sentinel).collect::<Result<_, _>>()?,
                     master: ArcSwapOption::empty(),
-                    asking: tokio::sync::Mutex::default(),
+                    pace: tokio::sync::Mutex::default(),
                 })
             }
             Topology::Cluster(seeds) => {
@@ -149,12 +151,12 @@ impl Sentinels {
         if let Some(master) = self.master.load_full() {
             return Ok(master);
         }
-        let _asking = self.asking.lock().await;
+        let mut pace = self.pace.lock().await;
         if let Some(master) = self.master.load_full() {
             return Ok(master);
         }
         let asked = self.sentinels.iter().map(|sentinel| Box::pin(self.master_of(sentinel)));
-        let (master, _) = select_ok(asked).await?;
+        let (master, _) = pace.attempt(select_ok(asked)).await?;
         self.master.store(Some(master.clone()));
         Ok(master)
     }

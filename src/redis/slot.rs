@@ -307,7 +307,13 @@ impl Slot {
         let wait = config.replica_timeout.as_millis();
         both.add_command(command.clone()).cmd("WAIT").arg(config.replicas).arg(u64::try_from(wait).unwrap_or(u64::MAX));
         both.ignore_errors();
-        let refused = |error: redis::RedisError| RedisError::of(node.address(), &error);
+        let refused = |error: redis::RedisError| {
+            let error = RedisError::of(node.address(), &error);
+            if error.breaks_connection() {
+                node.forget_idle();
+            }
+            error
+        };
         let mut answers = node.dedicated().await?.ask(&both).await?.into_iter();
         let mut answer = || answers.next().unwrap_or(Ok(Value::Nil));
         let (done, had) = (answer().map_err(refused)?, answer().map_err(refused)?);

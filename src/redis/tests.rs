@@ -1,17 +1,21 @@
 //! Against real servers, which `tests/run` installs.
 
+mod admission;
 #[path = "../../tests/shared/daemon.rs"]
 mod daemon;
 mod failures;
+mod gate;
 #[path = "../../tests/shared/redis.rs"]
+#[allow(dead_code, reason = "these tests keep no servers in statics")]
 mod servers;
+mod several;
 mod tables;
 
 use std::time::Duration;
 
 use servers::Redis as Server;
 
-use super::{Redis, Row, Slot, Table};
+use super::{Epoch, Redis, RedisError, Row, Slot, Table, WriteError};
 
 /// Connects to what an URL says.
 async fn connect(url: &str) -> Redis {
@@ -38,8 +42,16 @@ async fn all(slot: &Slot, table: Table) -> Vec<(Vec<u8>, Vec<u8>)> {
     slot.range(table, b"", None, false, usize::MAX).await.unwrap()
 }
 
+/// Writes where nobody else does.
+async fn write(slot: &Slot, epoch: &mut Epoch, rows: &[Row]) -> Result<(), RedisError> {
+    match slot.write(epoch, rows).await {
+        Err(WriteError::Redis(error)) => Err(error),
+        written => Ok(written.unwrap()),
+    }
+}
+
 /// Does something until it is done, as long as what is in the way passes.
-async fn until<T>(mut act: impl AsyncFnMut() -> Result<T, super::RedisError>) -> T {
+async fn until<T>(mut act: impl AsyncFnMut() -> Result<T, RedisError>) -> T {
     let done = async {
         loop {
             match act().await {

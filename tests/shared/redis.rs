@@ -119,6 +119,29 @@ impl Redis {
         self.server = launch(&self.directory, &self.arguments, self.ready).await;
     }
 
+    /// A replica of it, which the rest of the cluster knows, too.
+    pub(crate) async fn replica(&self, rest: &[Self]) -> Self {
+        let replica = node().await;
+        let _: () = self.ask(&met(&replica).await).await;
+        let master: String = self.ask("CLUSTER MYID").await;
+        let own: String = replica.ask("CLUSTER MYID").await;
+        // Only who has heard of a node can follow it.
+        agree("a replica", async || replica.try_ask::<()>(&format!("CLUSTER REPLICATE {master}")).await.is_ok()).await;
+        agree("a replica's data", async || {
+            let info: String = replica.ask("INFO replication").await;
+            info.contains("master_link_status:up")
+        })
+        .await;
+        for node in rest.iter().chain([self]) {
+            agree("a replica's place", async || {
+                let nodes: String = node.ask("CLUSTER NODES").await;
+                nodes.lines().any(|line| line.starts_with(&own) && line.contains("slave") && line.contains(&master))
+            })
+            .await;
+        }
+        replica
+    }
+
     /// Its certificate, for whoever wants to trust it.
     pub(crate) fn certificate(&self) -> PathBuf {
         self.directory.path().join(CERTIFICATE)
@@ -146,24 +169,29 @@ pub(crate) fn end_with_us(servers: &[Redis]) -> std::process::Child {
     command.spawn().unwrap()
 }
 
+/// A node of a cluster that knows no other yet.
+async fn node() -> Redis {
+    let bus = free_port().await.to_string();
+    let mut more = vec!["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "1000"];
+    more.extend(["--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0"]);
+    Redis::durable(&more).await
+}
+
+/// What other nodes are told to meet it.
+async fn met(node: &Redis) -> String {
+    let bus: (String, u16) = node.ask("CONFIG GET cluster-port").await;
+    format!("CLUSTER MEET 127.0.0.1 {} {}", node.port, bus.1)
+}
+
 /// A cluster of three masters; what one of them had is away while it is.
 pub(crate) async fn cluster() -> [Redis; 3] {
-    let mut nodes = Vec::new();
-    let mut buses = Vec::new();
-    for _ in 0..3 {
-        let bus = free_port().await;
-        let text = bus.to_string();
-        let mut more = vec!["--cluster-enabled", "yes", "--cluster-port", &text, "--cluster-node-timeout", "1000"];
-        more.extend(["--cluster-require-full-coverage", "no"]);
-        nodes.push(Redis::durable(&more).await);
-        buses.push(bus);
-    }
+    let nodes = [node().await, node().await, node().await];
     let bounds = [0, 5461, 10_923, 16_384];
     for (index, node) in nodes.iter().enumerate() {
         let _: () = node.ask(&format!("CLUSTER ADDSLOTSRANGE {} {}", bounds[index], bounds[index + 1] - 1)).await;
         let _: () = node.ask(&format!("CLUSTER SET-CONFIG-EPOCH {}", index + 1)).await;
         if index > 0 {
-            let _: () = nodes[0].ask(&format!("CLUSTER MEET 127.0.0.1 {} {}", node.port, buses[index])).await;
+            let _: () = nodes[0].ask(&met(node).await).await;
         }
     }
     for node in &nodes {
@@ -175,7 +203,7 @@ pub(crate) async fn cluster() -> [Redis; 3] {
         })
         .await;
     }
-    nodes.try_into().unwrap_or_else(|_| unreachable!("three were started"))
+    nodes
 }
 
 /// A master, its replica, and three sentinels who call the master [`SERVICE`].

@@ -1,7 +1,8 @@
-//! Servers that forget, stop, and come back.
+//! Servers that forget, stop, hang, fill up, and come back.
 
-use super::{all, one, put, until};
-use crate::redis::{Table, WriteError};
+use super::gate::Gate;
+use super::{Server, all, connect, one, put, removal, until, write};
+use crate::redis::{RedisError, Table, WriteError};
 
 #[tokio::test]
 async fn forgotten_scripts_are_told_again() {
@@ -17,10 +18,76 @@ async fn forgotten_scripts_are_told_again() {
     let away = slot.get(Table::Msg, b"a").await.unwrap_err();
     assert!(away.is_passing(), "{away}");
     server.revive().await;
-    let write = async || match slot.write(&mut epoch, &[put(Table::Msg, "c", "3")]).await {
-        Err(WriteError::Redis(error)) => Err(error),
-        written => Ok(written.unwrap()),
-    };
-    until(write).await;
+    until(async || write(&slot, &mut epoch, &[put(Table::Msg, "c", "3")]).await).await;
     assert_eq!(all(&slot, Table::Msg).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_given_up_and_taken_up_again() {
+    let server = Server::durable(&[]).await;
+    let redis = connect(&format!("redis://127.0.0.1:{}?timeout_ms=300", server.port)).await;
+    let slot = redis.slot("hangs");
+    let mut epoch = slot.claim("test").await.unwrap();
+    server.signal("-STOP").await;
+    for _ in 0..2 {
+        let silent = slot.get(Table::Msg, b"a").await.unwrap_err();
+        assert!(matches!(silent, RedisError::Silent { .. }) && silent.is_passing(), "{silent}");
+        let silent = slot.write(&mut epoch, &[put(Table::Msg, "a", "1")]).await.unwrap_err();
+        assert!(matches!(silent, WriteError::Redis(RedisError::Silent { .. })), "{silent}");
+    }
+    server.signal("-CONT").await;
+    until(async || write(&slot, &mut epoch, &[put(Table::Msg, "b", "2")]).await).await;
+    assert_eq!(slot.get(Table::Msg, b"b").await.unwrap().as_deref(), Some(&b"2"[..]));
+}
+
+#[tokio::test]
+async fn a_write_that_arrives_after_its_repetition_changes_nothing() {
+    let server = Server::durable(&[]).await;
+    let gate = Gate::before(server.port).await;
+    let redis = connect(&format!("redis://127.0.0.1:{}?timeout_ms=500", gate.port)).await;
+    let slot = redis.slot("late");
+    let mut epoch = slot.claim("test").await.unwrap();
+    gate.open(false);
+    let first = [put(Table::Msg, "key", "first"), put(Table::Msg, "another", "first")];
+    let silent = slot.write(&mut epoch, &first).await.unwrap_err();
+    assert!(matches!(silent, WriteError::Redis(RedisError::Silent { .. })), "{silent}");
+    let runs = async || {
+        let statistics: String = server.ask("INFO commandstats").await;
+        let script = |line: &&str| line.starts_with("cmdstat_eval");
+        let calls = |line: &str| line.split(['=', ',']).nth(1).unwrap().parse::<u64>().unwrap();
+        statistics.lines().filter(script).map(calls).sum::<u64>()
+    };
+    until(async || write(&slot, &mut epoch, &first).await).await;
+    until(async || write(&slot, &mut epoch, &[put(Table::Msg, "key", "second")]).await).await;
+    let before = runs().await;
+    gate.open(true);
+    while runs().await == before {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(slot.get(Table::Msg, b"key").await.unwrap().as_deref(), Some(&b"second"[..]));
+}
+
+#[tokio::test]
+async fn a_full_server_refuses_all_of_a_write_and_lets_old_rows_go() {
+    let server = Server::durable(&["--maxmemory", "4mb"]).await;
+    let redis = connect(&format!("redis://127.0.0.1:{}", server.port)).await;
+    let slot = redis.slot("full");
+    let mut epoch = slot.claim("test").await.unwrap();
+    let mut written = 0_u32;
+    let full = loop {
+        let value = vec![b'v'; 10_000];
+        let rows = [Table::Id, Table::Msg].map(|table| put(table, written.to_be_bytes(), &value));
+        match write(&slot, &mut epoch, &[&rows[..], &[removal(Table::Msg, b"none")]].concat()).await {
+            Ok(()) => written += 1,
+            Err(error) => break error,
+        }
+        assert!(written < 1000, "it never gets full");
+    };
+    assert!(full.is_passing() && full.to_string().contains("raise its maxmemory"), "{full}");
+    for table in [Table::Id, Table::Msg] {
+        assert_eq!(all(&slot, table).await.len(), usize::try_from(written).unwrap());
+    }
+    let old: Vec<_> = (0..written / 2).map(|number| removal(Table::Msg, number.to_be_bytes())).collect();
+    slot.write(&mut epoch, &old).await.unwrap();
+    slot.write(&mut epoch, &[put(Table::Msg, "new", "1")]).await.unwrap();
 }
