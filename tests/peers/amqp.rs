@@ -150,7 +150,7 @@ async fn messages_replies_and_events_are_vumis(rabbitmq: &RabbitMq) {
     assert_eq!(bridge.told(&channel, "connected").await["status"], "ok");
     let message = PhoneMessage { from: "27820001001".into(), to: "40404".into(), text: "ž".into() };
     // What comes for nobody is nobody's.
-    soon("a bind", async { while !matches!(seen.recv().await.unwrap(), SimEvent::Bound { .. }) {} }).await;
+    soon("a bind", async { while !matches!(*seen.recv().await.unwrap(), SimEvent::Bound { .. }) {} }).await;
     assert_eq!(simulator.inject(&message), Ok(1));
 
     let got = application.object("inbound").await;
@@ -174,8 +174,8 @@ async fn messages_replies_and_events_are_vumis(rabbitmq: &RabbitMq) {
     // The limit of characters is for HTTP, and what looks like a timestamp is text.
     let (from, to, text) = soon("the reply", async {
         loop {
-            if let SimEvent::Message { id: Some(_), from, to, text, .. } = seen.recv().await.unwrap() {
-                return (from, to, text);
+            if let SimEvent::Message { id: Some(_), from, to, text, .. } = &*seen.recv().await.unwrap() {
+                return (from.clone(), to.clone(), text.clone());
             }
         }
     })

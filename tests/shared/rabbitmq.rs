@@ -13,6 +13,7 @@ use hyper::{HeaderMap, Method};
 use maybug::config::{AmqpConfig, Secret};
 use maybug::web::client::{Allowed, Client};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::sync::{OnceCell, oneshot};
 
@@ -175,6 +176,9 @@ impl Node {
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("epmd: {error}; tests/run installs it with rabbitmq-server"));
+        // A node that does not find it would start one that nobody ends.
+        crate::server::soon("epmd", async { while TcpStream::connect(("127.0.0.1", epmd_port)).await.is_err() {} })
+            .await;
         let dist = free_port().await;
         let mut command = command(path, &name, epmd_port, dist);
         let node = start(&mut command, path, READY).await;
@@ -222,8 +226,6 @@ fn command(path: &Path, node: &str, epmd_port: u16, dist: u16) -> Command {
         // The server replaces the script then, so that whoever kills the one kills the other.
         .env("RABBITMQ_ALLOW_INPUT", "1")
         .env("RABBITMQ_SERVER_START_ARGS", "-noinput")
-        // Whoever has nothing to do leaves the processor to others.
-        .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+sbwt none +sbwtdcpu none +sbwtdio none")
         .env("RABBITMQ_DIST_PORT", dist.to_string())
         .env("RABBITMQ_MNESIA_BASE", path.join("mnesia"))
         .env("RABBITMQ_LOG_BASE", path.join("log"))
