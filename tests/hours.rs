@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -188,13 +189,14 @@ fn weather(rng: &mut Rng, seed: u64) -> SimulatorConfig {
 struct Taken(BTreeMap<u32, usize>);
 
 impl Taken {
-    fn read(&mut self, events: &mut broadcast::Receiver<SimEvent>) {
+    fn read(&mut self, events: &mut broadcast::Receiver<Arc<SimEvent>>) {
         loop {
             match events.try_recv() {
-                Ok(SimEvent::Message { id: Some(_), text, .. }) => {
-                    *self.0.entry(text.parse().unwrap()).or_default() += 1
+                Ok(event) => {
+                    if let SimEvent::Message { id: Some(_), text, .. } = &*event {
+                        *self.0.entry(text.parse().unwrap()).or_default() += 1;
+                    }
                 }
-                Ok(_) => {}
                 Err(broadcast::error::TryRecvError::Lagged(missed)) => panic!("{missed} events were missed"),
                 Err(_) => return,
             }

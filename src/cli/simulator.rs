@@ -112,7 +112,7 @@ impl Output<'_> {
         self.out.flush()
     }
 
-    fn received(&mut self, event: Result<SimEvent, RecvError>) -> std::io::Result<()> {
+    fn received(&mut self, event: Result<Arc<SimEvent>, RecvError>) -> std::io::Result<()> {
         match event {
             Ok(event) => self.event(&event),
             Err(RecvError::Lagged(count)) => self.lagged(count),

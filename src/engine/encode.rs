@@ -167,6 +167,12 @@ impl Engine {
         self.inbox.commit(vec![Op::Put(Table::Meta, key, saved)]).await
     }
 
+    /// Says that a channel has none any more.
+    pub(crate) async fn forget_shard(&self, channel: &ChannelId) -> Result<(), CommitError> {
+        let key = keys::meta(table::SHARD, channel.as_str().as_bytes());
+        self.inbox.commit(vec![Op::Remove(Table::Meta, key)]).await
+    }
+
     /// Near retries stay in memory: after a crash the entry is simply live again. Far ones leave their place, so that
     /// the floor never waits for them.
     fn encode_retry(&self, now: Timestamp, ticket: Ticket, at: Timestamp) -> Result<Op, CommitError> {

@@ -45,7 +45,7 @@ use self::guard::{Guard, Limits, Pressure};
 use self::inbox::Inbox;
 use self::lane::{Chosen, Peeked, Taken};
 use self::lanes::Lanes;
-use self::rows::{Fjall, RedisRows, Rows};
+use self::rows::{Fjall, RedisRows, Rows, Span, Table};
 use self::sweep::Sweeper;
 use crate::model::{ChannelId, Timestamp};
 use crate::redis::Slot;
@@ -342,9 +342,22 @@ impl Engine {
         }
     }
 
-    /// The callback lane with this number.
-    pub(crate) fn lane(&self, number: u32) -> Option<Arc<Lane>> {
-        self.lanes.numbered(number)
+    /// Whether there is neither a message nor anything that waits, is owed or was given up.
+    pub(crate) async fn is_empty(&self) -> Result<bool, ReadError> {
+        if self.lanes.all().iter().any(|lane| lane.waiting() > 0) {
+            return Ok(false);
+        }
+        for table in [Table::Msg, Table::Inbound, Table::Due] {
+            if !self.rows.first(table, &Span::since([]), 1).await?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(self.parked_callbacks(None, 1).await?.found.is_empty())
+    }
+
+    /// Removes every row of an engine that has been closed.
+    pub(crate) async fn erase(&self) -> Result<(), CommitError> {
+        self.rows.erase().await.map_err(|reason| CommitError::NotReady(reason.into()))
     }
 
     /// Lets a consumer in. Returns its generation.
@@ -435,14 +448,20 @@ struct Keeper {
 impl Keeper {
     /// Runs until the engine goes.
     async fn run(mut self, mut ended: oneshot::Receiver<()>) {
+        // What goes on is said once.
+        let mut sound = true;
         while tokio::time::timeout(KEEPER_PERIOD, &mut ended).await.is_err() {
             self.look();
             if self.condition.check().is_err() {
                 continue;
             }
-            if let Err(error) = self.inbox.offer(SWEEP_ROOM, self.sweeper.pass(Timestamp::now())).await {
+            let swept = self.inbox.offer(SWEEP_ROOM, self.sweeper.pass(Timestamp::now())).await;
+            if let Err(error) = &swept
+                && sound
+            {
                 tracing::warn!(%error, "old records could not be looked for");
             }
+            sound = swept.is_ok();
         }
     }
 
@@ -487,7 +506,7 @@ mod tests {
 
     use super::committer::Job;
     use super::draft::Op;
-    use super::rows::{Row, Span, Table};
+    use super::rows::Row;
     use super::*;
     use crate::model::{Callback, CallbackKind, CallbackTarget, Inbound, JsonObject, MessageId, Outbound};
     use crate::store::Change;

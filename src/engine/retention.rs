@@ -1,5 +1,5 @@
 //! Retention of the providers' message ids and of the phones' messages: old ones disappear while the engine compacts, so no
-//! deletion is written.
+//! deletion is written. (Where the rows are in Redis, a sweep looks for them.)
 //!
 //! This works because new ids fall anywhere among the old ones, so that every part of the table is rewritten again and
 //! again. Tables that only grow at their ends are never rewritten; those are swept (`sweep.rs`).

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -25,6 +25,10 @@ use crate::store::{ReadError, Ticket};
 const MAX_ENTRIES: usize = 2_048;
 /// Entries read at once: mostly the first is young.
 const BLOCK: usize = 64;
+/// See [`Sweeper::next`].
+const OTHERS: Duration = Duration::from_secs(5);
+/// See [`Strays::rest`].
+const REST: Duration = Duration::from_secs(600);
 /// Most MOs, and most parked callbacks, looked at in one pass.
 const MAX_OTHERS: usize = 512;
 
@@ -35,10 +39,32 @@ pub(super) struct Sweeper {
     keep: Duration,
     /// Per lane: nothing is left below.
     swept: HashMap<u32, u64>,
+    /// Per lane: when the first entry that is left was written.
+    young: HashMap<u32, u32>,
     /// Where the last pass over the MOs ended.
     inbound: Vec<u8>,
     /// Where the last pass over the parked callbacks ended.
     parked: Vec<u8>,
+    /// Tables whose old rows do not go by themselves.
+    strays: [Strays; 2],
+    /// Where reading costs a round trip, all but queue entries are looked at only then.
+    next: Instant,
+}
+
+/// Where a look through a table that has no order of time has got to.
+struct Strays {
+    table: Table,
+    cursor: u64,
+    /// Whether anything was removed since it began.
+    removed: bool,
+    /// From one look that removed nothing to the next.
+    rest: Instant,
+}
+
+impl Strays {
+    fn of(table: Table) -> Self {
+        Self { table, cursor: 0, removed: false, rest: Instant::now() }
+    }
 }
 
 /// The part of a message's record that is needed.
@@ -57,7 +83,17 @@ impl Identified {
 
 impl Sweeper {
     pub(super) fn new(rows: Rows, lanes: Arc<Lanes>, keep: Duration) -> Self {
-        Self { rows, lanes, keep, swept: HashMap::new(), inbound: Vec::new(), parked: Vec::new() }
+        Self {
+            rows,
+            lanes,
+            keep,
+            swept: HashMap::new(),
+            young: HashMap::new(),
+            inbound: Vec::new(),
+            parked: Vec::new(),
+            strays: [Table::Smsc, Table::Phone].map(Strays::of),
+            next: Instant::now(),
+        }
     }
 
     /// What is to be removed now; a bounded number of changes.
@@ -71,8 +107,12 @@ impl Sweeper {
                 break;
             }
         }
-        self.mos(oldest, &mut ops).await?;
-        self.parked(oldest, &mut ops).await?;
+        if self.rows.is_at_hand() || self.next <= Instant::now() {
+            self.next = Instant::now() + OTHERS;
+            self.mos(oldest, &mut ops).await?;
+            self.parked(oldest, &mut ops).await?;
+            self.strays(oldest, &mut ops).await?;
+        }
         Ok(ops)
     }
 
@@ -80,7 +120,7 @@ impl Sweeper {
     async fn lane(&mut self, lane: &Lane, oldest: u32, room: usize, ops: &mut Vec<Op>) -> Result<usize, ReadError> {
         let floor = lane.state().floor_saved;
         let from = self.swept.get(&lane.number).copied().unwrap_or_default();
-        if from >= floor {
+        if from >= floor || self.young.get(&lane.number).is_some_and(|written| *written >= oldest) {
             return Ok(0);
         }
         let mut span = Span::new(keys::entry(lane.ticket(from)), keys::entry(lane.ticket(floor)));
@@ -91,7 +131,11 @@ impl Sweeper {
             for (key, value) in block {
                 span = span.behind(&key);
                 let Some(Ticket { seq, .. }) = keys::ticket(&key) else { continue };
-                if removed == room || keys::written(&value).is_some_and(|written| written >= oldest) {
+                let young = keys::written(&value).filter(|written| *written >= oldest);
+                if let Some(written) = young {
+                    self.young.insert(lane.number, written);
+                }
+                if removed == room || young.is_some() {
                     to = seq;
                     break 'all;
                 }
@@ -149,6 +193,26 @@ impl Sweeper {
             }
             ops.push(Op::Remove(Table::Inbound, key));
             self.inbound.push(0);
+        }
+        Ok(())
+    }
+
+    /// What lies in no order of time is looked through, again and again where that finds something.
+    async fn strays(&mut self, oldest: u32, ops: &mut Vec<Op>) -> Result<(), ReadError> {
+        for strays in &mut self.strays {
+            if strays.rest > Instant::now() {
+                continue;
+            }
+            let Some((cursor, rows)) = self.rows.scan(strays.table, strays.cursor, MAX_OTHERS).await? else { continue };
+            let old =
+                rows.into_iter().filter(|(_, value)| keys::written(value).is_some_and(|written| written < oldest));
+            let before = ops.len();
+            ops.extend(old.map(|(key, _)| Op::Remove(strays.table, key)));
+            strays.removed |= ops.len() > before;
+            strays.cursor = cursor;
+            if cursor == 0 && !std::mem::take(&mut strays.removed) {
+                strays.rest = Instant::now() + REST.min(self.keep);
+            }
         }
         Ok(())
     }

@@ -26,7 +26,8 @@ pub(super) struct Shared {
     pub(super) ids: Ids,
     pub(super) seed: u64,
     pub(super) tap: Option<Tap>,
-    pub(super) events: broadcast::Sender<SimEvent>,
+    /// Shared, since room for as many as a listener may be behind is there from the start.
+    pub(super) events: broadcast::Sender<Arc<SimEvent>>,
     pub(super) counters: Live,
     /// Told when all connections are to be cut.
     pub(super) cuts: watch::Sender<()>,
@@ -42,7 +43,7 @@ impl Shared {
     pub(super) fn tell(&self, event: impl FnOnce() -> SimEvent) {
         if self.watched() {
             // The last listener may have gone in this very moment.
-            let _ = self.events.send(event());
+            let _ = self.events.send(Arc::new(event()));
         }
     }
 

@@ -116,7 +116,7 @@ impl Simulator {
     /// What happens from now on. A listener that is more than some hundred thousand events behind misses the oldest,
     /// and is told how many.
     #[must_use]
-    pub fn events(&self) -> broadcast::Receiver<SimEvent> {
+    pub fn events(&self) -> broadcast::Receiver<Arc<SimEvent>> {
         self.shared.events.subscribe()
     }
 

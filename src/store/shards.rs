@@ -1,9 +1,10 @@
 //! The engines that make one store: a single one in a directory; in Redis one for what there is, and one for each channel's
 //! messages, so that channels lie on different servers of a cluster and have different holders.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use tokio::sync::{Notify, mpsc};
@@ -18,7 +19,7 @@ pub(super) enum Shards {
     /// All of it.
     One(Arc<Engine>),
     /// One for each channel, as it is needed.
-    Many(Box<Many>),
+    Many(Arc<Many>),
 }
 
 pub(super) struct Many {
@@ -45,6 +46,8 @@ struct Tables {
     by_number: HashMap<u16, Arc<Engine>>,
 }
 
+/// How often slots are looked for that are of no use any more.
+const CLEARED: Duration = Duration::from_secs(600);
 /// The name of the slot of what there is; no channel has it.
 const SETTINGS: &str = "";
 
@@ -58,7 +61,7 @@ impl Shards {
         let common = Common { announce, rings: Arc::new(AtomicUsize::new(0)), earlier };
         let shards = match &config.redis {
             None => Self::One(Engine::in_directory(config, &common).await?),
-            Some(redis) => Self::Many(Box::new(Many::open(redis, config, common).await?)),
+            Some(redis) => Self::Many(Many::open(redis, config, common).await?),
         };
         Ok((shards, news))
     }
@@ -140,7 +143,7 @@ impl Shards {
 }
 
 impl Many {
-    async fn open(redis: &RedisConfig, config: &StoreConfig, common: Common) -> Result<Self, OpenError> {
+    async fn open(redis: &RedisConfig, config: &StoreConfig, common: Common) -> Result<Arc<Self>, OpenError> {
         let away = |error: crate::redis::RedisError| OpenError::Engine(error.to_string());
         let redis = Redis::connect(redis).await.map_err(away)?;
         for warning in redis.inspect().await.map_err(away)? {
@@ -153,9 +156,47 @@ impl Many {
         let numbers: HashMap<_, _> = settings.shards().await?.into_iter().collect();
         let channels: Vec<ChannelId> = numbers.keys().cloned().collect();
         let opening = tokio::sync::Mutex::new(Opening { numbers, common: Some(common) });
-        let many = Self { redis, config: config.clone(), owner, settings, tables: RwLock::default(), opening };
+        let many =
+            Arc::new(Self { redis, config: config.clone(), owner, settings, tables: RwLock::default(), opening });
         try_join_all(channels.iter().map(|channel| many.of(channel))).await?;
+        tokio::spawn(clear(Arc::downgrade(&many)));
         Ok(many)
+    }
+
+    /// Removes the slots of channels that are no more, once there is nothing left in them.
+    async fn clear(&self) -> anyhow::Result<()> {
+        let there: HashSet<ChannelId> = self.settings.channels().await?.into_iter().map(|channel| channel.id).collect();
+        let gone = |(channel, engine): (&ChannelId, &Arc<Engine>)| {
+            (!there.contains(channel)).then(|| (channel.clone(), engine.clone()))
+        };
+        let gone: Vec<_> = self.tables(|tables| tables.by_channel.iter().filter_map(gone).collect());
+        for (channel, engine) in gone {
+            if !engine.is_empty().await? {
+                continue;
+            }
+            // Nobody opens it meanwhile.
+            let mut opening = self.opening.lock().await;
+            let number = opening.numbers.get(&channel).copied();
+            if self.settings.channel(&channel).await?.is_some() {
+                continue;
+            }
+            {
+                let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+                tables.by_channel.remove(&channel);
+                number.map(|number| tables.by_number.remove(&number));
+            }
+            engine.clone().close().await;
+            // Somebody may have had it in hand still: then it is opened again as it is.
+            if engine.is_empty().await? {
+                engine.erase().await?;
+                self.settings.forget_shard(&channel).await?;
+                opening.numbers.remove(&channel);
+            } else {
+                drop(opening);
+                self.of(&channel).await?;
+            }
+        }
+        Ok(())
     }
 
     fn tables<T>(&self, look: impl FnOnce(&Tables) -> T) -> T {
@@ -193,6 +234,12 @@ impl Many {
         Ok(engine)
     }
 
+    /// What makes a channel that is new begin with nothing: the end of an earlier one of its name may not have been written.
+    async fn leftover(&self, channel: &ChannelId) -> Result<Option<Change>, CommitError> {
+        let there = self.settings.channel(channel).await.map_err(|error| CommitError::NotReady(error.0))?;
+        Ok(there.is_none().then(|| Change::DeleteChannel(channel.clone())))
+    }
+
     async fn write(&self, batch: Batch, durable: bool) -> Result<(), CommitError> {
         if batch.is_empty() {
             let engines = self.tables(|tables| tables.by_number.values().cloned().collect::<Vec<_>>());
@@ -216,9 +263,14 @@ impl Many {
                     None => continue,
                 },
             };
+            let earlier = match &change {
+                Change::SaveChannel(channel) => self.leftover(&channel.id).await?,
+                _ => None,
+            };
+            let changes = earlier.into_iter().chain([change]);
             match parts.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &engine)) {
-                Some((_, part)) => part.push(change),
-                None => parts.push((engine, vec![change])),
+                Some((_, part)) => part.extend(changes),
+                None => parts.push((engine, changes.collect())),
             }
         }
         if !settings.is_empty() {
@@ -232,6 +284,17 @@ impl Many {
             _ => try_join_all(parts.iter_mut().map(|(engine, part)| engine.write(std::mem::take(part), durable)))
                 .await
                 .map(|_| ()),
+        }
+    }
+}
+
+/// Looks now and then for slots that are of no use any more, as long as there is a store.
+async fn clear(many: Weak<Many>) {
+    loop {
+        tokio::time::sleep(CLEARED).await;
+        let Some(many) = many.upgrade() else { return };
+        if let Err(error) = many.clear().await {
+            tracing::warn!("what deleted channels left in Redis could not be cleared for now: {error}");
         }
     }
 }

@@ -31,8 +31,8 @@ async fn a_message_its_pdus_and_its_receipt_are_shown_and_the_password_is_not() 
     assert!(!said.contains("s3cret"));
     let whole = soon("the whole message", async {
         loop {
-            if let SimEvent::Message { whole: Some(whole), .. } = events.recv().await.unwrap() {
-                return whole;
+            if let SimEvent::Message { whole: Some(whole), .. } = &*events.recv().await.unwrap() {
+                return whole.clone();
             }
         }
     });

@@ -93,7 +93,7 @@ async fn a_cut_may_come_in_the_middle_of_a_response() {
     let mut taken = 0;
     while taken < 2 {
         let event = soon("the message", events.recv()).await.unwrap();
-        taken += usize::from(matches!(event, SimEvent::Message { id: Some(_), .. }));
+        taken += usize::from(matches!(*event, SimEvent::Message { id: Some(_), .. }));
     }
 }
 

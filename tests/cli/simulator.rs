@@ -157,7 +157,7 @@ async fn phones_write_before_anybody_listens_and_a_refusal_for_now_is_tried_agai
     while statuses.len() < 3 {
         // The answers leave with the next thing that this end does.
         tokio::select! {
-            event = events.recv() => if let SimEvent::Delivered { status, receipt: false, .. } = event.unwrap() {
+            event = events.recv() => if let SimEvent::Delivered { status, receipt: false, .. } = *event.unwrap() {
                 statuses.push(status);
             },
             event = esme.driver.event() => panic!("{event:?}"),

@@ -26,7 +26,7 @@ pub(crate) struct Bridge {
 
 impl Bridge {
     pub(crate) async fn start(rabbitmq: &RabbitMq) -> Self {
-        Self::with(|config| config.amqp = Some(AmqpConfig { port: rabbitmq.port, ..AmqpConfig::default() })).await
+        Self::with(|config| config.amqp = Some(rabbitmq.config())).await
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
@@ -86,9 +86,9 @@ impl Bridge {
 async fn the_connection_is_encrypted_if_that_is_wanted(rabbitmq: &RabbitMq) {
     let encrypted = |authority: Option<std::path::PathBuf>| {
         let (hostname, port) = ("localhost".to_owned(), rabbitmq.tls);
-        AmqpConfig { hostname, port, tls: true, ca_file: authority, ..AmqpConfig::default() }
+        AmqpConfig { hostname, port, tls: true, ca_file: authority, ..rabbitmq.config() }
     };
-    let bridge = Bridge::with(|config| config.amqp = Some(encrypted(Some(rabbitmq.certificate())))).await;
+    let bridge = Bridge::with(|config| config.amqp = Some(encrypted(Some(rabbitmq.certificate().to_owned())))).await;
     let channel = bridge.loopback("hidden", json!({})).await;
     bridge.told(&channel, "connected").await;
     bridge.server.stop().await;
@@ -103,7 +103,7 @@ async fn the_connection_is_encrypted_if_that_is_wanted(rabbitmq: &RabbitMq) {
 pub(crate) async fn application(rabbitmq: &RabbitMq, queue: &str, more: &[&str]) -> Process {
     let python = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/venv/bin/python");
     let mut command = Command::new(installed(python));
-    command.arg(file("python/application.py")).arg(rabbitmq.port.to_string()).arg(queue).args(more);
+    command.arg(file("python/application.py")).arg(rabbitmq.url()).arg(queue).args(more);
     let mut application = Process::start(&mut command);
     application.object("ready").await;
     application
@@ -150,7 +150,7 @@ async fn messages_replies_and_events_are_vumis(rabbitmq: &RabbitMq) {
     assert_eq!(bridge.told(&channel, "connected").await["status"], "ok");
     let message = PhoneMessage { from: "27820001001".into(), to: "40404".into(), text: "ž".into() };
     // What comes for nobody is nobody's.
-    soon("a bind", async { while !matches!(seen.recv().await.unwrap(), SimEvent::Bound { .. }) {} }).await;
+    soon("a bind", async { while !matches!(*seen.recv().await.unwrap(), SimEvent::Bound { .. }) {} }).await;
     assert_eq!(simulator.inject(&message), Ok(1));
 
     let got = application.object("inbound").await;
@@ -174,8 +174,8 @@ async fn messages_replies_and_events_are_vumis(rabbitmq: &RabbitMq) {
     // The limit of characters is for HTTP, and what looks like a timestamp is text.
     let (from, to, text) = soon("the reply", async {
         loop {
-            if let SimEvent::Message { id: Some(_), from, to, text, .. } = seen.recv().await.unwrap() {
-                return (from, to, text);
+            if let SimEvent::Message { id: Some(_), from, to, text, .. } = &*seen.recv().await.unwrap() {
+                return (from.clone(), to.clone(), text.clone());
             }
         }
     })
@@ -346,7 +346,7 @@ async fn what_nobody_has_declared_a_queue_for_waits_and_without_a_broker_too(rab
 
 #[tokio::test]
 async fn applications_send_and_receive_over_queues() {
-    let rabbitmq = RabbitMq::start().await;
+    let rabbitmq = RabbitMq::shared().await;
     tokio::join!(
         messages_replies_and_events_are_vumis(&rabbitmq),
         what_is_no_message_is_put_aside_and_costs_the_others_nothing(&rabbitmq),

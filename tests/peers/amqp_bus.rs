@@ -46,8 +46,8 @@ async fn rest(incoming: &mut Incoming) -> usize {
 
 #[tokio::test]
 async fn consuming_ends_after_what_is_in_hand() {
-    let rabbitmq = RabbitMq::start().await;
-    let bus = Bus::start(&AmqpConfig { port: rabbitmq.port, ..AmqpConfig::default() });
+    let rabbitmq = RabbitMq::shared().await;
+    let bus = Bus::start(&rabbitmq.config());
     // The broker is slow to say what is in hand: all at a time.
     let ends = [1, BATCH - 1, BATCH, BATCH + 1].map(async |count| {
         let (cancelled, deleted) = (format!("cancelled-{count}"), format!("deleted-{count}"));

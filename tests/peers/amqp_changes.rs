@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hyper::Method;
-use maybug::config::AmqpConfig;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -52,7 +51,7 @@ async fn none_refused(rabbitmq: &RabbitMq, queue: &str) {
 
 async fn the_status_of_an_unbound_queue_ends_with_what_waited_for_it(rabbitmq: &RabbitMq) {
     let impatient = Bridge::with(|config| {
-        config.amqp = Some(AmqpConfig { port: rabbitmq.port, ..AmqpConfig::default() });
+        config.amqp = Some(rabbitmq.config());
         // Long enough to be told of.
         config.callback_max_age = 1;
     });
@@ -310,7 +309,7 @@ async fn a_stop_in_the_middle_repeats_nothing(rabbitmq: &RabbitMq) {
     let place = tempfile::tempdir().unwrap();
     let start = || {
         Bridge::with(|config| {
-            config.amqp = Some(AmqpConfig { port: rabbitmq.port, ..AmqpConfig::default() });
+            config.amqp = Some(rabbitmq.config());
             config.data = place.path().join("data");
         })
     };
@@ -357,7 +356,7 @@ async fn a_limit_that_refuses_lets_what_comes_out_of_a_queue_wait(rabbitmq: &Rab
 
 #[tokio::test]
 async fn queues_change_and_nothing_is_lost_or_refused() {
-    let rabbitmq = RabbitMq::start().await;
+    let rabbitmq = RabbitMq::shared().await;
     tokio::join!(
         the_status_of_an_unbound_queue_ends_with_what_waited_for_it(&rabbitmq),
         what_is_bound_and_full_is_not_unbound(&rabbitmq),
@@ -404,10 +403,10 @@ async fn an_exchange_that_is_deleted_comes_back(rabbitmq: &RabbitMq) {
     bridge.server.stop().await;
 }
 
-/// With a broker of their own, which has nothing of others.
+/// With a virtual host of their own, in which there is nothing of others.
 #[tokio::test]
 async fn an_idle_queue_costs_nothing_and_an_exchange_comes_back() {
-    let rabbitmq = RabbitMq::start().await;
+    let rabbitmq = RabbitMq::shared().await;
     whoever_has_nothing_to_publish_has_no_channel_of_the_broker(&rabbitmq).await;
     an_exchange_that_is_deleted_comes_back(&rabbitmq).await;
 }

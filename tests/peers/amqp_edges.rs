@@ -2,7 +2,6 @@
 //! stop for one message that is too long, or tell of itself without end.
 
 use hyper::{Method, StatusCode};
-use maybug::config::AmqpConfig;
 use maybug::model::MessageId;
 use serde_json::{Value, json};
 use smpp::pdu::DeliverSm;
@@ -15,7 +14,7 @@ use crate::support::{Maybug, Receiver, Scripted, soon, types};
 
 /// A server that has this broker.
 async fn bridge(rabbitmq: &RabbitMq) -> Maybug {
-    let amqp = AmqpConfig { port: rabbitmq.port, ..AmqpConfig::default() };
+    let amqp = rabbitmq.config();
     Maybug::with(|config| config.amqp = Some(amqp)).await
 }
 
@@ -167,11 +166,11 @@ async fn a_message_that_is_too_long_stops_nobody(rabbitmq: &RabbitMq) {
     maybug.server.stop().await;
 }
 
-/// With a broker of its own, which counts what nobody has bound a queue for.
+/// With a virtual host of its own, in which the broker counts what nobody has bound a queue for.
 #[tokio::test]
 async fn two_queues_that_nobody_has_bound_do_not_tell_of_themselves_in_turn() {
     const TRIES: u64 = 6;
-    let rabbitmq = RabbitMq::start().await;
+    let rabbitmq = RabbitMq::shared().await;
     let mut receiver = Receiver::start().await;
     let maybug = bridge(&rabbitmq).await;
     let channel = json!({
@@ -208,7 +207,7 @@ async fn two_queues_that_nobody_has_bound_do_not_tell_of_themselves_in_turn() {
 
 #[tokio::test]
 async fn queues_neither_lose_nor_invent() {
-    let rabbitmq = RabbitMq::start().await;
+    let rabbitmq = RabbitMq::shared().await;
     tokio::join!(
         a_reply_asks_for_nothing_that_it_was_only_told(&rabbitmq),
         what_fails_over_to_a_queue_is_in_that_queue(&rabbitmq),

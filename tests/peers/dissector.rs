@@ -78,7 +78,7 @@ async fn tshark_finds_every_pdu_and_nothing_malformed() {
     let mut acknowledged = 0;
     soon("receipts and the message from the phone", async {
         while acknowledged < 9 + 2 {
-            acknowledged += usize::from(matches!(events.recv().await.unwrap(), SimEvent::Delivered { .. }));
+            acknowledged += usize::from(matches!(*events.recv().await.unwrap(), SimEvent::Delivered { .. }));
         }
     })
     .await;

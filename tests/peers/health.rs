@@ -6,6 +6,8 @@ use maybug::config::{AmqpConfig, Config, Secret};
 use maybug::server::Server;
 use maybug::web::client::{Allowed, Client};
 use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::rabbitmq::RabbitMq;
 use crate::server::{DEADLINE, config, soon};
@@ -34,17 +36,33 @@ async fn until(server: &Server, what: &str, wanted: impl Fn(&Value) -> bool) -> 
     .await
 }
 
-fn with(directory: &tempfile::TempDir, rabbitmq: &RabbitMq, password: &str) -> Config {
-    let amqp = AmqpConfig { port: rabbitmq.port, password: Secret(password.to_owned()), ..AmqpConfig::default() };
-    let interface = format!("127.0.0.1:{}", rabbitmq.management);
+/// A port at which the interface is until the task is aborted, which cuts its connections off.
+async fn interface(rabbitmq: &RabbitMq) -> (u16, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, management) = (listener.local_addr().unwrap().port(), rabbitmq.management);
+    let passes_on = tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((mut ours, _)) = listener.accept().await {
+            connections.spawn(async move {
+                let mut its = TcpStream::connect(("127.0.0.1", management)).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut ours, &mut its).await;
+            });
+        }
+    });
+    (port, passes_on)
+}
+
+fn with(directory: &tempfile::TempDir, amqp: AmqpConfig, interface: u16) -> Config {
+    let interface = format!("127.0.0.1:{interface}");
     Config { amqp: Some(amqp), rabbitmq_management_interface: Some(interface), ..config(directory.path()) }
 }
 
 #[tokio::test]
 async fn queues_that_nobody_empties_are_told() {
-    let mut rabbitmq = RabbitMq::start().await;
+    let rabbitmq = RabbitMq::shared().await;
+    let (port, passes_on) = interface(&rabbitmq).await;
     let directory = tempfile::tempdir().unwrap();
-    let server = Server::start(&with(&directory, &rabbitmq, "guest")).await.unwrap();
+    let server = Server::start(&with(&directory, rabbitmq.config(), port)).await.unwrap();
     let answer = health(&server).await;
     assert_eq!((&answer["description"], &answer["result"]), (&json!("queues ok"), &json!([])));
 
@@ -96,7 +114,8 @@ async fn queues_that_nobody_empties_are_told() {
     until(&server, "the queue to flow again", |answer| answer["description"] == "queues ok").await;
 
     let elsewhere = tempfile::tempdir().unwrap();
-    let stranger = Server::start(&with(&elsewhere, &rabbitmq, "a wrong one")).await.unwrap();
+    let amqp = AmqpConfig { password: Secret("a wrong one".to_owned()), ..rabbitmq.config() };
+    let stranger = Server::start(&with(&elsewhere, amqp, port)).await.unwrap();
     let loopback = json!({"type": "loopback", "config": {}, "mo_url": null});
     stranger.gateway().create_channel(loopback.as_object().unwrap().clone()).await.unwrap();
     let error = health(&stranger).await["result"]["errors"][0].clone();
@@ -105,10 +124,10 @@ async fn queues_that_nobody_empties_are_told() {
     assert!(!error["message"].as_str().unwrap().contains("a wrong one"), "{error}");
     stranger.stop().await;
 
-    rabbitmq.kill().await;
+    passes_on.abort();
     let answer = until(&server, "no verdict", |answer| answer["description"] == "generic error").await;
     assert_eq!(answer["status"], 500);
     let message = answer["result"]["errors"][0]["message"].as_str().unwrap().to_owned();
-    assert!(message.contains(&format!("127.0.0.1:{} cannot be asked", rabbitmq.management)), "{message}");
+    assert!(message.contains(&format!("127.0.0.1:{port} cannot be asked")), "{message}");
     server.stop().await;
 }

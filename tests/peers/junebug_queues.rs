@@ -2,13 +2,12 @@
 //! queues.
 
 use hyper::Method;
-use maybug::config::AmqpConfig;
 use serde_json::{Value, json};
 
 use crate::rabbitmq::RabbitMq;
 use crate::support::{Maybug, Receiver, soon};
 
-/// A server with its broker, a channel with the queue `app` that echoes, and what the application has declared.
+/// A server with a virtual host of the broker, a channel with the queue `app` that echoes, and what the application has declared.
 struct Queues {
     rabbitmq: RabbitMq,
     maybug: Maybug,
@@ -18,7 +17,7 @@ struct Queues {
 impl Queues {
     /// With the `mo_url` of the channel, if it has one.
     async fn start(mo_url: Option<String>) -> Self {
-        let rabbitmq = RabbitMq::start().await;
+        let rabbitmq = RabbitMq::shared().await;
         let exchange = json!({"type": "direct", "durable": true});
         rabbitmq.manage(Method::PUT, "/api/exchanges/%2F/vumi", &exchange).await;
         for key in ["app.inbound", "app.event"] {
@@ -27,7 +26,7 @@ impl Queues {
             let binding = format!("/api/bindings/%2F/e/vumi/q/{key}");
             assert_eq!(rabbitmq.manage(Method::POST, &binding, &json!({"routing_key": key})).await.0, 201);
         }
-        let amqp = AmqpConfig { port: rabbitmq.port, ..AmqpConfig::default() };
+        let amqp = rabbitmq.config();
         let maybug = Maybug::with(|config| config.amqp = Some(amqp)).await;
         let mut channel = json!({"type": "loopback", "config": {"echo": true}, "amqp_queue": "app"});
         if let Some(url) = mo_url {

@@ -21,6 +21,25 @@ pub(crate) async fn free_port() -> u16 {
     }
 }
 
+/// A program that is killed when the thread that starts it ends, however that ends: a process that is interrupted drops
+/// nothing. (Those who call prctl themselves need unsafe code.)
+pub(crate) fn bound(program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", program]);
+    command
+}
+
+/// Removes a directory once this process has ended and the services in it have too; nothing that is static is dropped.
+/// It takes what is returned as long as it lives.
+pub(crate) fn remove_at_exit(directory: &Path) -> Child {
+    // A service that is being killed may write once more.
+    let script = r#"cat; for try in 1 2 3 4 5; do rm -rf "$1" && exit; sleep 1; done"#;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh"]).arg(directory).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    // Not in the group that Ctrl-C interrupts.
+    shell.process_group(0).spawn().unwrap()
+}
+
 /// Starts a service and waits for the line that says that it is ready; it is killed when dropped.
 pub(crate) async fn start(command: &mut Command, directory: &Path, ready: &str) -> Child {
     command.current_dir(directory).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);

@@ -173,7 +173,7 @@ pub(crate) fn types(events: &[Value]) -> Vec<&str> {
 /// A simulated SMSC and what it has seen.
 pub(crate) struct Smsc {
     pub(crate) simulator: Simulator,
-    events: broadcast::Receiver<SimEvent>,
+    events: broadcast::Receiver<Arc<SimEvent>>,
 }
 
 impl Smsc {
@@ -208,10 +208,11 @@ impl Smsc {
         let mut ids = BTreeMap::<_, Vec<_>>::new();
         loop {
             match self.events.try_recv() {
-                Ok(SimEvent::Message { id: Some(id), to, .. }) => {
-                    ids.entry(to.trim_start_matches('+').to_owned()).or_default().push(id);
+                Ok(event) => {
+                    if let SimEvent::Message { id: Some(id), to, .. } = &*event {
+                        ids.entry(to.trim_start_matches('+').to_owned()).or_default().push(id.clone());
+                    }
                 }
-                Ok(_) => {}
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return ids,
                 Err(TryRecvError::Lagged(missed)) => panic!("{missed} events were missed"),
             }

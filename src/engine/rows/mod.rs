@@ -118,6 +118,20 @@ impl Rows {
         }
     }
 
+    /// About so many rows of a table in no order, and where to go on, which is at 0 at the beginning and at the end. `None`
+    /// where old rows go by themselves.
+    pub(super) async fn scan(
+        &self,
+        table: Table,
+        cursor: u64,
+        about: usize,
+    ) -> Result<Option<(u64, Vec<Found>)>, ReadError> {
+        match self {
+            Self::Fjall(_) => Ok(None),
+            Self::Redis(slot) => slot.scan(table, cursor, about).await.map(Some),
+        }
+    }
+
     /// Writes rows, all or none, in their order; they are durable then.
     ///
     /// # Errors
@@ -126,6 +140,17 @@ impl Rows {
         match self {
             Self::Fjall(tables) => tables.write(rows),
             Self::Redis(slot) => slot.write(&rows).await,
+        }
+    }
+
+    /// Removes every row.
+    ///
+    /// # Errors
+    /// Why not; a directory is not removed.
+    pub(super) async fn erase(&self) -> Result<(), String> {
+        match self {
+            Self::Fjall(_) => Err("what is in a directory goes with the directory".to_owned()),
+            Self::Redis(slot) => slot.erase().await,
         }
     }
 

@@ -50,6 +50,10 @@ impl RedisRows {
         rows.map_err(|error| unreadable(&error))
     }
 
+    pub(super) async fn scan(&self, table: Table, cursor: u64, about: usize) -> Result<(u64, Vec<Found>), ReadError> {
+        self.0.slot.scan(table, cursor, about).await.map_err(|error| unreadable(&error))
+    }
+
     pub(super) async fn write(&self, rows: &[Row]) -> Result<(), String> {
         if rows.is_empty() {
             return Ok(());
@@ -80,6 +84,11 @@ impl RedisRows {
                 }
             }
         }
+    }
+
+    pub(super) async fn erase(&self) -> Result<(), String> {
+        let mut epoch = self.0.epoch.lock().await;
+        self.0.slot.delete(&mut epoch).await.map_err(|error| error.to_string())
     }
 
     /// Why Redis does not take what is to be written, while that is so.

@@ -33,7 +33,7 @@ pub(super) async fn binds(simulator: &Simulator, channel: &Value, password: &str
     let bound = async {
         let mut bound = 0;
         while bound < count {
-            bound += usize::from(matches!(events.recv().await.unwrap(), SimEvent::Bound { .. }));
+            bound += usize::from(matches!(*events.recv().await.unwrap(), SimEvent::Bound { .. }));
         }
     };
     soon("the channel's binds", bound).await;

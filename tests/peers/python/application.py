@@ -1,6 +1,6 @@
 """An application that knows nothing but Vumi's queues: prints what it gets as JSON lines, sends and answers.
 
-application.py PORT QUEUE [--send COUNT] [--answer TEXT] [--no-events]
+application.py URL QUEUE [--send COUNT] [--answer TEXT] [--no-events]
 
 --send COUNT   sends that many messages to +27820001001, with ids of its own, each until the broker has confirmed it
 --answer TEXT  answers every message that it gets, but for this text itself
@@ -16,7 +16,7 @@ import pika
 import pika.exceptions
 
 parser = argparse.ArgumentParser()
-parser.add_argument("port", type=int)
+parser.add_argument("url")
 parser.add_argument("queue")
 parser.add_argument("--send", type=int, default=0)
 parser.add_argument("--answer")
@@ -83,8 +83,7 @@ def properties(of):
 
 
 def work(to_send):
-    parameters = pika.ConnectionParameters("127.0.0.1", args.port)
-    channel = pika.BlockingConnection(parameters).channel()
+    channel = pika.BlockingConnection(pika.URLParameters(args.url)).channel()
     channel.exchange_declare("vumi", "direct", durable=True)
     for kind in ["inbound", "outbound"] + ([] if args.no_events else ["event"]):
         name = args.queue + "." + kind
