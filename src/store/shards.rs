@@ -231,6 +231,9 @@ impl Many {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.by_channel.insert(channel.clone(), engine.clone());
         tables.by_number.insert(number, engine.clone());
+        drop(tables);
+        // Whoever waits for what expires does not know of it yet.
+        common.earlier.notify_one();
         Ok(engine)
     }
 
