@@ -7,7 +7,7 @@
 //! | `redis+cluster://…@HOST[:PORT],…` | a cluster, of which these are some nodes |
 //!
 //! `rediss` in front is TLS. Behind a question mark: `ca_file`, `certificate_file`, `key_file`, `server_name` for TLS;
-//! `sentinel_user` and `sentinel_password`; `replicas`, `replica_timeout_ms`, `timeout_ms`.
+//! `sentinel_user` and `sentinel_password`; `replicas`, `replica_timeout_ms`, `timeout_ms`, `prefix`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -85,6 +85,8 @@ pub struct RedisConfig {
     pub replica_timeout: Duration,
     /// How long connecting may take, and how long an answer.
     pub timeout: Duration,
+    /// How the names of all keys begin; whoever shares a Redis has another one.
+    pub prefix: String,
 }
 
 /// Why an URL says no Redis. Nothing of the URL's user, password and options is ever in it.
@@ -114,7 +116,7 @@ pub enum ConfigError {
     Encoding(&'static str),
     /// An option that is none, or not here.
     #[error(
-        "{0:?} is no option of this URL: it has timeout_ms, replicas and replica_timeout_ms; with rediss:// also ca_file, \
+        "{0:?} is no option of this URL: it has timeout_ms, replicas, replica_timeout_ms and prefix; with rediss:// also ca_file, \
          certificate_file, key_file and server_name; with sentinels also sentinel_user and sentinel_password"
     )]
     Option(String),
@@ -138,6 +140,10 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const REPLICA_TIMEOUT: Duration = Duration::from_secs(2);
 /// Most replicas that can be waited for.
 const MOST_REPLICAS: u32 = 16;
+/// How the names of keys begin, unless something else is said.
+const PREFIX: &str = "maybug";
+/// Most characters of it.
+const MOST_PREFIX: usize = 64;
 /// Milliseconds that a time may have.
 const MILLISECONDS: std::ops::RangeInclusive<u64> = 10..=60_000;
 
@@ -193,6 +199,7 @@ impl FromStr for RedisConfig {
             replicas: 0,
             replica_timeout: REPLICA_TIMEOUT,
             timeout: TIMEOUT,
+            prefix: PREFIX.to_owned(),
         };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             config.option(&name, value.into_owned())?;
@@ -211,6 +218,7 @@ impl RedisConfig {
             }
             ("replica_timeout_ms", ..) => self.replica_timeout = milliseconds("replica_timeout_ms", &value)?,
             ("timeout_ms", ..) => self.timeout = milliseconds("timeout_ms", &value)?,
+            ("prefix", ..) => self.prefix = prefix(value)?,
             ("ca_file", Some(tls), _) => tls.ca_file = Some(value.into()),
             ("certificate_file", Some(tls), _) => tls.certificate_file = Some(value.into()),
             ("key_file", Some(tls), _) => tls.key_file = Some(value.into()),
@@ -248,6 +256,14 @@ fn milliseconds(name: &'static str, value: &str) -> Result<Duration, ConfigError
     let milliseconds = value.parse().ok().filter(|number| MILLISECONDS.contains(number));
     let expected = "a number of milliseconds between 10 and 60000";
     milliseconds.map(Duration::from_millis).ok_or(ConfigError::Value { name, expected })
+}
+
+fn prefix(value: String) -> Result<String, ConfigError> {
+    // No brace, which would be taken for a hash tag's.
+    let is_one = (1..=MOST_PREFIX).contains(&value.len())
+        && value.chars().all(|character| character.is_ascii_alphanumeric() || "-_.".contains(character));
+    let expected = "1 to 64 letters, digits, -, _ or .";
+    if is_one { Ok(value) } else { Err(ConfigError::Value { name: "prefix", expected }) }
 }
 
 fn login(text: &str) -> Result<Login, ConfigError> {
@@ -296,6 +312,8 @@ mod tests {
         assert_eq!(single.tls.as_ref().unwrap().ca_file.as_deref(), Some(std::path::Path::new("/ca.pem")));
         assert_eq!(single.to_string(), "rediss://me:…@[::1]:7000/3");
 
+        assert_eq!((single.prefix.as_str(), parse("redis://h?prefix=two").prefix.as_str()), ("maybug", "two"));
+
         let sentinel = parse("redis+sentinel://:pw@a,b:1/mymaster/2?sentinel_password=s");
         let login = Login { user: None, password: Some(Secret("s".to_owned())) };
         let sentinels = vec![at("a", 26379), at("b", 1)];
@@ -321,6 +339,7 @@ mod tests {
             ("redis://u:hush@a?sentinel_password=hush", "is no option"),
             ("redis://u:hush@a?replicas=hush", "a number up to 16"),
             ("redis://u:hush@a?timeout_ms=0", "milliseconds"),
+            ("redis://u:hush@a?prefix=%7Bhush", "1 to 64 letters"),
             ("redis://u:hush%ff@a", "not UTF-8"),
         ];
         for (url, expected) in cases {

@@ -104,7 +104,8 @@ impl Slot {
             // An empty tag is none: each key would have a hash slot of its own.
             tag.push('%');
         }
-        let key = |what: &str| format!("maybug:{{{tag}}}:{what}");
+        let prefix = &redis.0.config.prefix;
+        let key = |what: &str| format!("{prefix}:{{{tag}}}:{what}");
         let tables = Table::ALL.map(|table| {
             let name = table.name();
             Keys { rows: key(name), order: key(&format!("{name}:order")) }

@@ -6,6 +6,7 @@ mod daemon;
 mod failures;
 mod gate;
 #[path = "../../tests/shared/redis.rs"]
+#[allow(dead_code, reason = "these tests keep no servers in statics")]
 mod servers;
 mod several;
 mod tables;

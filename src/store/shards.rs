@@ -27,11 +27,17 @@ pub(super) struct Many {
     config: StoreConfig,
     /// What those are told who lose a slot to us.
     owner: String,
-    common: Common,
     settings: Arc<Engine>,
     tables: RwLock<Tables>,
-    /// The shards that channels have; held by whoever opens one.
-    numbers: tokio::sync::Mutex<HashMap<ChannelId, u16>>,
+    /// Held by whoever opens a channel.
+    opening: tokio::sync::Mutex<Opening>,
+}
+
+struct Opening {
+    /// The shards that channels have.
+    numbers: HashMap<ChannelId, u16>,
+    /// `None` once the store has been closed.
+    common: Option<Common>,
 }
 
 #[derive(Default)]
@@ -123,7 +129,11 @@ impl Shards {
     pub(super) async fn close(&self) {
         let last = match self {
             Self::One(_) => None,
-            Self::Many(many) => Some(many.settings.clone()),
+            Self::Many(many) => {
+                // From now on nothing is opened, and whoever waits for callback lanes is told when the open ones end.
+                many.opening.lock().await.common = None;
+                Some(many.settings.clone())
+            }
         };
         join_all(self.all().into_iter().map(Engine::close)).await;
         if let Some(settings) = last {
@@ -145,8 +155,9 @@ impl Many {
             Engine::in_slot(redis.slot(SETTINGS), (&owner, Role::Settings, 0), config.retention, &common).await?;
         let numbers: HashMap<_, _> = settings.shards().await?.into_iter().collect();
         let channels: Vec<ChannelId> = numbers.keys().cloned().collect();
-        let (tables, numbers) = (RwLock::default(), tokio::sync::Mutex::new(numbers));
-        let many = Arc::new(Self { redis, config: config.clone(), owner, common, settings, tables, numbers });
+        let opening = tokio::sync::Mutex::new(Opening { numbers, common: Some(common) });
+        let many =
+            Arc::new(Self { redis, config: config.clone(), owner, settings, tables: RwLock::default(), opening });
         try_join_all(channels.iter().map(|channel| many.of(channel))).await?;
         tokio::spawn(clear(Arc::downgrade(&many)));
         Ok(many)
@@ -164,8 +175,8 @@ impl Many {
                 continue;
             }
             // Nobody opens it meanwhile.
-            let mut numbers = self.numbers.lock().await;
-            let number = numbers.get(&channel).copied();
+            let mut opening = self.opening.lock().await;
+            let number = opening.numbers.get(&channel).copied();
             if self.settings.channel(&channel).await?.is_some() {
                 continue;
             }
@@ -179,9 +190,9 @@ impl Many {
             if engine.is_empty().await? {
                 engine.erase().await?;
                 self.settings.forget_shard(&channel).await?;
-                numbers.remove(&channel);
+                opening.numbers.remove(&channel);
             } else {
-                drop(numbers);
+                drop(opening);
                 self.of(&channel).await?;
             }
         }
@@ -197,10 +208,12 @@ impl Many {
         if let Some(engine) = opened() {
             return Ok(engine);
         }
-        let mut numbers = self.numbers.lock().await;
+        let mut opening = self.opening.lock().await;
         if let Some(engine) = opened() {
             return Ok(engine);
         }
+        let Opening { numbers, common } = &mut *opening;
+        let common = common.as_ref().ok_or_else(|| OpenError::Engine("the store has been closed".to_owned()))?;
         let number = match numbers.get(channel) {
             Some(number) => *number,
             None => {
@@ -214,7 +227,7 @@ impl Many {
             }
         };
         let (slot, part) = (self.redis.slot(channel.as_str()), (&*self.owner, Role::Messages, number));
-        let engine = Engine::in_slot(slot, part, self.config.retention, &self.common).await?;
+        let engine = Engine::in_slot(slot, part, self.config.retention, common).await?;
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.by_channel.insert(channel.clone(), engine.clone());
         tables.by_number.insert(number, engine.clone());

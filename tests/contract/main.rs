@@ -1,6 +1,14 @@
 //! What every store must do, over the engines that there are.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+#[path = "../shared/daemon.rs"]
+mod daemon;
+mod embedded_directory;
+mod place;
+mod redis_place;
+#[path = "../shared/redis.rs"]
+#[allow(dead_code, reason = "this binary needs no TLS")]
+mod servers;
 mod store_basics;
 mod store_faults;
 mod store_marks;

@@ -1,89 +1,87 @@
 //! What must hold when things happen in an awkward order: restarts of channels, deletions, clocks, drops without a
-//! close, torn journals.
+//! close.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use maybug::model::{ChannelProperties, DeliveryStatus, Event, EventKind, JsonObject, MessageId, Timestamp};
-use maybug::store::{Change, CommitError, Store, StoreConfig, Ticket};
+use maybug::store::{Change, CommitError, Ticket};
 
-use crate::store_support::{ack, channel, contents, crashed, inbound, message, open};
+use crate::place::{Place, on_every_engine};
+use crate::store_support::{accept, ack, channel, contents, inbound, message, ready, ready_of};
 
-fn accept(content: &str) -> Change {
-    Change::Accept(message(content, 1))
-}
+on_every_engine!(
+    a_result_that_arrives_after_its_channel_was_restarted_still_ends_the_message,
+    a_queue_that_was_superseded_takes_nothing_and_gives_nothing_back,
+    a_store_that_is_merely_dropped_lets_go_of_its_place_and_keeps_what_was_posted,
+    writes_after_a_close_are_refused,
+    whoever_waits_for_callback_lanes_is_told_of_the_close,
+    a_callback_remembers_its_tries_across_a_crash,
+    parked_callbacks_survive_a_crash_and_can_be_listed,
+    a_page_of_parked_callbacks_is_bounded_in_rows_and_in_octets,
+    a_parked_callback_that_is_revived_twice_is_owed_once,
+    what_waited_for_its_time_when_its_channel_was_deleted_stays_dead_when_the_id_is_used_again,
+    asking_for_the_depth_of_a_channel_that_was_never_there_makes_nothing,
+    only_what_may_have_been_handed_out_is_suspected,
+    the_very_first_hand_out_is_suspected_after_a_crash_though_nothing_was_written_since,
+    ten_stores_live_side_by_side,
+    a_message_that_has_ended_does_not_come_back_by_a_late_retry,
+    events_keep_their_order_when_the_store_is_opened_again,
+    posts_beyond_the_bound_wait_and_are_all_written,
+    deleting_a_channel_that_was_never_used_closes_no_other,
+);
 
-#[tokio::test]
-async fn a_result_that_arrives_after_its_channel_was_restarted_still_ends_the_message() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn a_result_that_arrives_after_its_channel_was_restarted_still_ends_the_message(place: Place) {
+    let store = place.open().await;
     store.commit(vec![accept("a"), accept("b")]).await.unwrap();
     let mut queue = store.outbound(&channel());
     let pulled = queue.pull(2).await.unwrap();
     drop(queue);
     store.commit(vec![ack(&pulled[0], "1")]).await.unwrap();
-    let again = store.outbound(&channel()).try_pull(5).unwrap();
+    let again = ready(&store, 5).await;
     assert_eq!(contents(&again), ["b"], "the answered one is not sent twice");
 }
 
-#[tokio::test]
-async fn a_queue_that_was_superseded_takes_nothing_and_gives_nothing_back() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn a_queue_that_was_superseded_takes_nothing_and_gives_nothing_back(place: Place) {
+    let store = place.open().await;
     store.commit(vec![accept("a"), accept("b")]).await.unwrap();
     let mut old = store.outbound(&channel());
     assert_eq!(contents(&old.try_pull(1).unwrap()), ["a"]);
     let mut new = store.outbound(&channel());
-    assert_eq!(contents(&new.try_pull(1).unwrap()), ["a"]);
+    assert_eq!(contents(&ready_of(&store, &mut new, 1).await), ["a"]);
     assert!(old.try_pull(1).unwrap().is_empty());
     drop(old);
-    assert_eq!(contents(&new.try_pull(5).unwrap()), ["b"], "what the new queue holds is not handed out again");
+    assert_eq!(
+        contents(&ready_of(&store, &mut new, 5).await),
+        ["b"],
+        "what the new queue holds is not handed out again"
+    );
 }
 
-#[tokio::test]
-async fn a_store_that_is_merely_dropped_lets_go_of_its_directory_and_keeps_what_was_posted() {
-    let directory = tempfile::tempdir().unwrap();
+async fn a_store_that_is_merely_dropped_lets_go_of_its_place_and_keeps_what_was_posted(place: Place) {
     for round in 0..3 {
-        let store = open(directory.path());
+        let store = place.open().await;
         assert_eq!(store.depth(&channel()).waiting, round);
         store.post(vec![accept("a")]).await.unwrap();
     }
 }
 
-#[tokio::test]
-async fn writes_after_a_close_are_refused() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn writes_after_a_close_are_refused(place: Place) {
+    let store = place.open().await;
     store.clone().close().await;
     assert!(matches!(store.post(vec![accept("a")]).await, Err(CommitError::NotReady(_))));
     assert!(matches!(store.commit(vec![accept("a")]).await, Err(CommitError::NotReady(_))));
     assert!(store.health().is_err());
 }
 
-#[tokio::test]
-async fn whoever_waits_for_callback_lanes_is_told_of_the_close() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn whoever_waits_for_callback_lanes_is_told_of_the_close(place: Place) {
+    let store = place.open().await;
     let mut lanes = store.callback_lanes().unwrap();
     store.close().await;
     assert!(lanes.next().await.is_none());
 }
 
-#[tokio::test]
-async fn without_sync_a_crash_of_the_process_alone_loses_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, sync: false, ..StoreConfig::default() };
-    let store = Store::open(&config).await.unwrap();
-    store.commit(vec![accept("a")]).await.unwrap();
-    let copy = crashed(directory.path());
-    assert_eq!(open(copy.path()).depth(&channel()).waiting, 1);
-}
-
-#[tokio::test]
-async fn a_callback_remembers_its_tries_across_a_crash() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn a_callback_remembers_its_tries_across_a_crash(place: Place) {
+    let store = place.open().await;
     store.commit(vec![inbound("one", "http://a/")]).await.unwrap();
     let mut queue = store.callback_lanes().unwrap().next().await.unwrap();
     for tries in 0..3 {
@@ -91,32 +89,28 @@ async fn a_callback_remembers_its_tries_across_a_crash() {
         assert_eq!(owed[0].attempts, tries);
         store.commit(vec![Change::CallbackRetry { ticket: owed[0].ticket, at: Timestamp::now() }]).await.unwrap();
     }
-    let copy = crashed(directory.path());
-    let revived = open(copy.path());
+    let copy = place.crashed().await;
+    let revived = copy.open().await;
     let mut queue = revived.callback_lanes().unwrap().next().await.unwrap();
     assert_eq!(queue.pull(1).await.unwrap()[0].attempts, 3);
 }
 
-#[tokio::test]
-async fn parked_callbacks_survive_a_crash_and_can_be_listed() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn parked_callbacks_survive_a_crash_and_can_be_listed(place: Place) {
+    let store = place.open().await;
     store.commit(vec![inbound("one", "http://a/")]).await.unwrap();
     let mut queue = store.callback_lanes().unwrap().next().await.unwrap();
     let ticket = queue.pull(1).await.unwrap()[0].ticket;
     // Its receiver's task has ended in the meantime.
     drop(queue);
     store.commit(vec![Change::CallbackParked { ticket, reason: "too old".into() }]).await.unwrap();
-    let copy = crashed(directory.path());
-    let parked = open(copy.path()).parked_callbacks(None, 5).unwrap().found;
+    let copy = place.crashed().await;
+    let parked = copy.open().await.parked_callbacks(None, 5).await.unwrap().found;
     assert_eq!((parked[0].1.body.get(), parked[0].2.as_str()), ("\"one\"", "too old"));
 }
 
-#[tokio::test]
-async fn a_page_of_parked_callbacks_is_bounded_in_rows_and_in_octets() {
+async fn a_page_of_parked_callbacks_is_bounded_in_rows_and_in_octets(place: Place) {
     const MIB: usize = 1024 * 1024;
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+    let store = place.open().await;
     let text = |number: usize| number.to_string().repeat(MIB);
     for number in 0..6 {
         store.commit(vec![inbound(&text(number), "http://a/")]).await.unwrap();
@@ -142,15 +136,14 @@ async fn a_page_of_parked_callbacks_is_bounded_in_rows_and_in_octets() {
     }
     assert_eq!((sizes, found), (vec![4, 2], tickets.clone()));
     // Rows end a page too, and the last one says that it is the last.
-    let rows = |after: Option<Ticket>, limit: usize| store.parked_callbacks(after, limit).await.unwrap();
-    assert_eq!((rows(None, 2).found.len(), rows(None, 2).next), (2, Some(tickets[1])));
-    assert_eq!((rows(Some(tickets[3]), 2).found.len(), rows(Some(tickets[3]), 2).next), (2, None));
+    for (after, next) in [(None, Some(tickets[1])), (Some(tickets[3]), None)] {
+        let page = store.parked_callbacks(after, 2).await.unwrap();
+        assert_eq!((page.found.len(), page.next), (2, next));
+    }
 }
 
-#[tokio::test]
-async fn a_parked_callback_that_is_revived_twice_is_owed_once() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn a_parked_callback_that_is_revived_twice_is_owed_once(place: Place) {
+    let store = place.open().await;
     store.commit(vec![inbound("one", "http://a/")]).await.unwrap();
     let mut queue = store.callback_lanes().unwrap().next().await.unwrap();
     let ticket = queue.pull(1).await.unwrap()[0].ticket;
@@ -163,10 +156,8 @@ async fn a_parked_callback_that_is_revived_twice_is_owed_once() {
     assert!(store.parked_callbacks(None, 5).await.unwrap().found.is_empty());
 }
 
-#[tokio::test]
-async fn what_waited_for_its_time_when_its_channel_was_deleted_stays_dead_when_the_id_is_used_again() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn what_waited_for_its_time_when_its_channel_was_deleted_stays_dead_when_the_id_is_used_again(place: Place) {
+    let store = place.open().await;
     let properties = ChannelProperties { id: channel(), properties: JsonObject::new() };
     store.commit(vec![Change::SaveChannel(properties.clone()), accept("far"), accept("near")]).await.unwrap();
     let pulled = store.outbound(&channel()).pull(2).await.unwrap();
@@ -178,96 +169,58 @@ async fn what_waited_for_its_time_when_its_channel_was_deleted_stays_dead_when_t
     assert_eq!(store.depth(&channel()).waiting, 2);
     drop(queue);
     store.commit(vec![Change::DeleteChannel(channel()), accept("late")]).await.unwrap();
-    let copy = crashed(directory.path());
-    let revived = open(copy.path());
+    let copy = place.crashed().await;
+    let revived = copy.open().await;
     assert!(revived.outbound(&channel()).try_pull(5).unwrap().is_empty(), "still deleted after a crash");
     revived.commit(vec![Change::SaveChannel(properties), accept("fresh")]).await.unwrap();
-    assert_eq!(contents(&revived.outbound(&channel()).try_pull(5).unwrap()).last(), Some(&"fresh"));
+    assert_eq!(contents(&ready(&revived, 5).await).last(), Some(&"fresh"));
 }
 
-#[tokio::test]
-async fn asking_for_the_depth_of_a_channel_that_was_never_there_makes_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn asking_for_the_depth_of_a_channel_that_was_never_there_makes_nothing(place: Place) {
+    let store = place.open().await;
     assert_eq!(store.depth(&"nobody".into()).waiting, 0);
 }
 
-#[tokio::test]
-async fn only_what_may_have_been_handed_out_is_suspected() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn only_what_may_have_been_handed_out_is_suspected(place: Place) {
+    let store = place.open().await;
     store.commit((0..2_000).map(|n| accept(&n.to_string())).collect()).await.unwrap();
     let mut queue = store.outbound(&channel());
     let pulled = queue.pull(10).await.unwrap();
     store.commit(vec![ack(&pulled[0], "1")]).await.unwrap();
-    let copy = crashed(directory.path());
-    let revived = open(copy.path());
+    let copy = place.crashed().await;
+    let revived = copy.open().await;
     let again = revived.outbound(&channel()).pull(1_999).await.unwrap();
     let suspects = again.iter().filter(|delivery| delivery.possible_duplicate).count();
     assert!(again[..9].iter().all(|delivery| delivery.possible_duplicate));
     assert!(suspects <= 128, "{suspects} suspects for 10 in hand");
 }
 
-#[tokio::test]
-async fn the_very_first_hand_out_is_suspected_after_a_crash_though_nothing_was_written_since() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn the_very_first_hand_out_is_suspected_after_a_crash_though_nothing_was_written_since(place: Place) {
+    let store = place.open().await;
     store.commit(vec![accept("a")]).await.unwrap();
     let mut queue = store.outbound(&channel());
     queue.pull(1).await.unwrap();
-    let copy = crashed(directory.path());
-    assert!(open(copy.path()).outbound(&channel()).pull(1).await.unwrap()[0].possible_duplicate);
+    let copy = place.crashed().await;
+    assert!(copy.open().await.outbound(&channel()).pull(1).await.unwrap()[0].possible_duplicate);
 }
 
-/// The journal of a store.
-fn journal(directory: &Path) -> PathBuf {
-    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    entries.filter(|path| path.extension().is_some_and(|end| end == "jnl")).max().unwrap()
-}
-
-#[tokio::test]
-async fn a_journal_torn_at_any_place_of_its_last_batch_loses_that_batch_alone() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
-    for content in ["a", "b", "c"] {
-        store.commit(vec![accept(content)]).await.unwrap();
+async fn ten_stores_live_side_by_side(place: Place) {
+    let mut stores = Vec::new();
+    let mut places = vec![place];
+    while stores.len() < 10 {
+        stores.push(places[stores.len()].open().await);
+        places.push(places[0].another());
     }
-    drop(store);
-    let whole = fs::read(journal(directory.path())).unwrap();
-    let end = whole.iter().rposition(|octet| *octet != 0).unwrap() + 1;
-    let text = b"\"content\":\"c\"";
-    let at = whole.windows(text.len()).position(|window| window == text).unwrap();
-    // From inside of the last accepted message to its end: every prefix opens and is consistent.
-    for cut in (at - 40..end).step_by(97).chain([end - 1]) {
-        let copy = crashed(directory.path());
-        let mut torn = whole[..cut].to_vec();
-        // What a power cut leaves behind the last octet that reached the disk.
-        torn.resize(whole.len(), 0);
-        fs::write(journal(copy.path()), &torn).unwrap();
-        let revived = open(copy.path());
-        let live = revived.outbound(&channel()).try_pull(5).unwrap();
-        let live = contents(&live);
-        assert!(["a", "b", "c"].starts_with(&live) && live.len() >= 2, "cut at {cut} of {end}: {live:?}");
-        assert_eq!(revived.depth(&channel()).waiting, u64::try_from(live.len()).unwrap());
-    }
-}
-
-#[tokio::test]
-async fn ten_stores_live_side_by_side() {
-    let directories: Vec<_> = (0..10).map(|_| tempfile::tempdir().unwrap()).collect();
-    let stores: Vec<_> = directories.iter().map(|directory| open(directory.path())).collect();
     for (n, store) in stores.iter().enumerate() {
         store.commit((0..=n).map(|_| accept("a")).collect()).await.unwrap();
     }
     for (n, store) in stores.iter().enumerate() {
-        assert_eq!(store.outbound(&channel()).try_pull(20).unwrap().len(), n + 1);
+        assert_eq!(ready(&store, 20).await.len(), n + 1);
     }
 }
 
-#[tokio::test]
-async fn a_message_that_has_ended_does_not_come_back_by_a_late_retry() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn a_message_that_has_ended_does_not_come_back_by_a_late_retry(place: Place) {
+    let store = place.open().await;
     store.commit(vec![accept("a"), accept("b")]).await.unwrap();
     let mut queue = store.outbound(&channel());
     let pulled = queue.pull(2).await.unwrap();
@@ -278,20 +231,18 @@ async fn a_message_that_has_ended_does_not_come_back_by_a_late_retry() {
     store.commit(retry(Timestamp(1)).collect()).await.unwrap();
     store.commit(pulled.iter().map(|delivery| ack(delivery, "1")).collect()).await.unwrap();
     assert_eq!(store.depth(&channel()).waiting, 0);
-    assert!(queue.try_pull(5).unwrap().is_empty());
+    assert!(ready_of(&store, &mut queue, 5).await.is_empty());
 }
 
-#[tokio::test]
-async fn events_keep_their_order_when_the_store_is_opened_again() {
-    let directory = tempfile::tempdir().unwrap();
+async fn events_keep_their_order_when_the_store_is_opened_again(place: Place) {
     let sent = message("a", 1);
     let mut expected = Vec::new();
     for round in 0..3 {
-        let store = open(directory.path());
+        let store = place.open().await;
         if round == 0 {
             store.commit(vec![Change::Accept(sent.clone())]).await.unwrap();
         }
-        let stored = store.message(sent.id).await.unwrap().unwrap();
+        let stored = store.message(&[channel()], sent.id).await.unwrap().unwrap();
         for step in 0..3 {
             // The clock of the event says nothing: it goes backwards here.
             let status = DeliveryStatus::Pending;
@@ -313,28 +264,8 @@ async fn events_keep_their_order_when_the_store_is_opened_again() {
     }
 }
 
-#[tokio::test]
-async fn a_quota_refuses_bulk_first_then_all_sends_then_what_providers_tell_us() {
-    // What the engine sets aside for its journal at once; the quota is chosen around it.
-    let taken = 64 * 1024 * 1024;
-    for (percent, expected) in
-        [(50, (true, true, true)), (88, (false, true, true)), (94, (false, false, true)), (98, (false, false, false))]
-    {
-        let directory = tempfile::tempdir().unwrap();
-        let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
-        let store = Store::open(&StoreConfig { quota: Some(taken * 100 / percent), ..config }).await.unwrap();
-        let bulk = store.commit(vec![accept("bulk")]).await.is_ok();
-        let urgent = store.commit(vec![Change::Accept(message("urgent", 5))]).await.is_ok();
-        let told = store.commit(vec![inbound("mo", "http://a/")]).await.is_ok();
-        assert_eq!((bulk, urgent, told), expected, "at {percent} %");
-        assert_eq!(store.health().is_ok(), percent == 50);
-    }
-}
-
-#[tokio::test]
-async fn posts_beyond_the_bound_wait_and_are_all_written() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn posts_beyond_the_bound_wait_and_are_all_written(place: Place) {
+    let store = place.open().await;
     // More than the inbox takes at a time, from more callers than it has room for.
     let content = "x".repeat(400 * 1024);
     let mut callers = tokio::task::JoinSet::new();
@@ -349,18 +280,16 @@ async fn posts_beyond_the_bound_wait_and_are_all_written() {
     assert_eq!(store.depth(&channel()).waiting, 120);
 }
 
-#[tokio::test]
-async fn deleting_a_channel_that_was_never_used_closes_no_other() {
-    let directory = tempfile::tempdir().unwrap();
+async fn deleting_a_channel_that_was_never_used_closes_no_other(place: Place) {
     for round in 0..3 {
-        let store = open(directory.path());
+        let store = place.open().await;
         if round == 0 {
             let unused = ChannelProperties { id: "unused".into(), properties: JsonObject::new() };
             store.commit(vec![Change::SaveChannel(unused)]).await.unwrap();
             store.commit(vec![Change::DeleteChannel("unused".into())]).await.unwrap();
         } else {
             store.commit(vec![accept("a")]).await.unwrap();
-            assert_eq!(store.outbound(&channel()).try_pull(5).unwrap().len(), round);
+            assert_eq!(ready(&store, 5).await.len(), round);
         }
     }
 }

@@ -5,11 +5,17 @@ use std::time::Duration;
 use maybug::model::Timestamp;
 use maybug::store::{Change, Store};
 
-use crate::store_support::{cancel_all, channel, contents, message, open, until};
+use crate::place::{Place, on_every_engine};
+use crate::store_support::{SOON, cancel_all, channel, contents, message, until};
+
+on_every_engine!(
+    a_queue_that_was_cancelled_while_its_channel_was_down_goes_on_with_what_comes_next,
+    a_queue_that_expired_while_its_channel_was_down_goes_on_with_what_comes_next,
+    a_queue_behind_an_archive_is_sent,
+);
 
 /// More than any mark of what may have been handed out runs ahead.
 const MANY: usize = 1_000;
-const SOON: Duration = Duration::from_secs(10);
 
 fn accept(content: &str, priority: u8) -> Change {
     Change::Accept(message(content, priority))
@@ -25,19 +31,15 @@ async fn assert_flows(store: &Store) {
     }
 }
 
-#[tokio::test]
-async fn a_queue_that_was_cancelled_while_its_channel_was_down_goes_on_with_what_comes_next() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn a_queue_that_was_cancelled_while_its_channel_was_down_goes_on_with_what_comes_next(place: Place) {
+    let store = place.open().await;
     store.commit((0..MANY).map(|_| accept("cancelled", 2)).collect()).await.unwrap();
     assert_eq!(cancel_all(&store, None).await, 1_000);
     assert_flows(&store).await;
 }
 
-#[tokio::test]
-async fn a_queue_that_expired_while_its_channel_was_down_goes_on_with_what_comes_next() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn a_queue_that_expired_while_its_channel_was_down_goes_on_with_what_comes_next(place: Place) {
+    let store = place.open().await;
     let expiring = until(message("expired", 2), Duration::from_millis(50));
     let end = expiring.expires_at.unwrap();
     store.commit((0..MANY).map(|_| Change::Accept(expiring.clone())).collect()).await.unwrap();
@@ -48,10 +50,8 @@ async fn a_queue_that_expired_while_its_channel_was_down_goes_on_with_what_comes
     assert_flows(&store).await;
 }
 
-#[tokio::test]
-async fn a_queue_behind_an_archive_is_sent() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn a_queue_behind_an_archive_is_sent(place: Place) {
+    let store = place.open().await;
     let archived = (0..MANY).map(|_| Change::Archive {
         message: message("archived", 2),
         events: Vec::new(),

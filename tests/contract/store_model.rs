@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use maybug::model::{MessageId, Timestamp};
 use maybug::store::{Change, Delivery, OutboundQueue, Store, Tally};
 
-use crate::store_support::{ack, at, cancel_all, channel, crashed, message, open, withdraw};
+use crate::place::{Engine, Place};
+use crate::store_support::{SOON, ack, at, cancel_all, channel, message, withdraw};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -140,18 +142,18 @@ impl Model {
 
 /// The store and the model side by side.
 struct Run {
-    directory: tempfile::TempDir,
-    /// `None` only while it is being opened again: the old one must have let go of its directory.
+    place: Place,
+    /// `None` only while it is being opened again: the old one must have let go of its place.
     live: Option<(Store, OutboundQueue)>,
     held: BTreeMap<usize, Delivery>,
     model: Model,
 }
 
 impl Run {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let mut run = Self { directory, live: None, held: BTreeMap::new(), model: Model::default() };
-        run.reopen(None);
+    async fn new(engine: Engine) -> Self {
+        let place = Place::new(engine).await;
+        let mut run = Self { place, live: None, held: BTreeMap::new(), model: Model::default() };
+        run.reopen(None).await;
         run
     }
 
@@ -194,7 +196,7 @@ impl Run {
                 if let Some(number) = choice.checked_rem(self.model.accepted.len()) {
                     let (id, _) = self.model.accepted[number];
                     let expected = self.model.cancel(|waiting| waiting == number);
-                    let found = self.store().queued(id).unwrap();
+                    let found = self.store().queued(&channel(), id).await.unwrap();
                     assert_eq!(found.is_some(), !expected.is_empty(), "{number}");
                     if let Some(queued) = found {
                         let tally = Tally::default();
@@ -251,15 +253,15 @@ impl Run {
                 self.store().clone().close().await;
                 self.model.forget_memory();
                 self.held.clear();
-                self.reopen(None);
+                self.reopen(None).await;
             }
             Step::Crash => {
-                let copy = crashed(self.directory.path());
+                let copy = self.place.crashed().await;
                 self.model.suspects.extend(self.model.held.iter());
                 self.model.crashed = true;
                 self.model.forget_memory();
                 self.held.clear();
-                self.reopen(Some(copy));
+                self.reopen(Some(copy)).await;
             }
         }
         assert_eq!(self.store().depth(&channel()).waiting, self.model.waiting());
@@ -267,14 +269,11 @@ impl Run {
 
     async fn pull(&mut self, max: usize) {
         let expected = self.model.pull(max);
-        let (store, queue) = self.live.as_mut().unwrap();
+        let (_, queue) = self.live.as_mut().unwrap();
         let mut pulled = queue.try_pull(max).unwrap();
         while pulled.len() < expected.len() {
-            // What is not marked as handed out yet is to be had after a commit.
-            store.commit(Vec::new()).await.unwrap();
-            let more = queue.try_pull(max - pulled.len()).unwrap();
-            assert!(!more.is_empty(), "{} of {expected:?}", pulled.len());
-            pulled.extend(more);
+            let more = tokio::time::timeout(SOON, queue.pull(max - pulled.len())).await;
+            pulled.extend(more.unwrap_or_else(|_| panic!("only {} of {expected:?}", pulled.len())).unwrap());
         }
         let numbers: Vec<usize> = pulled.iter().map(|delivery| delivery.message.content.parse().unwrap()).collect();
         assert_eq!(numbers, expected);
@@ -299,40 +298,64 @@ impl Run {
     }
 
     /// Opens the store again, from what a crash left if there was one.
-    fn reopen(&mut self, crashed: Option<tempfile::TempDir>) {
+    async fn reopen(&mut self, crashed: Option<Place>) {
         self.live = None;
         if let Some(copy) = crashed {
-            self.directory = copy;
+            self.place = copy;
         }
-        let store = open(self.directory.path());
+        let store = self.place.open().await;
+        store.open_channel(&channel()).await.unwrap();
         let queue = store.outbound(&channel());
         self.live = Some((store, queue));
     }
 
     /// Everything accepted can be found, with the events that it had.
-    fn check_look_ups(&self) {
+    async fn check_look_ups(&self) {
         for (number, (id, _)) in self.model.accepted.iter().enumerate() {
-            let stored = self.store().message(*id).unwrap().unwrap();
+            let stored = self.store().message(&[channel()], *id).await.unwrap().unwrap();
             assert_eq!(stored.message.content, number.to_string());
-            let events = self.store().events(&stored).unwrap().len();
+            let events = self.store().events(&stored).await.unwrap().len();
             assert_eq!(events, self.model.events.get(&number).copied().unwrap_or_default());
         }
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn every_history_leaves_what_the_model_says(steps in prop::collection::vec(step(), 1..40)) {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-            let mut run = Run::new();
+/// Runs random histories on this engine.
+fn check_histories(engine: Engine, cases: u32) {
+    let config =
+        ProptestConfig { cases, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let histories = prop::collection::vec(step(), 1..40);
+    let outcome = TestRunner::new(config).run(&histories, |steps| {
+        runtime.block_on(async {
+            let mut run = Run::new(engine).await;
             for step in steps {
                 run.step(step).await;
             }
             run.step(Step::Crash).await;
             run.pull(10_000).await;
-            run.check_look_ups();
+            run.check_look_ups().await;
         });
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+mod every_history_leaves_what_the_model_says {
+    use super::{Engine, check_histories};
+
+    #[test]
+    fn embedded() {
+        check_histories(Engine::Embedded, 24);
+    }
+
+    #[test]
+    fn redis() {
+        check_histories(Engine::Redis, 24);
+    }
+
+    #[test]
+    fn cluster() {
+        check_histories(Engine::Cluster, 8);
     }
 }

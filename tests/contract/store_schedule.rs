@@ -4,23 +4,33 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use maybug::model::{ChannelProperties, JsonObject, Timestamp};
-use maybug::store::{Change, Queued, Store, StoreConfig, Tally};
+use maybug::store::{Change, Queued, Store, Tally};
 
-use crate::store_support::{ack, at, channel, contents, crashed, message, open, until, withdraw};
+use crate::place::{Place, on_every_engine};
+use crate::store_support::{ack, at, channel, contents, events_of, message, ready, until, withdraw};
+
+on_every_engine!(
+    scheduled_messages_come_at_their_time_and_not_before_after_a_crash_either,
+    a_time_that_has_passed_is_now_and_a_time_to_come_is_found_by_its_id,
+    thousands_that_are_scheduled_for_one_instant_come_in_the_order_of_their_acceptance,
+    what_was_scheduled_when_its_channel_was_deleted_stays_dead_when_the_id_is_used_again,
+    what_expires_while_it_waits_is_told_once_and_handed_out_no_more,
+    of_many_that_expire_at_one_instant_no_look_finds_those_of_an_earlier_one,
+    what_expires_in_its_channels_hands_is_told_once_it_comes_back,
+    a_message_that_would_be_tried_again_after_its_end_comes_back_at_its_end,
+);
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-#[tokio::test]
-async fn scheduled_messages_come_at_their_time_and_not_before_after_a_crash_either() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn scheduled_messages_come_at_their_time_and_not_before_after_a_crash_either(place: Place) {
+    let store = place.open().await;
     let ms = Duration::from_millis;
     let batch = [("third", 900), ("first", 500), ("second", 700)];
     let batch = batch.map(|(content, later)| at(message(content, 1), ms(later)));
     store.commit(batch.iter().cloned().map(Change::Accept).collect()).await.unwrap();
     store.commit(vec![Change::Accept(message("now", 1))]).await.unwrap();
-    let copy = crashed(directory.path());
-    for store in [store, open(copy.path())] {
+    let copy = place.crashed().await;
+    for store in [store, copy.open().await] {
         let mut queue = store.outbound(&channel());
         assert_eq!(store.depth(&channel()).waiting, 4);
         let mut seen = Vec::new();
@@ -34,32 +44,27 @@ async fn scheduled_messages_come_at_their_time_and_not_before_after_a_crash_eith
         assert_eq!(seen, ["now", "first", "second", "third"]);
         assert_eq!(store.depth(&channel()).waiting, 0);
         for sent in &batch {
-            let found = store.message(sent.id).await.unwrap().unwrap();
+            let found = store.message(&[channel()], sent.id).await.unwrap().unwrap();
             assert_eq!((&found.message, store.events(&found).await.unwrap().len()), (sent, 1));
         }
     }
 }
 
-#[tokio::test]
-async fn a_time_that_has_passed_is_now_and_a_time_to_come_is_found_by_its_id() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn a_time_that_has_passed_is_now_and_a_time_to_come_is_found_by_its_id(place: Place) {
+    let store = place.open().await;
     let mut past = at(message("past", 1), Duration::ZERO);
     std::sync::Arc::make_mut(&mut past).send_at = Some(Timestamp(1));
     let later = at(message("later", 1), HOUR);
     store.commit(vec![Change::Accept(later.clone()), Change::Accept(past)]).await.unwrap();
-    assert_eq!(contents(&store.outbound(&channel()).try_pull(9).unwrap()), ["past"]);
-    let found = store.message(later.id).await.unwrap().unwrap();
+    assert_eq!(contents(&ready(&store, 9).await), ["past"]);
+    let found = store.message(&[channel()], later.id).await.unwrap().unwrap();
     assert_eq!((found.message.clone(), store.events(&found).await.unwrap()), (later, Vec::new()));
     let length = store.queue_length(&channel());
     assert_eq!((length.scheduled, length.by_priority), (1, [1, 0, 0, 0, 0]));
 }
 
-#[tokio::test]
-async fn thousands_that_are_scheduled_for_one_instant_come_in_the_order_of_their_acceptance() {
-    let directory = tempfile::tempdir().unwrap();
-    let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, sync: false, ..StoreConfig::default() };
-    let store = Store::open(&config).await.unwrap();
+async fn thousands_that_are_scheduled_for_one_instant_come_in_the_order_of_their_acceptance(place: Place) {
+    let store = place.open_with(|config| config.sync = false).await;
     let total = 5_000;
     let instant = Timestamp::now().plus(Duration::from_secs(2));
     for block in 0..total / 500 {
@@ -86,17 +91,15 @@ async fn thousands_that_are_scheduled_for_one_instant_come_in_the_order_of_their
     assert_eq!(store.depth(&channel()).waiting, 0);
 }
 
-#[tokio::test]
-async fn what_was_scheduled_when_its_channel_was_deleted_stays_dead_when_the_id_is_used_again() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn what_was_scheduled_when_its_channel_was_deleted_stays_dead_when_the_id_is_used_again(place: Place) {
+    let store = place.open().await;
     let properties = || Change::SaveChannel(ChannelProperties { id: channel(), properties: JsonObject::new() });
     let soon = at(message("dead", 1), Duration::from_millis(300));
     store.commit(vec![properties(), Change::Accept(soon)]).await.unwrap();
     store.commit(vec![Change::DeleteChannel(channel())]).await.unwrap();
     assert_eq!(store.depth(&channel()).waiting, 0);
-    let copy = crashed(directory.path());
-    for store in [store, open(copy.path())] {
+    let copy = place.crashed().await;
+    for store in [store, copy.open().await] {
         let alive = at(message("alive", 1), Duration::from_millis(400));
         store.commit(vec![properties(), Change::Accept(alive)]).await.unwrap();
         assert_eq!(contents(&store.outbound(&channel()).pull(9).await.unwrap()), ["alive"]);
@@ -116,17 +119,15 @@ async fn found_expired(store: &Store) -> Vec<Queued> {
     }
 }
 
-#[tokio::test]
-async fn what_expires_while_it_waits_is_told_once_and_handed_out_no_more() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn what_expires_while_it_waits_is_told_once_and_handed_out_no_more(place: Place) {
+    let store = place.open().await;
     let soon = Duration::from_millis(400);
     let scheduled = until(at(message("scheduled", 1), Duration::from_millis(200)), soon);
     let batch = [until(message("late", 1), soon), scheduled, until(message("early", 1), HOUR), message("never", 1)];
     let ids = batch.clone().map(|message| message.id);
     store.commit(batch.into_iter().map(Change::Accept).collect()).await.unwrap();
-    let copy = crashed(directory.path());
-    for store in [store, open(copy.path())] {
+    let copy = place.crashed().await;
+    for store in [store, copy.open().await] {
         let mut expired = Vec::new();
         while expired.len() < 2 {
             let found = found_expired(&store).await;
@@ -141,16 +142,15 @@ async fn what_expires_while_it_waits_is_told_once_and_handed_out_no_more() {
         expired.sort();
         assert_eq!(expired, ["late", "scheduled"]);
         assert!(store.expired(Timestamp::now()).await.unwrap().is_empty());
-        assert_eq!(contents(&store.outbound(&channel()).try_pull(9).unwrap()), ["early", "never"]);
-        let events = ids.map(|id| store.events(&store.message(id).unwrap().unwrap()).await.unwrap().len());
-        assert_eq!(events, [1, 1, 0, 0]);
+        assert_eq!(contents(&ready(&store, 9).await), ["early", "never"]);
+        for (id, events) in ids.iter().zip([1, 1, 0, 0]) {
+            assert_eq!(events_of(&store, *id).await, events);
+        }
     }
 }
 
-#[tokio::test]
-async fn of_many_that_expire_at_one_instant_no_look_finds_those_of_an_earlier_one() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn of_many_that_expire_at_one_instant_no_look_finds_those_of_an_earlier_one(place: Place) {
+    let store = place.open().await;
     let total = 1_200;
     let expiring = until(message("late", 1), Duration::ZERO);
     let batch = (0..total).map(|n: u32| {
@@ -178,10 +178,8 @@ async fn of_many_that_expire_at_one_instant_no_look_finds_those_of_an_earlier_on
     assert_eq!(store.expired(Timestamp::now()).await.unwrap()[0].message.content, "earlier");
 }
 
-#[tokio::test]
-async fn what_expires_in_its_channels_hands_is_told_once_it_comes_back() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn what_expires_in_its_channels_hands_is_told_once_it_comes_back(place: Place) {
+    let store = place.open().await;
     store.commit(vec![Change::Accept(until(message("late", 1), Duration::from_millis(100)))]).await.unwrap();
     let mut queue = store.outbound(&channel());
     assert_eq!(contents(&queue.pull(1).await.unwrap()), ["late"]);
@@ -195,10 +193,8 @@ async fn what_expires_in_its_channels_hands_is_told_once_it_comes_back() {
     assert_eq!(found_expired(&store).await[0].message.content, "late");
 }
 
-#[tokio::test]
-async fn a_message_that_would_be_tried_again_after_its_end_comes_back_at_its_end() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn a_message_that_would_be_tried_again_after_its_end_comes_back_at_its_end(place: Place) {
+    let store = place.open().await;
     store.commit(vec![Change::Accept(until(message("late", 1), Duration::from_millis(300)))]).await.unwrap();
     let mut queue = store.outbound(&channel());
     let pulled = queue.pull(1).await.unwrap();

@@ -4,9 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use maybug::model::{ChannelId, Inbound, MessageId, Outbound, Timestamp};
-use maybug::store::{Change, Direction, Kept, Page, Search, Standing, Store, StoreConfig, Tally};
+use maybug::store::{Change, Direction, Kept, Page, Search, Standing, Store, Tally};
 
-use crate::store_support::{ack, at, channel, crashed, inbound, message, open, withdraw};
+use crate::place::{Place, on_every_engine};
+use crate::store_support::{ack, at, channel, inbound, message, withdraw};
+
+on_every_engine!(
+    a_phone_is_found_at_once_among_many_and_a_rare_fate_in_bounded_looks,
+    scheduled_messages_are_found_before_and_after_their_time_and_when_they_were_cancelled,
+    whoever_looks_while_scheduled_messages_get_their_places_finds_them,
+    messages_of_both_kinds_come_in_the_order_in_which_they_came,
+    whoever_made_their_ids_messages_come_in_the_order_of_time_and_are_found_by_both,
+);
 
 fn to(phone: &str, content: &str) -> Arc<Outbound> {
     Arc::new(Outbound { to: phone.into(), ..Outbound::clone(&message(content, 1)) })
@@ -25,7 +34,7 @@ fn of_phone(phone: &str) -> Search {
 }
 
 /// Everything that a search finds, and in how many looks.
-fn all(store: &Store, mut search: Search) -> (Vec<String>, usize) {
+async fn all(store: &Store, mut search: Search) -> (Vec<String>, usize) {
     let (mut found, mut looks) = (Vec::new(), 0);
     loop {
         let page = store.search(&search, &[channel()], 50).await.unwrap();
@@ -38,11 +47,8 @@ fn all(store: &Store, mut search: Search) -> (Vec<String>, usize) {
     }
 }
 
-#[tokio::test]
-async fn a_phone_is_found_at_once_among_many_and_a_rare_fate_in_bounded_looks() {
-    let directory = tempfile::tempdir().unwrap();
-    let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, sync: false, ..StoreConfig::default() };
-    let store = Store::open(&config).await.unwrap();
+async fn a_phone_is_found_at_once_among_many_and_a_rare_fate_in_bounded_looks(place: Place) {
+    let store = place.open_with(|config| config.sync = false).await;
     store.commit(vec![Change::Accept(to("+27820001001", "rare"))]).await.unwrap();
     let mut queue = store.outbound(&channel());
     let first = queue.pull(1).await.unwrap();
@@ -56,46 +62,42 @@ async fn a_phone_is_found_at_once_among_many_and_a_rare_fate_in_bounded_looks() 
         assert_eq!((contents(&page), page.next), (vec!["rare".to_owned()], None), "{spelling}");
         assert_eq!(page.found[0].standing, Standing::Submitted);
     }
-    let (found, looks) = all(&store, Search { status: Some(Standing::Submitted), ..Search::default() });
+    let (found, looks) = all(&store, Search { status: Some(Standing::Submitted), ..Search::default() }).await;
     assert_eq!(found, ["rare"]);
     assert!((4..=6).contains(&looks), "{looks}: a look reads a thousand messages at most");
     let other = Search { channel: Some("c2".into()), ..Search::default() };
-    assert_eq!(all(&store, other), (Vec::new(), 1), "others' messages need not be read");
+    assert_eq!(all(&store, other).await, (Vec::new(), 1), "others' messages need not be read");
 }
 
-#[tokio::test]
-async fn scheduled_messages_are_found_before_and_after_their_time_and_when_they_were_cancelled() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn scheduled_messages_are_found_before_and_after_their_time_and_when_they_were_cancelled(place: Place) {
+    let store = place.open().await;
     let long = "9".repeat(70_000);
     let soon = at(to(&long, "soon"), Duration::from_millis(200));
     let far = at(to("1", "far"), Duration::from_secs(3_600));
     store.commit(vec![Change::Accept(soon), Change::Accept(far.clone())]).await.unwrap();
-    let standing = |store: &Store, phone: &str| {
+    let standing = async |store: &Store, phone: &str| {
         let page = store.search(&of_phone(phone), &[channel()], 9).await.unwrap();
         page.found.iter().map(|found| found.standing).collect::<Vec<_>>()
     };
     assert_eq!(
-        (standing(&store, &long), standing(&store, "1")),
+        (standing(&store, &long).await, standing(&store, "1").await),
         (vec![Standing::Scheduled], vec![Standing::Scheduled])
     );
-    assert!(standing(&store, &"9".repeat(60_000)).is_empty(), "the beginning is not the whole");
+    assert!(standing(&store, &"9".repeat(60_000)).await.is_empty(), "the beginning is not the whole");
     store.outbound(&channel()).pull(1).await.unwrap();
-    let queued = store.queued(far.id).await.unwrap().unwrap();
+    let queued = store.queued(&channel(), far.id).await.unwrap().unwrap();
     store.commit(vec![withdraw(queued, &Tally::default())]).await.unwrap();
-    let copy = crashed(directory.path());
-    for store in [store, open(copy.path())] {
+    let copy = place.crashed().await;
+    for store in [store, copy.open().await] {
         assert_eq!(
-            (standing(&store, &long), standing(&store, "1")),
+            (standing(&store, &long).await, standing(&store, "1").await),
             (vec![Standing::Queued], vec![Standing::Rejected])
         );
     }
 }
 
-#[tokio::test]
-async fn whoever_looks_while_scheduled_messages_get_their_places_finds_them() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn whoever_looks_while_scheduled_messages_get_their_places_finds_them(place: Place) {
+    let store = place.open().await;
     let soon = |n: u64| {
         let message = at(message("soon", 1), Duration::from_millis(200 + n / 100));
         Arc::new(Outbound { id: MessageId(uuid::Uuid::new_v4()), ..Outbound::clone(&message) })
@@ -103,10 +105,12 @@ async fn whoever_looks_while_scheduled_messages_get_their_places_finds_them() {
     let messages: Vec<_> = (0..4_000).map(soon).collect();
     store.commit(messages.iter().cloned().map(Change::Accept).collect()).await.unwrap();
     let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
-    let (reader, (done, is_done)) = (store.clone(), std::sync::mpsc::channel());
-    let looks = std::thread::spawn(move || {
+    let (reader, (done, mut is_done)) = (store.clone(), tokio::sync::oneshot::channel());
+    let looks = tokio::spawn(async move {
         while is_done.try_recv().is_err() {
-            assert!(ids.iter().all(|id| reader.message(*id).unwrap().is_some()));
+            for id in &ids {
+                assert!(reader.message(&[channel()], *id).await.unwrap().is_some());
+            }
         }
     });
     let mut queue = store.outbound(&channel());
@@ -115,23 +119,24 @@ async fn whoever_looks_while_scheduled_messages_get_their_places_finds_them() {
         pulled += queue.pull(64).await.unwrap().len();
     }
     done.send(()).unwrap();
-    looks.join().unwrap();
+    looks.await.unwrap();
 }
 
-#[tokio::test]
-async fn messages_of_both_kinds_come_in_the_order_in_which_they_came() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn messages_of_both_kinds_come_in_the_order_in_which_they_came(place: Place) {
+    let store = place.open().await;
     for n in 0..3 {
         store.commit(vec![Change::Accept(message(&format!("mt{n}"), 1))]).await.unwrap();
         store.commit(vec![inbound(&format!("mo{n}"), "http://a/")]).await.unwrap();
     }
     let both = ["mo2", "mt2", "mo1", "mt1", "mo0", "mt0"];
-    assert_eq!(all(&store, Search::default()).0, both);
+    assert_eq!(all(&store, Search::default()).await.0, both);
     let only = |direction| Search { direction: Some(direction), ..Search::default() };
-    assert_eq!(all(&store, only(Direction::Inbound)).0, ["mo2", "mo1", "mo0"]);
-    assert_eq!(all(&store, only(Direction::Outbound)).0, ["mt2", "mt1", "mt0"]);
-    assert_eq!(all(&store, Search { status: Some(Standing::Received), ..of_phone("2") }).0, ["mo2", "mo1", "mo0"]);
+    assert_eq!(all(&store, only(Direction::Inbound)).await.0, ["mo2", "mo1", "mo0"]);
+    assert_eq!(all(&store, only(Direction::Outbound)).await.0, ["mt2", "mt1", "mt0"]);
+    assert_eq!(
+        all(&store, Search { status: Some(Standing::Received), ..of_phone("2") }).await.0,
+        ["mo2", "mo1", "mo0"]
+    );
     let none: [ChannelId; 0] = [];
     let before = Search { before: Some(MessageId::first_of(Timestamp(0))), ..Search::default() };
     assert!(store.search(&before, &none, 9).await.unwrap().found.is_empty());
@@ -172,10 +177,8 @@ fn an_hour(begin: Timestamp) -> Vec<Change> {
     (0..60).map(change).collect()
 }
 
-#[tokio::test]
-async fn whoever_made_their_ids_messages_come_in_the_order_of_time_and_are_found_by_both() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn whoever_made_their_ids_messages_come_in_the_order_of_time_and_are_found_by_both(place: Place) {
+    let store = place.open().await;
     let begin = Timestamp(Timestamp::now().0 - 7_200_000_000);
     let mut changes = an_hour(begin);
     let ids: Vec<_> = changes
@@ -192,13 +195,13 @@ async fn whoever_made_their_ids_messages_come_in_the_order_of_time_and_are_found
     store.commit(later).await.unwrap();
     store.commit(changes).await.unwrap();
     let names = |minutes: std::ops::Range<u64>| minutes.rev().map(|minute| minute.to_string()).collect::<Vec<_>>();
-    let copy = crashed(directory.path());
-    for store in [&store, &open(copy.path())] {
+    let copy = place.crashed().await;
+    for store in [&store, &copy.open().await] {
         for search in [Search::default(), of_phone("2")] {
-            assert_eq!(all(store, search.clone()).0, names(0..60));
+            assert_eq!(all(store, search.clone()).await.0, names(0..60));
             let minute = |minute: u64| Some(begin.plus(Duration::from_secs(60 * minute)));
             let part = Search { since: minute(20), until: minute(40), ..search.clone() };
-            assert_eq!(all(store, part).0, names(20..40));
+            assert_eq!(all(store, part).await.0, names(20..40));
             let (mut one, mut found) = (search, Vec::new());
             loop {
                 let page = store.search(&one, &[channel()], 1).await.unwrap();
@@ -211,14 +214,14 @@ async fn whoever_made_their_ids_messages_come_in_the_order_of_time_and_are_found
             assert_eq!(found, names(0..60), "one at a time");
         }
         for (minute, id) in ids.iter().enumerate() {
-            let content = match store.message(*id).await.unwrap() {
+            let content = match store.message(&[channel()], *id).await.unwrap() {
                 Some(found) => Some(found.message.content.clone()),
                 None => store.inbound(&channel(), *id).await.unwrap().and_then(|found| found.content),
             };
             assert_eq!(content, Some(minute.to_string()));
         }
         let behind_all = Search { before: Some(MessageId(uuid::Uuid::max())), ..Search::default() };
-        assert_eq!(all(store, behind_all).0.len(), 60);
+        assert_eq!(all(store, behind_all).await.0.len(), 60);
     }
-    assert_eq!(store.queued(ids[4]).await.unwrap().map(|queued| queued.message.id), Some(ids[4]));
+    assert_eq!(store.queued(&channel(), ids[4]).await.unwrap().map(|queued| queued.message.id), Some(ids[4]));
 }

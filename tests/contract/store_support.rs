@@ -1,6 +1,5 @@
-//! What the store's tests share: a store in a directory, messages, events, callbacks, and a crash.
+//! What the store's tests share: messages, events, callbacks, changes.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +7,11 @@ use maybug::model::{
     Callback, CallbackKind, CallbackTarget, ChannelId, Event, EventKind, Inbound, JsonObject, MessageId, Outbound,
     Priority, SmscMessageId, Timestamp,
 };
-use maybug::store::{Change, Delivery, Queued, Store, StoreConfig, Tally};
+use maybug::store::{Change, Delivery, OutboundQueue, Queued, Store, Tally};
 use serde_json::json;
 
-pub(crate) fn open(path: &Path) -> Store {
-    Store::open(&StoreConfig { path: path.to_owned(), min_free: 0, ..StoreConfig::default() }).await.unwrap()
-}
+/// By when everything comes that comes at all.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) fn channel() -> ChannelId {
     "c1".into()
@@ -25,6 +23,10 @@ pub(crate) fn message(content: &str, priority: u8) -> Arc<Outbound> {
         "accepted_at": Timestamp::now(),
     });
     Arc::new(serde_json::from_value(record).unwrap())
+}
+
+pub(crate) fn accept(content: &str) -> Change {
+    Change::Accept(message(content, 1))
 }
 
 /// The same message, to be sent so much later.
@@ -56,10 +58,16 @@ pub(crate) fn withdraw(queued: Queued, tally: &Tally) -> Change {
 pub(crate) async fn cancel_all(store: &Store, priority: Option<u8>) -> u64 {
     let tally = Tally::default();
     let mut all = store.all_queued(&channel(), priority.and_then(Priority::new));
-    while let Some(found) = all.look().unwrap() {
+    while let Some(found) = all.look().await.unwrap() {
         store.commit(found.into_iter().map(|queued| withdraw(queued, &tally)).collect()).await.unwrap();
     }
     tally.total()
+}
+
+/// How much became of an MT.
+pub(crate) async fn events_of(store: &Store, id: MessageId) -> usize {
+    let stored = store.message(&[channel()], id).await.unwrap().unwrap();
+    store.events(&stored).await.unwrap().len()
 }
 
 pub(crate) fn ack(delivery: &Delivery, smsc_message_id: &str) -> Change {
@@ -79,16 +87,25 @@ pub(crate) fn ack(delivery: &Delivery, smsc_message_id: &str) -> Change {
     }
 }
 
-pub(crate) fn contents(deliveries: &[Delivery]) -> Vec<&str> {
-    deliveries.iter().map(|delivery| delivery.message.content.as_str()).collect()
+/// What a queue hands out without waiting for a time to come, at most so many; some of it may have to be read or written first.
+pub(crate) async fn ready_of(store: &Store, queue: &mut OutboundQueue, most: usize) -> Vec<Delivery> {
+    let mut pulled = queue.try_pull(most).unwrap();
+    let all = async {
+        while pulled.len() < most && store.queue_length(&channel()).by_priority.iter().sum::<u64>() > 0 {
+            pulled.extend(queue.pull(most - pulled.len()).await.unwrap());
+        }
+    };
+    tokio::time::timeout(SOON, all).await.expect("something waits for its turn and is not handed out");
+    pulled
 }
 
-/// The directory as a crash would leave it.
-pub(crate) fn crashed(path: &Path) -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    let status = std::process::Command::new("cp").arg("-r").arg(path.join(".")).arg(copy.path()).status().unwrap();
-    assert!(status.success());
-    copy
+/// The same of a new queue, which takes it back.
+pub(crate) async fn ready(store: &Store, most: usize) -> Vec<Delivery> {
+    ready_of(store, &mut store.outbound(&channel()), most).await
+}
+
+pub(crate) fn contents(deliveries: &[Delivery]) -> Vec<&str> {
+    deliveries.iter().map(|delivery| delivery.message.content.as_str()).collect()
 }
 
 pub(crate) fn callback(body: &str, url: &str) -> Callback {

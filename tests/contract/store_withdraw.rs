@@ -1,20 +1,37 @@
 //! MTs that leave their queue without their channel: all of them that wait, none that is in hand, each once.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
-use maybug::model::{ChannelProperties, JsonObject, Outbound, Priority, Timestamp};
-use maybug::store::{Change, Delivery, Look, Store, StoreConfig, Tally};
+use futures_util::future::join_all;
+use maybug::model::{ChannelProperties, JsonObject, Priority, Timestamp};
+use maybug::store::{Change, Delivery, Look, Tally};
 
-use crate::store_support::{ack, at, cancel_all, channel, contents, crashed, inbound, message, open, withdraw};
+use crate::place::{Place, on_every_engine};
+use crate::store_support::{
+    ack, at, cancel_all, channel, contents, events_of, inbound, message, ready, ready_of, withdraw,
+};
+
+on_every_engine!(
+    everything_that_waits_is_cancelled_wherever_it_waits_and_what_is_in_hand_is_not,
+    a_withdrawal_that_comes_too_late_says_so_and_writes_nothing,
+    what_leaves_its_queue_in_the_same_write_is_not_cancelled_any_more,
+    what_may_have_been_sent_before_a_crash_says_so_when_it_is_found_and_the_rest_does_not,
+    what_may_have_been_sent_since_it_was_found_is_looked_at_again_wherever_it_waits,
+    what_was_scheduled_for_a_channel_that_was_deleted_is_cancelled_for_no_other,
+    what_is_cancelled_while_it_waits_for_its_time_is_not_counted_any_more,
+    while_a_channel_sends_and_applications_send_each_message_is_cancelled_or_handed_out_once,
+    a_crash_at_any_place_leaves_each_message_either_queued_or_cancelled,
+    every_hand_out_is_suspected_after_a_crash_however_many_there_were_at_once,
+    who_asks_for_it_has_few_suspected_that_were_not_handed_out,
+    the_length_of_a_queue_is_told_by_priority_and_a_channels_callbacks_are_its_own,
+    what_is_only_looked_at_can_be_cancelled_and_what_is_chosen_is_taken_from_any_depth,
+);
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-#[tokio::test]
-async fn everything_that_waits_is_cancelled_wherever_it_waits_and_what_is_in_hand_is_not() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn everything_that_waits_is_cancelled_wherever_it_waits_and_what_is_in_hand_is_not(place: Place) {
+    let store = place.open().await;
     let batch = ["held", "near", "far", "waits", "urgent"].map(|content| message(content, 1));
     let scheduled = [at(message("scheduled", 1), HOUR), at(message("other", 4), HOUR)];
     let ids: Vec<_> = batch.iter().chain(&scheduled).map(|message| message.id).collect();
@@ -28,26 +45,24 @@ async fn everything_that_waits_is_cancelled_wherever_it_waits_and_what_is_in_han
     assert_eq!(cancel_all(&store, Some(1)).await, 0);
     assert_eq!(cancel_all(&store, None).await, 1);
     store.commit(vec![ack(&held[0], "x")]).await.unwrap();
-    let copy = crashed(directory.path());
-    for store in [store, open(copy.path())] {
+    let copy = place.crashed().await;
+    for store in [store, copy.open().await] {
         assert_eq!(store.depth(&channel()).waiting, 0);
-        assert!(store.outbound(&channel()).try_pull(9).unwrap().is_empty());
+        assert!(ready(&store, 9).await.is_empty());
         for id in &ids {
-            let found = store.message(*id).await.unwrap().unwrap();
+            let found = store.message(&[channel()], *id).await.unwrap().unwrap();
             assert_eq!(store.events(&found).await.unwrap().len(), 1, "{}", found.message.content);
-            assert!(store.queued(*id).await.unwrap().is_none());
+            assert!(store.queued(&channel(), *id).await.unwrap().is_none());
         }
     }
 }
 
-#[tokio::test]
-async fn a_withdrawal_that_comes_too_late_says_so_and_writes_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn a_withdrawal_that_comes_too_late_says_so_and_writes_nothing(place: Place) {
+    let store = place.open().await;
     let sent = message("a", 1);
     store.commit(vec![Change::Accept(sent.clone())]).await.unwrap();
-    let found = || store.queued(sent.id).await.unwrap().unwrap();
-    let (first, second, third) = (found(), found(), found());
+    let found = async || store.queued(&channel(), sent.id).await.unwrap().unwrap();
+    let (first, second, third) = (found().await, found().await, found().await);
     let mut queue = store.outbound(&channel());
     queue.pull(1).await.unwrap();
     let tally = Tally::default();
@@ -56,65 +71,60 @@ async fn a_withdrawal_that_comes_too_late_says_so_and_writes_nothing() {
     drop(queue);
     store.commit(vec![withdraw(second, &tally), withdraw(third, &tally)]).await.unwrap();
     assert_eq!(tally.total(), 1, "once");
-    assert_eq!(store.events(&store.message(sent.id).unwrap().unwrap()).await.unwrap().len(), 1);
+    assert_eq!(events_of(&store, sent.id).await, 1);
 }
 
-#[tokio::test]
-async fn what_leaves_its_queue_in_the_same_write_is_not_cancelled_any_more() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn what_leaves_its_queue_in_the_same_write_is_not_cancelled_any_more(place: Place) {
+    let store = place.open().await;
     let sent = ["acknowledged", "delayed"].map(|content| message(content, 1));
     store.commit(sent.iter().cloned().map(Change::Accept).collect()).await.unwrap();
-    let found = sent.each_ref().map(|message| store.queued(message.id).await.unwrap().unwrap());
+    let found = async |place: usize| store.queued(&channel(), sent[place].id).await.unwrap().unwrap();
+    let found = [found(0).await, found(1).await];
     let mut queue = store.outbound(&channel());
     let pulled = queue.pull(2).await.unwrap();
     let tally = Tally::default();
     let mut batch =
         vec![ack(&pulled[0], "1"), Change::Retry { ticket: pulled[1].ticket, at: Timestamp::now().plus(HOUR) }];
-    batch.extend(found.into_iter().map(|found| withdraw(found, &tally)));
+    batch.extend(found.map(|found| withdraw(found, &tally)));
     store.commit(batch).await.unwrap();
     assert_eq!(tally.total(), 0);
-    let events = sent.map(|sent| store.events(&store.message(sent.id).unwrap().unwrap()).await.unwrap().len());
-    assert_eq!(events, [1, 0]);
+    assert_eq!([events_of(&store, sent[0].id).await, events_of(&store, sent[1].id).await], [1, 0]);
     assert_eq!(store.depth(&channel()).waiting, 1, "the one that is tried again later");
 }
 
-#[tokio::test]
-async fn what_may_have_been_sent_before_a_crash_says_so_when_it_is_found_and_the_rest_does_not() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn what_may_have_been_sent_before_a_crash_says_so_when_it_is_found_and_the_rest_does_not(place: Place) {
+    let store = place.open().await;
     let sent: Vec<_> = (0..1_000).map(|number: u32| message(&number.to_string(), 1)).collect();
     store.commit(sent.iter().cloned().map(Change::Accept).collect()).await.unwrap();
     let mut queue = store.outbound(&channel());
     queue.pull(1).await.unwrap();
-    let copy = crashed(directory.path());
-    let mut revived = open(copy.path());
+    let copy = place.crashed().await;
+    let mut revived = copy.open().await;
     // As it is read from disk, once it is in memory, and after an end in order.
     for round in 0..3 {
-        let doubtful = |message: &Arc<Outbound>| revived.queued(message.id).unwrap().unwrap().possible_duplicate();
-        assert!(doubtful(&sent[0]), "in round {round}");
-        assert!(!doubtful(&sent[999]), "in round {round}");
+        for (number, doubtful) in [(0, true), (999, false)] {
+            let found = revived.queued(&channel(), sent[number].id).await.unwrap().unwrap();
+            assert_eq!(found.possible_duplicate(), doubtful, "{number} in round {round}");
+        }
         let mut all = revived.all_queued(&channel(), Priority::new(1));
-        let found = all.look().unwrap().unwrap();
+        let found = all.look().await.unwrap().unwrap();
         assert!(found[0].possible_duplicate() && !found[511].possible_duplicate(), "in round {round}");
         if round == 0 {
             drop(revived.outbound(&channel()).pull(1).await.unwrap());
         } else {
             drop(all);
             revived.close().await;
-            revived = open(copy.path());
+            revived = copy.open().await;
         }
     }
 }
 
-#[tokio::test]
-async fn what_may_have_been_sent_since_it_was_found_is_looked_at_again_wherever_it_waits() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn what_may_have_been_sent_since_it_was_found_is_looked_at_again_wherever_it_waits(place: Place) {
+    let store = place.open().await;
     let sent = ["at once", "later"].map(|content| message(content, 1));
     store.commit(sent.iter().cloned().map(Change::Accept).collect()).await.unwrap();
-    let found = |place: usize| store.queued(sent[place].id).await.unwrap().unwrap();
-    let early = found(0);
+    let found = async |place: usize| store.queued(&channel(), sent[place].id).await.unwrap().unwrap();
+    let early = found(0).await;
     let mut queue = store.outbound(&channel());
     let pulled = queue.pull(2).await.unwrap();
     store.suspect(&[pulled[0].ticket, pulled[1].ticket], true);
@@ -124,49 +134,42 @@ async fn what_may_have_been_sent_since_it_was_found_is_looked_at_again_wherever_
     store.commit(vec![withdraw(early, &tally)]).await.unwrap();
     assert_eq!(tally.total(), 0, "its event would not say that it may have been sent");
     for place in [0, 1] {
-        assert!(found(place).possible_duplicate());
-        store.commit(vec![withdraw(found(place), &tally)]).await.unwrap();
+        assert!(found(place).await.possible_duplicate());
+        store.commit(vec![withdraw(found(place).await, &tally)]).await.unwrap();
     }
     assert_eq!(tally.total(), 2);
 }
 
-#[tokio::test]
-async fn what_was_scheduled_for_a_channel_that_was_deleted_is_cancelled_for_no_other() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn what_was_scheduled_for_a_channel_that_was_deleted_is_cancelled_for_no_other(place: Place) {
+    let store = place.open().await;
     let properties = || Change::SaveChannel(ChannelProperties { id: channel(), properties: JsonObject::new() });
     let [dead, alive] = ["dead", "alive"].map(|content| at(message(content, 1), HOUR));
     store.commit(vec![properties(), Change::Accept(dead.clone())]).await.unwrap();
-    let found = store.queued(dead.id).await.unwrap().unwrap();
+    let found = store.queued(&channel(), dead.id).await.unwrap().unwrap();
     store.commit(vec![Change::DeleteChannel(channel())]).await.unwrap();
     store.commit(vec![properties(), Change::Accept(alive)]).await.unwrap();
-    assert!(store.queued(dead.id).await.unwrap().is_none());
+    assert!(store.queued(&channel(), dead.id).await.unwrap().is_none());
     let tally = Tally::default();
     store.commit(vec![withdraw(found, &tally)]).await.unwrap();
     assert_eq!((tally.total(), store.depth(&channel()).waiting), (0, 1));
     assert_eq!(cancel_all(&store, None).await, 1);
 }
 
-#[tokio::test]
-async fn what_is_cancelled_while_it_waits_for_its_time_is_not_counted_any_more() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn what_is_cancelled_while_it_waits_for_its_time_is_not_counted_any_more(place: Place) {
+    let store = place.open().await;
     let sent = message("near", 1);
     store.commit(vec![Change::Accept(sent.clone()), Change::Accept(message("waits", 1))]).await.unwrap();
     let mut queue = store.outbound(&channel());
     let ticket = queue.pull(1).await.unwrap()[0].ticket;
     store.commit(vec![Change::Retry { ticket, at: Timestamp::now().plus(Duration::from_secs(30)) }]).await.unwrap();
-    let found = store.queued(sent.id).await.unwrap().unwrap();
+    let found = store.queued(&channel(), sent.id).await.unwrap().unwrap();
     store.commit(vec![withdraw(found, &Tally::default())]).await.unwrap();
     let length = store.queue_length(&channel());
     assert_eq!((length.by_priority, length.scheduled, length.in_hand), ([1, 0, 0, 0, 0], 0, 0));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn while_a_channel_sends_and_applications_send_each_message_is_cancelled_or_handed_out_once() {
-    let directory = tempfile::tempdir().unwrap();
-    let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, sync: false, ..StoreConfig::default() };
-    let store = Store::open(&config).await.unwrap();
+async fn while_a_channel_sends_and_applications_send_each_message_is_cancelled_or_handed_out_once(place: Place) {
+    let store = place.open_with(|config| config.sync = false).await;
     let total = 6_000;
     let sender = tokio::spawn({
         let store = store.clone();
@@ -205,45 +208,37 @@ async fn while_a_channel_sends_and_applications_send_each_message_is_cancelled_o
     assert_eq!(store.depth(&channel()).waiting, 0);
 }
 
-#[tokio::test]
-async fn a_crash_at_any_place_leaves_each_message_either_queued_or_cancelled() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn a_crash_at_any_place_leaves_each_message_either_queued_or_cancelled(place: Place) {
+    let store = place.open().await;
     let sent: Vec<_> = (0..1_500).map(|number: u32| message(&number.to_string(), 1)).collect();
     store.commit(sent.iter().cloned().map(Change::Accept).collect()).await.unwrap();
     let mut all = store.all_queued(&channel(), None);
     let tally = Tally::default();
-    while let Some(found) = all.look().unwrap() {
+    while let Some(found) = all.look().await.unwrap() {
         store.commit(found.into_iter().map(|queued| withdraw(queued, &tally)).collect()).await.unwrap();
-        let copy = crashed(directory.path());
-        let revived = open(copy.path());
-        let count = |message: &Arc<_>| -> usize {
-            let message: &Outbound = message;
-            revived.events(&revived.message(message.id).unwrap().unwrap()).unwrap().len()
-        };
-        let cancelled: usize = sent.iter().map(count).sum();
-        assert_eq!(u64::try_from(cancelled).unwrap(), tally.total());
+        let copy = place.crashed().await;
+        let revived = copy.open().await;
+        let counted = join_all(sent.iter().map(|message| events_of(&revived, message.id))).await;
+        assert_eq!(u64::try_from(counted.iter().sum::<usize>()).unwrap(), tally.total());
         assert_eq!(revived.depth(&channel()).waiting, 1_500 - tally.total());
     }
     assert_eq!(tally.total(), 1_500);
 }
 
-#[tokio::test]
-async fn every_hand_out_is_suspected_after_a_crash_however_many_there_were_at_once() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn every_hand_out_is_suspected_after_a_crash_however_many_there_were_at_once(place: Place) {
+    let store = place.open().await;
     let batch = (0..1_000).map(|number: u32| Change::Accept(message(&number.to_string(), 1))).collect();
     store.commit(batch).await.unwrap();
     store.close().await;
-    let store = open(directory.path());
+    let store = place.open().await;
     let mut queue = store.outbound(&channel());
     let mut handed_out = 0;
     while handed_out < 600 {
         handed_out += queue.pull(600 - handed_out).await.unwrap().len();
     }
     // Nothing has been answered; the window is full.
-    let copy = crashed(directory.path());
-    let revived = open(copy.path());
+    let copy = place.crashed().await;
+    let revived = copy.open().await;
     let mut queue = revived.outbound(&channel());
     let mut again = Vec::new();
     while again.len() < 1_000 {
@@ -253,10 +248,8 @@ async fn every_hand_out_is_suspected_after_a_crash_however_many_there_were_at_on
     assert!(again[900..].iter().all(|delivery| !delivery.possible_duplicate), "far from all");
 }
 
-#[tokio::test]
-async fn who_asks_for_it_has_few_suspected_that_were_not_handed_out() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn who_asks_for_it_has_few_suspected_that_were_not_handed_out(place: Place) {
+    let store = place.open().await;
     let batch = (0..1_000).map(|number: u32| Change::Accept(message(&number.to_string(), 1))).collect();
     store.commit(batch).await.unwrap();
     let mut queue = store.outbound(&channel()).exactly();
@@ -266,38 +259,34 @@ async fn who_asks_for_it_has_few_suspected_that_were_not_handed_out() {
         }
     }
     let held = queue.pull(10).await.unwrap().len();
-    let copy = crashed(directory.path());
-    let again = open(copy.path()).outbound(&channel()).pull(1_000).await.unwrap();
+    let copy = place.crashed().await;
+    let again = copy.open().await.outbound(&channel()).pull(1_000).await.unwrap();
     let suspected = again.iter().take_while(|delivery| delivery.possible_duplicate).count();
     assert!((held..=10).contains(&suspected), "{held} were handed out, {suspected} are suspected");
     assert!(again[suspected..].iter().all(|delivery| !delivery.possible_duplicate));
 }
 
-#[tokio::test]
-async fn the_length_of_a_queue_is_told_by_priority_and_a_channels_callbacks_are_its_own() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn the_length_of_a_queue_is_told_by_priority_and_a_channels_callbacks_are_its_own(place: Place) {
+    let store = place.open().await;
     let accept = |content, priority| Change::Accept(message(content, priority));
     let scheduled = Change::Accept(at(message("d", 3), HOUR));
     store.commit(vec![accept("a", 1), accept("b", 1), accept("c", 5), scheduled]).await.unwrap();
     store.commit(vec![inbound("e", "http://a/"), inbound("f", "http://b/")]).await.unwrap();
     let mut queue = store.outbound(&channel());
-    assert_eq!(contents(&queue.try_pull(1).unwrap()), ["c"]);
+    assert_eq!(contents(&ready_of(&store, &mut queue, 1).await), ["c"]);
     let length = store.queue_length(&channel());
     assert_eq!((length.by_priority, length.scheduled, length.in_hand), ([2, 0, 0, 0, 0], 1, 1));
     assert_eq!((length.inbound, length.events), (0, 2));
     assert_eq!(store.queue_length(&"c2".into()), maybug::store::QueueLength::default());
 }
 
-#[tokio::test]
-async fn what_is_only_looked_at_can_be_cancelled_and_what_is_chosen_is_taken_from_any_depth() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
+async fn what_is_only_looked_at_can_be_cancelled_and_what_is_chosen_is_taken_from_any_depth(place: Place) {
+    let store = place.open().await;
     let accept = |number: usize| Change::Accept(message(&number.to_string(), 1));
     store.commit((0..3_000).map(accept).collect()).await.unwrap();
     store.commit(vec![Change::Accept(message("urgent", 5))]).await.unwrap();
     drop(store);
-    let store = open(directory.path());
+    let store = place.open().await;
     let mut queue = store.outbound(&channel());
     let (mut look, mut waiting) = (Look::default(), Vec::new());
     loop {

@@ -2,6 +2,7 @@
 //! `mod daemon` beside it.
 
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::{Child, Command};
@@ -86,15 +87,20 @@ impl Redis {
 
     /// The same, if it may fail.
     pub(crate) async fn try_ask<T: ::redis::FromRedisValue>(&self, command: &str) -> ::redis::RedisResult<T> {
-        let client = ::redis::Client::open(format!("redis://:{}@127.0.0.1:{}", self.password, self.port))?;
-        let options = ::redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
-        let mut connection = client.get_multiplexed_async_connection_with_config(&options).await?;
+        let mut connection = self.connection().await?;
         let mut words = command.split(' ');
         let mut command = ::redis::cmd(words.next().unwrap());
         words.for_each(|word| {
             command.arg(word);
         });
         command.query_async(&mut connection).await
+    }
+
+    /// A connection of its operator's.
+    pub(crate) async fn connection(&self) -> ::redis::RedisResult<::redis::aio::MultiplexedConnection> {
+        let client = ::redis::Client::open(format!("redis://:{}@127.0.0.1:{}", self.password, self.port))?;
+        let options = ::redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+        client.get_multiplexed_async_connection_with_config(&options).await
     }
 
     /// Holds it still (`-STOP`), or lets it go on (`-CONT`).
@@ -149,6 +155,18 @@ async fn launch(directory: &tempfile::TempDir, arguments: &[String], ready: &str
     let mut command = Command::new("redis-server");
     command.args(arguments).args(["--bind", "127.0.0.1", "--dir", "."]);
     start(&mut command, directory.path(), ready).await
+}
+
+/// Ends servers of a static, which nobody drops, when this process ends, in whatever way it does.
+pub(crate) fn end_with_us(servers: &[Redis]) -> std::process::Child {
+    // The pipe ends with us.
+    let script = "trap '' INT TERM HUP; cat; while [ $# -gt 0 ]; do kill -9 \"$1\"; rm -rf \"$2\"; shift 2; done";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", script, "sh"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    for server in servers {
+        command.arg(server.server.id().unwrap().to_string()).arg(server.directory.path());
+    }
+    command.spawn().unwrap()
 }
 
 /// A node of a cluster that knows no other yet.
