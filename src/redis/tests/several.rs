@@ -1,7 +1,7 @@
 //! Servers that belong together: a cluster, and a master with a replica that sentinels watch.
 
 use super::servers::{SERVICE, Watched, cluster};
-use super::{all, connect, put, until, write};
+use super::{all, connect, documented_users, put, until, write};
 use crate::redis::route::hash_slot;
 use crate::redis::{Redis, RedisError, Table};
 
@@ -100,7 +100,10 @@ async fn a_replica_takes_over_in_a_cluster() {
 async fn fail_over_loses_nothing_that_was_acknowledged() {
     let mut servers = Watched::start().await;
     let ports: Vec<_> = servers.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect();
-    let patience = "timeout_ms=1000&replica_timeout_ms=200";
+    let patience = "timeout_ms=1000&replica_timeout_ms=200&sentinel_user=maybug&sentinel_password=hush";
+    for sentinel in &servers.sentinels {
+        let _: () = sentinel.ask(&documented_users("hush")[1]).await;
+    }
     let url = format!("redis+sentinel://{}/{SERVICE}?replicas=1&{patience}", ports.join(","));
     let redis = connect(&url).await;
     assert_eq!(redis.inspect().await.unwrap(), Vec::<String>::new());
@@ -134,6 +137,8 @@ async fn fail_over_loses_nothing_that_was_acknowledged() {
     assert_eq!(all(&slot, Table::Msg).await.len(), 60);
     assert_eq!(servers.replica.ask::<u32>("DBSIZE").await, 3);
 
+    let stranger = Redis::connect(&url.replace("hush", "wrong").parse().unwrap()).await.err().unwrap();
+    assert!(matches!(stranger, RedisError::Login { .. }), "{stranger}");
     let wrong = url.replace(SERVICE, "another");
     let unknown = Redis::connect(&wrong.parse().unwrap()).await.err().unwrap();
     assert!(unknown.to_string().contains("no sentinel knows a master \"another\""), "{unknown}");
