@@ -38,8 +38,11 @@ async fn a_user_needs_the_permissions_that_are_documented() {
     rows.iter_mut().for_each(|row| row.value = None);
     slot.write(&mut epoch, &rows).await.unwrap();
     slot.delete(&mut epoch).await.unwrap();
-    let waits =
-        connect(&format!("redis://maybug:hush@127.0.0.1:{}/1?replicas=1&replica_timeout_ms=10", server.port)).await;
+    let waits = connect(&format!(
+        "redis://maybug:hush@127.0.0.1:{}/1?replicas=1&timeout_ms=500&replica_timeout_ms=1000",
+        server.port
+    ))
+    .await;
     let lonely = waits.slot("acl").claim("test").await.unwrap_err();
     assert!(matches!(lonely, RedisError::Unreplicated { had: 0, wanted: 1, .. }) && lonely.is_passing(), "{lonely}");
 

@@ -38,6 +38,11 @@ async fn a_cluster_keeps_each_slot_on_its_master() {
             slot.write(epoch, &[put(Table::Msg, "key", "2")]).await.unwrap();
         }
     }
+    let url = format!("redis+cluster://127.0.0.1:{},127.0.0.1:{}", nodes[0].port, nodes[1].port);
+    let newcomer = connect(&url).await;
+    assert_eq!(newcomer.slot(&names()[1]).get(Table::Msg, b"key").await.unwrap().as_deref(), Some(&b"2"[..]));
+    let warnings = newcomer.inspect().await.unwrap();
+    assert!(warnings.len() == 1 && warnings[0].contains("cannot be reached"), "{warnings:?}");
     nodes[0].revive().await;
     until(async || write(&slots[0], &mut epochs[0], &[put(Table::Msg, "more", "3")]).await).await;
     assert_eq!(all(&slots[0], Table::Msg).await, [("key", "1"), ("more", "3")].map(|(k, v)| (k.into(), v.into())));
@@ -129,8 +134,9 @@ async fn fail_over_loses_nothing_that_was_acknowledged() {
         let row = (number.to_be_bytes().to_vec(), number.to_string().into_bytes());
         assert!(found.contains(&row), "{number} was acknowledged and is lost");
     }
-    // The old master comes back as a replica of the new one.
+    // The old master comes back as a replica of the new one; the sentinels would make it one, 8 s later.
     servers.master.revive().await;
+    let _: () = servers.master.ask(&format!("REPLICAOF 127.0.0.1 {}", servers.replica.port)).await;
     for number in 50..60 {
         until(async || write(&slot, &mut epoch, &row(number)).await).await;
     }

@@ -130,6 +130,25 @@ async fn who_had_the_slot_before_changes_nothing_any_more() {
     other.write(&mut epoch, &[put(Table::Msg, "a", "1")]).await.unwrap();
 }
 
+/// Whoever keeps the store does it in tasks of its own.
+#[tokio::test]
+async fn a_slot_is_used_from_other_tasks() {
+    let (_server, redis) = one().await;
+    let tasks = ["one", "two", "three"].map(|name| {
+        let slot = redis.slot(name);
+        tokio::spawn(async move {
+            let mut epoch = slot.claim(name).await.unwrap();
+            for number in 0..100_u8 {
+                slot.write(&mut epoch, &[put(Table::Msg, [number], name)]).await.unwrap();
+            }
+            all(&slot, Table::Msg).await.len()
+        })
+    });
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), 100);
+    }
+}
+
 #[tokio::test]
 async fn the_last_change_of_a_row_counts() {
     let (_server, redis) = one().await;
