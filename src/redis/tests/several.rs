@@ -78,7 +78,7 @@ async fn a_replica_takes_over_in_a_cluster() {
     let redis = connect(&format!("{url}&replicas=1")).await;
     let [name, other, _] = names();
     let slot = redis.slot(&name);
-    let mut epoch = slot.claim("test").await.unwrap();
+    let mut epoch = until(async || slot.claim("test").await).await;
     for number in 0..20_u8 {
         until(async || write(&slot, &mut epoch, &[put(Table::Msg, [number], "1")]).await).await;
     }
@@ -113,7 +113,7 @@ async fn fail_over_loses_nothing_that_was_acknowledged() {
     let redis = connect(&url).await;
     assert_eq!(redis.inspect().await.unwrap(), Vec::<String>::new());
     let slot = redis.slot("watched");
-    let mut epoch = slot.claim("test").await.unwrap();
+    let mut epoch = until(async || slot.claim("test").await).await;
     let row = |number: u32| [put(Table::Msg, number.to_be_bytes(), number.to_string())];
 
     // What no replica has is not acknowledged.

@@ -130,6 +130,24 @@ async fn who_had_the_slot_before_changes_nothing_any_more() {
     other.write(&mut epoch, &[put(Table::Msg, "a", "1")]).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_claim_that_fail_over_forgot_is_no_licence_for_two() {
+    let (server, redis) = one().await;
+    let slot = redis.slot("channel");
+    let mut first = slot.claim("node one").await.unwrap();
+    let row = [put(Table::Msg, "a", "1")];
+    slot.write(&mut first, &row).await.unwrap();
+    // What a replica that takes over may not have.
+    let _: () = server.ask("DEL maybug:{channel}:fence").await;
+    slot.write(&mut first, &row).await.unwrap();
+    let _: () = server.ask("DEL maybug:{channel}:fence").await;
+    let mut second = slot.claim("node two").await.unwrap();
+    assert_eq!(second.number(), first.number());
+    let refused = slot.write(&mut first, &row).await.unwrap_err().to_string();
+    assert_eq!(refused, "the slot channel was taken over by node two (epoch 1)");
+    slot.write(&mut second, &row).await.unwrap();
+}
+
 /// Whoever keeps the store does it in tasks of its own.
 #[tokio::test]
 async fn a_slot_is_used_from_other_tasks() {
