@@ -14,12 +14,16 @@ impl Redis {
     /// Sentences about what may lose messages or stop the service, each with what to do; none, if all is well.
     ///
     /// # Errors
-    /// [`RedisError`], of the first server that does not answer.
+    /// [`RedisError`], where it is not known who is master, or nothing can be asked.
     pub(crate) async fn inspect(&self) -> Result<Vec<String>, RedisError> {
         let mut warnings = Vec::new();
         for node in self.0.router.masters().await? {
-            for warning in self.examine(&node).await? {
-                warnings.push(format!("Redis at {}: {warning}", node.address()));
+            match self.examine(&node).await {
+                Ok(found) => {
+                    warnings.extend(found.iter().map(|warning| format!("Redis at {}: {warning}", node.address())));
+                }
+                Err(error) if error.is_passing() => warnings.push(error.to_string()),
+                Err(error) => return Err(error),
             }
         }
         Ok(warnings)
