@@ -29,6 +29,23 @@ impl Redis {
         Ok(warnings)
     }
 
+    /// How much of the memory that they may have is taken, in percent, by the master that has the least left; zero where
+    /// nothing limits it.
+    ///
+    /// # Errors
+    /// [`RedisError`], of the first server that does not say.
+    pub(crate) async fn fullness(&self) -> Result<u64, RedisError> {
+        let mut fullest = 0;
+        for node in self.0.router.masters().await? {
+            let info: String = node.ask(cmd("INFO").arg("memory")).await?;
+            let info: HashMap<&str, &str> = info.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
+            let number = |name: &str| info.get(name).and_then(|said| said.parse::<u64>().ok()).unwrap_or_default();
+            let percent = number("used_memory").saturating_mul(100).checked_div(number("maxmemory"));
+            fullest = fullest.max(percent.unwrap_or_default());
+        }
+        Ok(fullest)
+    }
+
     async fn examine(&self, node: &Node) -> Result<Vec<String>, RedisError> {
         let info: String = match node.ask(&cmd("INFO")).await {
             Err(RedisError::Forbidden { .. }) => {
