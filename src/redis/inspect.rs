@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use redis::cmd;
 
+use super::config::Topology;
 use super::node::Node;
 use super::{Redis, RedisError};
 
@@ -86,6 +87,10 @@ impl Redis {
                 "it has {replicas} replicas, and nothing counts as written before {wanted} have it; start more, or lower \
                  replicas in the URL"
             ));
+        }
+        if said("cluster_enabled") == "1" && !matches!(self.0.config.topology, Topology::Cluster(_)) {
+            warnings
+                .push("it belongs to a cluster and has some keys only; write redis+cluster:// in the URL".to_owned());
         }
         if said("role") == "slave" {
             warnings

@@ -77,19 +77,22 @@ async fn a_careless_server_is_told_of() {
 }
 
 #[tokio::test]
-async fn tls_asks_for_a_certificate_that_is_trusted() {
+async fn tls_asks_both_for_a_certificate_that_is_trusted() {
     let server = Server::tls().await;
-    let ca_file = server.certificate().display().to_string();
-    let redis = connect(&format!("rediss://localhost:{}?ca_file={ca_file}", server.port)).await;
+    let [ca_file, key_file] = server.certificate().map(|file| file.display().to_string());
+    let files = format!("ca_file={ca_file}&certificate_file={ca_file}&key_file={key_file}");
+    let redis = connect(&format!("rediss://localhost:{}?{files}", server.port)).await;
     let slot = redis.slot("tls");
     let mut epoch = slot.claim("test").await.unwrap();
     slot.write(&mut epoch, &[put(Table::Msg, "key", [b'v'; 100_000])]).await.unwrap();
     assert_eq!(slot.get(Table::Msg, b"key").await.unwrap(), Some(vec![b'v'; 100_000]));
     let stranger = Server::tls().await;
-    let unknown = refused(&format!("rediss://localhost:{}?ca_file={ca_file}", stranger.port)).await;
+    let unknown = refused(&format!("rediss://localhost:{}?{files}", stranger.port)).await;
     assert!(unknown.to_string().contains("TLS handshake failed"), "{unknown}");
-    let misnamed = refused(&format!("rediss://127.0.0.1:{}?ca_file={ca_file}", server.port)).await;
+    let misnamed = refused(&format!("rediss://127.0.0.1:{}?{files}", server.port)).await;
     assert!(misnamed.to_string().contains("TLS handshake failed"), "{misnamed}");
+    let anonymous = refused(&format!("rediss://localhost:{}?ca_file={ca_file}", server.port)).await;
+    assert!(anonymous.to_string().contains("cannot be reached"), "{anonymous}");
     assert_eq!("https://localhost".parse::<RedisConfig>(), Err(ConfigError::Scheme("https".to_owned())));
     let missing = refused(&format!("rediss://localhost:{}?ca_file=/nowhere", server.port)).await;
     assert!(!missing.is_passing() && missing.to_string().contains("/nowhere cannot be read"), "{missing}");

@@ -65,6 +65,8 @@ async fn a_slot_that_moves_to_another_master_is_followed() {
     assert_eq!((nodes[0].ask::<u32>("DBSIZE").await, nodes[2].ask::<u32>("DBSIZE").await), (0, 3));
 
     let single = connect(&format!("redis://127.0.0.1:{}", nodes[0].port)).await;
+    let warnings = single.inspect().await.unwrap();
+    assert!(warnings.len() == 1 && warnings[0].contains("belongs to a cluster"), "{warnings:?}");
     let error = single.slot(&name).get(Table::Msg, b"key").await.unwrap_err();
     assert!(!error.is_passing() && error.to_string().contains("redis+cluster://"), "{error}");
 }
