@@ -14,6 +14,7 @@
 //! | 0 | the crate `smpp` | the protocol, without sockets and clocks |
 //! | 1 | [`model`], [`config`], [`pattern`] | what everybody talks about; what an operator may set; Python's patterns |
 //! | 2 | [`store`] on `engine` | the durable pipeline: changes in, queues and look-ups out |
+//! | 2 | `redis` | ordered tables in Redis, written by one process at a time |
 //! | 2 | [`bus`] | RabbitMQ: messages to and from applications, in Vumi's JSON |
 //! | 2 | [`web`], [`telemetry`] | HTTP in and out; process log, channel logs, rates |
 //! | 2 | [`endpoint`], [`capture`] | connecting to a peer, with TLS; SMPP conversations from capture files |

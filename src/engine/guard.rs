@@ -1,4 +1,4 @@
-//! The disk guard: what is still accepted when the disk fills up.
+//! What is still accepted when that fills up which the store is kept on: the disk, or Redis's memory.
 //!
 //! Sends are refused first, so that there is room for what providers tell us about those already accepted. It must
 //! act before the engine does, because a write that fails ends all writing.
@@ -24,9 +24,11 @@ pub(super) enum Pressure {
     All = 3,
 }
 
-/// Watches the disk; cheap to ask.
+/// How full it is; cheap to ask.
 #[derive(Clone, Debug)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
+    /// What is watched.
+    place: &'static str,
     pressure: Arc<AtomicU8>,
 }
 
@@ -46,8 +48,32 @@ const REFUSE_SENDS: u64 = 92;
 const REFUSE_ALL: u64 = 97;
 
 impl Guard {
-    pub(super) fn new() -> Self {
-        Self { pressure: Arc::default() }
+    /// Watches this.
+    pub(crate) fn new(place: &'static str) -> Self {
+        Self { place, pressure: Arc::default() }
+    }
+
+    /// Why not everything is accepted, if that is so.
+    pub(super) fn complaint(&self) -> Option<String> {
+        let place = self.place;
+        match self.pressure() {
+            Pressure::None => None,
+            Pressure::Bulk => Some(format!("{place} fills up: bulk sends are refused")),
+            Pressure::Sends => Some(format!("{place} is nearly full: sends are refused")),
+            Pressure::All => Some(format!("{place} is full: everything new is refused")),
+        }
+    }
+
+    /// So many percent of what there may be are taken.
+    pub(crate) fn note(&self, percent: u64) {
+        self.set(Pressure::of(percent));
+    }
+
+    fn set(&self, pressure: Pressure) {
+        let before = self.pressure.swap(pressure as u8, Ordering::Relaxed);
+        if before != pressure as u8 {
+            tracing::warn!(?pressure, "{} has come to another mark", self.place);
+        }
     }
 
     pub(super) fn pressure(&self) -> Pressure {
@@ -71,16 +97,12 @@ impl Guard {
             }
             _ => false,
         };
-        if pressure > Pressure::None && batch.iter().any(refused) { Err(CommitError::DiskFull) } else { Ok(()) }
+        if pressure > Pressure::None && batch.iter().any(refused) { Err(CommitError::Full(self.place)) } else { Ok(()) }
     }
 
     /// Looks at the disk; called about once a second, away from the message path.
     pub(super) fn look(&self, tables: &Fjall, limits: &Limits) {
-        let pressure = limits.pressure(tables);
-        let before = self.pressure.swap(pressure as u8, Ordering::Relaxed);
-        if before != pressure as u8 {
-            tracing::warn!(?pressure, path = %limits.path.display(), "the disk guard has changed its mind");
-        }
+        self.set(limits.pressure(tables));
     }
 }
 
@@ -98,12 +120,17 @@ impl Limits {
 
     fn by_quota(&self, tables: &Fjall) -> Pressure {
         let (Some(quota), Some(used)) = (self.quota, tables.disk_space()) else { return Pressure::None };
-        let percent = used.saturating_mul(100) / quota.max(1);
+        Pressure::of(used.saturating_mul(100) / quota.max(1))
+    }
+}
+
+impl Pressure {
+    fn of(percent: u64) -> Self {
         match percent {
-            REFUSE_ALL.. => Pressure::All,
-            REFUSE_SENDS.. => Pressure::Sends,
-            REFUSE_BULK.. => Pressure::Bulk,
-            _ => Pressure::None,
+            REFUSE_ALL.. => Self::All,
+            REFUSE_SENDS.. => Self::Sends,
+            REFUSE_BULK.. => Self::Bulk,
+            _ => Self::None,
         }
     }
 }
@@ -116,7 +143,7 @@ mod tests {
 
     #[test]
     fn results_are_never_refused_and_receipts_only_where_the_provider_will_say_them_again() {
-        let guard = Guard::new();
+        let guard = Guard::new("the disk");
         guard.pressure.store(Pressure::All as u8, Ordering::Relaxed);
         let origin = Ticket { lane: 0, seq: 0 };
         let record = |leaves| Change::Record {
@@ -135,7 +162,7 @@ mod tests {
         };
         assert_eq!(guard.admit(&[record(Some(origin))], true), Ok(()));
         assert_eq!(guard.admit(&[record(None)], false), Ok(()));
-        assert_eq!(guard.admit(&[record(None)], true), Err(CommitError::DiskFull));
+        assert_eq!(guard.admit(&[record(None)], true), Err(CommitError::Full("the disk")));
         assert_eq!(guard.admit(&[Change::CallbackDone(origin)], true), Ok(()));
     }
 }

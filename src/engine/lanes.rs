@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, mpsc};
 
+use super::guard::Guard;
 use super::keys::{self, DueKey};
 use super::lane::Lane;
 use crate::model::{ChannelId, Priority};
@@ -48,6 +49,8 @@ pub(crate) struct Common {
     pub(crate) rings: Arc<AtomicUsize>,
     /// Told when something has been noted that expires earlier than all else that its engine has.
     pub(crate) earlier: Arc<Notify>,
+    /// What is still accepted.
+    pub(crate) guard: Guard,
 }
 
 /// The bits of a lane's number that number the lanes of one shard.
@@ -262,7 +265,7 @@ mod tests {
     #[test]
     fn however_many_receivers_messages_name_a_channels_events_have_a_bounded_number_of_lanes_each_always_the_same() {
         let (announce, _news) = mpsc::unbounded_channel();
-        let common = Common { announce, rings: Arc::default(), earlier: Arc::default() };
+        let common = Common { announce, rings: Arc::default(), earlier: Arc::default(), guard: Guard::new("the disk") };
         let lanes = Lanes::new(&common, 0);
         let channel = ChannelId::from("c");
         let name = |n: usize| lanes.of_events(&format!("host{n}.example"), &channel).name.clone();
@@ -276,7 +279,7 @@ mod tests {
     #[test]
     fn who_has_events_in_a_shared_lane_stays_there_until_they_have_been_taken() {
         let (announce, _news) = mpsc::unbounded_channel();
-        let common = Common { announce, rings: Arc::default(), earlier: Arc::default() };
+        let common = Common { announce, rings: Arc::default(), earlier: Arc::default(), guard: Guard::new("the disk") };
         let lanes = Lanes::new(&common, 0);
         let channel = ChannelId::from("c");
         let shared: Vec<_> = (0..SHARED).map(|n| lanes.named(&format!("event/ {n}/c"))).collect();

@@ -41,7 +41,8 @@ pub(crate) use self::withdraw::{QueuedScan, Spot};
 use self::committer::{Committer, Condition, Job};
 use self::draft::Op;
 use self::expiry::Expiries;
-use self::guard::{Guard, Limits, Pressure};
+pub(crate) use self::guard::Guard;
+use self::guard::Limits;
 use self::inbox::Inbox;
 use self::lane::{Chosen, Peeked, Taken};
 use self::lanes::Lanes;
@@ -126,7 +127,7 @@ impl Engine {
         let committer = Committer::new(rows.clone(), lanes.clone(), condition.clone(), ordinal, expiries.clone());
         let (inbox, jobs) = Inbox::new(condition.clone());
         let inbox = Arc::new(inbox);
-        let guard = Guard::new();
+        let guard = common.guard.clone();
         let keeper = Keeper {
             guard: guard.clone(),
             disk,
@@ -158,6 +159,10 @@ impl Engine {
     /// Writes a batch; waits until it is durable if `durable`.
     pub(crate) async fn write(&self, batch: Batch, durable: bool) -> Result<(), CommitError> {
         self.condition.check()?;
+        // Who waits for an answer is told at once, and may come again; what became of messages is written when it can be.
+        if let Some(trouble) = self.rows.trouble().filter(|_| durable) {
+            return Err(CommitError::NotReady(trouble));
+        }
         self.guard.admit(&batch, durable)?;
         let now = Timestamp::now();
         let mut ops = Vec::with_capacity(batch.len() + 2);
@@ -192,12 +197,7 @@ impl Engine {
         if self.condition.is_stalled() {
             return Err("the disk has not taken a write for seconds".into());
         }
-        match self.guard.pressure() {
-            Pressure::None => Ok(()),
-            Pressure::Bulk => Err("the disk fills up: bulk sends are refused".into()),
-            Pressure::Sends => Err("the disk is nearly full: sends are refused".into()),
-            Pressure::All => Err("the disk is full: everything new is refused".into()),
-        }
+        self.guard.complaint().map_or(Ok(()), |complaint| Err(complaint.into()))
     }
 
     /// Writes what waits, marks the end as an orderly one, and ends.
@@ -513,7 +513,7 @@ mod tests {
 
     async fn open(config: &StoreConfig) -> Arc<Engine> {
         let (announce, _) = mpsc::unbounded_channel();
-        let common = Common { announce, rings: Arc::default(), earlier: Arc::default() };
+        let common = Common { announce, rings: Arc::default(), earlier: Arc::default(), guard: Guard::new("the disk") };
         Engine::in_directory(config, &common).await.unwrap()
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use redis::cmd;
 
+use super::config::Topology;
 use super::node::Node;
 use super::{Redis, RedisError};
 
@@ -14,15 +15,36 @@ impl Redis {
     /// Sentences about what may lose messages or stop the service, each with what to do; none, if all is well.
     ///
     /// # Errors
-    /// [`RedisError`], of the first server that does not answer.
+    /// [`RedisError`], where it is not known who is master, or nothing can be asked.
     pub(crate) async fn inspect(&self) -> Result<Vec<String>, RedisError> {
         let mut warnings = Vec::new();
         for node in self.0.router.masters().await? {
-            for warning in self.examine(&node).await? {
-                warnings.push(format!("Redis at {}: {warning}", node.address()));
+            match self.examine(&node).await {
+                Ok(found) => {
+                    warnings.extend(found.iter().map(|warning| format!("Redis at {}: {warning}", node.address())));
+                }
+                Err(error) if error.is_passing() => warnings.push(error.to_string()),
+                Err(error) => return Err(error),
             }
         }
         Ok(warnings)
+    }
+
+    /// How much of the memory that they may have is taken, in percent, by the master that has the least left; zero where
+    /// nothing limits it.
+    ///
+    /// # Errors
+    /// [`RedisError`], of the first server that does not say.
+    pub(crate) async fn fullness(&self) -> Result<u64, RedisError> {
+        let mut fullest = 0;
+        for node in self.0.router.masters().await? {
+            let info: String = node.ask(cmd("INFO").arg("memory")).await?;
+            let info: HashMap<&str, &str> = info.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
+            let number = |name: &str| info.get(name).and_then(|said| said.parse::<u64>().ok()).unwrap_or_default();
+            let percent = number("used_memory").saturating_mul(100).checked_div(number("maxmemory"));
+            fullest = fullest.max(percent.unwrap_or_default());
+        }
+        Ok(fullest)
     }
 
     async fn examine(&self, node: &Node) -> Result<Vec<String>, RedisError> {
@@ -65,6 +87,10 @@ impl Redis {
                 "it has {replicas} replicas, and nothing counts as written before {wanted} have it; start more, or lower \
                  replicas in the URL"
             ));
+        }
+        if said("cluster_enabled") == "1" && !matches!(self.0.config.topology, Topology::Cluster(_)) {
+            warnings
+                .push("it belongs to a cluster and has some keys only; write redis+cluster:// in the URL".to_owned());
         }
         if said("role") == "slave" {
             warnings

@@ -88,17 +88,20 @@ struct Shared {
 }
 
 impl Redis {
-    /// Connects, and finds out who is master.
+    /// Connects, and finds out who is master. Of a cluster's masters some may be away.
     ///
     /// # Errors
     /// [`RedisError`].
     pub(crate) async fn connect(config: &RedisConfig) -> Result<Self, RedisError> {
         let shared = Shared { config: config.clone(), router: Router::new(config)?, scripts: Scripts::new() };
-        let redis = Self(Arc::new(shared));
-        for master in redis.0.router.masters().await? {
-            let _: () = master.ask(&redis::cmd("PING")).await?;
+        let masters = shared.router.masters().await?;
+        for master in &masters {
+            match master.ask::<()>(&redis::cmd("PING")).await {
+                Err(error) if masters.len() > 1 && error.is_passing() => {}
+                answer => answer?,
+            }
         }
-        Ok(redis)
+        Ok(Self(Arc::new(shared)))
     }
 
     /// The slot of that name, whether there is anything in it or not.

@@ -110,7 +110,9 @@ impl Node {
     /// [`RedisError`].
     pub(super) async fn dedicated(&self) -> Result<Dedicated<'_>, RedisError> {
         let permit = timeout(self.patience, self.dedicated.acquire()).await;
-        let permit = permit.map_err(|_| self.silent())?.map_err(|_| self.silent())?;
+        let Ok(Ok(permit)) = permit else {
+            return Err(RedisError::Silent { node: self.address.clone(), after: self.patience });
+        };
         let idle = self.idle().pop();
         let connection = match idle {
             Some(connection) => connection,
@@ -145,25 +147,30 @@ impl Node {
     }
 
     async fn in_time<T>(&self, answer: impl Future<Output = RedisResult<T>>) -> Result<T, RedisError> {
-        match timeout(self.patience, answer).await {
-            Ok(answer) => answer.map_err(|error| RedisError::of(&self.address, &error)),
-            Err(_) => Err(self.silent()),
-        }
+        self.within(self.patience, answer).await
     }
 
-    fn silent(&self) -> RedisError {
-        RedisError::Silent { node: self.address.clone(), after: self.patience }
+    async fn within<T>(&self, after: Duration, answer: impl Future<Output = RedisResult<T>>) -> Result<T, RedisError> {
+        match timeout(after, answer).await {
+            Ok(answer) => answer.map_err(|error| RedisError::of(&self.address, &error)),
+            Err(_) => Err(RedisError::Silent { node: self.address.clone(), after }),
+        }
     }
 }
 
 impl Dedicated<'_> {
-    /// Sends commands in one piece. The connection is used again only if they were answered; the others, which nobody has
+    /// Sends commands in one piece, one of which may take this much longer by itself. The connection is used again only if they were answered; the others, which nobody has
     /// used since, are not believed in either then.
     ///
     /// # Errors
     /// [`RedisError`].
-    pub(super) async fn ask(mut self, commands: &Pipeline) -> Result<Vec<RedisResult<redis::Value>>, RedisError> {
-        let answers = self.node.in_time(commands.query_async(&mut self.connection)).await;
+    pub(super) async fn ask(
+        mut self,
+        commands: &Pipeline,
+        longer: Duration,
+    ) -> Result<Vec<RedisResult<redis::Value>>, RedisError> {
+        let patience = self.node.patience + longer;
+        let answers = self.node.within(patience, commands.query_async(&mut self.connection)).await;
         match &answers {
             Ok(_) => self.node.idle().push(self.connection),
             Err(_) => self.node.forget_idle(),

@@ -200,10 +200,7 @@ impl Cluster {
     /// Takes a redirection's word for one slot; false if that leads nowhere.
     fn moved(&self, slot: u16, to: &Address) -> bool {
         let known = self.map.load().nodes.get(to).cloned();
-        let node = match known.map_or_else(|| self.open(to), Ok) {
-            Ok(node) => node,
-            Err(_) => return false,
-        };
+        let Ok(node) = known.map_or_else(|| self.open(to), Ok) else { return false };
         self.map.rcu(|map| {
             let mut map = Map::clone(map);
             map.moved.insert(slot, node.clone());

@@ -304,8 +304,9 @@ impl Slot {
             return node.ask(command).await;
         }
         let mut both = redis::pipe();
-        let wait = config.replica_timeout.as_millis();
-        both.add_command(command.clone()).cmd("WAIT").arg(config.replicas).arg(u64::try_from(wait).unwrap_or(u64::MAX));
+        let wait = config.replica_timeout;
+        let milliseconds = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        both.add_command(command.clone()).cmd("WAIT").arg(config.replicas).arg(milliseconds);
         both.ignore_errors();
         let refused = |error: redis::RedisError| {
             let error = RedisError::of(node.address(), &error);
@@ -314,13 +315,13 @@ impl Slot {
             }
             error
         };
-        let mut answers = node.dedicated().await?.ask(&both).await?.into_iter();
+        let mut answers = node.dedicated().await?.ask(&both, wait).await?.into_iter();
         let mut answer = || answers.next().unwrap_or(Ok(Value::Nil));
         let (done, had) = (answer().map_err(refused)?, answer().map_err(refused)?);
         let had: u32 = redis::from_redis_value(had).map_err(|error| refused(error.into()))?;
         if had < config.replicas {
-            let (node, within) = (node.address().clone(), config.replica_timeout);
-            return Err(RedisError::Unreplicated { node, had, wanted: config.replicas, within });
+            let (node, wanted) = (node.address().clone(), config.replicas);
+            return Err(RedisError::Unreplicated { node, had, wanted, within: wait });
         }
         redis::from_redis_value(done).map_err(|error| refused(error.into()))
     }

@@ -44,10 +44,17 @@ async fn all(slot: &Slot, table: Table) -> Vec<(Vec<u8>, Vec<u8>)> {
 
 /// Writes where nobody else does.
 async fn write(slot: &Slot, epoch: &mut Epoch, rows: &[Row]) -> Result<(), RedisError> {
-    match slot.write(epoch, rows).await {
-        Err(WriteError::Redis(error)) => Err(error),
-        written => Ok(written.unwrap()),
-    }
+    slot.write(epoch, rows).await.map_err(|error| match error {
+        WriteError::Redis(error) => error,
+        fenced @ WriteError::Fenced { .. } => panic!("{fenced}"),
+    })
+}
+
+/// The commands in the documentation that make a user, with this password.
+fn documented_users(password: &str) -> [String; 2] {
+    let lines = include_str!("../../docs/redis.md").lines();
+    let commands: Vec<_> = lines.filter(|line| line.starts_with("ACL SETUSER")).collect();
+    <[&str; 2]>::try_from(commands).unwrap().map(|command| command.replace("PASSWORD", password))
 }
 
 /// Does something until it is done, as long as what is in the way passes.

@@ -629,9 +629,9 @@ pub enum CommitError {
     /// More is waiting to be written than the bound allows; nothing of the batch was written.
     #[error("the store is busy: too much is waiting to be written")]
     Busy,
-    /// The disk guard refuses this kind of change; nothing of the batch was written.
-    #[error("the disk is too full to accept this")]
-    DiskFull,
+    /// There is too little room left for this kind of change where the store is kept; nothing of the batch was written.
+    #[error("{0} is too full to accept this")]
+    Full(&'static str),
     /// The engine refuses writes after a failure until it has been reopened.
     #[error("the store does not accept writes: {0}")]
     NotReady(Arc<str>),

@@ -10,7 +10,7 @@ use futures_util::future::{join_all, try_join_all};
 use tokio::sync::{Notify, mpsc};
 
 use super::{Batch, Change, CommitError, OpenError, StoreConfig};
-use crate::engine::{Common, Engine, Lane, Role, shard_of};
+use crate::engine::{Common, Engine, Guard, Lane, Role, shard_of};
 use crate::model::ChannelId;
 use crate::redis::{Redis, RedisConfig};
 
@@ -46,6 +46,8 @@ struct Tables {
     by_number: HashMap<u16, Arc<Engine>>,
 }
 
+/// How often it is looked at how full Redis is.
+const WATCHED: Duration = Duration::from_secs(1);
 /// How often slots are looked for that are of no use any more.
 const CLEARED: Duration = Duration::from_secs(600);
 /// The name of the slot of what there is; no channel has it.
@@ -58,7 +60,8 @@ impl Shards {
         earlier: Arc<Notify>,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Arc<Lane>>), OpenError> {
         let (announce, news) = mpsc::unbounded_channel();
-        let common = Common { announce, rings: Arc::new(AtomicUsize::new(0)), earlier };
+        let guard = Guard::new(if config.redis.is_some() { "Redis's memory" } else { "the disk" });
+        let common = Common { announce, rings: Arc::new(AtomicUsize::new(0)), earlier, guard };
         let shards = match &config.redis {
             None => Self::One(Engine::in_directory(config, &common).await?),
             Some(redis) => Self::Many(Many::open(redis, config, common).await?),
@@ -127,7 +130,7 @@ impl Shards {
     }
 
     pub(super) async fn close(&self) {
-        let last = match self {
+        let settings = match self {
             Self::One(_) => None,
             Self::Many(many) => {
                 // From now on nothing is opened, and whoever waits for callback lanes is told when the open ones end.
@@ -135,10 +138,8 @@ impl Shards {
                 Some(many.settings.clone())
             }
         };
-        join_all(self.all().into_iter().map(Engine::close)).await;
-        if let Some(settings) = last {
-            settings.close().await;
-        }
+        // Together: each waits for a server that is away.
+        join_all(self.all().into_iter().chain(settings).map(Engine::close)).await;
     }
 }
 
@@ -155,11 +156,13 @@ impl Many {
             Engine::in_slot(redis.slot(SETTINGS), (&owner, Role::Settings, 0), config.retention, &common).await?;
         let numbers: HashMap<_, _> = settings.shards().await?.into_iter().collect();
         let channels: Vec<ChannelId> = numbers.keys().cloned().collect();
+        let guard = common.guard.clone();
         let opening = tokio::sync::Mutex::new(Opening { numbers, common: Some(common) });
         let many =
             Arc::new(Self { redis, config: config.clone(), owner, settings, tables: RwLock::default(), opening });
         try_join_all(channels.iter().map(|channel| many.of(channel))).await?;
         tokio::spawn(clear(Arc::downgrade(&many)));
+        tokio::spawn(watch(Arc::downgrade(&many), guard));
         Ok(many)
     }
 
@@ -288,6 +291,18 @@ impl Many {
                 .await
                 .map(|_| ()),
         }
+    }
+}
+
+/// Looks how full Redis is, as long as there is a store.
+async fn watch(many: Weak<Many>, guard: Guard) {
+    loop {
+        let Some(redis) = many.upgrade().map(|many| many.redis.clone()) else { return };
+        // One that does not answer says so to those who write.
+        if let Ok(percent) = redis.fullness().await {
+            guard.note(percent);
+        }
+        tokio::time::sleep(WATCHED).await;
     }
 }
 

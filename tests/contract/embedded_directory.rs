@@ -23,7 +23,7 @@ async fn a_full_disk_refuses_sends_first() {
     let directory = Directory::new();
     let config = StoreConfig { min_free: u64::MAX / 8, ..directory.config() };
     let store = Store::open(&config).await.unwrap();
-    assert_eq!(store.commit(vec![Change::Accept(message("a", 1))]).await, Err(CommitError::DiskFull));
+    assert_eq!(store.commit(vec![Change::Accept(message("a", 1))]).await, Err(CommitError::Full("the disk")));
     assert!(store.health().is_err());
 }
 

@@ -9,7 +9,6 @@ mod bad_pdus;
 mod binds;
 mod callbacks;
 mod cancel;
-mod crash;
 mod dmark;
 mod durability;
 mod extending;

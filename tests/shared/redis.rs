@@ -40,12 +40,12 @@ impl Redis {
         Self::open("", &[&["--save", "", "--appendonly", "yes", "--appendfsync", "always"], more].concat()).await
     }
 
-    /// One that speaks TLS, with a certificate of its own for `localhost`.
+    /// One that speaks TLS, with a certificate of its own for `localhost`, which it asks clients for, too.
     pub(crate) async fn tls() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         std::fs::write(directory.path().join(CERTIFICATE), certified.cert.pem()).unwrap();
-        std::fs::write(directory.path().join("key.pem"), certified.signing_key.serialize_pem()).unwrap();
+        std::fs::write(directory.path().join(KEY), certified.signing_key.serialize_pem()).unwrap();
         let port = free_port().await;
         let tls = port.to_string();
         let mut arguments = vec!["--port", "0", "--tls-port", &tls, "--save", "", "--appendonly", "no"];
@@ -57,7 +57,6 @@ impl Redis {
             "--tls-ca-cert-file",
             CERTIFICATE,
         ]);
-        arguments.extend(["--tls-auth-clients", "no"]);
         Self::run(directory, port, "", &arguments, READY).await
     }
 
@@ -142,14 +141,16 @@ impl Redis {
         replica
     }
 
-    /// Its certificate, for whoever wants to trust it.
-    pub(crate) fn certificate(&self) -> PathBuf {
-        self.directory.path().join(CERTIFICATE)
+    /// Its certificate, for whoever wants to trust it, and the key, for whoever wants to show it.
+    pub(crate) fn certificate(&self) -> [PathBuf; 2] {
+        [CERTIFICATE, KEY].map(|file| self.directory.path().join(file))
     }
 }
 
 /// The file with its certificate.
 const CERTIFICATE: &str = "certificate.pem";
+/// The file with the key.
+const KEY: &str = "key.pem";
 
 async fn launch(directory: &tempfile::TempDir, arguments: &[String], ready: &str) -> Child {
     let mut command = Command::new("redis-server");

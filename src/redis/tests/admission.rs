@@ -1,11 +1,7 @@
 //! Whom a server lets in, what that one may do there, and what is wrong with the server.
 
-use super::{Server, all, connect, one, put};
+use super::{Server, all, connect, documented_users, one, put};
 use crate::redis::{ConfigError, Redis, RedisConfig, RedisError, Table};
-
-/// What `docs/redis.md` lists.
-const PERMISSIONS: &str = "~maybug:* -@all +ping +select +get +set +hget +hmget +hset +hdel +hscan +zadd +zrem +zrange \
-                           +unlink +eval +evalsha +wait +info +role +cluster|slots +config|get";
 
 async fn refused(url: &str) -> RedisError {
     let error = Redis::connect(&url.parse().unwrap()).await.err().unwrap();
@@ -28,7 +24,7 @@ async fn a_wrong_password_is_told_without_it() {
 #[tokio::test]
 async fn a_user_needs_the_permissions_that_are_documented() {
     let (server, _) = one().await;
-    let _: () = server.ask(&format!("ACL SETUSER maybug on >hush {PERMISSIONS}")).await;
+    let _: () = server.ask(&documented_users("hush")[0]).await;
     let redis = connect(&format!("redis://maybug:hush@127.0.0.1:{}/1", server.port)).await;
     assert_eq!(redis.inspect().await.unwrap(), Vec::<String>::new());
     let slot = redis.slot("acl");
@@ -42,8 +38,11 @@ async fn a_user_needs_the_permissions_that_are_documented() {
     rows.iter_mut().for_each(|row| row.value = None);
     slot.write(&mut epoch, &rows).await.unwrap();
     slot.delete(&mut epoch).await.unwrap();
-    let waits =
-        connect(&format!("redis://maybug:hush@127.0.0.1:{}/1?replicas=1&replica_timeout_ms=10", server.port)).await;
+    let waits = connect(&format!(
+        "redis://maybug:hush@127.0.0.1:{}/1?replicas=1&timeout_ms=500&replica_timeout_ms=1000",
+        server.port
+    ))
+    .await;
     let lonely = waits.slot("acl").claim("test").await.unwrap_err();
     assert!(matches!(lonely, RedisError::Unreplicated { had: 0, wanted: 1, .. }) && lonely.is_passing(), "{lonely}");
 
@@ -78,19 +77,22 @@ async fn a_careless_server_is_told_of() {
 }
 
 #[tokio::test]
-async fn tls_asks_for_a_certificate_that_is_trusted() {
+async fn tls_asks_both_for_a_certificate_that_is_trusted() {
     let server = Server::tls().await;
-    let ca_file = server.certificate().display().to_string();
-    let redis = connect(&format!("rediss://localhost:{}?ca_file={ca_file}", server.port)).await;
+    let [ca_file, key_file] = server.certificate().map(|file| file.display().to_string());
+    let files = format!("ca_file={ca_file}&certificate_file={ca_file}&key_file={key_file}");
+    let redis = connect(&format!("rediss://localhost:{}?{files}", server.port)).await;
     let slot = redis.slot("tls");
     let mut epoch = slot.claim("test").await.unwrap();
     slot.write(&mut epoch, &[put(Table::Msg, "key", [b'v'; 100_000])]).await.unwrap();
     assert_eq!(slot.get(Table::Msg, b"key").await.unwrap(), Some(vec![b'v'; 100_000]));
     let stranger = Server::tls().await;
-    let unknown = refused(&format!("rediss://localhost:{}?ca_file={ca_file}", stranger.port)).await;
+    let unknown = refused(&format!("rediss://localhost:{}?{files}", stranger.port)).await;
     assert!(unknown.to_string().contains("TLS handshake failed"), "{unknown}");
-    let misnamed = refused(&format!("rediss://127.0.0.1:{}?ca_file={ca_file}", server.port)).await;
+    let misnamed = refused(&format!("rediss://127.0.0.1:{}?{files}", server.port)).await;
     assert!(misnamed.to_string().contains("TLS handshake failed"), "{misnamed}");
+    let anonymous = refused(&format!("rediss://localhost:{}?ca_file={ca_file}", server.port)).await;
+    assert!(anonymous.to_string().contains("cannot be reached"), "{anonymous}");
     assert_eq!("https://localhost".parse::<RedisConfig>(), Err(ConfigError::Scheme("https".to_owned())));
     let missing = refused(&format!("rediss://localhost:{}?ca_file=/nowhere", server.port)).await;
     assert!(!missing.is_passing() && missing.to_string().contains("/nowhere cannot be read"), "{missing}");

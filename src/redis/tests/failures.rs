@@ -25,9 +25,9 @@ async fn forgotten_scripts_are_told_again() {
 #[tokio::test]
 async fn a_server_that_hangs_is_given_up_and_taken_up_again() {
     let server = Server::durable(&[]).await;
-    let redis = connect(&format!("redis://127.0.0.1:{}?timeout_ms=300", server.port)).await;
+    let redis = connect(&format!("redis://127.0.0.1:{}?timeout_ms=500", server.port)).await;
     let slot = redis.slot("hangs");
-    let mut epoch = slot.claim("test").await.unwrap();
+    let mut epoch = until(async || slot.claim("test").await).await;
     server.signal("-STOP").await;
     for _ in 0..2 {
         let silent = slot.get(Table::Msg, b"a").await.unwrap_err();
@@ -44,7 +44,7 @@ async fn a_server_that_hangs_is_given_up_and_taken_up_again() {
 async fn a_write_that_arrives_after_its_repetition_changes_nothing() {
     let server = Server::durable(&[]).await;
     let gate = Gate::before(server.port).await;
-    let redis = connect(&format!("redis://127.0.0.1:{}?timeout_ms=500", gate.port)).await;
+    let redis = connect(&format!("redis://127.0.0.1:{}?timeout_ms=1000", gate.port)).await;
     let slot = redis.slot("late");
     let mut epoch = slot.claim("test").await.unwrap();
     gate.open(false);

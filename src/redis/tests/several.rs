@@ -1,7 +1,7 @@
 //! Servers that belong together: a cluster, and a master with a replica that sentinels watch.
 
 use super::servers::{SERVICE, Watched, cluster};
-use super::{all, connect, put, until, write};
+use super::{all, connect, documented_users, put, until, write};
 use crate::redis::route::hash_slot;
 use crate::redis::{Redis, RedisError, Table};
 
@@ -38,6 +38,11 @@ async fn a_cluster_keeps_each_slot_on_its_master() {
             slot.write(epoch, &[put(Table::Msg, "key", "2")]).await.unwrap();
         }
     }
+    let url = format!("redis+cluster://127.0.0.1:{},127.0.0.1:{}", nodes[0].port, nodes[1].port);
+    let newcomer = connect(&url).await;
+    assert_eq!(newcomer.slot(&names()[1]).get(Table::Msg, b"key").await.unwrap().as_deref(), Some(&b"2"[..]));
+    let warnings = newcomer.inspect().await.unwrap();
+    assert!(warnings.len() == 1 && warnings[0].contains("cannot be reached"), "{warnings:?}");
     nodes[0].revive().await;
     until(async || write(&slots[0], &mut epochs[0], &[put(Table::Msg, "more", "3")]).await).await;
     assert_eq!(all(&slots[0], Table::Msg).await, [("key", "1"), ("more", "3")].map(|(k, v)| (k.into(), v.into())));
@@ -60,6 +65,8 @@ async fn a_slot_that_moves_to_another_master_is_followed() {
     assert_eq!((nodes[0].ask::<u32>("DBSIZE").await, nodes[2].ask::<u32>("DBSIZE").await), (0, 3));
 
     let single = connect(&format!("redis://127.0.0.1:{}", nodes[0].port)).await;
+    let warnings = single.inspect().await.unwrap();
+    assert!(warnings.len() == 1 && warnings[0].contains("belongs to a cluster"), "{warnings:?}");
     let error = single.slot(&name).get(Table::Msg, b"key").await.unwrap_err();
     assert!(!error.is_passing() && error.to_string().contains("redis+cluster://"), "{error}");
 }
@@ -73,7 +80,7 @@ async fn a_replica_takes_over_in_a_cluster() {
     let redis = connect(&format!("{url}&replicas=1")).await;
     let [name, other, _] = names();
     let slot = redis.slot(&name);
-    let mut epoch = slot.claim("test").await.unwrap();
+    let mut epoch = until(async || slot.claim("test").await).await;
     for number in 0..20_u8 {
         until(async || write(&slot, &mut epoch, &[put(Table::Msg, [number], "1")]).await).await;
     }
@@ -100,12 +107,15 @@ async fn a_replica_takes_over_in_a_cluster() {
 async fn fail_over_loses_nothing_that_was_acknowledged() {
     let mut servers = Watched::start().await;
     let ports: Vec<_> = servers.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect();
-    let patience = "timeout_ms=1000&replica_timeout_ms=200";
+    let patience = "timeout_ms=1000&replica_timeout_ms=200&sentinel_user=maybug&sentinel_password=hush";
+    for sentinel in &servers.sentinels {
+        let _: () = sentinel.ask(&documented_users("hush")[1]).await;
+    }
     let url = format!("redis+sentinel://{}/{SERVICE}?replicas=1&{patience}", ports.join(","));
     let redis = connect(&url).await;
     assert_eq!(redis.inspect().await.unwrap(), Vec::<String>::new());
     let slot = redis.slot("watched");
-    let mut epoch = slot.claim("test").await.unwrap();
+    let mut epoch = until(async || slot.claim("test").await).await;
     let row = |number: u32| [put(Table::Msg, number.to_be_bytes(), number.to_string())];
 
     // What no replica has is not acknowledged.
@@ -126,14 +136,17 @@ async fn fail_over_loses_nothing_that_was_acknowledged() {
         let row = (number.to_be_bytes().to_vec(), number.to_string().into_bytes());
         assert!(found.contains(&row), "{number} was acknowledged and is lost");
     }
-    // The old master comes back as a replica of the new one.
+    // The old master comes back as a replica of the new one; the sentinels would make it one, 8 s later.
     servers.master.revive().await;
+    let _: () = servers.master.ask(&format!("REPLICAOF 127.0.0.1 {}", servers.replica.port)).await;
     for number in 50..60 {
         until(async || write(&slot, &mut epoch, &row(number)).await).await;
     }
     assert_eq!(all(&slot, Table::Msg).await.len(), 60);
     assert_eq!(servers.replica.ask::<u32>("DBSIZE").await, 3);
 
+    let stranger = Redis::connect(&url.replace("hush", "wrong").parse().unwrap()).await.err().unwrap();
+    assert!(matches!(stranger, RedisError::Login { .. }), "{stranger}");
     let wrong = url.replace(SERVICE, "another");
     let unknown = Redis::connect(&wrong.parse().unwrap()).await.err().unwrap();
     assert!(unknown.to_string().contains("no sentinel knows a master \"another\""), "{unknown}");

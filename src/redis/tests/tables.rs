@@ -131,6 +131,43 @@ async fn who_had_the_slot_before_changes_nothing_any_more() {
 }
 
 #[tokio::test]
+async fn a_claim_that_fail_over_forgot_is_no_licence_for_two() {
+    let (server, redis) = one().await;
+    let slot = redis.slot("channel");
+    let mut first = slot.claim("node one").await.unwrap();
+    let row = [put(Table::Msg, "a", "1")];
+    slot.write(&mut first, &row).await.unwrap();
+    // What a replica that takes over may not have.
+    let _: () = server.ask("DEL maybug:{channel}:fence").await;
+    slot.write(&mut first, &row).await.unwrap();
+    let _: () = server.ask("DEL maybug:{channel}:fence").await;
+    let mut second = slot.claim("node two").await.unwrap();
+    assert_eq!(second.number(), first.number());
+    let refused = slot.write(&mut first, &row).await.unwrap_err().to_string();
+    assert_eq!(refused, "the slot channel was taken over by node two (epoch 1)");
+    slot.write(&mut second, &row).await.unwrap();
+}
+
+/// Whoever keeps the store does it in tasks of its own.
+#[tokio::test]
+async fn a_slot_is_used_from_other_tasks() {
+    let (_server, redis) = one().await;
+    let tasks = ["one", "two", "three"].map(|name| {
+        let slot = redis.slot(name);
+        tokio::spawn(async move {
+            let mut epoch = slot.claim(name).await.unwrap();
+            for number in 0..100_u8 {
+                slot.write(&mut epoch, &[put(Table::Msg, [number], name)]).await.unwrap();
+            }
+            all(&slot, Table::Msg).await.len()
+        })
+    });
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), 100);
+    }
+}
+
+#[tokio::test]
 async fn the_last_change_of_a_row_counts() {
     let (_server, redis) = one().await;
     let slot = redis.slot("last");

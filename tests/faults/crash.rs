@@ -1,4 +1,4 @@
-//! `kill -9` under load, twenty times: what was answered 201 reaches the SMSC, and hardly anything twice.
+//! `kill -9` under load, again and again: what was answered 201 reaches the SMSC, and hardly anything twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use url::Url;
 
+use crate::redis::Redis;
 use crate::support::{Process, Smsc, soon};
 
-const ROUNDS: usize = 20;
 const WINDOW: usize = 20;
 const SENDERS: u64 = 4;
 
@@ -29,7 +29,19 @@ async fn post(client: &Client, url: &str, body: Value) -> Option<Value> {
 /// Field guide 8.5 #78: killed with a full window, twenty times.
 #[tokio::test]
 async fn nothing_that_was_accepted_is_lost_and_at_most_a_window_is_repeated_per_kill() {
+    crashes(20, None).await;
+}
+
+#[tokio::test]
+async fn nothing_is_lost_either_where_redis_keeps_it_and_is_killed_too() {
+    crashes(10, Some(Redis::durable(&[]).await)).await;
+}
+
+/// Every other time, Redis goes first.
+async fn crashes(rounds: usize, mut redis: Option<Redis>) {
     let directory = tempfile::tempdir().unwrap();
+    let url = redis.as_ref().map(|redis| format!("redis://127.0.0.1:{}", redis.port));
+    let flags: Vec<&str> = url.as_deref().into_iter().flat_map(|url| ["--redis", url]).collect();
     let mut smsc = Smsc::start(Default::default()).await;
     let client = Client::new(Allowed { networks: vec!["127.0.0.0/8".parse().unwrap()] });
     let accepted = Arc::new(Mutex::new(BTreeSet::new()));
@@ -37,8 +49,8 @@ async fn nothing_that_was_accepted_is_lost_and_at_most_a_window_is_repeated_per_
     let mut channel = String::new();
     let mut copies: BTreeMap<String, usize> = BTreeMap::new();
 
-    for round in 0..ROUNDS {
-        let process = Process::start(directory.path(), &[]).await;
+    for round in 0..rounds {
+        let process = Process::start(directory.path(), &flags).await;
         if channel.is_empty() {
             let address = smsc.simulator.address();
             let config = json!({
@@ -74,13 +86,17 @@ async fn nothing_that_was_accepted_is_lost_and_at_most_a_window_is_repeated_per_
             }
         })
         .await;
+        if let Some(redis) = redis.as_mut().filter(|_| round % 2 == 1) {
+            redis.kill().await;
+            redis.revive().await;
+        }
         process.kill().await;
         for sender in senders {
             sender.await.unwrap();
         }
     }
 
-    let _process = Process::start(directory.path(), &[]).await;
+    let _process = Process::start(directory.path(), &flags).await;
     let accepted = accepted.lock().await.clone();
     let missing = |copies: &BTreeMap<String, usize>| accepted.iter().filter(|text| !copies.contains_key(*text)).count();
     while missing(&copies) > 0 {
@@ -91,6 +107,6 @@ async fn nothing_that_was_accepted_is_lost_and_at_most_a_window_is_repeated_per_
         *copies.entry(text.await).or_default() += 1;
     }
     let repeated: usize = copies.values().map(|count| count - 1).sum();
-    assert!(repeated <= ROUNDS * WINDOW, "{repeated} duplicates in {ROUNDS} kills");
-    println!("{} accepted, {} seen, {repeated} repeated in {ROUNDS} kills", accepted.len(), copies.len());
+    assert!(repeated <= rounds * WINDOW, "{repeated} duplicates in {rounds} kills");
+    println!("{} accepted, {} seen, {repeated} repeated in {rounds} kills", accepted.len(), copies.len());
 }

@@ -1,0 +1,18 @@
+//! What breaks while messages are on their way: we ourselves, the Redis that keeps them, the way there. What was answered
+//! 201 leaves all the same, and hardly anything twice.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod crash;
+#[allow(dead_code, reason = "this binary needs less of it than others do")]
+#[path = "../shared/daemon.rs"]
+mod daemon;
+#[allow(dead_code, reason = "this binary needs less of it than others do")]
+#[path = "../shared/redis.rs"]
+mod redis;
+mod redis_away;
+#[allow(dead_code, reason = "this binary needs less of it than others do")]
+#[path = "../shared/server.rs"]
+mod server;
+#[allow(dead_code, reason = "this binary needs less of it than others do")]
+#[path = "../shared/support.rs"]
+mod support;
