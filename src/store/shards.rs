@@ -130,7 +130,7 @@ impl Shards {
     }
 
     pub(super) async fn close(&self) {
-        let last = match self {
+        let settings = match self {
             Self::One(_) => None,
             Self::Many(many) => {
                 // From now on nothing is opened, and whoever waits for callback lanes is told when the open ones end.
@@ -138,10 +138,8 @@ impl Shards {
                 Some(many.settings.clone())
             }
         };
-        join_all(self.all().into_iter().map(Engine::close)).await;
-        if let Some(settings) = last {
-            settings.close().await;
-        }
+        // Together: each waits for a server that is away.
+        join_all(self.all().into_iter().chain(settings).map(Engine::close)).await;
     }
 }
 
@@ -236,6 +234,9 @@ impl Many {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.by_channel.insert(channel.clone(), engine.clone());
         tables.by_number.insert(number, engine.clone());
+        drop(tables);
+        // Whoever waits for what expires does not know of it yet.
+        common.earlier.notify_one();
         Ok(engine)
     }
 

@@ -2,14 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 #[path = "../shared/daemon.rs"]
+#[allow(dead_code, reason = "this binary starts no RabbitMQ")]
 mod daemon;
 mod embedded_directory;
 mod place;
 mod redis_place;
+mod redis_server;
 #[path = "../shared/redis.rs"]
 #[allow(dead_code, reason = "this binary needs no TLS")]
 mod servers;
 mod store_basics;
+mod store_channels;
 mod store_faults;
 mod store_marks;
 mod store_model;

@@ -46,7 +46,7 @@ pub(crate) fn withdraw(queued: Queued, tally: &Tally) -> Change {
     let event = Event {
         id: MessageId::mint(),
         message: queued.message.id,
-        channel: channel(),
+        channel: queued.message.channel.clone(),
         at: Timestamp::now(),
         kind: EventKind::Nack { reason: "cancelled".into() },
         details: JsonObject::new(),
@@ -75,7 +75,7 @@ pub(crate) fn ack(delivery: &Delivery, smsc_message_id: &str) -> Change {
         event: Event {
             id: MessageId::mint(),
             message: delivery.message.id,
-            channel: channel(),
+            channel: delivery.message.channel.clone(),
             at: Timestamp::now(),
             kind: EventKind::Ack { sent_message_id: smsc_message_id.into() },
             details: JsonObject::new(),
