@@ -92,10 +92,7 @@ impl Guard {
         let refused = |change: &Change| match change {
             Change::Accept(message) if message.priority == Priority::BULK => pressure >= Pressure::Bulk,
             Change::Accept(_) | Change::Archive { .. } => pressure >= Pressure::Sends,
-            Change::Receive { .. } | Change::SavePart { .. } | Change::Record { leaves: None, .. } => {
-                durable && pressure >= Pressure::All
-            }
-            _ => false,
+            change => durable && pressure >= Pressure::All && is_new(change),
         };
         if pressure > Pressure::None && batch.iter().any(refused) { Err(CommitError::Full(self.place)) } else { Ok(()) }
     }
@@ -103,6 +100,15 @@ impl Guard {
     /// Looks at the disk; called about once a second, away from the message path.
     pub(super) fn look(&self, tables: &Fjall, limits: &Limits) {
         self.set(limits.pressure(tables));
+    }
+}
+
+/// Whether a change is none of what has become of something that was accepted, so that it can come again.
+pub(super) fn is_new(change: &Change) -> bool {
+    match change {
+        Change::Accept(_) | Change::Archive { .. } | Change::Receive { .. } | Change::SavePart { .. } => true,
+        Change::Record { leaves, .. } => leaves.is_none(),
+        _ => false,
     }
 }
 

@@ -160,7 +160,10 @@ impl Engine {
     pub(crate) async fn write(&self, batch: Batch, durable: bool) -> Result<(), CommitError> {
         self.condition.check()?;
         // Who waits for an answer is told at once, and may come again; what became of messages is written when it can be.
-        if let Some(trouble) = self.rows.trouble().filter(|_| durable) {
+        if durable
+            && let Some(trouble) = self.rows.trouble()
+            && batch.iter().any(guard::is_new)
+        {
             return Err(CommitError::NotReady(trouble));
         }
         self.guard.admit(&batch, durable)?;
