@@ -215,7 +215,7 @@ async fn ten_stores_live_side_by_side(place: Place) {
         store.commit((0..=n).map(|_| accept("a")).collect()).await.unwrap();
     }
     for (n, store) in stores.iter().enumerate() {
-        assert_eq!(ready(&store, 20).await.len(), n + 1);
+        assert_eq!(ready(store, 20).await.len(), n + 1);
     }
 }
 
