@@ -282,7 +282,7 @@ impl Gateway {
     /// [`GatewayError::Read`].
     pub async fn events(&self, via: Via<'_>, message: MessageId) -> Result<Vec<Event>, GatewayError> {
         let among = match via {
-            Via::Channel(channel) if self.0.directory.load().channels.get(channel).is_some() => vec![channel.clone()],
+            Via::Channel(channel) if self.0.directory.load().channels.contains_key(channel) => vec![channel.clone()],
             _ => self.channels(),
         };
         let Some(stored) = self.0.store.message(&among, message).await? else { return Ok(Vec::new()) };

@@ -31,7 +31,9 @@ struct Inner {
 impl RedisRows {
     /// The slot's rows, for whoever holds it from now on.
     pub(in crate::engine) async fn claim(slot: Slot, owner: &str) -> Result<Self, RedisError> {
-        let epoch = tokio::sync::Mutex::new(slot.claim(owner).await?);
+        let epoch = slot.claim(owner).await?;
+        tracing::debug!(?slot, epoch = epoch.number(), "taken");
+        let epoch = tokio::sync::Mutex::new(epoch);
         Ok(Self(Arc::new(Inner { slot, epoch, trouble: Mutex::default(), given_up: CancellationToken::new() })))
     }
 
