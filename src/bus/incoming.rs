@@ -19,7 +19,7 @@ pub struct Incoming {
 
 /// A channel that is closed when it is dropped. The library does so only where nothing is on its way, and a consumer that
 /// nobody hears would keep its messages as long as the connection is there.
-struct Closing(Channel);
+pub(super) struct Closing(pub(super) Channel);
 
 impl Drop for Closing {
     fn drop(&mut self) {
@@ -32,8 +32,8 @@ impl Drop for Closing {
     }
 }
 
-/// The broker does the same when the connection goes.
-async fn close(channel: &Channel) {
+/// Closes it; what has not been acknowledged goes back into its queue. The broker does the same when the connection goes.
+pub(super) async fn close(channel: &Channel) {
     let _ = tokio::time::timeout(CLOSE, channel.close(200, "closed".into())).await;
 }
 
@@ -53,7 +53,7 @@ impl Bus {
     pub async fn consume(&self, queue: &str, prefetch: u16) -> Result<Incoming, BusError> {
         let connections = self.connections()?;
         let mut channel = Closing(connections.consuming.channel().await?);
-        if channel.0.queue_declare(queue.into(), durable(), FieldTable::default()).await.is_err() {
+        if channel.0.queue_declare(queue.into(), durable(), self.arguments([])).await.is_err() {
             // Somebody has declared it otherwise, which costs the channel; it is used as it is.
             channel = Closing(connections.consuming.channel().await?);
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };

@@ -5,6 +5,7 @@ mod amqp;
 mod amqp_bus;
 mod amqp_changes;
 mod amqp_edges;
+mod amqp_failures;
 mod amqp_trouble;
 mod captures;
 #[path = "../shared/daemon.rs"]

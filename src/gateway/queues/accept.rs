@@ -6,8 +6,6 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::super::directory::Directory;
 use super::super::{Gateway, GatewayError};
@@ -142,7 +140,5 @@ fn identity(queue: &str, named: Arc<str>) -> (MessageId, Option<Arc<str>>) {
         let is_same = id.to_string() == *named;
         return (id, (!is_same).then_some(named));
     }
-    let digest = Sha256::new().chain_update(queue).chain_update([0]).chain_update(&*named).finalize();
-    let octets = digest.first_chunk::<16>().copied().unwrap_or_default();
-    (MessageId(Uuid::new_v8(octets)), Some(named))
+    (MessageId::hashed(&[queue.as_bytes(), &[0], named.as_bytes()]), Some(named))
 }

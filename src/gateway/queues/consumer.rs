@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::Gateway;
 use super::super::directory::Directory;
 use super::accept::{NotAccepted, SAME_ID};
+use super::{ASIDE, MOST_OCTETS};
 use crate::bus::vumi::UserMessage;
 use crate::bus::{Bus, BusError, Incoming, IncomingMessage, Publisher};
 use crate::model::{MessageId, Outbound, QueueOwner};
@@ -22,8 +23,6 @@ use crate::store::{Batch, CommitError};
 const PREFETCH: u16 = 256;
 /// Most messages written at a time.
 const BATCH: usize = 128;
-/// Longest body of a message in octets, as the HTTP API has it.
-const MOST_OCTETS: usize = 1024 * 1024;
 /// How often it is looked whether there is room again.
 const LOOK: Duration = Duration::from_millis(250);
 /// Wait before a store that is busy is asked again.
@@ -35,8 +34,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How long what is in hand may take once it has been told to stop, the broker's answers included.
 const LAST: Duration = Duration::from_secs(3);
-/// How long the broker may take to put a message aside. One that is short of memory does not even read it.
-const ASIDE: Duration = Duration::from_secs(10);
 
 /// Why consuming has ended for now.
 #[derive(Debug, thiserror::Error)]
@@ -247,7 +244,7 @@ impl Consumer {
     async fn refuse(&mut self, owners: &[QueueOwner], message: &IncomingMessage, reason: &str) -> Result<(), Trouble> {
         let refused = self.publisher.refuse(&self.queue, &message.body, reason);
         let refused = tokio::time::timeout(ASIDE, refused).await;
-        refused.unwrap_or_else(|_| Err(BusError::Broker("it does not read what is published".into())))?;
+        refused.unwrap_or(Err(BusError::Silent))?;
         for owner in owners {
             let log = self.gateway.0.logs.of(owner.id());
             log.error(format!("A message from {0}.outbound was put into {0}.failures: {reason}", self.queue));
