@@ -21,7 +21,7 @@ use crate::model::MessageId;
 /// The header with the reason.
 pub(super) const REASON: &str = "x-maybug-reason";
 /// How long the broker may take to answer one question.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(5);
 /// Most that are taken at a time.
 const CHUNK: u16 = 32;
 /// How long the next of those that should be there may take.

@@ -44,6 +44,12 @@ pub struct IncomingMessage {
     pub body: Vec<u8>,
 }
 
+async fn bind(channel: &Channel, queue: &str) -> Result<(), lapin::Error> {
+    declare_exchange(channel).await?;
+    let options = QueueBindOptions::default();
+    channel.queue_bind(queue.into(), EXCHANGE.into(), queue.into(), options, FieldTable::default()).await
+}
+
 impl Bus {
     /// Consumes a queue, which is declared durable, unless it is there already, and bound to the key of its name. At most
     /// `prefetch` messages are in hand at a time.
@@ -59,9 +65,7 @@ impl Bus {
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
             channel.0.queue_declare(queue.into(), passive, FieldTable::default()).await?;
         }
-        declare_exchange(&channel.0).await?;
-        let bind = QueueBindOptions::default();
-        channel.0.queue_bind(queue.into(), EXCHANGE.into(), queue.into(), bind, FieldTable::default()).await?;
+        bind(&channel.0, queue).await?;
         channel.0.basic_qos(prefetch, BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions::default();
         let consumer = channel.0.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
@@ -87,6 +91,20 @@ impl Incoming {
             next = self.consumer.next().now_or_never().flatten();
         }
         Ok(messages)
+    }
+
+    /// Declares the exchange and binds the queue again, in case that somebody has deleted either.
+    ///
+    /// # Errors
+    /// [`BusError`].
+    pub async fn bind(&self, queue: &str) -> Result<(), BusError> {
+        Ok(bind(&self.channel.0, queue).await?)
+    }
+
+    /// Whether what is in hand can still be acknowledged.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.channel.0.status().connected()
     }
 
     /// Tells the broker that this message and all before it have been taken.

@@ -6,7 +6,9 @@ mod amqp_bus;
 mod amqp_changes;
 mod amqp_edges;
 mod amqp_failures;
+mod amqp_topology;
 mod amqp_trouble;
+mod amqp_wishes;
 mod captures;
 #[path = "../shared/daemon.rs"]
 mod daemon;

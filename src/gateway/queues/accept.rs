@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use super::super::directory::Directory;
 use super::super::{Gateway, GatewayError};
+use super::wishes::{Wishes, wishes};
 use crate::bus::vumi::UserMessage;
-use crate::model::{JsonObject, MessageId, Outbound, Priority, QueueOwner, Timestamp};
+use crate::model::{JsonObject, MessageId, Outbound, QueueOwner};
 use crate::store::{Change, CommitError};
 
 /// Why a message is not accepted.
@@ -77,6 +78,7 @@ impl Gateway {
         if let Some(answered) = answered {
             drop_told(&mut channel_data, &answered.channel_data);
         }
+        let Wishes { priority, times } = wishes(&mut channel_data).map_err(NotAccepted::Refused)?;
         let taken = Outbound {
             id,
             channel,
@@ -86,7 +88,7 @@ impl Gateway {
             content: message.content.unwrap_or_default(),
             reply_to,
             session_event: message.session_event,
-            priority: Priority::default(),
+            priority,
             channel_data,
             transport_type: message.transport_type,
             transport_metadata,
@@ -97,9 +99,9 @@ impl Gateway {
             app_message_id,
             destination,
             router,
-            send_at: None,
-            expires_at: None,
-            accepted_at: Timestamp::now(),
+            send_at: times.send_at,
+            expires_at: times.expires_at,
+            accepted_at: times.accepted_at,
         };
         match self.0.store.message(id).map_err(GatewayError::from)? {
             None => Ok(Arc::new(taken)),

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::super::Gateway;
@@ -21,6 +21,18 @@ use crate::store::{Batch, CommitError};
 
 /// Most messages that a queue has in hand: as many as are written at a time, and as many behind them on their way.
 const PREFETCH: u16 = 256;
+/// Fewest.
+const LEAST: u16 = 4;
+/// About how many octets a queue has in hand: AMQP knows no limit of them, so fewer messages are asked for where they are
+/// long.
+const IN_HAND: usize = 16 * 1024 * 1024;
+/// How long messages stay in hand that cannot be taken now. Each time that they go back, a quorum queue counts, and drops them
+/// at its limit; RabbitMQ takes them back itself after half an hour.
+const HOLD: Duration = Duration::from_secs(600);
+/// How often a consumer binds its queue again, if there are few.
+const RENEW: Duration = Duration::from_secs(5);
+/// Of many, each takes its turn.
+const RENEW_EACH: Duration = Duration::from_millis(3);
 /// Most messages written at a time.
 const BATCH: usize = 128;
 /// How often it is looked whether there is room again.
@@ -50,7 +62,8 @@ enum Trouble {
 
 /// Consumes `{queue}.outbound` until it is stopped.
 pub(super) async fn run(gateway: Gateway, bus: Bus, queue: Arc<str>, stop: CancellationToken) {
-    let mut consumer = Consumer { gateway, publisher: bus.publisher(), queue, turn: 0, pause: FIRST_PAUSE };
+    let publisher = bus.publisher();
+    let mut consumer = Consumer { gateway, publisher, queue, turn: 0, pause: FIRST_PAUSE, longest: MOST_OCTETS };
     let mut watch = bus.watch();
     loop {
         tokio::select! {
@@ -64,6 +77,9 @@ pub(super) async fn run(gateway: Gateway, bus: Bus, queue: Arc<str>, stop: Cance
             () = async { stop.cancelled().await; tokio::time::sleep(LAST).await } => return,
         };
         let Err(trouble) = consumed else { continue };
+        if stop.is_cancelled() {
+            return;
+        }
         consumer.tell(&trouble);
         if begun.elapsed() > LONGEST_PAUSE {
             consumer.pause = FIRST_PAUSE;
@@ -85,6 +101,8 @@ struct Consumer {
     turn: usize,
     /// Wait after the next failure.
     pause: Duration,
+    /// How long messages are, at most, as far as is known: less and less while none is.
+    longest: usize,
 }
 
 /// What was made of messages.
@@ -105,14 +123,20 @@ impl Consumer {
         let name = format!("{}.outbound", self.queue);
         // What an earlier consumer was writing when it was cut off is known from now on.
         self.gateway.0.store.commit(Batch::new()).await?;
+        let prefetch = self.prefetch();
         let mut incoming = tokio::select! {
-            incoming = bus.consume(&name, PREFETCH) => incoming?,
+            incoming = bus.consume(&name, prefetch) => incoming?,
             () = stop.cancelled() => return Ok(()),
         };
+        let mut renew = self.renewals();
         let mut cancelled = false;
         loop {
             let messages = tokio::select! {
                 messages = incoming.next(BATCH) => messages?,
+                _ = renew.tick(), if !cancelled => {
+                    incoming.bind(&name).await?;
+                    continue;
+                }
                 () = stop.cancelled() => break,
             };
             if messages.is_empty() {
@@ -121,16 +145,23 @@ impl Consumer {
                 }
                 return Err(BusError::Broker("the queue is not consumed any more".into()).into());
             }
-            let taken = self.take(&incoming, &messages).await;
+            let taken = self.take(&incoming, &messages, stop).await;
             if taken.is_err() {
                 // What has not been acknowledged goes back, in its order.
                 incoming.close().await;
                 return taken;
             }
             self.pause = FIRST_PAUSE;
-            if !cancelled && !matches!(self.has_room(), Ok(true)) {
-                // What is in hand is still taken: the broker gives up on whoever holds it for long.
+            if cancelled {
+                continue;
+            }
+            let is_full = !matches!(self.has_room(), Ok(true));
+            if is_full {
                 tracing::debug!(queue = &*self.queue, "a channel's queue is full; its application's waits");
+            }
+            let wanted = self.prefetch();
+            if is_full || wanted < prefetch || wanted / 2 >= prefetch {
+                // What is in hand is still taken: the broker gives up on whoever holds it for long.
                 incoming.cancel().await?;
                 cancelled = true;
             }
@@ -139,8 +170,55 @@ impl Consumer {
         Ok(())
     }
 
-    /// Makes messages MTs, or puts them aside, and acknowledges them once that is durable.
-    async fn take(&mut self, incoming: &Incoming, messages: &[IncomingMessage]) -> Result<(), Trouble> {
+    /// How many messages are asked for.
+    fn prefetch(&self) -> u16 {
+        u16::try_from(IN_HAND / self.longest.max(1)).unwrap_or(PREFETCH).clamp(LEAST, PREFETCH)
+    }
+
+    /// When the queue is bound again, if somebody has deleted its binding or the exchange.
+    fn renewals(&self) -> tokio::time::Interval {
+        let queues = self.gateway.0.directory.load().queues().len();
+        let every = RENEW.max(RENEW_EACH * u32::try_from(queues).unwrap_or(u32::MAX));
+        let mut renewals = tokio::time::interval_at(Instant::now() + every.mul_f64(fastrand::f64()), every);
+        renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        renewals
+    }
+
+    /// Takes messages. Those that cannot be taken now stay in hand, and with them what is behind; nothing else is asked for.
+    async fn take(
+        &mut self,
+        incoming: &Incoming,
+        messages: &[IncomingMessage],
+        stop: &CancellationToken,
+    ) -> Result<(), Trouble> {
+        let longest = messages.iter().map(|message| message.body.len()).max().unwrap_or_default();
+        self.longest = longest.max(self.longest / 2);
+        let (begun, mut done, mut pause, mut told) = (Instant::now(), 0, FIRST_PAUSE, None);
+        loop {
+            let Err(trouble) = self.try_to_take(incoming, messages, &mut done).await else { return Ok(()) };
+            if !incoming.is_open() || begun.elapsed() > HOLD || stop.is_cancelled() {
+                return Err(trouble);
+            }
+            let kind = std::mem::discriminant(&trouble);
+            if told.replace(kind) != Some(kind) {
+                self.tell(&trouble);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause.mul_f64(0.8 + 0.4 * fastrand::f64())) => {}
+                () = stop.cancelled() => {}
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Makes messages from `done` on MTs, or puts them aside, and acknowledges them once that is durable.
+    async fn try_to_take(
+        &mut self,
+        incoming: &Incoming,
+        messages: &[IncomingMessage],
+        done: &mut usize,
+    ) -> Result<(), Trouble> {
+        let messages = messages.get(*done..).unwrap_or_default();
         let directory = self.gateway.0.directory.load_full();
         let owners = directory.queues().get(&self.queue).cloned().unwrap_or_default();
         let made = self.make(&directory, &owners, messages)?;
@@ -156,6 +234,7 @@ impl Consumer {
         if let Some(last) = made.looked.checked_sub(1).and_then(|index| messages.get(index)) {
             incoming.acknowledge(last).await?;
         }
+        *done += made.looked;
         made.not_now.map_or(Ok(()), |reason| Err(Trouble::NotNow(reason)))
     }
 

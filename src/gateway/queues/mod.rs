@@ -7,6 +7,7 @@ mod accept;
 mod consumer;
 pub(super) mod failures;
 pub(super) mod owed;
+mod wishes;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
