@@ -28,6 +28,11 @@ fn message(id: &str, content: &str) -> String {
 async fn sent(rabbitmq: &RabbitMq, bridge: &Bridge, channel: &str, queue: &str) {
     let id = uuid::Uuid::new_v4().simple().to_string();
     publish(rabbitmq, &format!("{queue}.outbound"), &message(&id, "hello")).await;
+    done(bridge, channel, &id).await;
+}
+
+/// Waits until a message has been sent.
+async fn done(bridge: &Bridge, channel: &str, id: &str) {
     let path = format!("/channels/{channel}/messages/{id}");
     bridge.until(&path, "a message", |found| found["last_event_type"] == "delivery_succeeded").await;
 }
@@ -108,9 +113,7 @@ async fn what_has_to_wait_does_not_go_back() {
     orphan.waits().await;
     let channel = orphan.adopted().await;
     for id in &ids {
-        let path = format!("/channels/{channel}/messages/{id}");
-        let is_sent = |found: &Value| found["last_event_type"] == "delivery_succeeded";
-        orphan.bridge.until(&path, "a message that waited", is_sent).await;
+        done(&orphan.bridge, &channel, id).await;
     }
     orphan.bridge.server.stop().await;
 }
@@ -125,34 +128,30 @@ async fn few_long_messages_are_in_hand_and_many_short_ones() {
         Orphan::of(&rabbitmq, QueueType::Classic, "short")
     );
     bus.watch().up().await;
-    for ((orphan, channel), queue, octets, most) in [(long, "long", MEBIBYTE / 2, 16), (short, "short", 1, 256)] {
-        let bodies: Vec<String> =
-            (0..64 + 2 * most).map(|number| message(&number.to_string(), &"x".repeat(octets))).collect();
+    for ((orphan, channel), queue, octets, most) in [(long, "long", MEBIBYTE - 1024, 16), (short, "short", 1, 256)] {
+        let ids: Vec<String> = (0..40 + 2 * most).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect();
+        let bodies: Vec<String> = ids.iter().map(|id| message(id, &"x".repeat(octets))).collect();
         let publish = async |bodies: &[String]| {
             let bodies: Vec<&[u8]> = bodies.iter().map(|body| body.as_bytes()).collect();
             bus.publisher().publish(&format!("{queue}.outbound"), &bodies).await;
         };
-        let (known, rest) = bodies.split_at(64);
-        let path = format!("/api/queues/%2F/{queue}.outbound");
-        let until = async |what: &str, wanted: &dyn Fn(&Value) -> bool| {
-            soon(what, async {
-                while !wanted(&rabbitmq.manage(Method::GET, &path, &Value::Null).await.1) {
-                    tokio::task::yield_now().await;
-                }
-            })
-            .await;
-        };
+        let (known, rest) = bodies.split_at(40);
         // What it knows of their length it has from those that it has seen.
-        for few in known.chunks(8) {
+        for (few, ids) in known.chunks(8).zip(ids.chunks(8)) {
             publish(few).await;
-            until("nothing", &|found| found["messages"] == 0).await;
+            done(&orphan.bridge, &channel, ids.last().unwrap()).await;
         }
         orphan.delete(&channel).await;
         publish(rest).await;
         orphan.waits().await;
-        until("what is in hand", &|found| found["messages_unacknowledged"] == most).await;
-        orphan.adopted().await;
-        until("an empty queue", &|found| found["messages"] == 0).await;
+        let path = format!("/api/queues/%2F/{queue}.outbound");
+        soon("what is in hand", async {
+            while rabbitmq.manage(Method::GET, &path, &Value::Null).await.1["messages_unacknowledged"] != most {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        done(&orphan.bridge, &orphan.adopted().await, ids.last().unwrap()).await;
         orphan.bridge.server.stop().await;
     }
     bus.stop().await;
