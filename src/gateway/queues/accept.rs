@@ -32,8 +32,11 @@ impl From<GatewayError> for NotAccepted {
             GatewayError::Read(why) => Self::Unreadable(why),
             gone @ (GatewayError::ChannelNotFound
             | GatewayError::RouterNotFound(_)
-            | GatewayError::DestinationNotFound { .. }
-            | GatewayError::NoRoute { .. }) => Self::NotNow(gone.to_string()),
+            | GatewayError::DestinationNotFound { .. }) => Self::NotNow(gone.to_string()),
+            // It is logged, and a log may have no numbers.
+            GatewayError::NoRoute { router, .. } => {
+                Self::NotNow(format!("Router {router} has no channel for its number"))
+            }
             other => Self::Refused(other.to_string()),
         }
     }

@@ -1,12 +1,13 @@
 //! AMQP queues of applications: which are consumed, and what channels are told of the broker.
 //!
 //! What goes into them is owed like any callback (`owed`); what comes out of them is accepted like any MT
-//! (`consumer`, `accept`).
+//! (`consumer`, `taking`, `accept`).
 
 mod accept;
 mod consumer;
 pub(super) mod failures;
 pub(super) mod owed;
+mod taking;
 mod wishes;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
