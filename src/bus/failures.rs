@@ -123,13 +123,12 @@ impl Failures {
         Ok(())
     }
 
-    /// Removes for good all that have been taken.
+    /// Removes it for good, and all that were taken before it. Not what came too late to be seen.
     ///
     /// # Errors
     /// [`BusError`]; they have been removed or not.
-    pub async fn remove_taken(&mut self) -> Result<(), BusError> {
-        // The tag 0 stands for all of them (AMQP 0-9-1, basic.ack).
-        answered(self.channel.0.basic_ack(0, BasicAckOptions { multiple: true })).await?;
+    pub async fn remove_up_to(&mut self, last: &Failure) -> Result<(), BusError> {
+        answered(self.channel.0.basic_ack(last.tag, BasicAckOptions { multiple: true })).await?;
         self.taken = 0;
         Ok(())
     }

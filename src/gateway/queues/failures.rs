@@ -233,12 +233,10 @@ impl Look {
         let mut retried = 0;
         loop {
             let batch = self.failures.next().await?;
-            if batch.is_empty() {
-                return Ok(retried);
-            }
+            let Some(last) = batch.last() else { return Ok(retried) };
             let bodies: Vec<&[u8]> = batch.iter().map(|failure| &*failure.body).collect();
             self.put_back(&bodies).await?;
-            self.failures.remove_taken().await?;
+            self.failures.remove_up_to(last).await?;
             retried += batch.len();
         }
     }
