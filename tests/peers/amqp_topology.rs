@@ -68,8 +68,8 @@ struct Orphan {
 }
 
 impl Orphan {
-    async fn of(rabbitmq: &RabbitMq, queue_type: QueueType, queue: &str) -> (Self, String) {
-        let bridge = Bridge::with(|config| config.amqp = Some(amqp(rabbitmq, queue_type))).await;
+    async fn of(rabbitmq: &RabbitMq, queue: &str) -> (Self, String) {
+        let bridge = Bridge::with(|config| config.amqp = Some(amqp(rabbitmq, QueueType::Quorum))).await;
         let channel = bridge.create("/channels/", json!({"type": "loopback", "config": {}})).await;
         let router = bridge.create("/routers/", json!({"type": "from_address", "config": {"channel": channel}})).await;
         let body = json!({"config": {"regular_expression": ".*"}, "amqp_queue": queue});
@@ -104,7 +104,7 @@ async fn what_has_to_wait_does_not_go_back() {
     let rabbitmq = RabbitMq::start().await;
     let strict = json!({"durable": true, "arguments": {"x-queue-type": "quorum", "x-delivery-limit": 0}});
     assert_eq!(rabbitmq.manage(Method::PUT, "/api/queues/%2F/strict.outbound", &strict).await.0, 201);
-    let (orphan, channel) = Orphan::of(&rabbitmq, QueueType::Quorum, "strict").await;
+    let (orphan, channel) = Orphan::of(&rabbitmq, "strict").await;
     orphan.delete(&channel).await;
     let ids: Vec<String> = (0..5).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect();
     for id in &ids {
@@ -122,37 +122,29 @@ async fn what_has_to_wait_does_not_go_back() {
 async fn few_long_messages_are_in_hand_and_many_short_ones() {
     const MEBIBYTE: usize = 1024 * 1024;
     let rabbitmq = RabbitMq::start().await;
+    let bridge = Bridge::with(|config| config.amqp = Some(amqp(&rabbitmq, QueueType::Classic))).await;
     let bus = Bus::start(&amqp(&rabbitmq, QueueType::Classic));
-    let (long, short) = tokio::join!(
-        Orphan::of(&rabbitmq, QueueType::Classic, "long"),
-        Orphan::of(&rabbitmq, QueueType::Classic, "short")
-    );
+    let channel = bridge.loopback("sizes", json!({})).await;
+    sent(&rabbitmq, &bridge, &channel, "sizes").await;
     bus.watch().up().await;
-    for ((orphan, channel), queue, octets, most) in [(long, "long", MEBIBYTE - 1024, 16), (short, "short", 1, 256)] {
-        let ids: Vec<String> = (0..40 + 2 * most).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect();
-        let bodies: Vec<String> = ids.iter().map(|id| message(id, &"x".repeat(octets))).collect();
-        let publish = async |bodies: &[String]| {
-            let bodies: Vec<&[u8]> = bodies.iter().map(|body| body.as_bytes()).collect();
-            bus.publisher().publish(&format!("{queue}.outbound"), &bodies).await;
-        };
-        let (known, rest) = bodies.split_at(40);
+    for (octets, count, most) in [(1, 20, 256), (MEBIBYTE - 1024, 2, 16)] {
         // What it knows of their length it has from those that it has seen.
-        for (few, ids) in known.chunks(8).zip(ids.chunks(8)) {
-            publish(few).await;
-            done(&orphan.bridge, &channel, ids.last().unwrap()).await;
+        for _ in 0..count {
+            let id = uuid::Uuid::new_v4().simple().to_string();
+            let body = message(&id, &"x".repeat(octets));
+            bus.publisher().publish("sizes.outbound", &[body.as_bytes()]).await;
+            done(&bridge, &channel, &id).await;
         }
-        orphan.delete(&channel).await;
-        publish(rest).await;
-        orphan.waits().await;
-        let path = format!("/api/queues/%2F/{queue}.outbound");
-        soon("what is in hand", async {
-            while rabbitmq.manage(Method::GET, &path, &Value::Null).await.1["messages_unacknowledged"] != most {
-                tokio::task::yield_now().await;
+        soon("another prefetch", async {
+            loop {
+                let (_, found) = rabbitmq.manage(Method::GET, "/api/queues/%2F/sizes.outbound", &Value::Null).await;
+                if found["consumer_details"][0]["prefetch_count"] == most {
+                    return;
+                }
             }
         })
         .await;
-        done(&orphan.bridge, &orphan.adopted().await, ids.last().unwrap()).await;
-        orphan.bridge.server.stop().await;
     }
     bus.stop().await;
+    bridge.server.stop().await;
 }
