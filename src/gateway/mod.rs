@@ -43,6 +43,7 @@ use self::meter::Meters;
 pub use self::outbound::{Draft, FARTHEST, ReplyTo, Via};
 pub use self::parked::Parked;
 use self::queues::Queues;
+pub use self::queues::failures::{FailedMessage, FailedMessages};
 pub use self::routers::Edit;
 use self::routing::{RouterTypes, StickyRoutes};
 use crate::bus::Bus;
