@@ -10,14 +10,22 @@
 //!
 //! Whoever writes a slot has claimed it, and writes with the [`Epoch`] that it got: an older one is refused. Each write
 //! has a number, too, so that one that was given up, repeated and arrives after all changes nothing.
+//!
+//! Several processes are nodes of one service. Each announces itself in the [`registry`], and has a [`lease`] on each slot
+//! that it works for, which it renews; [`placement`] says for which ones it should.
 
 mod config;
 mod error;
 mod inspect;
+pub(crate) mod lease;
 mod node;
 mod pace;
+pub(crate) mod placement;
+pub(crate) mod registry;
+mod renewer;
 mod route;
 mod slot;
+pub(crate) mod term;
 #[cfg(test)]
 mod tests;
 
@@ -27,8 +35,10 @@ pub use config::{ConfigError, RedisConfig};
 pub(crate) use error::{RedisError, WriteError};
 pub(crate) use slot::{Epoch, Slot};
 
+use renewer::Renewer;
 use route::Router;
 use slot::Scripts;
+use term::Times;
 
 /// The tables of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,6 +95,8 @@ struct Shared {
     config: RedisConfig,
     router: Router,
     scripts: Scripts,
+    times: Times,
+    renewer: Renewer,
 }
 
 impl Redis {
@@ -93,7 +105,18 @@ impl Redis {
     /// # Errors
     /// [`RedisError`].
     pub(crate) async fn connect(config: &RedisConfig) -> Result<Self, RedisError> {
-        let shared = Shared { config: config.clone(), router: Router::new(config)?, scripts: Scripts::new() };
+        Self::open(config, Times::default()).await
+    }
+
+    /// The same, with these times of leases.
+    async fn open(config: &RedisConfig, times: Times) -> Result<Self, RedisError> {
+        let shared = Shared {
+            config: config.clone(),
+            router: Router::new(config)?,
+            scripts: Scripts::new(),
+            times,
+            renewer: Renewer::default(),
+        };
         let masters = shared.router.masters().await?;
         for master in &masters {
             match master.ask::<()>(&redis::cmd("PING")).await {

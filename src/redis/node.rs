@@ -81,9 +81,29 @@ impl Node {
     /// # Errors
     /// [`RedisError`].
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
+        self.on_shared(self.patience, async |mut connection| command.query_async(&mut connection).await).await
+    }
+
+    /// Sends commands on the shared connection in one piece, and waits no longer than this for all answers.
+    ///
+    /// # Errors
+    /// [`RedisError`].
+    pub(super) async fn ask_all(
+        &self,
+        commands: &Pipeline,
+        patience: Duration,
+    ) -> Result<Vec<RedisResult<redis::Value>>, RedisError> {
+        let patience = patience.min(self.patience);
+        self.on_shared(patience, async |mut connection| commands.query_async(&mut connection).await).await
+    }
+
+    async fn on_shared<T>(
+        &self,
+        patience: Duration,
+        ask: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
+    ) -> Result<T, RedisError> {
         let live = self.shared().await?;
-        let mut connection = MultiplexedConnection::clone(&live);
-        let answer = self.in_time(command.query_async(&mut connection)).await;
+        let answer = self.within(patience, ask(MultiplexedConnection::clone(&live))).await;
         if answer.as_ref().is_err_and(RedisError::breaks_connection) {
             self.live.compare_and_swap(&live, None);
         }

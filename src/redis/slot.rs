@@ -32,6 +32,10 @@ pub(crate) struct Epoch {
 }
 
 impl Epoch {
+    pub(super) const fn new(number: u64, nonce: u64, owner: String) -> Self {
+        Self { number, nonce, owner, sequence: 0 }
+    }
+
     /// Higher than all earlier ones of the slot.
     pub(crate) const fn number(&self) -> u64 {
         self.number
@@ -43,10 +47,15 @@ pub(super) struct Scripts {
     write: Kept,
     claim: Kept,
     range: Kept,
+    pub(super) take: Kept,
+    pub(super) renew: Kept,
+    pub(super) release: Kept,
+    pub(super) announce: Kept,
+    pub(super) bump: Kept,
 }
 
 /// A script that the server may have.
-struct Kept {
+pub(super) struct Kept {
     source: &'static str,
     hash: String,
 }
@@ -58,13 +67,18 @@ impl Scripts {
             write: kept(include_str!("write.lua")),
             claim: kept(include_str!("claim.lua")),
             range: kept(include_str!("range.lua")),
+            take: kept(include_str!("take.lua")),
+            renew: kept(include_str!("renew.lua")),
+            release: kept(include_str!("release.lua")),
+            announce: kept(include_str!("announce.lua")),
+            bump: kept(include_str!("bump.lua")),
         }
     }
 }
 
 impl Kept {
     /// A call by hash, or with the whole script for a server that does not have it.
-    fn call(&self, whole: bool, keys: &[&str]) -> Cmd {
+    pub(super) fn call(&self, whole: bool, keys: &[&str]) -> Cmd {
         let mut call = if whole { cmd("EVAL") } else { cmd("EVALSHA") };
         call.arg(if whole { self.source } else { &self.hash }).arg(keys.len()).arg(keys);
         call
@@ -74,14 +88,17 @@ impl Kept {
 /// A slot of a [`Redis`].
 #[derive(Clone)]
 pub(crate) struct Slot {
-    redis: Redis,
-    named: Arc<Named>,
+    pub(super) redis: Redis,
+    pub(super) named: Arc<Named>,
 }
 
-struct Named {
-    name: String,
-    hash_slot: u16,
-    fence: String,
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) hash_slot: u16,
+    /// How the names of its keys begin.
+    stem: String,
+    pub(super) fence: String,
+    pub(super) lease: String,
     tables: [Keys; 8],
 }
 
@@ -104,14 +121,20 @@ impl Slot {
             // An empty tag is none: each key would have a hash slot of its own.
             tag.push('%');
         }
-        let prefix = &redis.0.config.prefix;
-        let key = |what: &str| format!("{prefix}:{{{tag}}}:{what}");
+        let stem = format!("{}:{{{tag}}}:", redis.0.config.prefix);
+        let key = |what: &str| format!("{stem}{what}");
         let tables = Table::ALL.map(|table| {
             let name = table.name();
             Keys { rows: key(name), order: key(&format!("{name}:order")) }
         });
-        let named = Named { name: name.to_owned(), hash_slot: hash_slot(tag.as_bytes()), fence: key("fence"), tables };
+        let (fence, lease) = (key("fence"), key("lease"));
+        let named = Named { name: name.to_owned(), hash_slot: hash_slot(tag.as_bytes()), stem, fence, lease, tables };
         Self { redis, named: Arc::new(named) }
+    }
+
+    /// A key of it beside its tables.
+    pub(super) fn key(&self, what: &str) -> String {
+        format!("{}{what}", self.named.stem)
     }
 
     /// One row's value.
@@ -148,10 +171,7 @@ impl Slot {
             call.arg(&from).arg(&to).arg(if backwards { "REV" } else { "" }).arg(i64::try_from(limit).unwrap_or(-1));
             call
         };
-        match self.ask(&call(false)).await {
-            Err(error) if error.is_unknown_script() => self.ask(&call(true)).await,
-            rows => rows,
-        }
+        self.run(call).await
     }
 
     /// Some rows in no order, and where to go on: 0 begins, and is the end. Rows that stay are found at least once.
@@ -179,7 +199,7 @@ impl Slot {
             call
         };
         let number = self.change(call).await?;
-        Ok(Epoch { number, nonce, owner, sequence: 0 })
+        Ok(Epoch::new(number, nonce, owner))
     }
 
     /// Changes rows, all or none; of several changes of a row the last one counts. To repeat it does no harm.
@@ -252,8 +272,8 @@ impl Slot {
         Err(WriteError::Fenced { slot: self.named.name.clone(), by, epoch: number })
     }
 
-    /// Sends what changes nothing to whoever has the slot.
-    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
+    /// Sends what changes nothing, or may be forgotten, to whoever has the slot.
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
         let mut attempts = Attempts { slot: self, left: ATTEMPTS };
         loop {
             let node = self.redis.0.router.node(self.named.hash_slot).await?;
@@ -264,8 +284,16 @@ impl Slot {
         }
     }
 
+    /// The same for a script.
+    pub(super) async fn run<T: FromRedisValue>(&self, call: impl Fn(bool) -> Cmd) -> Result<T, RedisError> {
+        match self.ask(&call(false)).await {
+            Err(error) if error.is_unknown_script() => self.ask(&call(true)).await,
+            answer => answer,
+        }
+    }
+
     /// Runs a script that changes something, and waits until it counts.
-    async fn change<T: FromRedisValue>(&self, call: impl Fn(bool) -> Cmd) -> Result<T, RedisError> {
+    pub(super) async fn change<T: FromRedisValue>(&self, call: impl Fn(bool) -> Cmd) -> Result<T, RedisError> {
         let mut attempts = Attempts { slot: self, left: ATTEMPTS };
         let mut command = call(false);
         loop {

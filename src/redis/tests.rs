@@ -6,21 +6,54 @@ mod admission;
 mod daemon;
 mod failures;
 mod gate;
+mod leases;
+mod registry;
 #[path = "../../tests/shared/redis.rs"]
 #[allow(dead_code, reason = "these tests keep no servers in statics")]
 mod servers;
 mod several;
+mod several_leases;
 mod tables;
 
 use std::time::Duration;
 
 use servers::Redis as Server;
 
+use super::lease::{Lease, TakeError};
+use super::term::{Standing, Times};
 use super::{Epoch, Redis, RedisError, Row, Slot, Table, WriteError};
 
 /// Connects to what an URL says.
 async fn connect(url: &str) -> Redis {
     Redis::connect(&url.parse().unwrap()).await.unwrap_or_else(|error| panic!("{url}: {error}"))
+}
+
+/// A node, with these times of its leases.
+async fn node(url: &str, times: Times) -> Redis {
+    Redis::open(&url.parse().unwrap(), times).await.unwrap_or_else(|error| panic!("{url}: {error}"))
+}
+
+/// Times with which a test need not wait long, in milliseconds; a machine that has much to do is no pause.
+fn times(renew: u64, doubtful: u64, lost: u64) -> Times {
+    let [renew, doubtful, lost] = [renew, doubtful, lost].map(Duration::from_millis);
+    Times { renew, doubtful, lost, pause: Duration::from_secs(60), announce: renew }
+}
+
+/// Takes a slot as soon as nobody has it any more.
+async fn take(slot: &Slot, node: &str) -> (Lease, Epoch) {
+    until_some(async || match slot.take(node).await {
+        Ok(taken) => Ok(Some(taken)),
+        Err(TakeError::Busy { .. }) => Ok(None),
+        Err(TakeError::Redis(error)) => Err(error),
+    })
+    .await
+}
+
+/// Waits until a lease stands like that.
+async fn stands(lease: &Lease, how: impl FnMut(&Standing) -> bool) -> Standing {
+    let mut watch = lease.watch();
+    let stands = tokio::time::timeout(Duration::from_secs(60), watch.wait_for(how)).await.unwrap();
+    stands.unwrap().clone()
 }
 
 /// A server with nothing in it, and us.
@@ -60,10 +93,16 @@ fn documented_users(password: &str) -> [String; 2] {
 
 /// Does something until it is done, as long as what is in the way passes.
 async fn until<T>(mut act: impl AsyncFnMut() -> Result<T, RedisError>) -> T {
+    until_some(async || act().await.map(Some)).await
+}
+
+/// The same for what may have to wait for others.
+async fn until_some<T>(mut act: impl AsyncFnMut() -> Result<Option<T>, RedisError>) -> T {
     let done = async {
         loop {
             match act().await {
-                Ok(done) => return done,
+                Ok(Some(done)) => return done,
+                Ok(None) => {}
                 Err(error) => assert!(error.is_passing(), "{error}"),
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

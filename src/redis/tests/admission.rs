@@ -1,6 +1,8 @@
 //! Whom a server lets in, what that one may do there, and what is wrong with the server.
 
-use super::{Server, all, connect, documented_users, one, put};
+use super::{Server, all, connect, documented_users, node, one, put, times};
+use crate::redis::lease::TakeError;
+use crate::redis::registry::{Member, Registry};
 use crate::redis::{ConfigError, Redis, RedisConfig, RedisError, Table};
 
 async fn refused(url: &str) -> RedisError {
@@ -25,7 +27,8 @@ async fn a_wrong_password_is_told_without_it() {
 async fn a_user_needs_the_permissions_that_are_documented() {
     let (server, _) = one().await;
     let _: () = server.ask(&documented_users("hush")[0]).await;
-    let redis = connect(&format!("redis://maybug:hush@127.0.0.1:{}/1", server.port)).await;
+    let url = format!("redis://maybug:hush@127.0.0.1:{}/1", server.port);
+    let redis = node(&url, times(100, 10_000, 20_000)).await;
     assert_eq!(redis.inspect().await.unwrap(), Vec::<String>::new());
     let slot = redis.slot("acl");
     let mut epoch = slot.claim("test").await.unwrap();
@@ -37,6 +40,25 @@ async fn a_user_needs_the_permissions_that_are_documented() {
     rows.iter_mut().for_each(|row| row.value = None);
     slot.write(&mut epoch, &rows).await.unwrap();
     slot.delete(&mut epoch).await.unwrap();
+    let (lease, mut epoch) = slot.take("test").await.unwrap();
+    slot.write(&mut epoch, &[put(Table::Msg, "key", "value")]).await.unwrap();
+    let mut operator = server.connection().await.unwrap();
+    let _: () = ::redis::cmd("SELECT").arg(1).query_async(&mut operator).await.unwrap();
+    let mut left = async |command: &str, more: &[u64]| -> u64 {
+        let command = ::redis::cmd(command).arg("maybug:{acl}:lease").arg(more).to_owned();
+        command.query_async(&mut operator).await.unwrap()
+    };
+    left("PEXPIRE", &[1_000_000]).await;
+    while left("PTTL", &[]).await > 20_000 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let busy = slot.take("another").await.unwrap_err();
+    assert!(matches!(busy, TakeError::Busy { .. }), "{busy}");
+    lease.release().await.unwrap();
+    let registry = Registry::join(&redis, Member::default());
+    registry.view().wait_for(|view| view.nodes.len() == 1).await.unwrap();
+    registry.bump().await.unwrap();
+    registry.leave().await.unwrap();
     let waits = connect(&format!(
         "redis://maybug:hush@127.0.0.1:{}/1?replicas=1&timeout_ms=500&replica_timeout_ms=1000",
         server.port

@@ -1,4 +1,4 @@
-//! A way to a server whose first traveller can be held up.
+//! A way to a server whose first traveller can be held up, or each of them.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -11,21 +11,31 @@ pub(super) struct Gate {
 }
 
 impl Gate {
+    /// One that holds up the first connection.
     pub(super) async fn before(port: u16) -> Self {
+        Self::with(port, 1).await
+    }
+
+    /// One that holds up all of them.
+    pub(super) async fn around(port: u16) -> Self {
+        Self::with(port, usize::MAX).await
+    }
+
+    async fn with(port: u16, connections: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (open, held) = watch::channel(true);
         let gate = Self { port: listener.local_addr().unwrap().port(), open };
         tokio::spawn(async move {
-            let mut gate = Some(held);
+            let mut gates = std::iter::repeat_n(held, connections);
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, port, gate.take()));
+                tokio::spawn(pass(client, port, gates.next()));
             }
         });
         gate
     }
 
-    /// Holds back what is sent on the first connection from now on, or lets it through; also when nobody waits for an
-    /// answer any more.
+    /// Holds back what is sent on such a connection from now on, or lets it through; also when nobody waits for an answer
+    /// any more.
     pub(super) fn open(&self, open: bool) {
         self.open.send(open).unwrap();
     }

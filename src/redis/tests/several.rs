@@ -6,7 +6,7 @@ use crate::redis::route::hash_slot;
 use crate::redis::{Redis, RedisError, Table};
 
 /// A slot's name for each of three masters.
-fn names() -> [String; 3] {
+pub(super) fn names() -> [String; 3] {
     let name = |third: u16| {
         let of_third = |name: &String| hash_slot(name.as_bytes()) / 5461 == third;
         (0..).map(|number| format!("channel-{number}")).find(of_third).unwrap()
