@@ -110,3 +110,8 @@ async fn until_some<T>(mut act: impl AsyncFnMut() -> Result<Option<T>, RedisErro
     };
     tokio::time::timeout(Duration::from_secs(60), done).await.unwrap()
 }
+
+/// Waits until something is so.
+async fn eventually(mut is_so: impl AsyncFnMut() -> bool) {
+    until_some(async || Ok(is_so().await.then_some(()))).await;
+}

@@ -1,6 +1,6 @@
 //! Whom a server lets in, what that one may do there, and what is wrong with the server.
 
-use super::{Server, all, connect, documented_users, node, one, put, times};
+use super::{Server, all, connect, documented_users, eventually, node, one, put, times};
 use crate::redis::lease::TakeError;
 use crate::redis::registry::{Member, Registry};
 use crate::redis::{ConfigError, Redis, RedisConfig, RedisError, Table};
@@ -49,9 +49,7 @@ async fn a_user_needs_the_permissions_that_are_documented() {
         command.query_async(&mut operator).await.unwrap()
     };
     left("PEXPIRE", &[1_000_000]).await;
-    while left("PTTL", &[]).await > 20_000 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    eventually(async || left("PTTL", &[]).await <= 20_000).await;
     let busy = slot.take("another").await.unwrap_err();
     assert!(matches!(busy, TakeError::Busy { .. }), "{busy}");
     lease.release().await.unwrap();

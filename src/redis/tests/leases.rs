@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::gate::Gate;
-use super::{Lease, Server, Standing, TakeError, Times, node, one, put, stands, take, times, until, write};
+use super::{Lease, Server, Standing, TakeError, Times, eventually, node, one, put, stands, take, times, until, write};
 use crate::redis::{Table, WriteError};
 
 const LOST: Standing = Standing::Lost { by: None };
@@ -94,12 +94,7 @@ async fn a_lease_is_renewed_as_long_as_it_is_held_and_no_longer() {
     take(&redis.slot("channel"), "another").await;
     assert_eq!(kept.standing(), Standing::Good);
     drop(kept);
-    let ended = async {
-        while tasks() > before {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap();
+    eventually(async || tasks() <= before).await;
 }
 
 #[tokio::test]
@@ -261,9 +256,7 @@ async fn a_renewal_that_arrives_after_the_release_takes_nothing_back() {
     };
     let before = runs().await;
     gate.open(true);
-    while runs().await == before {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually(async || runs().await > before).await;
     assert_eq!(server.ask::<u32>(LEASE).await, 0);
 }
 
@@ -278,9 +271,7 @@ async fn a_full_server_keeps_leases_and_gives_new_ones() {
     let (lease, _) = redis.slot("channel").take("one").await.unwrap();
     // It is forgotten, and taken again.
     let _: () = server.ask("DEL maybug:{channel}:lease").await;
-    while server.ask::<u32>(LEASE).await == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually(async || server.ask::<u32>(LEASE).await == 1).await;
     lease.release().await.unwrap();
     assert_eq!(server.ask::<u32>(LEASE).await, 0);
     assert_eq!(kept.standing(), Standing::Good);
@@ -295,14 +286,13 @@ async fn a_thousand_leases_are_renewed_in_one_piece() {
         leases.push(redis.slot(&format!("channel-{number}")).take("one").await.unwrap().0);
     }
     let _: () = server.ask("CONFIG RESETSTAT").await;
-    let [pieces, others] = loop {
+    let (mut pieces, mut others) = (0, 0);
+    eventually(async || {
         let statistics: String = server.ask("INFO commandstats").await;
-        let [pieces, others] = ["eval", "evalsha"].map(|command| calls(&statistics, command));
-        if others >= 3 * 999 {
-            break [pieces, others];
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    };
+        [pieces, others] = ["eval", "evalsha"].map(|command| calls(&statistics, command));
+        others >= 3 * 999
+    })
+    .await;
     // Each piece begins with the script itself, and is seen while it is under way.
     assert!((3..=others / 999 + 1).contains(&pieces), "{pieces} pieces for {others} other renewals");
     assert!(leases.iter().all(|lease| lease.standing() == Standing::Good));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{Server, node, times};
+use super::{Server, eventually, node, times};
 use crate::redis::Redis;
 use crate::redis::registry::{Member, Registry, View};
 
@@ -58,9 +58,7 @@ async fn nodes_know_each_other() {
 
     // Nobody is told again what has not changed, but when it was heard.
     let heard = view.borrow_and_update().heard.unwrap();
-    while view.borrow().heard.unwrap() == heard {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually(async || view.borrow().heard.unwrap() > heard).await;
     assert!(!view.has_changed().unwrap());
 
     second.leave().await.unwrap();
@@ -98,9 +96,7 @@ async fn what_was_heard_is_kept_while_redis_is_away() {
     assert!(revision.is_err());
     assert_eq!(view.borrow().nodes, [member("a")]);
     server.revive().await;
-    while view.borrow().heard == heard || first.bump().await.is_err() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually(async || view.borrow().heard > heard && first.bump().await.is_ok()).await;
     sees(&mut view, |view| view.revision > 0).await;
 }
 

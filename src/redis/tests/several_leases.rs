@@ -1,11 +1,9 @@
 //! Leases where several servers belong together: one of them goes, or another one takes over and has forgotten some.
 
-use std::time::Duration;
-
 use super::gate::Gate;
 use super::servers::{SERVICE, Watched, cluster};
 use super::several::names;
-use super::{Lease, Standing, node, put, stands, take, times, until, write};
+use super::{Lease, Standing, eventually, node, put, stands, take, times, until, write};
 use crate::redis::route::hash_slot;
 use crate::redis::{Table, WriteError};
 
@@ -50,14 +48,14 @@ async fn a_slot_that_moves_to_another_master_keeps_its_holder() {
     let give = format!("CLUSTER SETSLOT {number} NODE {target}");
     let _: () = nodes[2].ask(&give).await;
     // Redis moves the keys with it; here they are forgotten, which is worse, and made again until it goes.
-    while nodes[0].try_ask::<()>(&give).await.is_err() {
+    eventually(async || {
         for key in ["lease", "fence"] {
             let _: u32 = nodes[0].ask(&format!("DEL maybug:{{{name}}}:{key}")).await;
         }
-    }
-    while nodes[2].ask::<u32>("DBSIZE").await < 2 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+        nodes[0].try_ask::<()>(&give).await.is_ok()
+    })
+    .await;
+    eventually(async || nodes[2].ask::<u32>("DBSIZE").await == 2).await;
     assert!(!watch.has_changed().unwrap() && lease.standing() == Standing::Good);
     write(&redis.slot(&name), &mut epoch, &[put(Table::Msg, "a", "1")]).await.unwrap();
 }
@@ -94,9 +92,7 @@ async fn a_fail_over_that_forgets_leases_leaves_one_holder_each() {
     assert_eq!(another.standing(), Standing::Good);
     // What nobody else wanted is its holder's still, and nobody else's.
     assert_eq!(kept_lease.standing(), Standing::Good);
-    while servers.replica.ask::<u32>("EXISTS maybug:{kept}:lease").await == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually(async || servers.replica.ask::<u32>("EXISTS maybug:{kept}:lease").await == 1).await;
     kept.write(&mut kept_epoch, &[put(Table::Msg, "a", "1")]).await.unwrap();
     assert!(others_kept.take("another").await.is_err());
 }
