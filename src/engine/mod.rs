@@ -7,6 +7,7 @@
 
 mod committer;
 mod draft;
+mod dump;
 mod encode;
 mod expiry;
 mod guard;
@@ -18,6 +19,7 @@ mod order;
 mod reads;
 mod records;
 mod recovery;
+mod restore;
 mod retention;
 mod rows;
 mod search;
@@ -34,6 +36,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
+pub(crate) use self::dump::Look;
 pub(crate) use self::lane::{Entry, Item, Lane, Reach};
 pub(crate) use self::lanes::{ChannelLanes, Common, shard_of};
 pub(crate) use self::withdraw::{QueuedScan, Spot};
@@ -96,7 +99,11 @@ impl Engine {
         }
         let limits = Limits { path: config.path.clone(), quota: config.quota, min_free: config.min_free };
         let disk = Disk { limits, tables: tables.clone() };
-        Self::start(Rows::Fjall(tables), Some(disk), (Role::All, 0), config.retention, common).await
+        let rows = Rows::Fjall(tables);
+        if !config.unfinished {
+            rows.check_finished().await?;
+        }
+        Self::start(rows, Some(disk), (Role::All, 0), config.retention, common).await
     }
 
     /// Takes a slot of Redis; whoever had it cannot write any more.

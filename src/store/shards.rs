@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures_util::future::{join_all, try_join_all};
 use tokio::sync::{Notify, mpsc};
 
-use super::{Batch, Change, CommitError, OpenError, StoreConfig};
-use crate::engine::{Common, Engine, Guard, Lane, Role, shard_of};
+use super::{Batch, Change, CommitError, OpenError, Record, Restored, StoreConfig};
+use crate::engine::{Common, Engine, Guard, Lane, Look, Role, shard_of};
 use crate::model::ChannelId;
 use crate::redis::{Redis, RedisConfig};
 
@@ -51,7 +51,7 @@ const WATCHED: Duration = Duration::from_secs(1);
 /// How often slots are looked for that are of no use any more.
 const CLEARED: Duration = Duration::from_secs(600);
 /// The name of the slot of what there is; no channel has it.
-const SETTINGS: &str = "";
+pub(super) const SETTINGS: &str = "";
 
 impl Shards {
     /// Opens the store, and where callback lanes with work will be announced.
@@ -121,6 +121,22 @@ impl Shards {
         }
     }
 
+    /// Restores records, those of each engine together.
+    pub(super) async fn restore(&self, records: Vec<Record>, mark: &Restored) -> Result<(), CommitError> {
+        let mut parts = Vec::<(Arc<Engine>, Vec<Record>)>::new();
+        for record in records {
+            let engine = match record.channel() {
+                Some(channel) => self.of(channel).await.map_err(|error| not_ready(&error))?,
+                None => self.settings().clone(),
+            };
+            match parts.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &engine)) {
+                Some((_, part)) => part.push(record),
+                None => parts.push((engine, vec![record])),
+            }
+        }
+        try_join_all(parts.iter_mut().map(|(engine, part)| engine.restore(std::mem::take(part), mark))).await.map(|_| ())
+    }
+
     /// Resolves when everything before is durable that is about this channel.
     pub(super) async fn settled(&self, channel: &ChannelId) -> Result<(), CommitError> {
         match self.opened(channel) {
@@ -149,6 +165,10 @@ impl Many {
         let redis = Redis::connect(redis).await.map_err(away)?;
         for warning in redis.inspect().await.map_err(away)? {
             tracing::warn!("{warning}");
+        }
+        if !config.unfinished {
+            // Before anything is taken from whoever imports.
+            Look::check_finished(redis.slot(SETTINGS)).await?;
         }
         let owner =
             format!("process {} on {}", std::process::id(), rustix::system::uname().nodename().to_string_lossy());
