@@ -15,7 +15,7 @@ use super::lanes::{Common, Lanes};
 use super::rows::{Fjall, Found, RedisRows, Rows, Span, Table};
 use super::sweep::Identified;
 use crate::model::{ChannelId, Event, MessageId, Outbound, SmscMessageId, Timestamp};
-use crate::redis::Slot;
+use crate::redis::{Fence, Slot};
 use crate::store::{OpenError, ReadError, Record, StoreConfig, Ticket, Waits};
 
 /// Rows read at once.
@@ -29,6 +29,8 @@ pub(crate) struct Look {
     lanes: Lanes,
     parts: VecDeque<Part>,
     closed: bool,
+    /// The slot, and what was written of its holder and of how often that had written it, when this began.
+    fenced: Option<(Slot, Option<Fence>)>,
 }
 
 /// What is left of one kind of rows.
@@ -67,7 +69,9 @@ impl Look {
 
     /// Into a slot of Redis, whoever has it; `None` if there is nothing in it.
     pub(crate) async fn into_slot(slot: Slot, role: Role, unfinished: bool) -> Result<Option<Self>, OpenError> {
-        Self::into(Rows::Redis(RedisRows::look(slot)), role, unfinished).await
+        let fence = slot.fence().await.map_err(|error| OpenError::Engine(error.to_string()))?;
+        let look = Self::into(Rows::Redis(RedisRows::look(slot.clone())), role, unfinished).await?;
+        Ok(look.map(|look| Self { fenced: Some((slot, fence)), ..look }))
     }
 
     /// Refuses a slot into which an import was not finished.
@@ -84,7 +88,7 @@ impl Look {
         }
         let lanes = Lanes::new(&Common::alone(), 0);
         let known = rows.clean_mark().await?;
-        rows.recover(&lanes, known.as_ref()).await?;
+        rows.recover(&lanes, known.as_ref(), unfinished).await?;
         let mut all = lanes.all();
         all.sort_by_key(|lane| lane.number);
         let meta = |table| Part { what: What::Meta(table), rest: Rest::Span(Span::of(keys::meta(table, &[]))) };
@@ -113,7 +117,7 @@ impl Look {
             parts.push_back(Part { what: What::Inbound, rest: Rest::Span(Span::since([])) });
             parts.extend([table::PART, table::NOTE, table::PARKED].map(meta));
         }
-        Ok(Some(Self { rows, lanes, parts, closed: known.is_some() }))
+        Ok(Some(Self { rows, lanes, parts, closed: known.is_some(), fenced: None }))
     }
 
     /// Whether the last who wrote it has ended, in order.
@@ -128,7 +132,10 @@ impl Look {
 
     /// The next records, perhaps none; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Record>>, ReadError> {
-        let Some(Part { what, rest }) = self.parts.pop_front() else { return Ok(None) };
+        let Some(Part { what, rest }) = self.parts.pop_front() else {
+            self.check_unwritten().await?;
+            return Ok(None);
+        };
         let table = match &what {
             What::Meta(_) => Table::Meta,
             What::Lane(_) => Table::Msg,
@@ -162,6 +169,22 @@ impl Look {
             What::Inbound => page.iter().filter_map(inbound).collect(),
         };
         Ok(Some(records))
+    }
+
+    /// That nobody has written what was read, where nothing kept them from it.
+    async fn check_unwritten(&self) -> Result<(), ReadError> {
+        let Some((slot, before)) = &self.fenced else { return Ok(()) };
+        let now = slot.fence().await.map_err(|error| ReadError(error.to_string().into()))?;
+        if now == *before {
+            return Ok(());
+        }
+        let by = now.map(|fence| fence.holder).unwrap_or_default();
+        Err(ReadError(format!("it was written by {by} meanwhile; stop the server and begin again").into()))
+    }
+
+    /// Who has it, where somebody may without a lock.
+    pub(crate) fn holder(&self) -> Option<&str> {
+        self.fenced.as_ref().and_then(|(_, fence)| fence.as_ref()).map(|fence| &*fence.holder)
     }
 
     /// The MTs of a part of a lane.

@@ -103,31 +103,31 @@ impl Engine {
         if !config.unfinished {
             rows.check_finished().await?;
         }
-        Self::start(rows, Some(disk), (Role::All, 0), config.retention, common).await
+        Self::start(rows, Some(disk), (Role::All, 0), config, common).await
     }
 
     /// Takes a slot of Redis; whoever had it cannot write any more.
     pub(crate) async fn in_slot(
         slot: Slot,
         (owner, role, shard): (&str, Role, u16),
-        retention: Duration,
+        config: &StoreConfig,
         common: &Common,
     ) -> Result<Arc<Self>, OpenError> {
         let rows = RedisRows::claim(slot, owner).await.map_err(|error| OpenError::Engine(error.to_string()))?;
-        Self::start(Rows::Redis(rows), None, (role, shard), retention, common).await
+        Self::start(Rows::Redis(rows), None, (role, shard), config, common).await
     }
 
     async fn start(
         rows: Rows,
         disk: Option<Disk>,
         (role, shard): (Role, u16),
-        retention: Duration,
+        config: &StoreConfig,
         common: &Common,
     ) -> Result<Arc<Self>, OpenError> {
         rows.check_version().await?;
         let lanes = Arc::new(Lanes::new(common, shard));
         let suspects = rows.take_clean_mark().await?;
-        rows.recover(&lanes, suspects.as_ref()).await?;
+        rows.recover(&lanes, suspects.as_ref(), config.unfinished).await?;
         let condition = Arc::new(Condition::new());
         let expiries = Arc::new(Expiries::new(common.earlier.clone()));
         let ordinal = rows.ordinal().await?;
@@ -140,7 +140,7 @@ impl Engine {
             disk,
             inbox: inbox.clone(),
             condition: condition.clone(),
-            sweeper: Sweeper::new(rows.clone(), lanes.clone(), retention),
+            sweeper: Sweeper::new(rows.clone(), lanes.clone(), config.retention),
         };
         keeper.look();
         let (alive, ended) = oneshot::channel();

@@ -45,10 +45,12 @@ impl Rows {
 
     /// Refuses rows into which an import was not finished.
     pub(super) async fn check_finished(&self) -> Result<(), OpenError> {
-        match self.get(Table::Meta, &keys::meta(table::STORE, UNFINISHED)).await? {
-            Some(_) => Err(OpenError::Unfinished),
-            None => Ok(()),
-        }
+        if self.is_unfinished().await? { Err(OpenError::Unfinished) } else { Ok(()) }
+    }
+
+    /// Whether an import into these rows was begun and not finished.
+    pub(super) async fn is_unfinished(&self) -> Result<bool, ReadError> {
+        Ok(self.get(Table::Meta, &keys::meta(table::STORE, UNFINISHED)).await?.is_some())
     }
 
     /// How far an import has got here.
@@ -137,10 +139,13 @@ pub(super) fn unfinished_mark(unfinished: bool) -> Op {
     if unfinished { Op::Put(Table::Meta, key, vec![1]) } else { Op::Remove(Table::Meta, key) }
 }
 
-/// What says how far an import has got.
-pub(super) fn restored_mark(mark: &Restored) -> Op {
-    let value = [&mark.line.to_be_bytes()[..], &mark.digest].concat();
-    Op::Put(Table::Meta, keys::meta(table::STORE, RESTORED), value)
+/// What says how far an import has got, or that none has been begun.
+pub(super) fn restored_mark(mark: Option<&Restored>) -> Op {
+    let key = keys::meta(table::STORE, RESTORED);
+    match mark {
+        Some(mark) => Op::Put(Table::Meta, key, [&mark.line.to_be_bytes()[..], &mark.digest].concat()),
+        None => Op::Remove(Table::Meta, key),
+    }
 }
 
 /// What says that a run has ended in order, and what may have reached its receiver all the same.

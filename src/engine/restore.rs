@@ -22,13 +22,23 @@ impl Engine {
         for record in records {
             self.encode_record(record, &mut ops).await?;
         }
-        ops.push(restored_mark(mark));
+        ops.push(restored_mark(Some(mark)));
         self.inbox.commit(ops).await
     }
 
     /// How far the last restoration has got.
     pub(crate) async fn restored(&self) -> Result<Option<Restored>, ReadError> {
         self.rows.restored().await
+    }
+
+    /// Forgets how far an earlier one had got.
+    pub(crate) async fn forget_restored(&self) -> Result<(), CommitError> {
+        self.inbox.commit(vec![restored_mark(None)]).await
+    }
+
+    /// Whether a restoration has begun and not ended.
+    pub(crate) async fn is_unfinished(&self) -> Result<bool, ReadError> {
+        self.rows.is_unfinished().await
     }
 
     /// Says that a restoration has begun, or has ended.

@@ -219,6 +219,12 @@ impl Contents {
         self.parts.iter().all(Look::was_closed)
     }
 
+    /// Who has it or had it, where that is not known by a lock.
+    #[must_use]
+    pub fn holder(&self) -> Option<&str> {
+        self.parts.iter().find(|part| !part.was_closed()).and_then(Look::holder)
+    }
+
     /// The next records, perhaps none; `None` at the end.
     ///
     /// # Errors

@@ -466,12 +466,18 @@ impl Store {
     /// # Errors
     /// [`CommitError`].
     pub async fn restore_begun(&self) -> Result<Option<Restored>, CommitError> {
-        self.0.shards.settings().set_unfinished(true).await?;
+        let unreadable = |ReadError(error)| CommitError::NotReady(error);
+        let settings = self.0.shards.settings();
+        let goes_on = settings.is_unfinished().await.map_err(unreadable)?;
         let mut furthest = None;
-        for engine in self.0.shards.all().iter().chain([self.0.shards.settings()]) {
-            let restored = engine.restored().await.map_err(|ReadError(error)| CommitError::NotReady(error))?;
-            furthest = furthest.max(restored);
+        for engine in self.0.shards.all().iter().chain([settings]) {
+            if goes_on {
+                furthest = furthest.max(engine.restored().await.map_err(unreadable)?);
+            } else {
+                engine.forget_restored().await?;
+            }
         }
+        settings.set_unfinished(true).await?;
         Ok(furthest)
     }
 

@@ -173,7 +173,7 @@ impl Many {
         let owner =
             format!("process {} on {}", std::process::id(), rustix::system::uname().nodename().to_string_lossy());
         let settings =
-            Engine::in_slot(redis.slot(SETTINGS), (&owner, Role::Settings, 0), config.retention, &common).await?;
+            Engine::in_slot(redis.slot(SETTINGS), (&owner, Role::Settings, 0), config, &common).await?;
         let numbers: HashMap<_, _> = settings.shards().await?.into_iter().collect();
         let channels: Vec<ChannelId> = numbers.keys().cloned().collect();
         let guard = common.guard.clone();
@@ -250,7 +250,7 @@ impl Many {
             }
         };
         let (slot, part) = (self.redis.slot(channel.as_str()), (&*self.owner, Role::Messages, number));
-        let engine = Engine::in_slot(slot, part, self.config.retention, common).await?;
+        let engine = Engine::in_slot(slot, part, &self.config, common).await?;
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.by_channel.insert(channel.clone(), engine.clone());
         tables.by_number.insert(number, engine.clone());
