@@ -301,7 +301,8 @@ impl<'a> Draft<'a> {
     /// An entry that waited elsewhere, on disk for its time, does so.
     fn restore_due(&mut self, lane: Arc<Lane>, ticket: Ticket, tries: Tries, until: Timestamp, value: &[u8]) {
         let record = keys::open(value).map(|(_, record)| record).unwrap_or_default();
-        self.delay(&lane, ticket, until, &keys::reference(ticket, tries, record));
+        let reference = keys::value(Kind::Reference, keys::since(value), &keys::reference(ticket, tries, record));
+        self.delay(&lane, ticket, until, reference);
         self.effects.push(Effect::Archived(lane.clone(), ticket.seq));
         self.effects.push(Effect::Scheduled(lane));
     }
@@ -479,7 +480,7 @@ impl<'a> Draft<'a> {
         };
         let tries = Tries { attempts: entry.attempts, possible_duplicate: entry.possible_duplicate };
         let content = keys::reference(entry.origin, tries, record);
-        let key = self.delay(&lane, ticket, at, &content);
+        let key = self.delay(&lane, ticket, at, keys::value(Kind::Reference, self.now, &content));
         if entry.origin != ticket {
             self.moved(entry.origin, &key);
         }
@@ -488,9 +489,9 @@ impl<'a> Draft<'a> {
     }
 
     /// An entry leaves its place to wait on disk.
-    fn delay(&mut self, lane: &Arc<Lane>, ticket: Ticket, at: Timestamp, reference: &[u8]) -> DueKey {
+    fn delay(&mut self, lane: &Arc<Lane>, ticket: Ticket, at: Timestamp, reference: Vec<u8>) -> DueKey {
         let key = keys::due(at, ticket);
-        self.put_due(key, keys::value(Kind::Reference, self.now, reference));
+        self.put_due(key, reference);
         self.moved(ticket, &key);
         lane.state().later_drafted += 1;
         key

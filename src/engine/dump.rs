@@ -14,7 +14,7 @@ use super::lane::{Lane, Waits as Standing};
 use super::lanes::{Common, Lanes};
 use super::rows::{Fjall, Found, RedisRows, Rows, Span, Table};
 use super::sweep::Identified;
-use crate::model::{ChannelId, Event, MessageId, Outbound, SmscMessageId, Timestamp};
+use crate::model::{ChannelId, Event, MessageId, Outbound, SmscMessageId};
 use crate::redis::{Fence, Slot};
 use crate::store::{OpenError, ReadError, Record, StoreConfig, Ticket, Waits};
 
@@ -206,7 +206,7 @@ impl Look {
                 && !self.is_elsewhere(fate.moved).await?
                 && let Some(message) = keys::read(value)
             {
-                found.push(Record::Message { since: since(value), message, events: fate.events, waits });
+                found.push(Record::Message { since: keys::since(value), message, events: fate.events, waits });
             }
         }
         Ok(found)
@@ -222,7 +222,7 @@ impl Look {
     ) -> Result<Option<Record>, ReadError> {
         let first = self.rows.get(Table::Msg, &keys::entry(origin)).await?;
         // It may be past its retention there.
-        let since = since(first.as_deref().unwrap_or(value));
+        let since = keys::since(first.as_deref().unwrap_or(value));
         let events = self.fates(origin, origin).await?.remove(&origin.seq).unwrap_or_default().events;
         let message = serde_json::from_slice::<Outbound>(record).ok();
         Ok(message.map(|message| Record::Message { since, message, events, waits }))
@@ -267,9 +267,9 @@ impl Look {
             let waits = Waits { attempts, possible_duplicate, until: Some(keys::due_at(&key)) };
             if !lane.outbound {
                 let callback = serde_json::from_slice(record).ok();
-                found.extend(callback.map(|callback| Record::Owed { since: since(value), callback, waits }));
+                found.extend(callback.map(|callback| Record::Owed { since: keys::since(value), callback, waits }));
             } else if keys::ordinal_of(ticket).is_some() {
-                let (since, events) = (since(value), Vec::new());
+                let (since, events) = (keys::since(value), Vec::new());
                 let message = serde_json::from_slice(record).ok();
                 found.extend(message.map(|message| Record::Message { since, message, events, waits: Some(waits) }));
             } else {
@@ -287,7 +287,7 @@ impl Look {
         let message = self.rows.get(Table::Msg, &keys::entry(origin)).await?;
         let message = message.and_then(|value| keys::read::<Identified>(&value));
         Ok(message.map(|Identified { id: message, accepted_at }| Record::Correlation {
-            since: since(value),
+            since: keys::since(value),
             channel,
             smsc_message_id: SmscMessageId(id.to_owned()),
             message,
@@ -295,11 +295,6 @@ impl Look {
             segments: content.get(12).copied().unwrap_or(1),
         }))
     }
-}
-
-/// When a value was written.
-fn since(value: &[u8]) -> Timestamp {
-    Timestamp(keys::written(value).map_or(0, |seconds| i64::from(seconds) * 1_000_000))
 }
 
 /// How an entry waits in its lane.
@@ -312,13 +307,13 @@ fn owed(lane: &Lane, (key, value): &Found) -> Option<Record> {
     let ticket = keys::ticket(key).filter(|ticket| lane.waits(ticket.seq) == Standing::Taken)?;
     let (_, tries, record) = keys::queued(ticket, value)?;
     let waits = Waits { possible_duplicate: false, ..waits(lane, ticket, tries) };
-    Some(Record::Owed { since: since(value), callback: serde_json::from_slice(record).ok()?, waits })
+    Some(Record::Owed { since: keys::since(value), callback: serde_json::from_slice(record).ok()?, waits })
 }
 
 fn inbound((key, value): &Found) -> Option<Record> {
     // Aliases, and what keeps the table busy, are no MOs.
     of_channel(key)?;
-    Some(Record::Inbound { since: since(value), message: keys::read(value)? })
+    Some(Record::Inbound { since: keys::since(value), message: keys::read(value)? })
 }
 
 /// A record of `meta`, of one of its tables.
@@ -327,7 +322,7 @@ fn meta(table: &'static str, (key, value): &Found) -> Option<Record> {
         keys::read(value).map(record)
     }
     let key = key.get(keys::meta(table, &[]).len()..)?;
-    let (since, content) = (since(value), keys::open(value)?.1);
+    let (since, content) = (keys::since(value), keys::open(value)?.1);
     match table {
         table::CHANNEL => read(value, Record::Channel),
         table::ACCOUNT => read(value, Record::Account),
