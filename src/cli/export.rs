@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::args::{ExportArgs, ExportMessagesArgs, ExportWhat, MessageQuery};
+use super::post::{client, headers};
 use super::progress::Progress;
 use super::{moving, open_store};
-use super::post::{client, headers};
 use crate::gateway::listing::row;
 use crate::model::{ChannelId, JsonObject};
 use crate::store::{Search, Store};

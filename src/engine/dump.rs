@@ -189,9 +189,10 @@ impl Look {
 
     /// The MTs of a part of a lane.
     async fn messages(&self, lane: &Lane, page: &[Found]) -> Result<Vec<Record>, ReadError> {
-        let ends = page.first().zip(page.last()).and_then(|((first, _), (last, _))| {
-            Some((keys::ticket(first)?, keys::ticket(last)?))
-        });
+        let ends = page
+            .first()
+            .zip(page.last())
+            .and_then(|((first, _), (last, _))| Some((keys::ticket(first)?, keys::ticket(last)?)));
         let Some((first, last)) = ends else { return Ok(Vec::new()) };
         let mut fates = self.fates(first, last).await?;
         let mut found = Vec::with_capacity(page.len());

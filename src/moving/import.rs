@@ -75,11 +75,7 @@ async fn check_place(config: &StoreConfig) -> Result<(), MovingError> {
 }
 
 /// Restores all lines but the first; what the last says.
-async fn restore(
-    input: &mut impl BufRead,
-    store: &Store,
-    tell: &mut impl FnMut(&Counts),
-) -> Result<End, MovingError> {
+async fn restore(input: &mut impl BufRead, store: &Store, tell: &mut impl FnMut(&Counts)) -> Result<End, MovingError> {
     let done = store.restore_begun().await?;
     let (mut lines, mut counts) = (Lines::default(), Counts::default());
     let (mut batch, mut octets) = (Vec::new(), 0);

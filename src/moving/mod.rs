@@ -138,7 +138,9 @@ pub enum MovingError {
         holder: String,
     },
     /// The place of an import has something.
-    #[error("there is a store with something in it: import into an empty directory, or under another prefix of Redis's keys")]
+    #[error(
+        "there is a store with something in it: import into an empty directory, or under another prefix of Redis's keys"
+    )]
     NotEmpty,
     /// The file is none of ours.
     #[error("this is no export of a store: it does not begin with {{\"format\":\"{FORMAT}\"")]
@@ -155,7 +157,9 @@ pub enum MovingError {
         source: serde_json::Error,
     },
     /// It ends before its last line.
-    #[error("the export is not whole: it ends after {0} records. Nothing runs on what has been imported; import a whole one again")]
+    #[error(
+        "the export is not whole: it ends after {0} records. Nothing runs on what has been imported; import a whole one again"
+    )]
     Truncated(u64),
     /// What it says of itself at its end is not so.
     #[error("the export is damaged: what its last line says of its lines is not so")]

@@ -134,7 +134,9 @@ impl Shards {
                 None => parts.push((engine, vec![record])),
             }
         }
-        try_join_all(parts.iter_mut().map(|(engine, part)| engine.restore(std::mem::take(part), mark))).await.map(|_| ())
+        try_join_all(parts.iter_mut().map(|(engine, part)| engine.restore(std::mem::take(part), mark)))
+            .await
+            .map(|_| ())
     }
 
     /// Resolves when everything before is durable that is about this channel.
@@ -172,8 +174,7 @@ impl Many {
         }
         let owner =
             format!("process {} on {}", std::process::id(), rustix::system::uname().nodename().to_string_lossy());
-        let settings =
-            Engine::in_slot(redis.slot(SETTINGS), (&owner, Role::Settings, 0), config, &common).await?;
+        let settings = Engine::in_slot(redis.slot(SETTINGS), (&owner, Role::Settings, 0), config, &common).await?;
         let numbers: HashMap<_, _> = settings.shards().await?.into_iter().collect();
         let channels: Vec<ChannelId> = numbers.keys().cloned().collect();
         let guard = common.guard.clone();

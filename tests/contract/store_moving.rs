@@ -10,6 +10,7 @@ use maybug::model::{
 };
 use maybug::moving::{self, MovingError};
 use maybug::store::{Change, Contents, Delivery, OpenError, Record, Store};
+use sha2::Digest;
 
 use crate::place::{Engine, Place, on_every_engine};
 use crate::store_support::{
@@ -18,6 +19,7 @@ use crate::store_support::{
 
 on_every_engine!(
     one_of_everything_comes_out_of_another_place_as_it_was,
+    what_has_been_kept_for_long_is_not_kept_longer_for_having_been_moved,
     an_import_that_was_broken_off_goes_on_and_no_server_starts_before,
     nothing_is_imported_where_something_is,
     what_a_running_server_has_is_not_exported,
@@ -263,6 +265,23 @@ async fn exported_again(place: &Place, first: &[u8]) -> Vec<u8> {
     let head = |lines: &[u8]| lines.iter().position(|octet| *octet == b'\n').unwrap();
     let again = exported(place).await;
     [&first[..head(first)], &again[head(&again)..]].concat()
+}
+
+async fn what_has_been_kept_for_long_is_not_kept_longer_for_having_been_moved(place: Place) {
+    let source = Place::new(Engine::Embedded).await;
+    fill(&source).await;
+    let text = String::from_utf8(exported(&source).await).unwrap();
+    let since = regex::Regex::new(r#""since":\d+"#).unwrap();
+    let mut lines: Vec<String> =
+        text.lines().map(|line| since.replace_all(line, "\"since\":1700000000000000").into_owned() + "\n").collect();
+    let between = lines[1..lines.len() - 1].concat();
+    let digest: String = sha2::Sha256::digest(&between).iter().map(|octet| format!("{octet:02x}")).collect();
+    let tail = lines.pop().unwrap();
+    let was = tail.split('"').rev().nth(1).unwrap();
+    lines.push(tail.replace(was, &digest));
+    let lines = lines.concat().into_bytes();
+    import(&lines, &place).await.unwrap();
+    assert_same(&exported(&place).await, &lines);
 }
 
 async fn an_import_that_was_broken_off_goes_on_and_no_server_starts_before(place: Place) {
