@@ -114,12 +114,12 @@ def measure(smsc, processes, url, seconds, script):
     }
 
 
-def serve(binary, port, directory, sync, wait=True):
+def serve(binary, port, directory, sync, wait=True, redis=None):
     """A running server."""
     environment = dict(os.environ, MAYBUG_SYNC=str(sync).lower(), MAYBUG_LOG_LEVEL="error")
     process = subprocess.Popen(
         [binary, "serve", "-i", "127.0.0.1", "-p", str(port), "--data", directory + "/data",
-         "--logging-path", directory + "/logs"], env=environment)
+         "--logging-path", directory + "/logs"] + (["--redis", redis] if redis else []), env=environment)
     if wait:
         wait_for_port(port, process)
     return process

@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 pub use self::plugins::{NginxConfig, Plugin};
-pub use self::services::{AmqpConfig, JunebugRedis, RedisKey, Secret};
+pub use self::services::{AmqpConfig, JunebugRedis, QueueType, RedisKey, Secret};
 use crate::model::JsonObject;
 
 /// How the process log looks.
@@ -502,6 +502,7 @@ mod tests {
         assert!(message("log_level: maybug=loud").starts_with("the key 'log_level' is wrong: "));
         assert!(message("plugins: [{type: a.B}]").contains("'plugins[0]' is wrong: there is no plugin 'a.B'"));
         assert!(message("amqp: {host: h}").contains("'amqp.host' is wrong: unknown field `host`, expected one of"));
+        assert!(message("amqp: {queue_type: mirrored}").contains("expected `classic` or `quorum`"));
         assert!(
             message("rabbitmq_management_interface: http://localhost:15672")
                 .contains("_interface' is wrong: expected HOST")

@@ -218,6 +218,12 @@ fn gateway(error: &GatewayError) -> Response {
         GatewayError::CallbackNotFound(_) => {
             one(StatusCode::NOT_FOUND, "callback not found", "CallbackNotFound", &message)
         }
+        GatewayError::FailureNotFound(_) => {
+            one(StatusCode::NOT_FOUND, "failure not found", "FailureNotFound", &message)
+        }
+        GatewayError::Bus(_) => {
+            later(one(StatusCode::SERVICE_UNAVAILABLE, "broker unavailable", "BrokerUnavailable", &message), 5)
+        }
         GatewayError::ReceiptNotFound => one(StatusCode::NOT_FOUND, "receipt not found", "ReceiptNotFound", ""),
         GatewayError::NotQueued(_) => one(StatusCode::NOT_FOUND, "message not found", "MessageNotFound", &message),
         GatewayError::InvalidChannelType { .. } => bad("invalid channel type", "InvalidChannelType"),

@@ -10,7 +10,8 @@ pub(super) fn only(request: &Request, names: &[&str]) -> Result<(), ApiError> {
     let mut seen = Vec::new();
     for name in request.query_names() {
         if !names.contains(&&*name) {
-            return Err(ApiError::BadQuery(format!("\"{name}\" is none of: {}", names.join(", "))));
+            let known = if names.is_empty() { "no parameters" } else { &names.join(", ") };
+            return Err(ApiError::BadQuery(format!("\"{name}\" is none of: {known}")));
         }
         if seen.contains(&name) {
             return Err(ApiError::BadQuery(format!("\"{name}\" is there twice")));

@@ -19,7 +19,7 @@ pub struct Incoming {
 
 /// A channel that is closed when it is dropped. The library does so only where nothing is on its way, and a consumer that
 /// nobody hears would keep its messages as long as the connection is there.
-struct Closing(Channel);
+pub(super) struct Closing(pub(super) Channel);
 
 impl Drop for Closing {
     fn drop(&mut self) {
@@ -32,8 +32,8 @@ impl Drop for Closing {
     }
 }
 
-/// The broker does the same when the connection goes.
-async fn close(channel: &Channel) {
+/// Closes it; what has not been acknowledged goes back into its queue. The broker does the same when the connection goes.
+pub(super) async fn close(channel: &Channel) {
     let _ = tokio::time::timeout(CLOSE, channel.close(200, "closed".into())).await;
 }
 
@@ -42,6 +42,12 @@ pub struct IncomingMessage {
     tag: u64,
     /// Its octets.
     pub body: Vec<u8>,
+}
+
+async fn bind(channel: &Channel, queue: &str) -> Result<(), lapin::Error> {
+    declare_exchange(channel).await?;
+    let options = QueueBindOptions::default();
+    channel.queue_bind(queue.into(), EXCHANGE.into(), queue.into(), options, FieldTable::default()).await
 }
 
 impl Bus {
@@ -53,15 +59,13 @@ impl Bus {
     pub async fn consume(&self, queue: &str, prefetch: u16) -> Result<Incoming, BusError> {
         let connections = self.connections()?;
         let mut channel = Closing(connections.consuming.channel().await?);
-        if channel.0.queue_declare(queue.into(), durable(), FieldTable::default()).await.is_err() {
+        if channel.0.queue_declare(queue.into(), durable(), self.arguments([])).await.is_err() {
             // Somebody has declared it otherwise, which costs the channel; it is used as it is.
             channel = Closing(connections.consuming.channel().await?);
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
             channel.0.queue_declare(queue.into(), passive, FieldTable::default()).await?;
         }
-        declare_exchange(&channel.0).await?;
-        let bind = QueueBindOptions::default();
-        channel.0.queue_bind(queue.into(), EXCHANGE.into(), queue.into(), bind, FieldTable::default()).await?;
+        bind(&channel.0, queue).await?;
         channel.0.basic_qos(prefetch, BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions::default();
         let consumer = channel.0.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
@@ -87,6 +91,20 @@ impl Incoming {
             next = self.consumer.next().now_or_never().flatten();
         }
         Ok(messages)
+    }
+
+    /// Declares the exchange and binds the queue again, in case that somebody has deleted either.
+    ///
+    /// # Errors
+    /// [`BusError`].
+    pub async fn bind(&self, queue: &str) -> Result<(), BusError> {
+        Ok(bind(&self.channel.0, queue).await?)
+    }
+
+    /// Whether what is in hand can still be acknowledged.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.channel.0.status().connected()
     }
 
     /// Tells the broker that this message and all before it have been taken.

@@ -5,25 +5,28 @@
 //! connections, since a broker that is short of memory stops reading from whoever publishes.
 
 mod dial;
+mod failures;
 mod incoming;
 mod pool;
 mod publisher;
 pub mod vumi;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::tcp::OwnedTLSConfig;
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{Channel, ExchangeKind};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::AmqpConfig;
+use crate::config::{AmqpConfig, QueueType};
 
+pub use failures::{Failure, Failures};
 pub use incoming::{Incoming, IncomingMessage};
 use pool::Pool;
 pub use publisher::{Published, Publisher};
@@ -40,11 +43,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How often a connection is looked at. Whoever uses it learns of its end at once.
 const LOOK: Duration = Duration::from_millis(250);
+/// How often a quorum queue hands out one message before it drops it. Without a limit, what comes back goes behind everything
+/// else (RabbitMQ 3.10), or is dropped the twentieth time (RabbitMQ 4); with one, it goes back to its place.
+const DELIVERIES: i32 = i32::MAX;
 /// Longest name of a queue in octets: routing keys have 255, and `.outbound` is one of our suffixes.
 pub const MAX_QUEUE_NAME: usize = 240;
 
 /// Why the broker did not do something.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BusError {
     /// There is no connection now.
@@ -53,6 +59,9 @@ pub enum BusError {
     /// The broker refused, or the connection broke meanwhile.
     #[error("RabbitMQ did not do it: {0}")]
     Broker(Arc<str>),
+    /// It has been asked and says nothing: it is short of memory, mostly.
+    #[error("RabbitMQ does not answer")]
+    Silent,
     /// Every connection has as many channels as the broker allows.
     #[error(
         "RabbitMQ's limit of channels (channel_max) is reached on all of {connections} connections; raise it there"
@@ -83,6 +92,8 @@ pub enum Link {
 pub struct Bus(Arc<Inner>);
 
 struct Inner {
+    /// Of the queues that are declared here.
+    queue_type: Option<QueueType>,
     session: watch::Receiver<Session>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -107,7 +118,7 @@ impl Bus {
         let (sender, session) = watch::channel(Session::Down("connecting".into()));
         let stop = CancellationToken::new();
         let task = tokio::spawn(keep(config.clone(), sender, stop.clone()));
-        Self(Arc::new(Inner { session, stop, task: Mutex::new(Some(task)) }))
+        Self(Arc::new(Inner { queue_type: config.queue_type, session, stop, task: Mutex::new(Some(task)) }))
     }
 
     /// Closes the connection, if there is one, and makes no other.
@@ -130,6 +141,22 @@ impl Bus {
     #[must_use]
     pub fn watch(&self) -> Watch {
         Watch(self.0.session.clone())
+    }
+
+    /// What a queue is declared with, beside `more`.
+    fn arguments<const N: usize>(&self, more: [(&str, AMQPValue); N]) -> FieldTable {
+        let named = |(name, value): (&str, AMQPValue)| (ShortString::from(name), value);
+        let mut arguments: BTreeMap<_, _> = more.into_iter().map(named).collect();
+        let of_type = |name: &str| ("x-queue-type", AMQPValue::LongString(name.into()));
+        match self.0.queue_type {
+            None => {}
+            Some(QueueType::Classic) => arguments.extend([named(of_type("classic"))]),
+            Some(QueueType::Quorum) => {
+                let limit = ("x-delivery-limit", AMQPValue::LongInt(DELIVERIES));
+                arguments.extend([of_type("quorum"), limit].map(named));
+            }
+        }
+        arguments.into()
     }
 
     fn connections(&self) -> Result<Arc<Connections>, BusError> {

@@ -8,7 +8,8 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOpti
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
 
-use super::{Bus, BusError, EXCHANGE, declare_exchange, durable};
+use super::{Bus, BusError, EXCHANGE, declare_exchange, durable, failures};
+use crate::model::MessageId;
 
 /// What the broker did with one message.
 #[derive(Clone, Debug)]
@@ -45,10 +46,19 @@ impl Bus {
 impl Publisher {
     /// Publishes bodies in order; one answer for each of them.
     pub async fn publish(&mut self, key: &str, bodies: &[&[u8]]) -> Vec<Published> {
+        self.publish_to(EXCHANGE, key, bodies).await
+    }
+
+    /// Publishes bodies into a queue, whether it is bound or not, in order; one answer for each of them.
+    pub async fn publish_into(&mut self, queue: &str, bodies: &[&[u8]]) -> Vec<Published> {
+        self.publish_to("", queue, bodies).await
+    }
+
+    async fn publish_to(&mut self, exchange: &str, key: &str, bodies: &[&[u8]]) -> Vec<Published> {
         match self.channel().await {
             Ok(channel) => {
                 let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
-                publish(channel, EXCHANGE, key, bodies, &properties).await
+                publish(channel, exchange, key, bodies, &properties).await
             }
             Err(error) => vec![Published::Failed(error); bodies.len()],
         }
@@ -59,19 +69,19 @@ impl Publisher {
     /// # Errors
     /// [`BusError`]; it is in that queue or not.
     pub async fn refuse(&mut self, queue: &str, body: &[u8], reason: &str) -> Result<(), BusError> {
-        let name = format!("{queue}.failures");
+        let name = failures::name(queue);
+        let arguments = self.bus.arguments([("x-max-length", AMQPValue::LongLongInt(MOST_REFUSED))]);
         let channel = self.channel().await?;
         // One that its operator has declared otherwise is used as it is; that costs this channel.
-        let most = [(ShortString::from("x-max-length"), AMQPValue::LongLongInt(MOST_REFUSED))];
-        let arguments: FieldTable = most.into_iter().collect::<std::collections::BTreeMap<_, _>>().into();
         if channel.queue_declare(name.as_str().into(), durable(), arguments).await.is_err() {
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
             let channel = self.channel().await?;
             channel.queue_declare(name.as_str().into(), passive, FieldTable::default()).await?;
         }
         let why = AMQPValue::LongString(LongString::from(reason));
-        let headers: std::collections::BTreeMap<_, _> = [(ShortString::from("x-maybug-reason"), why)].into();
+        let headers: std::collections::BTreeMap<_, _> = [(ShortString::from(failures::REASON), why)].into();
         let properties = BasicProperties::default().with_delivery_mode(PERSISTENT).with_headers(headers.into());
+        let properties = properties.with_message_id(MessageId::mint().to_string().into());
         let channel = self.channel().await?;
         match publish(channel, "", &name, &[body], &properties).await.pop() {
             Some(Published::Failed(error)) => Err(error),

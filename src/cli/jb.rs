@@ -45,6 +45,9 @@ pub struct JunebugFlags {
     /// Proof of it [default: guest].
     #[arg(long, value_name = "PASSWORD")]
     pub amqp_password: Option<String>,
+    /// The type of the queues that are declared there [default: the virtual host's].
+    #[arg(long, value_name = "TYPE", value_parser = ["classic", "quorum"])]
+    pub amqp_queue_type: Option<String>,
     /// Its management interface, which /health then asks for queues that are stuck.
     #[arg(long, value_name = "HOST:PORT")]
     pub rabbitmq_management_interface: Option<String>,
@@ -95,6 +98,7 @@ impl JunebugFlags {
             ("vhost", json!(self.amqp_vhost)),
             ("username", json!(self.amqp_user)),
             ("password", json!(self.amqp_password)),
+            ("queue_type", json!(self.amqp_queue_type)),
         ]);
         given([
             ("logfile", json!(self.log_file)),

@@ -190,6 +190,17 @@ mod tests {
     }
 
     #[test]
+    fn the_type_of_queues_is_checked() {
+        let type_of = |word| ["maybug", "serve", "--amqp-queue-type", word].map(OsString::from);
+        assert_eq!(
+            keys(&["maybug", "serve", "--amqp-queue-type", "quorum"]),
+            json!({"amqp": {"queue_type": "quorum"}})
+        );
+        let told = crate::cli::parse(&type_of("mirrored")).unwrap_err().to_string();
+        assert!(told.contains("[possible values: classic, quorum]"), "{told}");
+    }
+
+    #[test]
     fn other_commands_keep_their_own_spellings() {
         let words = ["maybug", "send", "-s", "x", "-t", "1", "h:1", "-pl"].map(OsString::from);
         assert_eq!(crate::cli::jb::translate(&words), words);

@@ -38,6 +38,18 @@ pub struct AmqpConfig {
     pub tls: bool,
     /// The authority that vouches for the broker, a PEM file; the system's otherwise.
     pub ca_file: Option<PathBuf>,
+    /// The type of the queues that we declare; what the virtual host has as its default otherwise.
+    pub queue_type: Option<QueueType>,
+}
+
+/// Types of RabbitMQ's queues that messages can wait in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueType {
+    /// On one node.
+    Classic,
+    /// On several nodes, of which most must be there.
+    Quorum,
 }
 
 impl Default for AmqpConfig {
@@ -51,6 +63,7 @@ impl Default for AmqpConfig {
             heartbeat: 0,
             tls: false,
             ca_file: None,
+            queue_type: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::routing::RoutingError;
+use crate::bus::BusError;
 use crate::channel::ConfigError;
 use crate::model::{DestinationId, JsonObject, RateLimit, RouterId};
 use crate::store::{CommitError, ReadError};
@@ -70,6 +71,12 @@ pub enum GatewayError {
     /// No callback that was given up has this id.
     #[error("Callback with id {0} not found")]
     CallbackNotFound(String),
+    /// Nothing that a queue held and that could not be sent has this id.
+    #[error("Failure with id {0} not found")]
+    FailureNotFound(String),
+    /// RabbitMQ did not do it.
+    #[error("{0}")]
+    Bus(#[from] BusError),
     /// The content is longer than the channel allows.
     #[error("Message content '{content}' is of length {length}, which is greater than the character limit of {limit}")]
     MessageTooLong {

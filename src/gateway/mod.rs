@@ -43,6 +43,7 @@ use self::meter::Meters;
 pub use self::outbound::{Draft, FARTHEST, ReplyTo, Via};
 pub use self::parked::Parked;
 use self::queues::Queues;
+pub use self::queues::failures::{FailedMessage, FailedMessages};
 pub use self::routers::Edit;
 use self::routing::{RouterTypes, StickyRoutes};
 use crate::bus::Bus;
@@ -282,7 +283,7 @@ impl Gateway {
     /// [`GatewayError::Read`].
     pub async fn events(&self, via: Via<'_>, message: MessageId) -> Result<Vec<Event>, GatewayError> {
         let among = match via {
-            Via::Channel(channel) if self.0.directory.load().channels.get(channel).is_some() => vec![channel.clone()],
+            Via::Channel(channel) if self.0.directory.load().channels.contains_key(channel) => vec![channel.clone()],
             _ => self.channels(),
         };
         let Some(stored) = self.0.store.message(&among, message).await? else { return Ok(Vec::new()) };

@@ -122,7 +122,7 @@ impl Gateway {
                 return Err(GatewayError::MessageTooLong { content: draft.content, length, limit });
             }
         }
-        let times = Times::of(&draft, Timestamp::now())?;
+        let times = Times::of(draft.send_at, draft.expires_at, draft.validity, Timestamp::now())?;
         let destination = destination.map(|destination| destination.id.clone());
         let mut message =
             Outbound { router, destination, ..outbound(&channel.id, draft, answered, session_event, times) };
@@ -243,25 +243,30 @@ fn session_event(channel_data: &JsonObject) -> Result<Option<SessionEvent>, Gate
 }
 
 /// When a message may be sent.
-struct Times {
-    accepted_at: Timestamp,
-    send_at: Option<Timestamp>,
-    expires_at: Option<Timestamp>,
+pub(super) struct Times {
+    pub(super) accepted_at: Timestamp,
+    pub(super) send_at: Option<Timestamp>,
+    pub(super) expires_at: Option<Timestamp>,
 }
 
 impl Times {
-    fn of(draft: &Draft, now: Timestamp) -> Result<Self, GatewayError> {
-        let send_at = draft.send_at.filter(|at| *at > now);
+    pub(super) fn of(
+        send_at: Option<Timestamp>,
+        expires_at: Option<Timestamp>,
+        validity: Option<Duration>,
+        now: Timestamp,
+    ) -> Result<Self, GatewayError> {
+        let send_at = send_at.filter(|at| *at > now);
         if let Some(at) = send_at.filter(|at| now.until(*at) > FARTHEST) {
             let days = FARTHEST.as_secs() / 86_400;
             return Err(GatewayError::Usage(format!("\"send_at\" is more than {days} days ahead: {at}")));
         }
         let first = send_at.unwrap_or(now);
-        if let Some(at) = draft.expires_at.filter(|at| *at <= first) {
+        if let Some(at) = expires_at.filter(|at| *at <= first) {
             let first = if send_at.is_some() { "\"send_at\"" } else { "now" };
             return Err(GatewayError::Usage(format!("\"expires_at\" is not later than {first}: {at}")));
         }
-        let expires_at = [draft.expires_at, draft.validity.map(|validity| first.plus(validity))];
+        let expires_at = [expires_at, validity.map(|validity| first.plus(validity))];
         Ok(Self { accepted_at: now, send_at, expires_at: expires_at.into_iter().flatten().min() })
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{ChannelId, JsonObject};
 
@@ -51,7 +52,7 @@ impl ChannelProperties {
     /// above zero.
     #[must_use]
     pub fn rate_limit(&self) -> Option<RateLimit> {
-        let number = |key| self.properties.get(key).and_then(serde_json::Value::as_u64).filter(|number| *number > 0);
+        let number = |key| self.properties.get(key).and_then(Value::as_u64).filter(|number| *number > 0);
         let (count, seconds) = (number("rate_limit_count")?, number("rate_limit_window")?);
         // Nobody waits for a century.
         Some(RateLimit { count, window: Duration::from_secs(seconds.min(3_155_760_000)) })
@@ -103,6 +104,16 @@ impl Priority {
     #[must_use]
     pub fn new(value: u8) -> Option<Self> {
         (Self::BULK.0..=Self::REALTIME.0).contains(&value).then_some(Self(value))
+    }
+
+    /// A value as the number that it means, whatever its size; the lowest and the highest have names.
+    #[must_use]
+    pub fn number(value: &Value) -> Option<i64> {
+        value.as_i64().or_else(|| match value.as_str()? {
+            "bulk" => Some(1),
+            "realtime" => Some(5),
+            number => number.parse().ok(),
+        })
     }
 
     /// 1 to 5.

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Timestamp;
@@ -24,6 +25,13 @@ impl MessageId {
     #[must_use]
     pub fn mint() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// The id of what has none that is a UUID: the same for the same octets (RFC 9562, version 8, SHA-256).
+    #[must_use]
+    pub fn hashed(parts: &[&[u8]]) -> Self {
+        let digest = parts.iter().fold(Sha256::new(), |digest, part| digest.chain_update(part)).finalize();
+        Self(Uuid::new_v8(digest.first_chunk::<16>().copied().unwrap_or_default()))
     }
 
     /// None made then or later is smaller, and none made earlier is greater, to the millisecond; for the years 1970 to

@@ -141,26 +141,6 @@ impl Slot {
         self.ask(cmd("HGET").arg(&self.keys(table).rows).arg(key)).await
     }
 
-    /// Several rows' values, in the order of the keys.
-    ///
-    /// # Errors
-    /// [`RedisError`].
-    pub(crate) async fn get_many<K: AsRef<[u8]>>(
-        &self,
-        table: Table,
-        keys: &[K],
-    ) -> Result<Vec<Option<Vec<u8>>>, RedisError> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut get = cmd("HMGET");
-        get.arg(&self.keys(table).rows);
-        keys.iter().for_each(|key| {
-            get.arg(key.as_ref());
-        });
-        self.ask(&get).await
-    }
-
     /// The rows from `from` until before `to` (the end, for `None`), `limit` at most, the last ones first if `backwards`.
     ///
     /// # Errors

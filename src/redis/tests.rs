@@ -2,6 +2,7 @@
 
 mod admission;
 #[path = "../../tests/shared/daemon.rs"]
+#[allow(dead_code, reason = "these tests start no RabbitMQ")]
 mod daemon;
 mod failures;
 mod gate;

@@ -191,7 +191,7 @@ async fn say_hello(server: &Server, smsc: SocketAddr) {
     let message = server.gateway().send(Via::Channel(&channel), draft("40404", "hello €")).await.unwrap();
     // What the SMSC has sent is answered once it is durable, in any order: an unbind before that would be another story.
     soon("the receipt, and an answer to it and both segments", async {
-        while server.gateway().events(Via::Channel(&channel), message.id).unwrap().len() < 2
+        while server.gateway().events(Via::Channel(&channel), message.id).await.unwrap().len() < 2
             || answered(server, &channel) < 3
         {
             tokio::task::yield_now().await;

@@ -19,6 +19,16 @@ async fn a_second_process_is_told_that_the_store_is_in_use() {
 }
 
 #[tokio::test]
+async fn what_was_posted_to_a_store_that_is_merely_dropped_is_written_before_its_directory_is_free() {
+    let directory = Directory::new();
+    for round in 0..3 {
+        let store = directory.open().await;
+        assert_eq!(store.depth(&channel()).waiting, round);
+        store.post(vec![accept("a")]).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_full_disk_refuses_sends_first() {
     let directory = Directory::new();
     let config = StoreConfig { min_free: u64::MAX / 8, ..directory.config() };

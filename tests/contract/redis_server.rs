@@ -8,7 +8,7 @@ use maybug::store::{Change, CommitError, OpenError, Store, StoreConfig};
 
 use crate::place::{Engine, Place};
 use crate::servers::{Redis, cluster};
-use crate::store_support::{SOON, accept, ack, channel, contents, message, ready};
+use crate::store_support::{SOON, accept, ack, channel, contents, inbound, message, ready};
 
 fn config(scheme: &str, server: &Redis) -> StoreConfig {
     let url = format!("{scheme}://127.0.0.1:{}?timeout_ms=500", server.port);
@@ -47,17 +47,43 @@ async fn a_server_without_memory_is_told_and_goes_on_once_it_has_some() {
     let server = Redis::durable(&[]).await;
     let store = Store::open(&config("redis", &server)).await.unwrap();
     store.commit(vec![accept("a")]).await.unwrap();
+    let mut queue = store.outbound(&channel());
+    let pulled = queue.pull(1).await.unwrap();
     let _: () = server.ask("CONFIG SET maxmemory 1").await;
     let waiting = tokio::spawn({
         let store = store.clone();
-        async move { store.commit(vec![accept("b")]).await }
+        async move { store.commit(vec![ack(&pulled[0], "x")]).await }
     });
     until_health(&store, "out of memory").await;
-    assert!(!waiting.is_finished(), "nothing that was not written is acknowledged");
+    assert!(!waiting.is_finished(), "what was not written is not acknowledged");
     let _: () = server.ask("CONFIG SET maxmemory 0").await;
     waiting.await.unwrap().unwrap();
     until_health(&store, "well").await;
-    assert_eq!(contents(&ready(&store, 9).await), ["a", "b"]);
+    assert_eq!(store.depth(&channel()).waiting, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_fills_up_refuses_bulk_first_then_all_sends_then_what_providers_tell_us() {
+    let server = Redis::durable(&[]).await;
+    // So much that what the store writes itself does not count.
+    let _: () = server.ask("SETRANGE ballast 67108864 x").await;
+    let store = Store::open(&config("redis", &server)).await.unwrap();
+    for (percent, expected, told) in [
+        (50, (true, true, true), "well"),
+        (88, (false, true, true), "fills up"),
+        (94, (false, false, true), "is nearly full"),
+        (98, (false, false, false), "is full"),
+    ] {
+        let info: String = server.ask("INFO memory").await;
+        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+        let most = used.parse::<u64>().unwrap() * 100 / percent;
+        let _: () = server.ask(&format!("CONFIG SET maxmemory {most}")).await;
+        until_health(&store, told).await;
+        let bulk = store.commit(vec![accept("bulk")]).await.is_ok();
+        let urgent = store.commit(vec![Change::Accept(message("urgent", 5))]).await.is_ok();
+        let told = store.commit(vec![inbound("mo", "http://a/")]).await.is_ok();
+        assert_eq!((bulk, urgent, told), expected, "at {percent} %");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,7 +12,7 @@ use crate::store_support::{accept, ack, channel, contents, inbound, message, rea
 on_every_engine!(
     a_result_that_arrives_after_its_channel_was_restarted_still_ends_the_message,
     a_queue_that_was_superseded_takes_nothing_and_gives_nothing_back,
-    a_store_that_is_merely_dropped_lets_go_of_its_place_and_keeps_what_was_posted,
+    a_store_that_is_merely_dropped_lets_go_of_its_place,
     writes_after_a_close_are_refused,
     whoever_waits_for_callback_lanes_is_told_of_the_close,
     a_callback_remembers_its_tries_across_a_crash,
@@ -57,11 +57,11 @@ async fn a_queue_that_was_superseded_takes_nothing_and_gives_nothing_back(place:
     );
 }
 
-async fn a_store_that_is_merely_dropped_lets_go_of_its_place_and_keeps_what_was_posted(place: Place) {
+async fn a_store_that_is_merely_dropped_lets_go_of_its_place(place: Place) {
     for round in 0..3 {
         let store = place.open().await;
         assert_eq!(store.depth(&channel()).waiting, round);
-        store.post(vec![accept("a")]).await.unwrap();
+        store.commit(vec![accept("a")]).await.unwrap();
     }
 }
 
@@ -215,7 +215,7 @@ async fn ten_stores_live_side_by_side(place: Place) {
         store.commit((0..=n).map(|_| accept("a")).collect()).await.unwrap();
     }
     for (n, store) in stores.iter().enumerate() {
-        assert_eq!(ready(&store, 20).await.len(), n + 1);
+        assert_eq!(ready(store, 20).await.len(), n + 1);
     }
 }
 

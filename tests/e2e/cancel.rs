@@ -47,7 +47,7 @@ async fn all_that_waits_is_cancelled_and_told_and_what_the_smsc_has_is_not_touch
     assert_eq!(status, 200);
     let expected = json!({
         "outbound": {"total": 6, "by_priority": {"1": 2, "2": 2, "3": 0, "4": 0, "5": 0}, "scheduled": 2, "in_hand": 1},
-        "inbound": 0, "events": 0,
+        "inbound": 0, "events": 0, "failures": null,
     });
     assert_eq!(answer["result"], expected);
     assert_eq!(maybug.get(&format!("/channels/{channel}")).await.1["result"]["status"]["queue_length"], 6);

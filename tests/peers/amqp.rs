@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use hyper::{HeaderMap, Method};
-use maybug::config::{AmqpConfig, Config};
+use maybug::config::{AmqpConfig, Config, QueueType};
 use maybug::server::Server;
 use maybug::smsc::{PhoneMessage, SimEvent, Simulator, SimulatorConfig};
 use maybug::web::client::{Allowed, Client};
@@ -199,15 +199,24 @@ async fn messages_replies_and_events_are_vumis(rabbitmq: &RabbitMq) {
 
 #[tokio::test]
 async fn a_broker_that_is_killed_in_the_middle_loses_nothing_and_sends_nothing_twice() {
-    const COUNT: usize = 3_000;
+    a_broker_is_killed_in_the_middle(3_000, None, &[]).await;
+}
+
+#[tokio::test]
+async fn nor_does_one_with_quorum_queues() {
+    a_broker_is_killed_in_the_middle(800, Some(QueueType::Quorum), &["--type", "quorum"]).await;
+}
+
+async fn a_broker_is_killed_in_the_middle(count: usize, queue_type: Option<QueueType>, more: &[&str]) {
     let mut rabbitmq = RabbitMq::start().await;
-    let bridge = Bridge::start(&rabbitmq).await;
-    let mut application = application(&rabbitmq, "q", &["--send", &COUNT.to_string()]).await;
+    let amqp = AmqpConfig { port: rabbitmq.port, queue_type, ..AmqpConfig::default() };
+    let bridge = Bridge::with(|config| config.amqp = Some(amqp)).await;
+    let mut application = application(&rabbitmq, "q", &[&["--send", &count.to_string()], more].concat()).await;
     let channel = bridge.loopback("q", json!({"echo": true})).await;
     let (mut echoes, mut events) = (BTreeMap::<String, BTreeSet<String>>::new(), BTreeMap::new());
     let mut killed = false;
     // And the one that is sent over HTTP meanwhile.
-    while echoes.len() <= COUNT || events.values().map(BTreeSet::len).sum::<usize>() < 2 * (COUNT + 1) {
+    while echoes.len() <= count || events.values().map(BTreeSet::len).sum::<usize>() < 2 * (count + 1) {
         let line = application.any(&["inbound", "event"]).await;
         if let Some(message) = line.get("inbound") {
             let text = message["content"].as_str().unwrap().to_owned();
@@ -219,7 +228,7 @@ async fn a_broker_that_is_killed_in_the_middle_loses_nothing_and_sends_nothing_t
             assert!(kind == "ack" || kinds.contains("ack"), "a report came before its ack");
             kinds.insert(kind);
         }
-        if !killed && echoes.len() > COUNT / 4 {
+        if !killed && echoes.len() > count / 4 {
             killed = true;
             rabbitmq.kill().await;
             bridge.told(&channel, "disconnected").await;
@@ -233,13 +242,18 @@ async fn a_broker_that_is_killed_in_the_middle_loses_nothing_and_sends_nothing_t
     }
     assert!(killed);
     let tokens = echoes.keys().filter(|text| text.starts_with("token "));
-    assert_eq!(tokens.count(), COUNT);
+    assert_eq!(tokens.count(), count);
     let twice: Vec<_> = echoes.iter().filter(|(_, messages)| messages.len() > 1).collect();
     assert!(twice.is_empty(), "sent twice: {twice:?}");
     assert!(
-        (0..COUNT).all(|number| events.contains_key(&format!("\"q-{number}\""))),
+        (0..count).all(|number| events.contains_key(&format!("\"q-{number}\""))),
         "events name the ids of the sender"
     );
+    let wanted = queue_type.map_or("classic".to_owned(), |queue_type| format!("{queue_type:?}").to_lowercase());
+    for queue in ["q.outbound", "q.inbound"] {
+        let (_, queue) = rabbitmq.manage(Method::GET, &format!("/api/queues/%2F/{queue}"), &Value::Null).await;
+        assert_eq!(queue["type"], wanted);
+    }
     bridge.server.stop().await;
 }
 

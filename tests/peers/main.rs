@@ -5,7 +5,10 @@ mod amqp;
 mod amqp_bus;
 mod amqp_changes;
 mod amqp_edges;
+mod amqp_failures;
+mod amqp_topology;
 mod amqp_trouble;
+mod amqp_wishes;
 mod captures;
 #[path = "../shared/daemon.rs"]
 mod daemon;

@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::schema::{MESSAGE, priority};
+use super::schema::MESSAGE;
 use super::wire::{MessageState, envelope};
 use crate::api::Api;
 use crate::api::error::ApiError;
@@ -115,7 +115,7 @@ fn read(body: &[u8]) -> Result<Draft, ApiError> {
     let (reply_to, event_url, event_auth_token) = (text("reply_to"), text("event_url"), text("event_auth_token"));
     let (send_at, expires_at) = (text("send_at"), text("expires_at"));
     let validity = object.get("validity").and_then(Value::as_u64).map(Duration::from_secs);
-    let priority = object.get("priority").and_then(priority).and_then(|number| u8::try_from(number).ok());
+    let priority = object.get("priority").and_then(Priority::number).and_then(|number| u8::try_from(number).ok());
     let channel_data = match object.remove("channel_data") {
         Some(Value::Object(channel_data)) => channel_data,
         _ => JsonObject::new(),

@@ -2,6 +2,7 @@
 
 mod channels;
 mod destinations;
+mod failures;
 mod logs;
 mod messages;
 mod queue;
@@ -13,6 +14,7 @@ pub(super) mod wire;
 
 use hyper::Method;
 
+use self::failures::{OF_CHANNEL, OF_DESTINATION};
 use super::Api;
 use crate::web::route::{Route, Scope};
 
@@ -159,6 +161,66 @@ pub(super) fn routes() -> Vec<Route<Api>> {
             pattern: "/routers/{router}/destinations/{destination}/logs",
             scope: Scope::Read,
             handler: logs::destination,
+        },
+        Route {
+            method: Method::GET,
+            pattern: "/channels/{channel}/failures",
+            scope: Scope::Read,
+            handler: failures::list::<OF_CHANNEL>,
+        },
+        Route {
+            method: Method::DELETE,
+            pattern: "/channels/{channel}/failures",
+            scope: Scope::Admin,
+            handler: failures::delete_all::<OF_CHANNEL>,
+        },
+        Route {
+            method: Method::POST,
+            pattern: "/channels/{channel}/failures/retry",
+            scope: Scope::Admin,
+            handler: failures::retry_all::<OF_CHANNEL>,
+        },
+        Route {
+            method: Method::POST,
+            pattern: "/channels/{channel}/failures/{failure}/retry",
+            scope: Scope::Admin,
+            handler: failures::retry::<OF_CHANNEL>,
+        },
+        Route {
+            method: Method::DELETE,
+            pattern: "/channels/{channel}/failures/{failure}",
+            scope: Scope::Admin,
+            handler: failures::delete::<OF_CHANNEL>,
+        },
+        Route {
+            method: Method::GET,
+            pattern: "/routers/{router}/destinations/{destination}/failures",
+            scope: Scope::Read,
+            handler: failures::list::<OF_DESTINATION>,
+        },
+        Route {
+            method: Method::DELETE,
+            pattern: "/routers/{router}/destinations/{destination}/failures",
+            scope: Scope::Admin,
+            handler: failures::delete_all::<OF_DESTINATION>,
+        },
+        Route {
+            method: Method::POST,
+            pattern: "/routers/{router}/destinations/{destination}/failures/retry",
+            scope: Scope::Admin,
+            handler: failures::retry_all::<OF_DESTINATION>,
+        },
+        Route {
+            method: Method::POST,
+            pattern: "/routers/{router}/destinations/{destination}/failures/{failure}/retry",
+            scope: Scope::Admin,
+            handler: failures::retry::<OF_DESTINATION>,
+        },
+        Route {
+            method: Method::DELETE,
+            pattern: "/routers/{router}/destinations/{destination}/failures/{failure}",
+            scope: Scope::Admin,
+            handler: failures::delete::<OF_DESTINATION>,
         },
     ]
 }

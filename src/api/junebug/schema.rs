@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::api::error::{ApiError, Violation};
 use crate::gateway::FARTHEST;
-use crate::model::{JsonObject, Timestamp};
+use crate::model::{JsonObject, Priority, Timestamp};
 
 /// What a field may be.
 #[derive(Clone, Copy, Debug)]
@@ -179,7 +179,7 @@ impl Kind {
             }
             (Self::Count, _) => not("'integer'"),
             (Self::CountOrNull, _) => not("'integer', 'null'"),
-            (Self::Priority, value) => match priority(value) {
+            (Self::Priority, value) => match Priority::number(value) {
                 Some(1..=5) => None,
                 Some(number) if number < 1 => Some(("minimum", format!("{number} is less than the minimum of 1"))),
                 Some(number) => Some(("maximum", format!("{number} is greater than the maximum of 5"))),
@@ -203,15 +203,6 @@ impl Kind {
             (Self::Seconds, _) => not("'integer'"),
         }
     }
-}
-
-/// A priority as a number, whatever its size; the lowest and the highest have names.
-pub(super) fn priority(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| match value.as_str()? {
-        "bulk" => Some(1),
-        "realtime" => Some(5),
-        number => number.parse().ok(),
-    })
 }
 
 /// A value as Python would print it.

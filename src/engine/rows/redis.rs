@@ -36,6 +36,7 @@ impl RedisRows {
     /// The slot's rows, for whoever holds it from now on.
     pub(in crate::engine) async fn claim(slot: Slot, owner: &str) -> Result<Self, RedisError> {
         let epoch = slot.claim(owner).await?;
+        tracing::debug!(?slot, epoch = epoch.number(), "taken");
         Ok(Self::new(slot, Some(epoch)))
     }
 

@@ -6,13 +6,12 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::super::directory::Directory;
 use super::super::{Gateway, GatewayError};
+use super::wishes::{Wishes, wishes};
 use crate::bus::vumi::UserMessage;
-use crate::model::{JsonObject, MessageId, Outbound, Priority, QueueOwner, Timestamp};
+use crate::model::{JsonObject, MessageId, Outbound, QueueOwner};
 use crate::store::{Change, CommitError};
 
 /// Why a message is not accepted.
@@ -33,8 +32,11 @@ impl From<GatewayError> for NotAccepted {
             GatewayError::Read(why) => Self::Unreadable(why),
             gone @ (GatewayError::ChannelNotFound
             | GatewayError::RouterNotFound(_)
-            | GatewayError::DestinationNotFound { .. }
-            | GatewayError::NoRoute { .. }) => Self::NotNow(gone.to_string()),
+            | GatewayError::DestinationNotFound { .. }) => Self::NotNow(gone.to_string()),
+            // It is logged, and a log may have no numbers.
+            GatewayError::NoRoute { router, .. } => {
+                Self::NotNow(format!("Router {router} has no channel for its number"))
+            }
             other => Self::Refused(other.to_string()),
         }
     }
@@ -79,6 +81,7 @@ impl Gateway {
         if let Some(answered) = answered {
             drop_told(&mut channel_data, &answered.channel_data);
         }
+        let Wishes { priority, times } = wishes(&mut channel_data).map_err(NotAccepted::Refused)?;
         let taken = Outbound {
             id,
             channel,
@@ -88,7 +91,7 @@ impl Gateway {
             content: message.content.unwrap_or_default(),
             reply_to,
             session_event: message.session_event,
-            priority: Priority::default(),
+            priority,
             channel_data,
             transport_type: message.transport_type,
             transport_metadata,
@@ -99,9 +102,9 @@ impl Gateway {
             app_message_id,
             destination,
             router,
-            send_at: None,
-            expires_at: None,
-            accepted_at: Timestamp::now(),
+            send_at: times.send_at,
+            expires_at: times.expires_at,
+            accepted_at: times.accepted_at,
         };
         match self.0.store.message(&self.channels(), id).await.map_err(GatewayError::from)? {
             None => Ok(Arc::new(taken)),
@@ -142,7 +145,5 @@ fn identity(queue: &str, named: Arc<str>) -> (MessageId, Option<Arc<str>>) {
         let is_same = id.to_string() == *named;
         return (id, (!is_same).then_some(named));
     }
-    let digest = Sha256::new().chain_update(queue).chain_update([0]).chain_update(&*named).finalize();
-    let octets = digest.first_chunk::<16>().copied().unwrap_or_default();
-    (MessageId(Uuid::new_v8(octets)), Some(named))
+    (MessageId::hashed(&[queue.as_bytes(), &[0], named.as_bytes()]), Some(named))
 }

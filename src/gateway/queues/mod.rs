@@ -1,11 +1,14 @@
 //! AMQP queues of applications: which are consumed, and what channels are told of the broker.
 //!
 //! What goes into them is owed like any callback (`owed`); what comes out of them is accepted like any MT
-//! (`consumer`, `accept`).
+//! (`consumer`, `taking`, `accept`).
 
 mod accept;
 mod consumer;
+pub(super) mod failures;
 pub(super) mod owed;
+mod taking;
+mod wishes;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,9 +37,16 @@ pub(super) struct Queues {
     unbound: Mutex<HashSet<Arc<str>>>,
     /// Somebody may have got or lost a queue, or a key been bound.
     changed: Notify,
+    /// Whose turn it is to look at what of a queue could not be sent.
+    turns: Mutex<HashMap<Arc<str>, Arc<tokio::sync::Mutex<()>>>>,
     stop: CancellationToken,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
+
+/// Longest body of a message in octets, as the HTTP API has it.
+const MOST_OCTETS: usize = 1024 * 1024;
+/// How long the broker may take to put messages into another queue. One that is short of memory does not even read them.
+const ASIDE: Duration = Duration::from_secs(10);
 
 /// Wait before a consumer begins anew that a defect has ended.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -72,6 +82,7 @@ impl Queues {
             bus,
             unbound: Mutex::default(),
             changed: Notify::new(),
+            turns: Mutex::default(),
             stop: CancellationToken::new(),
             keeper: Mutex::default(),
         }

@@ -32,7 +32,6 @@ async fn a_user_needs_the_permissions_that_are_documented() {
     let mut rows = Table::ALL.map(|table| put(table, "key", "value"));
     slot.write(&mut epoch, &rows).await.unwrap();
     assert_eq!(all(&slot, Table::Msg).await.len(), 1);
-    assert_eq!(slot.get_many(Table::Msg, &["key"]).await.unwrap().len(), 1);
     assert_eq!(slot.get(Table::Msg, b"key").await.unwrap().as_deref(), Some(&b"value"[..]));
     assert_eq!(slot.scan(Table::Smsc, 0, 10).await.unwrap().1.len(), 1);
     rows.iter_mut().for_each(|row| row.value = None);

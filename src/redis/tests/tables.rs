@@ -62,8 +62,6 @@ fn a_table_is_a_tree() {
                 let (from, to, backwards, limit) = &range;
                 let found = slot.range(Table::Meta, from, to.as_deref(), *backwards, *limit).await.unwrap();
                 prop_assert_eq!(found, expected(&tree, &range), "{:?} of {:?}", range, tree);
-                let found = slot.get_many(Table::Meta, &[from.clone(), vec![9]]).await.unwrap();
-                prop_assert_eq!(found, [tree.get(from).cloned(), None]);
                 prop_assert_eq!(slot.get(Table::Meta, from).await.unwrap(), tree.get(from).cloned());
             }
             Ok(())

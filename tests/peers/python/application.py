@@ -1,10 +1,11 @@
 """An application that knows nothing but Vumi's queues: prints what it gets as JSON lines, sends and answers.
 
-application.py URL QUEUE [--send COUNT] [--answer TEXT] [--no-events]
+application.py URL QUEUE [--send COUNT] [--answer TEXT] [--no-events] [--type TYPE]
 
 --send COUNT   sends that many messages to +27820001001, with ids of its own, each until the broker has confirmed it
 --answer TEXT  answers every message that it gets, but for this text itself
 --no-events    declares no queue for events
+--type TYPE    declares queues of this type, and waits for somebody else to declare the one that it sends into
 """
 
 import argparse
@@ -21,6 +22,7 @@ parser.add_argument("queue")
 parser.add_argument("--send", type=int, default=0)
 parser.add_argument("--answer")
 parser.add_argument("--no-events", action="store_true")
+parser.add_argument("--type")
 args = parser.parse_args()
 
 LOST = (pika.exceptions.AMQPError, OSError)
@@ -82,17 +84,27 @@ def properties(of):
     return {name: value for name, value in vars(of).items() if value is not None}
 
 
+def publish_some(channel, message):
+    """Until there is a queue for it."""
+    while True:
+        try:
+            return publish(channel, message)
+        except pika.exceptions.UnroutableError:
+            time.sleep(0.2)
+
+
 def work(to_send):
     channel = pika.BlockingConnection(pika.URLParameters(args.url)).channel()
     channel.exchange_declare("vumi", "direct", durable=True)
-    for kind in ["inbound", "outbound"] + ([] if args.no_events else ["event"]):
+    ours = ["inbound"] + ([] if args.no_events else ["event"])
+    for kind in ours if args.type else ours + ["outbound"]:
         name = args.queue + "." + kind
-        channel.queue_declare(name, durable=True)
+        channel.queue_declare(name, durable=True, arguments={"x-queue-type": args.type} if args.type else None)
         channel.queue_bind(name, "vumi", name)
     channel.confirm_delivery()
     say(ready=True)
     while to_send:
-        publish(channel, to_send[0])
+        publish_some(channel, to_send[0])
         to_send.pop(0)
         if not to_send:
             say(sent=args.send)
