@@ -9,7 +9,7 @@ use maybug::model::{
     Status, Timestamp, Token, TokenHash,
 };
 use maybug::moving::{self, MovingError};
-use maybug::store::{Change, Contents, Delivery, OpenError, Record, Store};
+use maybug::store::{Change, Contents, Delivery, OpenError, Record, Search, Standing, Store};
 use sha2::Digest;
 
 use crate::place::{Engine, Place, on_every_engine};
@@ -243,6 +243,10 @@ async fn one_of_everything_comes_out_of_another_place_as_it_was(place: Place) {
             assert!(matches!(events[0].kind, EventKind::Ack { .. }) && events.len() == 2, "{events:?}");
         }
         assert!(store.message(&[other()], MessageId(uuid::Uuid::nil())).await.unwrap().is_some());
+        let search = Search { address: Some("27820001001".into()), ..Search::default() };
+        let of_phone = store.search(&search, &[channel(), other()], 100).await.unwrap().found;
+        assert_eq!(of_phone.len(), 11);
+        assert_eq!(of_phone.iter().filter(|found| found.standing == Standing::Scheduled).count(), 2);
         let mo = text.lines().find(|line| line.contains("\"content\":\"three\"")).unwrap();
         let Record::Inbound { message, .. } = serde_json::from_str(mo).unwrap() else { panic!("{mo}") };
         assert_eq!(store.inbound(&channel(), message.id).await.unwrap(), Some(message));
