@@ -1,7 +1,7 @@
 //! Lines, into an empty place: in batches, of which each engine knows the last that it has, so that an import that was broken
 //! off goes on where it was. Until what is there has been counted again, no server starts on it.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::time::Duration;
 
 use super::{Counts, End, FORMAT, Head, Lines, MovingError, Tail, VERSION, check_in_order, count, hexadecimal};
@@ -11,6 +11,8 @@ use crate::store::{Contents, OpenError, Record, Restored, Store, StoreConfig};
 const BATCH: usize = 256;
 /// Octets after which one ends.
 const OCTETS: usize = 4 * 1024 * 1024;
+/// Octets that a line may have: more than any record has.
+const LINE: u64 = 64 * 1024 * 1024;
 
 /// Restores what `input` has; tells now and then how much that is so far. What there is then.
 ///
@@ -22,7 +24,7 @@ pub async fn import(
     mut tell: impl FnMut(&Counts),
 ) -> Result<Counts, MovingError> {
     let mut first = Vec::new();
-    input.read_until(b'\n', &mut first)?;
+    input.by_ref().take(LINE).read_until(b'\n', &mut first)?;
     let head: Head = serde_json::from_slice(&first).map_err(|_| MovingError::Format)?;
     if head.format != FORMAT {
         return Err(MovingError::Format);
@@ -82,9 +84,11 @@ async fn restore(input: &mut impl BufRead, store: &Store, tell: &mut impl FnMut(
     let mut line = Vec::new();
     loop {
         line.clear();
-        input.read_until(b'\n', &mut line)?;
-        if line.last() != Some(&b'\n') {
-            return Err(MovingError::Truncated(lines.count));
+        input.by_ref().take(LINE).read_until(b'\n', &mut line)?;
+        match line.last() {
+            Some(b'\n') => {}
+            Some(_) if u64::try_from(line.len()) == Ok(LINE) => return Err(MovingError::Damaged),
+            _ => return Err(MovingError::Truncated(lines.count)),
         }
         let said = |source| MovingError::Line { line: lines.count + 2, source };
         if line.starts_with(br#"{"end":"#) {
