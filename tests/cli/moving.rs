@@ -1,6 +1,6 @@
 //! `maybug export store` and `maybug import`: out of a directory and of Redis and into each, and what is refused.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -99,9 +99,23 @@ async fn a_store_moves_to_redis_and_back_and_a_backup_comes_back() {
     let running = format!("process {} on ", std::process::id());
     refused(&maybug(&["export", "store", "--redis", &url]), &running);
     refused(&maybug(&["import", file, "--redis", &url]), &running);
-    let taken = maybug(&["export", "store", "--redis", &url, "--crashed"]);
-    assert_eq!(stdout(succeeded(&taken)).lines().count() > total, true, "whoever says so is believed");
     server.stop().await;
+    succeeded(&maybug(&["export", "store", "--redis", &url]));
+
+    let logs = directory.path().join("logs");
+    let mut crashing = Command::new(env!("CARGO_BIN_EXE_maybug"))
+        .args(["serve", "-p", "0", "--redis", &url, "-lp", logs.to_str().unwrap()])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(crashing.stderr.take().unwrap()).lines();
+    assert!(said.map_while(Result::ok).any(|line| line.contains("the API listens")), "it did not start");
+    crashing.kill().unwrap();
+    crashing.wait().unwrap();
+    let crashed = format!("process {} on ", crashing.id());
+    refused(&maybug(&["export", "store", "--redis", &url]), &crashed);
+    let taken = maybug(&["export", "store", "--redis", &url, "--crashed"]);
+    assert!(stdout(succeeded(&taken)).lines().count() > total);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
