@@ -22,7 +22,7 @@ use crate::config::{Auth, Config, RedisKey};
 use crate::gateway::retry::RetryPolicy;
 use crate::gateway::{Activity, CallbackPolicy, Gateway, GatewayConfig, Types};
 use crate::model::ChannelId;
-use crate::store::{Store, StoreConfig};
+use crate::store::{RedisConfig, RedisConfigError, Store, StoreConfig};
 use crate::telemetry::channel_log::LogFiles;
 use crate::telemetry::{ChannelLogs, Rates};
 use crate::web::client::{Allowed, Client};
@@ -242,14 +242,21 @@ fn is_private(addresses: &[SocketAddr]) -> bool {
     addresses.iter().all(|address| address.ip().is_loopback())
 }
 
+/// The Redis that keeps everything, if one is configured.
+///
+/// # Errors
+/// What is wrong with its URL.
+pub(crate) fn redis(config: &Config) -> Result<Option<RedisConfig>, RedisConfigError> {
+    match &config.redis {
+        Some(RedisKey::Store(url)) => url.0.parse().map(Some),
+        _ => Ok(None),
+    }
+}
+
 fn store_config(config: &Config) -> anyhow::Result<StoreConfig> {
-    let redis = match &config.redis {
-        Some(RedisKey::Store(url)) => Some(url.0.parse().context("`redis`")?),
-        _ => None,
-    };
     Ok(StoreConfig {
         path: config.data.clone(),
-        redis,
+        redis: redis(config).context("the key 'redis' is wrong")?,
         sync: config.sync,
         quota: config.quota,
         min_free: config.min_free,

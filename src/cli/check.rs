@@ -27,6 +27,8 @@ fn own(args: &CheckArgs) -> anyhow::Result<()> {
         let config = Config::load(Some(&args.file), |_| None, JsonObject::new())?;
         let types = Types::default().channels.configured(&config.channels, config.replace_channels);
         problems.extend(types.err().map(|error| error.to_string()));
+        let redis = crate::server::redis(&config);
+        problems.extend(redis.err().map(|error| format!("the key 'redis' is wrong: {error}")));
     }
     if args.json {
         println!("{}", serde_json::json!({"problems": problems, "notes": notes}));

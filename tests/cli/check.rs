@@ -390,12 +390,17 @@ fn all_problems_of_our_own_file_are_told_at_once() {
         "the key 'port' is wrong: invalid type: string \"many\"",
         "the key 'metric_window' is wrong: it must be a positive number",
         "the key 'plugins[0]' is wrong",
-        "`redis` is not used",
+        "`redis` as Junebug has it is not used",
         "unknown key 'zzz'",
     ] {
         assert!(said.contains(problem), "{problem}: {said}");
     }
     assert!(stderr(&output).contains("5 problems"), "{}", stderr(&output));
+    std::fs::write(path, "redis: redis://:hush@one,two\n").unwrap();
+    let output = maybug(&["check", path]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stdout(&output);
+    assert!(said.contains("the key 'redis' is wrong: redis:// has one host") && !said.contains("hush"), "{said}");
     std::fs::write(path, "port: 8081\n").unwrap();
     let output = maybug(&["check", path]);
     assert!(output.status.success() && stdout(&output).ends_with("maybug.yaml: fine\n"));
