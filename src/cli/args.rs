@@ -208,7 +208,7 @@ pub struct ExportStoreArgs {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Nobody uses the Redis any more, although whoever did has not closed it
-    #[arg(long, requires = "redis")]
+    #[arg(long, conflicts_with = "data")]
     pub crashed: bool,
     /// Tell as JSON, on standard error, how far it has got
     #[arg(long)]
@@ -234,12 +234,13 @@ pub struct ImportArgs {
 
 /// Where a store is that no server uses.
 #[derive(Clone, Debug, clap::Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 pub struct StorePlace {
     /// Its directory
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Its Redis: redis://, redis+sentinel:// or redis+cluster://, rediss for TLS
+    /// Its Redis: redis://, redis+sentinel:// or redis+cluster://, rediss for TLS; a URL with a password rather in the
+    /// environment as MAYBUG_REDIS
     #[arg(long, value_name = "URL")]
     pub redis: Option<String>,
 }

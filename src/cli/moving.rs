@@ -66,7 +66,14 @@ pub(super) async fn import(args: ImportArgs) -> anyhow::Result<()> {
 }
 
 fn config(place: &StorePlace) -> anyhow::Result<StoreConfig> {
-    let redis = place.redis.as_deref().map(str::parse).transpose().context("--redis")?;
+    let redis = match (&place.data, &place.redis) {
+        (None, None) => {
+            let from_environment = std::env::var("MAYBUG_REDIS").ok();
+            Some(from_environment.context("say where the store is: --data DIR, or --redis URL, or MAYBUG_REDIS")?)
+        }
+        (_, redis) => redis.clone(),
+    };
+    let redis = redis.map(|url| url.parse()).transpose().context("the URL of the Redis")?;
     Ok(StoreConfig { path: place.data.clone().unwrap_or_default(), redis, ..StoreConfig::default() })
 }
 
