@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::de::DeserializeOwned;
@@ -64,7 +65,10 @@ struct Fate {
 impl Look {
     /// Into the store in `config.path`; `None` if there is none.
     pub(crate) async fn into_directory(config: &StoreConfig) -> Result<Option<Self>, OpenError> {
-        Self::into(Rows::Fjall(Fjall::open(config)?), Role::All, config.unfinished).await
+        // Nothing is too old for whoever only reads.
+        let kept = Duration::MAX;
+        let config = StoreConfig { retention: kept, correlation_retention: kept, ..config.clone() };
+        Self::into(Rows::Fjall(Fjall::open(&config)?), Role::All, config.unfinished).await
     }
 
     /// Into a slot of Redis, whoever has it; `None` if there is nothing in it.
