@@ -1,7 +1,7 @@
 //! Every channel, router and destination as the message path needs them: one snapshot, read without a lock and replaced
 //! whole when a definition changes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::routing::Routing;
@@ -31,6 +31,11 @@ pub struct Router {
 }
 
 impl Router {
+    /// Every channel that it names.
+    pub(super) fn channels(&self) -> Vec<&ChannelId> {
+        self.routing.as_ref().map(|routing| routing.channels()).unwrap_or_default()
+    }
+
     /// The channel whose MOs it routes.
     pub(super) fn channel(&self) -> Option<&ChannelId> {
         self.routing.as_ref()?.channel()
@@ -38,6 +43,19 @@ impl Router {
 }
 
 impl Directory {
+    /// The channels on which what comes out of an AMQP queue may be sent.
+    pub(super) fn fed_by(&self, queue: &str) -> Vec<ChannelId> {
+        let owners = self.queues.get(queue).into_iter().flatten();
+        let channels = owners.flat_map(|owner| match owner {
+            QueueOwner::Channel(channel) => vec![channel],
+            QueueOwner::Destination(router, _) => {
+                self.router(router).map(|router| router.channels()).unwrap_or_default()
+            }
+        });
+        let distinct: BTreeSet<&ChannelId> = channels.collect();
+        distinct.into_iter().cloned().collect()
+    }
+
     /// Channels, and no router yet.
     pub(super) fn of(channels: HashMap<ChannelId, Arc<ChannelProperties>>) -> Self {
         let mut directory = Self { channels, ..Self::default() };

@@ -284,6 +284,7 @@ impl Gateway {
     pub async fn events(&self, via: Via<'_>, message: MessageId) -> Result<Vec<Event>, GatewayError> {
         let among = match via {
             Via::Channel(channel) if self.0.directory.load().channels.contains_key(channel) => vec![channel.clone()],
+            // A router may have named other channels when it was sent.
             _ => self.channels(),
         };
         let Some(stored) = self.0.store.message(&among, message).await? else { return Ok(Vec::new()) };

@@ -79,7 +79,8 @@ impl OnRedis {
 }
 
 /// One send is under way when Redis goes; whoever comes later is told why at once. Then `mend` makes it good, and the one
-/// that waited is answered, and all leave that were answered 201.
+/// that waited is answered, and all leave that were answered 201. (It is told at once too if something else was written
+/// just before it came.)
 async fn is_away(on: &OnRedis, why: &str, mend: impl Future<Output = ()>) {
     let channel = on.channel().await;
     let (waited, ()) = tokio::join!(on.sends(&channel, "when it goes"), async {
@@ -93,11 +94,11 @@ async fn is_away(on: &OnRedis, why: &str, mend: impl Future<Output = ()>) {
         }
         mend.await;
     });
-    assert_eq!(waited.0, 201, "{}", waited.1);
+    assert!([201, 503].contains(&waited.0), "{}", waited.1);
     on.becomes(true).await;
     let (status, after) = on.sends(&channel, "after").await;
     assert_eq!(status, 201, "{after}");
-    for sent in [waited.1, after] {
+    for sent in [Some(waited.1).filter(|_| waited.0 == 201), Some(after)].into_iter().flatten() {
         on.is_submitted(&channel, sent["result"]["message_id"].as_str().unwrap()).await;
     }
 }

@@ -12,7 +12,7 @@ use crate::rabbitmq::RabbitMq;
 use crate::server::soon;
 
 async fn bridge(rabbitmq: &RabbitMq, queue_type: QueueType) -> Bridge {
-    let amqp = AmqpConfig { port: rabbitmq.port, queue_type: Some(queue_type), ..AmqpConfig::default() };
+    let amqp = AmqpConfig { queue_type: Some(queue_type), ..rabbitmq.config() };
     Bridge::with(|config| config.amqp = Some(amqp)).await
 }
 
@@ -163,7 +163,7 @@ async fn queues_that_are_there_are_used_as_they_are(rabbitmq: &RabbitMq) {
 
 #[tokio::test]
 async fn what_cannot_be_sent_is_visible_and_can_be_worked_on() {
-    let rabbitmq = RabbitMq::start().await;
+    let rabbitmq = RabbitMq::shared().await;
     tokio::join!(
         what_could_not_be_sent_is_shown_corrected_and_sent(&rabbitmq, QueueType::Classic),
         what_could_not_be_sent_is_shown_corrected_and_sent(&rabbitmq, QueueType::Quorum),

@@ -11,7 +11,7 @@ use crate::rabbitmq::RabbitMq;
 use crate::server::soon;
 
 fn amqp(rabbitmq: &RabbitMq, queue_type: QueueType) -> AmqpConfig {
-    AmqpConfig { port: rabbitmq.port, queue_type: Some(queue_type), ..AmqpConfig::default() }
+    AmqpConfig { queue_type: Some(queue_type), ..rabbitmq.config() }
 }
 
 fn message(id: &str, content: &str) -> String {
@@ -52,7 +52,7 @@ async fn what_is_deleted_is_declared_again(rabbitmq: &RabbitMq, bridge: &Bridge,
 
 #[tokio::test]
 async fn exchanges_bindings_and_queues_come_back() {
-    let rabbitmq = RabbitMq::start().await;
+    let rabbitmq = RabbitMq::shared().await;
     for queue_type in [QueueType::Classic, QueueType::Quorum] {
         let bridge = Bridge::with(|config| config.amqp = Some(amqp(&rabbitmq, queue_type))).await;
         what_is_deleted_is_declared_again(&rabbitmq, &bridge, &format!("{queue_type:?}").to_lowercase()).await;
@@ -101,7 +101,7 @@ impl Orphan {
 /// What goes back to this queue once is dropped: RabbitMQ's own limit is twenty times.
 #[tokio::test]
 async fn what_has_to_wait_does_not_go_back() {
-    let rabbitmq = RabbitMq::start().await;
+    let rabbitmq = RabbitMq::shared().await;
     let strict = json!({"durable": true, "arguments": {"x-queue-type": "quorum", "x-delivery-limit": 0}});
     assert_eq!(rabbitmq.manage(Method::PUT, "/api/queues/%2F/strict.outbound", &strict).await.0, 201);
     let (orphan, channel) = Orphan::of(&rabbitmq, "strict").await;
@@ -121,7 +121,7 @@ async fn what_has_to_wait_does_not_go_back() {
 #[tokio::test]
 async fn few_long_messages_are_in_hand_and_many_short_ones() {
     const MEBIBYTE: usize = 1024 * 1024;
-    let rabbitmq = RabbitMq::start().await;
+    let rabbitmq = RabbitMq::shared().await;
     let bridge = Bridge::with(|config| config.amqp = Some(amqp(&rabbitmq, QueueType::Classic))).await;
     let bus = Bus::start(&amqp(&rabbitmq, QueueType::Classic));
     let channel = bridge.loopback("sizes", json!({})).await;

@@ -2,7 +2,6 @@
 //! before their time, and not when it is too late.
 
 use hyper::Method;
-use maybug::config::AmqpConfig;
 use maybug::model::Timestamp;
 use serde_json::{Value, json};
 
@@ -36,9 +35,9 @@ async fn queue(maybug: &Maybug, channel: &str, wanted: impl Fn(&Value) -> bool) 
 
 #[tokio::test]
 async fn what_is_urgent_overtakes_and_what_is_late_is_told() {
-    let rabbitmq = RabbitMq::start().await;
+    let rabbitmq = RabbitMq::shared().await;
     let smsc = ScriptedSmsc::listen().await;
-    let amqp = AmqpConfig { port: rabbitmq.port, ..AmqpConfig::default() };
+    let amqp = rabbitmq.config();
     let maybug = Maybug::with(|config| config.amqp = Some(amqp)).await;
     let config = json!({"window_size": 1});
     let channel = maybug.smpp_channel(smsc.address(), config, json!({"amqp_queue": "slow"})).await;

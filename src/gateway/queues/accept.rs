@@ -106,7 +106,7 @@ impl Gateway {
             expires_at: times.expires_at,
             accepted_at: times.accepted_at,
         };
-        match self.0.store.message(&self.channels(), id).await.map_err(GatewayError::from)? {
+        match self.0.store.message(&directory.fed_by(queue), id).await.map_err(GatewayError::from)? {
             None => Ok(Arc::new(taken)),
             Some(stored) if stored.message.to == taken.to && stored.message.content == taken.content => {
                 Err(NotAccepted::Known)
