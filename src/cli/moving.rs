@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::args::{ExportStoreArgs, ImportArgs, StorePlace};
 use super::progress::Progress;
-use crate::moving::{self, Counts, MovingError};
+use crate::moving::{self, Counts, MovingError, Step};
 use crate::store::{Contents, OpenError, StoreConfig};
 
 /// Who may read what has secrets in it.
@@ -22,7 +22,8 @@ pub(super) async fn export(args: ExportStoreArgs) -> anyhow::Result<()> {
     let config = config(&args.place)?;
     let contents = Contents::open(&config).await.map_err(stopped)?.ok_or(MovingError::Nothing)?;
     if !args.crashed {
-        moving::check_in_order(&contents)?;
+        let forgotten = |error| anyhow::anyhow!("{error}, or say --crashed if nobody will ever use it again");
+        moving::check_in_order(&contents).map_err(forgotten)?;
     }
     // Only now: an earlier export is not given up for one that cannot begin.
     let file = args.output.as_deref().map(create).transpose()?;
@@ -52,7 +53,11 @@ pub(super) async fn import(args: ImportArgs) -> anyhow::Result<()> {
         }
     };
     let mut progress = Progress::new(args.json, BAR);
-    let imported = moving::import(&mut input, &config, |counts| told(&mut progress, "imported", counts)).await;
+    let tell = |step, counts: &Counts| match step {
+        Step::Restoring => told(&mut progress, "imported", counts),
+        Step::ReadingBack => told(&mut progress, "found", counts),
+    };
+    let imported = moving::import(&mut input, &config, tell).await;
     let counts = match imported {
         Err(MovingError::Open(error)) => return Err(stopped(error)),
         imported => imported?,

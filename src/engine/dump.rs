@@ -65,6 +65,9 @@ struct Fate {
 impl Look {
     /// Into the store in `config.path`; `None` if there is none.
     pub(crate) async fn into_directory(config: &StoreConfig) -> Result<Option<Self>, OpenError> {
+        if !Fjall::is_there(&config.path) {
+            return Ok(None);
+        }
         // Nothing is too old for whoever only reads.
         let kept = Duration::MAX;
         let config = StoreConfig { retention: kept, correlation_retention: kept, ..config.clone() };

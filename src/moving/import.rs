@@ -14,6 +14,15 @@ const OCTETS: usize = 4 * 1024 * 1024;
 /// Octets that a line may have: more than any record has.
 const LINE: u64 = 64 * 1024 * 1024;
 
+/// What an import does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It writes what it is given.
+    Restoring,
+    /// It counts what is there then.
+    ReadingBack,
+}
+
 /// Restores what `input` has; tells now and then how much that is so far. What there is then.
 ///
 /// # Errors
@@ -21,7 +30,7 @@ const LINE: u64 = 64 * 1024 * 1024;
 pub async fn import(
     input: &mut impl BufRead,
     config: &StoreConfig,
-    mut tell: impl FnMut(&Counts),
+    mut tell: impl FnMut(Step, &Counts),
 ) -> Result<Counts, MovingError> {
     let mut first = Vec::new();
     input.by_ref().take(LINE).read_until(b'\n', &mut first)?;
@@ -37,12 +46,12 @@ pub async fn import(
     let kept = Duration::MAX;
     let config = &StoreConfig { unfinished: true, retention: kept, correlation_retention: kept, ..config.clone() };
     let store = Store::open(config).await?;
-    let restored = restore(input, &store, &mut tell).await;
+    let restored = restore(input, &store, |counts| tell(Step::Restoring, counts)).await;
     // In order: what may have been sent is known by that.
     store.close().await;
     let End { counts, .. } = restored?;
     let found = match Contents::open(config).await? {
-        Some(contents) => count(contents, |_| ()).await?,
+        Some(contents) => count(contents, |counts| tell(Step::ReadingBack, counts)).await?,
         None => Counts::default(),
     };
     let differences = counts.differences(&found);
@@ -77,7 +86,7 @@ async fn check_place(config: &StoreConfig) -> Result<(), MovingError> {
 }
 
 /// Restores all lines but the first; what the last says.
-async fn restore(input: &mut impl BufRead, store: &Store, tell: &mut impl FnMut(&Counts)) -> Result<End, MovingError> {
+async fn restore(input: &mut impl BufRead, store: &Store, mut tell: impl FnMut(&Counts)) -> Result<End, MovingError> {
     let done = store.restore_begun().await?;
     let (mut lines, mut counts) = (Lines::default(), Counts::default());
     let (mut batch, mut octets) = (Vec::new(), 0);

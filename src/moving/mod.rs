@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use self::export::{check_in_order, count, export};
-pub use self::import::import;
+pub use self::import::{Step, import};
 use crate::store::{CommitError, OpenError, ReadError, Record, Restored};
 
 /// What the first line says.
@@ -130,8 +130,8 @@ pub enum MovingError {
     Nothing,
     /// In Redis, somebody writes it, or has ended without saying so.
     #[error(
-        "{holder} has this store in Redis and has not closed it: stop that server. If it has crashed, start it again and stop it \
-         in order, or say --crashed if nobody uses it any more"
+        "{holder} has this store in Redis and has not closed it: stop that server; if it has crashed, start it again and stop it \
+         in order"
     )]
     InUse {
         /// Its holder.

@@ -1,7 +1,6 @@
 //! Everything that a store has, as records that say nothing of where it lies: what one place gives and another takes.
 
 use std::collections::VecDeque;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -194,9 +193,6 @@ impl Contents {
     /// [`OpenError`]; [`OpenError::Unfinished`] unless that is asked for.
     pub async fn open(config: &StoreConfig) -> Result<Option<Self>, OpenError> {
         let Some(redis) = &config.redis else {
-            if is_vacant(&config.path) {
-                return Ok(None);
-            }
             let look = Look::into_directory(config).await?;
             return Ok(look.map(|look| Self { parts: [look].into() }));
         };
@@ -213,13 +209,7 @@ impl Contents {
         Ok(Some(Self { parts }))
     }
 
-    /// Whether the last who wrote it has ended, in order.
-    #[must_use]
-    pub fn was_closed(&self) -> bool {
-        self.parts.iter().all(Look::was_closed)
-    }
-
-    /// Who has it or had it, where that is not known by a lock.
+    /// Who has it, or had it and did not close it in order, where that is not known by a lock.
     #[must_use]
     pub fn holder(&self) -> Option<&str> {
         self.parts.iter().find(|part| !part.was_closed()).and_then(Look::holder)
@@ -238,9 +228,4 @@ impl Contents {
         }
         Ok(None)
     }
-}
-
-/// Whether there is nothing in a directory.
-fn is_vacant(path: &Path) -> bool {
-    std::fs::read_dir(path).map_or(true, |mut entries| entries.next().is_none())
 }

@@ -116,6 +116,7 @@ async fn a_store_moves_to_redis_and_back_and_a_backup_comes_back() {
     crashing.wait().unwrap();
     let crashed = format!("process {} on ", crashing.id());
     refused(&maybug(&["export", "store", "--redis", &url]), &crashed);
+    refused(&maybug(&["export", "store", "--redis", &url]), "--crashed");
     let taken = maybug(&["export", "store", "--redis", &url, "--crashed"]);
     assert!(stdout(succeeded(&taken)).lines().count() > total);
 }
@@ -143,6 +144,8 @@ async fn what_is_no_whole_export_is_refused_and_no_server_starts_on_it() {
     refused(&import(text, "c"), "with something in it");
     refused(&maybug(&["export", "store", "--data", &place("nowhere")]), "there is no store there");
     assert!(!Path::new(&place("nowhere")).exists());
+    refused(&maybug(&["export", "store", "--data", &place("")]), "there is no store there");
+    assert!(!Path::new(&place("version")).exists(), "one was made");
     refused(&maybug(&["export", "store"]), "--data DIR, or --redis URL");
     refused(&maybug(&["import", "-", "--data", "x", "--redis", "redis://y"]), "cannot be used with");
     let shown = maybug(&["import", &place("none.ndjson"), "--data", &place("a")]);

@@ -273,7 +273,7 @@ impl Run {
                 let contents = Contents::open(&self.place.config()).await.unwrap().unwrap();
                 let (mut lines, target) = (Vec::new(), Place::new(engine).await);
                 moving::export(contents, &mut lines, |_| ()).await.unwrap();
-                moving::import(&mut &lines[..], &target.config(), |_| ()).await.unwrap();
+                moving::import(&mut &lines[..], &target.config(), |_, _| ()).await.unwrap();
                 self.reopen(Some(target)).await;
             }
         }

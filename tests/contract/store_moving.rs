@@ -195,7 +195,7 @@ async fn exported(place: &Place) -> Vec<u8> {
 }
 
 async fn import(lines: &[u8], place: &Place) -> Result<moving::Counts, MovingError> {
-    moving::import(&mut &lines[..], &place.config(), |_| ()).await
+    moving::import(&mut &lines[..], &place.config(), |_, _| ()).await
 }
 
 /// The same has come out of two places.
