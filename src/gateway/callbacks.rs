@@ -1,28 +1,32 @@
 //! Callbacks: each owed request is made until its receiver takes it or it has become too old.
 //!
 //! One task per queue, and a bound per host (`hosts`), so that a slow receiver costs nobody else. Callbacks of one
-//! message leave in order: while one waits to be tried again those behind it wait too.
+//! message leave in order: while one waits to be tried again those behind it wait too. What is about a channel that runs
+//! elsewhere rests.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use url::Url;
 
-use super::Gateway;
 use super::hosts::Host;
 use super::intake::{destination_targets, mo_callback};
 use super::queues;
 use super::retry::{RetryPolicy, Verdict};
 use super::templates::{self, Values};
-use crate::model::{Callback, CallbackKind, CallbackTarget, EventId, MessageId, Status, Timestamp};
+use super::{Gateway, GatewayError};
+use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, EventId, MessageId, Status, Timestamp};
 use crate::store::{CallbackDelivery, CallbackLanes, CallbackQueue, Change, ReadError, Ticket};
 use crate::telemetry::ChannelLog;
 use crate::web::client::{Answer, Client, ClientError};
@@ -63,37 +67,111 @@ const UNREADABLE: Duration = Duration::from_secs(5);
 pub(super) async fn dispatch(gateway: Gateway, mut lanes: CallbackLanes, client: Client, policy: CallbackPolicy) {
     let total = Arc::new(Semaphore::new(policy.total));
     let stop = gateway.0.stop.clone();
+    let served = &gateway.0.served;
     let (mut receivers, mut published) = (JoinSet::new(), JoinSet::new());
+    let (mut found, mut resting) = (Vec::new(), Vec::new());
     loop {
-        let queue = tokio::select! {
-            queue = lanes.next() => queue,
-            Some(_) = receivers.join_next() => continue,
-            Some(_) = published.join_next() => continue,
-            () = stop.cancelled() => break,
-        };
-        let Some(queue) = queue else { break };
-        if let Some(key) = queue.routing_key() {
-            let key = key.to_owned();
-            published.spawn(queues::owed::run(gateway.clone(), queue, key, policy.retry));
-            continue;
+        for queue in found.drain(..) {
+            let Some(serving) = served.begin(&gateway, &queue) else {
+                resting.push(queue);
+                continue;
+            };
+            if let Some(key) = queue.routing_key() {
+                let key = key.to_owned();
+                published.spawn(queues::owed::run(gateway.clone(), queue, key, policy.retry, serving));
+                continue;
+            }
+            let receiver = Receiver {
+                gateway: gateway.clone(),
+                client: client.clone(),
+                policy: policy.clone(),
+                total: total.clone(),
+                spared: None,
+                busy: HashSet::new(),
+                behind: HashMap::new(),
+                held: HashMap::new(),
+            };
+            receivers.spawn(receiver.run(queue, serving));
         }
-        let receiver = Receiver {
-            gateway: gateway.clone(),
-            client: client.clone(),
-            policy: policy.clone(),
-            total: total.clone(),
-            spared: None,
-            busy: HashSet::new(),
-            behind: HashMap::new(),
-            held: HashMap::new(),
-        };
-        receivers.spawn(receiver.run(queue));
+        tokio::select! {
+            queue = lanes.next() => match queue {
+                Some(queue) => found.push(queue),
+                None => break,
+            },
+            // Somebody's channel may have come.
+            () = served.changed.notified(), if !resting.is_empty() => found.append(&mut resting),
+            Some(_) = receivers.join_next() => {}
+            Some(_) = published.join_next() => {}
+            () = stop.cancelled() => break,
+        }
     }
     // Requests on their way are cut off; their callbacks are still owed and made again after the next start.
     receivers.shutdown().await;
     // What the broker has and has not confirmed would come again: its answer is waited for.
     let _ = tokio::time::timeout(CONFIRMED, async { while published.join_next().await.is_some() {} }).await;
     published.shutdown().await;
+}
+
+/// Whose callbacks are made here, and how that ends when a channel goes elsewhere.
+#[derive(Default)]
+pub(super) struct Served {
+    channels: Mutex<HashMap<ChannelId, Service>>,
+    /// Other channels may run here than before.
+    changed: Notify,
+}
+
+/// What is done for the callbacks of one channel.
+#[derive(Clone, Default)]
+struct Service {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// A queue that is being served, until this is dropped: to be dropped after the queue.
+pub(super) struct Serving {
+    /// Told when it is to end. What is on its way then is waited for.
+    pub(super) stop: CancellationToken,
+    _task: TaskTrackerToken,
+}
+
+impl Served {
+    fn channels(&self) -> MutexGuard<'_, HashMap<ChannelId, Service>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A queue is to be served, unless it is about a channel that runs elsewhere.
+    fn begin(&self, gateway: &Gateway, queue: &CallbackQueue) -> Option<Serving> {
+        let mut channels = self.channels();
+        let service = match queue.channel() {
+            Some(channel) => {
+                // Read while nobody can end what begins now.
+                if let Err(GatewayError::Elsewhere(_)) = gateway.0.directory.load().running(channel) {
+                    return None;
+                }
+                channels.entry(channel.clone()).or_default().clone()
+            }
+            None => Service::default(),
+        };
+        Some(Serving { stop: service.stop, _task: service.tasks.token() })
+    }
+
+    /// Ends what is done for a channel that does not run here any more; returns when it has ended.
+    pub(super) async fn end(&self, channel: &ChannelId) {
+        let Some(service) = self.channels().remove(channel) else { return };
+        service.stop.cancel();
+        service.tasks.close();
+        service.tasks.wait().await;
+    }
+
+    /// A channel was deleted; what was owed for it is still looked at.
+    pub(super) fn forget(&self, channel: &ChannelId) {
+        self.channels().remove(channel);
+    }
+
+    /// The directory has changed.
+    pub(super) fn look(&self) {
+        self.changed.notify_one();
+    }
 }
 
 /// One receiver's callbacks.
@@ -188,7 +266,7 @@ impl From<CallbackError> for Outcome {
 }
 
 impl Receiver {
-    async fn run(mut self, mut queue: CallbackQueue) {
+    async fn run(mut self, mut queue: CallbackQueue, serving: Serving) {
         let mut requests = FuturesUnordered::new();
         let mut ready: VecDeque<CallbackDelivery> = VecDeque::new();
         loop {
@@ -210,8 +288,20 @@ impl Receiver {
                     None => {}
                 },
                 () = again(self.spared.as_ref()), if spared => self.spared = None,
+                () = serving.stop.cancelled() => break,
             }
         }
+        // Cut off, they would be made again by whoever has the channel next.
+        let timeout = self.policy.timeout;
+        let rest = async {
+            while let Some((delivery, outcome)) = requests.next().await {
+                self.ended(delivery, outcome, &mut ready).await;
+            }
+        };
+        let _ = tokio::time::timeout(timeout, rest).await;
+        // The queue is free before it is said to be.
+        drop(queue);
+        drop(serving);
     }
 
     /// Decides what of the pulled may leave now.

@@ -206,6 +206,7 @@ pub struct CallbackQueue {
     engine: Arc<Engine>,
     lane: Arc<Lane>,
     generation: u64,
+    channel: Option<ChannelId>,
 }
 
 impl CallbackQueue {
@@ -214,6 +215,13 @@ impl CallbackQueue {
     #[must_use]
     pub fn lane(&self) -> &str {
         &self.lane.name
+    }
+
+    /// The channel that all of it is about; `None` where several share the queue, as they do with a destination's or an AMQP
+    /// queue's in a directory.
+    #[must_use]
+    pub fn channel(&self) -> Option<&ChannelId> {
+        self.channel.as_ref()
     }
 
     /// The routing key under which its content is published, if it goes to RabbitMQ.
@@ -270,7 +278,8 @@ impl CallbackLanes {
             let lane = self.news.recv().await?;
             if let Some(engine) = self.store.of_lane(&lane) {
                 let generation = engine.acquire(&lane);
-                return Some(CallbackQueue { engine, lane, generation });
+                let channel = self.store.0.shards.channel_of(&lane);
+                return Some(CallbackQueue { engine, lane, generation, channel });
             }
         }
     }

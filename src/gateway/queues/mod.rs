@@ -1,4 +1,4 @@
-//! AMQP queues of applications: which are consumed, and what channels are told of the broker.
+//! AMQP queues of applications: which are consumed here, and what channels are told of the broker.
 //!
 //! What goes into them is owed like any callback (`owed`); what comes out of them is accepted like any MT
 //! (`consumer`, `taking`, `accept`).
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +39,8 @@ pub(super) struct Queues {
     changed: Notify,
     /// Whose turn it is to look at what of a queue could not be sent.
     turns: Mutex<HashMap<Arc<str>, Arc<tokio::sync::Mutex<()>>>>,
+    /// Which are read now.
+    read: watch::Sender<HashSet<Arc<str>>>,
     stop: CancellationToken,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -48,6 +50,8 @@ const MOST_OCTETS: usize = 1024 * 1024;
 /// How long the broker may take to put messages into another queue. One that is short of memory does not even read them.
 const ASIDE: Duration = Duration::from_secs(10);
 
+/// How long consumers are waited for that have been told to end; longer than they take.
+const PUT_DOWN: Duration = Duration::from_secs(5);
 /// Wait before a consumer begins anew that a defect has ended.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -83,6 +87,7 @@ impl Queues {
             unbound: Mutex::default(),
             changed: Notify::new(),
             turns: Mutex::default(),
+            read: watch::Sender::default(),
             stop: CancellationToken::new(),
             keeper: Mutex::default(),
         }
@@ -97,6 +102,15 @@ impl Queues {
     /// Definitions have changed.
     pub(super) fn look(&self) {
         self.changed.notify_one();
+    }
+
+    /// Waits until none is read here any more that is another one's to read.
+    pub(super) async fn put_down(&self, gateway: &Gateway) {
+        let is_ours = |queue: &Arc<str>| gateway.0.directory.load().reads(queue);
+        let mut read = self.read.subscribe();
+        if tokio::time::timeout(PUT_DOWN, read.wait_for(|read| read.iter().all(is_ours))).await.is_err() {
+            tracing::error!("an application's queue that is read elsewhere from now on is still read here");
+        }
     }
 
     /// Something waits for a key that nobody has bound a queue to, or does so no longer; channels are told.
@@ -160,12 +174,12 @@ async fn keep(gateway: Gateway) {
         let changed = queues.changed.notified();
         let directory = gateway.0.directory.load_full();
         for (queue, (_, stop)) in &running {
-            if !directory.queues().contains_key(queue) {
+            if !directory.reads(queue) {
                 stop.cancel();
             }
         }
         if let Some(bus) = &queues.bus {
-            for queue in directory.queues().keys() {
+            for queue in directory.queues().keys().filter(|queue| directory.reads(queue)) {
                 // One that is being stopped is waited for: two consumers at a time would mix up the order.
                 running.entry(queue.clone()).or_insert_with(|| {
                     let stop = queues.stop.child_token();
@@ -174,6 +188,7 @@ async fn keep(gateway: Gateway) {
                 });
             }
         }
+        queues.read.send_replace(running.keys().cloned().collect());
         tell(&gateway, &directory, &mut told).await;
         tokio::select! {
             () = changed => {}
@@ -190,6 +205,7 @@ async fn keep(gateway: Gateway) {
         }
     }
     while consumers.join_next().await.is_some() {}
+    queues.read.send_replace(HashSet::new());
 }
 
 async fn link_changed(watch: Option<&mut Watch>) {
@@ -212,7 +228,7 @@ async fn tell(gateway: &Gateway, directory: &Directory, told: &mut HashMap<Chann
     let gone: Vec<ChannelId> = told.keys().filter(|channel| !words.contains_key(*channel)).cloned().collect();
     for channel in gone {
         told.remove(&channel);
-        if directory.channels.contains_key(&channel) {
+        if directory.runs(&channel) {
             report(gateway, &channel, &Word::NotUsed).await;
         }
     }
@@ -223,7 +239,8 @@ fn words(gateway: &Gateway, directory: &Directory) -> BTreeMap<ChannelId, Word> 
     let mut words = BTreeMap::new();
     for (queue, owners) in directory.queues().iter() {
         let word = gateway.0.queues.word(queue);
-        for channel in owners.iter().filter_map(|owner| gateway.channel_of(directory, owner)) {
+        let channels = owners.iter().filter_map(|owner| gateway.channel_of(directory, owner));
+        for channel in channels.filter(|channel| directory.runs(channel)) {
             let told = words.entry(channel).or_insert_with(|| word.clone());
             if word == Word::Unrouted {
                 *told = Word::Unrouted;
@@ -274,9 +291,15 @@ mod tests {
             let id = ChannelId::from(number.to_string().as_str());
             (id.clone(), Arc::new(ChannelProperties { id, properties }))
         };
-        let almost = Directory::of((1..MOST_QUEUES).map(channel).collect());
+        let directory = |numbers: std::ops::Range<usize>| {
+            let mut directory = Directory::default();
+            directory.channels.extend(numbers.map(channel));
+            directory.index();
+            directory
+        };
+        let almost = directory(1..MOST_QUEUES);
         assert!(check(&almost, Some("another")).is_ok());
-        let full = Directory::of((0..MOST_QUEUES).map(channel).collect());
+        let full = directory(0..MOST_QUEUES);
         let error = check(&full, Some("another")).err().map(|error| error.to_string());
         assert_eq!(error.as_deref(), Some("there are 10000 AMQP queues already, which is the most"));
         assert!(check(&full, Some("queue-7")).is_ok());

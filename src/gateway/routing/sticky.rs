@@ -114,6 +114,16 @@ impl StickyRoutes {
         changes
     }
 
+    /// Forgets a channel for now: what was written stays, and is loaded again.
+    pub(in crate::gateway) fn drop(&self, channel: &ChannelId) {
+        self.phones().remove(channel);
+    }
+
+    /// The same for all but these.
+    pub(in crate::gateway) fn retain(&self, stays: impl Fn(&ChannelId) -> bool) {
+        self.phones().retain(|channel, _| stays(channel));
+    }
+
     /// Forgets a channel, its notes too.
     ///
     /// # Errors
