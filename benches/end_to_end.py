@@ -144,9 +144,9 @@ def write_post_script(directory):
     return directory + "/post.lua"
 
 
-def maybug(binary, smsc, seconds, directory, sync):
+def maybug(binary, smsc, seconds, directory, sync, redis=None):
     port = free_port()
-    process = serve(binary, port, directory, sync)
+    process = serve(binary, port, directory, sync, redis=redis)
     try:
         url = "http://127.0.0.1:%d/channels/%s/messages/" % (port, create_channel(port, smsc.port))
         return measure(smsc, [process], url, seconds, write_post_script(directory))

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-from end_to_end import Smsc, create_channel, free_port, measure, serve, wait_for_port, write_post_script
+from end_to_end import Smsc, free_port, maybug, wait_for_port
 
 
 class Redis:
@@ -20,6 +20,7 @@ class Redis:
 
     def __init__(self, directory, policy):
         self.port = free_port()
+        self.url = "redis://127.0.0.1:%d" % self.port
         self.process = subprocess.Popen(
             ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes",
              "--appendfsync", policy, "--dir", directory], stdout=subprocess.DEVNULL)
@@ -37,17 +38,6 @@ class Redis:
         self.process.wait()
 
 
-def maybug(binary, smsc, seconds, directory, redis):
-    port = free_port()
-    process = serve(binary, port, directory, True, redis=redis and "redis://127.0.0.1:%d" % redis.port)
-    try:
-        url = "http://127.0.0.1:%d/channels/%s/messages/" % (port, create_channel(port, smsc.port))
-        return measure(smsc, [process], url, seconds, write_post_script(directory))
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binary", default="target/release/maybug")
@@ -61,16 +51,15 @@ def main():
     for number in range(args.rounds):
         for policy in ("directory", "always", "everysec"):
             with tempfile.TemporaryDirectory() as directory:
-                redis = Redis(directory, policy) if policy != "directory" else None
-                if redis:
+                if policy != "directory":
+                    redis = Redis(directory, policy)
                     floors.setdefault(policy, []).append(redis.floor())
                     redis.stop()
-                    redis = None
             with tempfile.TemporaryDirectory() as directory:
                 redis = Redis(directory, policy) if policy != "directory" else None
                 smsc = Smsc(args.binary)
                 try:
-                    row = maybug(args.binary, smsc, args.seconds, directory, redis)
+                    row = maybug(args.binary, smsc, args.seconds, directory, True, redis and redis.url)
                 finally:
                     smsc.stop()
                     if redis:

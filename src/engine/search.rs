@@ -107,14 +107,13 @@ impl Bounds {
 }
 
 impl Engine {
-    /// The next messages of these engines, at most `limit`; `channels` are all that there are.
+    /// The next messages of these engines, at most `limit`; each has the MOs of the channels beside it.
     pub(crate) async fn search(
-        engines: &[Arc<Self>],
+        parts: &[(Arc<Self>, Vec<ChannelId>)],
         search: &Search,
-        channels: &[ChannelId],
         limit: usize,
     ) -> Result<Page, ReadError> {
-        let all = stream::iter(engines).map(|engine| engine.sources(search, channels)).buffered(OPENED);
+        let all = stream::iter(parts).map(|(engine, channels)| engine.sources(search, channels)).buffered(OPENED);
         let mut sources: Vec<Source<'_>> = all.try_collect::<Vec<_>>().await?.into_iter().flatten().collect();
         let mut page = Page::default();
         let (mut looked, mut read, mut octets) = (0, 0, 0);

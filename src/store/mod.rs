@@ -272,13 +272,15 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn search(&self, search: &Search, channels: &[ChannelId], limit: usize) -> Result<Page, ReadError> {
-        match &search.channel {
-            Some(channel) => match self.0.shards.opened(channel) {
-                Some(engine) => Engine::search(&[engine], search, channels, limit).await,
-                None => Ok(Page::default()),
-            },
-            None => Engine::search(&self.0.shards.all(), search, channels, limit).await,
-        }
+        let parts = match &search.channel {
+            Some(channel) => {
+                let engine = self.0.shards.opened(channel);
+                let own = channels.iter().filter(|there| *there == channel).cloned().collect();
+                engine.map(|engine| (engine, own)).into_iter().collect()
+            }
+            None => self.0.shards.of_all(channels),
+        };
+        Engine::search(&parts, search, limit).await
     }
 
     /// An MT's events in the order they were recorded.

@@ -126,6 +126,21 @@ impl Shards {
         }
     }
 
+    /// The engines of all messages, each with those of these channels whose messages it has.
+    pub(super) fn of_all(&self, channels: &[ChannelId]) -> Vec<(Arc<Engine>, Vec<ChannelId>)> {
+        match self {
+            Self::One(engine) => vec![(engine.clone(), channels.to_vec())],
+            Self::Many(many) => {
+                let there: HashSet<&ChannelId> = channels.iter().collect();
+                let part = |(channel, engine): (&ChannelId, &Arc<Engine>)| {
+                    let own = there.contains(channel).then(|| channel.clone());
+                    (engine.clone(), own.into_iter().collect())
+                };
+                many.tables(|tables| tables.by_channel.iter().map(part).collect())
+            }
+        }
+    }
+
     /// Writes a batch, of which all that belongs to one channel is durable together or not at all.
     pub(super) async fn write(&self, batch: Batch, durable: bool) -> Result<(), CommitError> {
         match self {
