@@ -20,12 +20,12 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use url::Url;
 
+use super::Gateway;
 use super::hosts::Host;
 use super::intake::{destination_targets, mo_callback};
 use super::queues;
 use super::retry::{RetryPolicy, Verdict};
 use super::templates::{self, Values};
-use super::{Gateway, GatewayError};
 use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, EventId, MessageId, Status, Timestamp};
 use crate::store::{CallbackDelivery, CallbackLanes, CallbackQueue, Change, ReadError, Ticket};
 use crate::telemetry::ChannelLog;
@@ -57,7 +57,7 @@ const IN_HAND: usize = 64;
 /// How long a spared host is waited for before its URL is looked up again: somebody may have corrected it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How long the broker may take to confirm what is on its way when the gateway stops.
-const CONFIRMED: Duration = Duration::from_secs(3);
+pub(super) const CONFIRMED: Duration = Duration::from_secs(3);
 /// How long a receiver's task waits for more before it ends.
 const IDLE: Duration = Duration::from_secs(30);
 /// Wait before a store that could not be read is asked again.
@@ -67,43 +67,38 @@ const UNREADABLE: Duration = Duration::from_secs(5);
 pub(super) async fn dispatch(gateway: Gateway, mut lanes: CallbackLanes, client: Client, policy: CallbackPolicy) {
     let total = Arc::new(Semaphore::new(policy.total));
     let stop = gateway.0.stop.clone();
-    let served = &gateway.0.served;
     let (mut receivers, mut published) = (JoinSet::new(), JoinSet::new());
-    let (mut found, mut resting) = (Vec::new(), Vec::new());
     loop {
-        for queue in found.drain(..) {
-            let Some(serving) = served.begin(&gateway, &queue) else {
-                resting.push(queue);
-                continue;
-            };
-            if let Some(key) = queue.routing_key() {
-                let key = key.to_owned();
-                published.spawn(queues::owed::run(gateway.clone(), queue, key, policy.retry, serving));
-                continue;
-            }
-            let receiver = Receiver {
-                gateway: gateway.clone(),
-                client: client.clone(),
-                policy: policy.clone(),
-                total: total.clone(),
-                spared: None,
-                busy: HashSet::new(),
-                behind: HashMap::new(),
-                held: HashMap::new(),
-            };
-            receivers.spawn(receiver.run(queue, serving));
-        }
-        tokio::select! {
-            queue = lanes.next() => match queue {
-                Some(queue) => found.push(queue),
+        let (queue, serving) = tokio::select! {
+            next = lanes.next(|channel| Serving::begin(&gateway, channel)) => match next {
+                Some(next) => next,
                 None => break,
             },
             // Somebody's channel may have come.
-            () = served.changed.notified(), if !resting.is_empty() => found.append(&mut resting),
-            Some(_) = receivers.join_next() => {}
-            Some(_) = published.join_next() => {}
+            () = gateway.0.served.changed.notified() => {
+                lanes.wake();
+                continue;
+            }
+            Some(_) = receivers.join_next() => continue,
+            Some(_) = published.join_next() => continue,
             () = stop.cancelled() => break,
+        };
+        if let Some(key) = queue.routing_key() {
+            let key = key.to_owned();
+            published.spawn(queues::owed::run(gateway.clone(), queue, key, policy.retry, serving));
+            continue;
         }
+        let receiver = Receiver {
+            gateway: gateway.clone(),
+            client: client.clone(),
+            policy: policy.clone(),
+            total: total.clone(),
+            spared: None,
+            busy: HashSet::new(),
+            behind: HashMap::new(),
+            held: HashMap::new(),
+        };
+        receivers.spawn(receiver.run(queue, serving));
     }
     // Requests on their way are cut off; their callbacks are still owed and made again after the next start.
     receivers.shutdown().await;
@@ -121,7 +116,7 @@ pub(super) struct Served {
 }
 
 /// What is done for the callbacks of one channel.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Service {
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -131,7 +126,35 @@ struct Service {
 pub(super) struct Serving {
     /// Told when it is to end. What is on its way then is waited for.
     pub(super) stop: CancellationToken,
-    _task: TaskTrackerToken,
+    task: Option<TaskTrackerToken>,
+    of: Option<(Gateway, ChannelId)>,
+}
+
+impl Serving {
+    /// A queue is to be served, unless it is about a channel that is another process's.
+    fn begin(gateway: &Gateway, channel: Option<&ChannelId>) -> Option<Self> {
+        let Some(channel) = channel else {
+            return Some(Self { stop: CancellationToken::new(), task: None, of: None });
+        };
+        let mut channels = gateway.0.served.channels();
+        // Read while nobody can end what begins now. Of one that was deleted it is asked too: what it owes is one's alone.
+        if !gateway.0.directory.load().assigned.includes(channel) {
+            return None;
+        }
+        let Service { stop, tasks } = channels.entry(channel.clone()).or_default();
+        Some(Self { stop: stop.clone(), task: Some(tasks.token()), of: Some((gateway.clone(), channel.clone())) })
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let Some((gateway, channel)) = &self.of else { return };
+        let mut channels = gateway.0.served.channels();
+        self.task = None;
+        if channels.get(channel).is_some_and(|service| service.tasks.is_empty()) {
+            channels.remove(channel);
+        }
+    }
 }
 
 impl Served {
@@ -139,33 +162,17 @@ impl Served {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A queue is to be served, unless it is about a channel that runs elsewhere.
-    fn begin(&self, gateway: &Gateway, queue: &CallbackQueue) -> Option<Serving> {
-        let mut channels = self.channels();
-        let service = match queue.channel() {
-            Some(channel) => {
-                // Read while nobody can end what begins now.
-                if let Err(GatewayError::Elsewhere(_)) = gateway.0.directory.load().running(channel) {
-                    return None;
-                }
-                channels.entry(channel.clone()).or_default().clone()
-            }
-            None => Service::default(),
-        };
-        Some(Serving { stop: service.stop, _task: service.tasks.token() })
+    /// Those of whose callbacks any are being made.
+    pub(super) fn ids(&self) -> Vec<ChannelId> {
+        self.channels().keys().cloned().collect()
     }
 
-    /// Ends what is done for a channel that does not run here any more; returns when it has ended.
+    /// Ends what is done for a channel that is not this process's any more; returns when it has ended.
     pub(super) async fn end(&self, channel: &ChannelId) {
         let Some(service) = self.channels().remove(channel) else { return };
         service.stop.cancel();
         service.tasks.close();
         service.tasks.wait().await;
-    }
-
-    /// A channel was deleted; what was owed for it is still looked at.
-    pub(super) fn forget(&self, channel: &ChannelId) {
-        self.channels().remove(channel);
     }
 
     /// The directory has changed.
@@ -284,15 +291,15 @@ impl Receiver {
                 }
                 pulled = next_owed(&mut queue, IN_HAND), if in_hand < IN_HAND && !spared => match pulled {
                     Some(pulled) => self.sort(pulled, &mut ready).await,
-                    None if in_hand == 0 => return,
+                    None if in_hand == 0 => break,
                     None => {}
                 },
                 () = again(self.spared.as_ref()), if spared => self.spared = None,
                 () = serving.stop.cancelled() => break,
             }
         }
-        // Cut off, they would be made again by whoever has the channel next.
-        let timeout = self.policy.timeout;
+        // Cut off, they are made again by whoever has the channel next, who waits for this.
+        let timeout = self.policy.timeout.min(self.gateway.0.config.channel_drain);
         let rest = async {
             while let Some((delivery, outcome)) = requests.next().await {
                 self.ended(delivery, outcome, &mut ready).await;

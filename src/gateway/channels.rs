@@ -118,8 +118,9 @@ impl Gateway {
         let gateway = self.clone();
         finish(async move {
             let mut place = gateway.0.places.hold(&channel.id).await;
+            let turn = gateway.0.defining.lock().await;
             gateway.check_unrouted(&channel)?;
-            gateway.define(channel, &mut place).await
+            gateway.define(channel, turn, &mut place).await
         })
         .await
     }
@@ -136,6 +137,7 @@ impl Gateway {
         let (gateway, id) = (self.clone(), id.clone());
         finish(async move {
             let mut place = gateway.0.places.hold(&id).await;
+            let turn = gateway.0.defining.lock().await;
             let before = gateway.channel(&id)?;
             let mut channel = (*before).clone();
             channel.properties.extend(changes);
@@ -146,7 +148,7 @@ impl Gateway {
             gateway.check_unrouted(&channel)?;
             check_rate_limit(&channel)?;
             gateway.check(&channel)?;
-            gateway.define(channel, &mut place).await
+            gateway.define(channel, turn, &mut place).await
         })
         .await
     }
@@ -160,7 +162,7 @@ impl Gateway {
         finish(async move {
             let mut place = gateway.0.places.hold(&id).await;
             gateway.channel(&id)?;
-            gateway.vacate(&id, &mut place).await;
+            gateway.vacate(&id, &mut place, gateway.0.config.channel_drain).await;
             gateway.0.sticky.forget(&gateway.0.store, &id).await?;
             {
                 let _turn = gateway.0.defining.lock().await;
@@ -184,43 +186,64 @@ impl Gateway {
         finish(async move {
             let mut place = gateway.0.places.hold(&id).await;
             gateway.0.directory.load().running(&id)?;
-            gateway.vacate(&id, &mut place).await;
-            gateway.settle(&id, &mut place).await
+            let drain = gateway.0.config.channel_drain;
+            gateway.vacate(&id, &mut place, drain).await;
+            gateway.settle(&id, &mut place, drain).await
         })
         .await
     }
 
     /// Lets these channels run here, and no others: those that have come are started, those that have gone end as if they
-    /// were deleted, and stay defined.
+    /// were deleted, and stay defined. When this returns nothing is done for the others any more: they have unbound, nothing
+    /// comes out of their applications' queues, nobody is told what they owe, and all of it can be read from the store.
+    ///
+    /// A channel that was deleted is assigned like any other while something is owed for it.
     ///
     /// # Errors
     /// [`GatewayError::Read`] when a channel could not be started; the next [`Gateway::refresh`] tries again.
     pub async fn assign(&self, assigned: Assigned) -> Result<(), GatewayError> {
+        self.assign_within(assigned, self.0.config.channel_drain).await
+    }
+
+    /// The same, for a hurry: those that have gone are cut off unless they have unbound within `drain`. What they had in
+    /// flight may be sent again then.
+    ///
+    /// # Errors
+    /// See there.
+    pub async fn assign_within(&self, assigned: Assigned, drain: Duration) -> Result<(), GatewayError> {
         let gateway = self.clone();
         finish(async move {
             let assigned = Arc::new(assigned);
             // Accepted no more, then ended.
             let before = gateway.update_directory(|directory| directory.assigned = assigned.clone());
             let directory = gateway.0.directory.load_full();
-            let moved = directory.channels.keys().filter(|id| directory.runs(id) != before.runs(id));
-            gateway.settle_all(moved.cloned()).await
+            let moved = directory.channels.keys().filter(|id| directory.runs(id) != before.runs(id)).cloned();
+            // Those that end already are waited for, and those that owe something still are not in the directory.
+            let mut here: Vec<_> = gateway.0.places.all().keys().cloned().collect();
+            here.append(&mut gateway.0.served.ids());
+            here.retain(|id| !directory.assigned.includes(id));
+            gateway.settle_all(moved.chain(here), drain).await
         })
         .await
     }
 
     /// Makes what runs in these channels' places be what the directory says. They wait for none but themselves, and what is
     /// wrong with one keeps no other from running.
-    pub(super) async fn settle_all(&self, ids: impl IntoIterator<Item = ChannelId>) -> Result<(), GatewayError> {
+    pub(super) async fn settle_all(
+        &self,
+        ids: impl IntoIterator<Item = ChannelId>,
+        drain: Duration,
+    ) -> Result<(), GatewayError> {
         let mut ids: BTreeSet<_> = ids.into_iter().collect();
         ids.append(&mut self.0.places.unread());
-        let settled = ids.into_iter().map(|id| self.settle_one(id));
+        let settled = ids.into_iter().map(|id| self.settle_one(id, drain));
         futures_util::future::join_all(settled).await.into_iter().collect()
     }
 
     /// The same for one, whose log is told what is wrong. What could not be read is left for the next time.
-    async fn settle_one(&self, id: ChannelId) -> Result<(), GatewayError> {
+    async fn settle_one(&self, id: ChannelId, drain: Duration) -> Result<(), GatewayError> {
         let mut place = self.0.places.hold(&id).await;
-        let Err(error) = self.settle(&id, &mut place).await else { return Ok(()) };
+        let Err(error) = self.settle(&id, &mut place, drain).await else { return Ok(()) };
         self.0.logs.channel(&id).failure(format!("the channel was not started: {error}"), &error);
         if let GatewayError::Read(_) = error {
             self.0.places.unread().insert(id);
@@ -230,7 +253,7 @@ impl Gateway {
     }
 
     /// Makes what runs in a channel's place be what the directory says.
-    async fn settle(&self, id: &ChannelId, place: &mut Option<Running>) -> Result<(), GatewayError> {
+    async fn settle(&self, id: &ChannelId, place: &mut Option<Running>, drain: Duration) -> Result<(), GatewayError> {
         if self.0.config.activity == Activity::Idle {
             return Ok(());
         }
@@ -241,37 +264,37 @@ impl Gateway {
         {
             return Ok(());
         }
-        self.vacate(id, place).await;
+        let is_new = place.is_none();
+        if directory.assigned.includes(id) {
+            self.vacate(id, place, drain).await;
+        } else {
+            // What its last answers owe is for whoever has it next.
+            tokio::join!(self.vacate(id, place, drain), self.0.served.end(id), self.0.queues.put_down(self));
+        }
         // That may have taken long.
         let directory = self.0.directory.load_full();
         let Some(channel) = wanted(&directory) else {
-            self.leave(id, &directory).await;
+            if directory.channels.contains_key(id) {
+                self.forget_words(id);
+                self.0.places.forget(id);
+            } else {
+                self.forget(id);
+            }
             return Ok(());
         };
         self.check(&channel)?;
         let opened = self.0.store.open_channel(id).await;
         opened.map_err(|error| GatewayError::Read(error.to_string().into()))?;
-        if directory.router_of(id).is_some() {
-            self.0.sticky.load(&self.0.store, id).await?;
+        // Whether or not it has a router: one may be made at this moment, by whoever believes it to run already.
+        if is_new {
+            self.0.sticky.reload(&self.0.store, id).await?;
         }
         *place = Some(self.run(channel)?);
         Ok(())
     }
 
-    /// Ends what else is done for a channel whose task has ended, and forgets what was known of it: all if it was deleted,
-    /// and otherwise what may be different when it comes back.
-    async fn leave(&self, id: &ChannelId, directory: &Directory) {
-        if !directory.channels.contains_key(id) {
-            return self.forget(id);
-        }
-        self.0.queues.put_down(self).await;
-        self.0.served.end(id).await;
-        self.forget_words(id);
-    }
-
     fn forget(&self, id: &ChannelId) {
         self.forget_words(id);
-        self.0.served.forget(id);
         self.forget_traces(&id.0);
         self.0.places.forget(id);
     }
@@ -288,7 +311,7 @@ impl Gateway {
         let ids: Vec<ChannelId> = self.0.places.all().keys().cloned().collect();
         let stops = ids.iter().map(|id| async move {
             let mut place = self.0.places.hold(id).await;
-            self.vacate(id, &mut place).await;
+            self.vacate(id, &mut place, self.0.config.channel_drain).await;
         });
         futures_util::future::join_all(stops).await;
     }
@@ -296,10 +319,16 @@ impl Gateway {
     async fn define(
         &self,
         channel: ChannelProperties,
+        turn: tokio::sync::MutexGuard<'_, ()>,
         place: &mut Option<Running>,
     ) -> Result<Arc<ChannelProperties>, GatewayError> {
-        let saved = self.save(channel).await?;
-        self.settle(&saved.id, place).await?;
+        self.0.store.commit(vec![Change::SaveChannel(channel.clone())]).await?;
+        let saved = Arc::new(channel);
+        self.update_directory(|directory| {
+            directory.channels.insert(saved.id.clone(), saved.clone());
+        });
+        drop(turn);
+        self.settle(&saved.id, place, self.0.config.channel_drain).await?;
         Ok(saved)
     }
 
@@ -315,22 +344,12 @@ impl Gateway {
         }
     }
 
-    async fn save(&self, channel: ChannelProperties) -> Result<Arc<ChannelProperties>, GatewayError> {
-        let _turn = self.0.defining.lock().await;
-        self.0.store.commit(vec![Change::SaveChannel(channel.clone())]).await?;
-        let saved = Arc::new(channel);
-        self.update_directory(|directory| {
-            directory.channels.insert(saved.id.clone(), saved.clone());
-        });
-        Ok(saved)
-    }
-
     /// Ends what runs in a channel's place, within the drain time. What it decided is written then: its successor must
     /// not be handed a message that the provider has taken.
-    async fn vacate(&self, id: &ChannelId, place: &mut Option<Running>) {
+    async fn vacate(&self, id: &ChannelId, place: &mut Option<Running>, drain: Duration) {
         let Some(mut channel) = place.take() else { return };
         channel.stop.cancel();
-        if tokio::time::timeout(self.0.config.channel_drain, &mut channel.task).await.is_err() {
+        if tokio::time::timeout(drain, &mut channel.task).await.is_err() {
             channel.cut.cancel();
             self.0.logs.channel(id).warn("the channel did not end in time and was cut off");
             if tokio::time::timeout(CUT_WAIT, channel.task).await.is_err() {

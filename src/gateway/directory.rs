@@ -22,7 +22,7 @@ pub enum Assigned {
 }
 
 impl Assigned {
-    fn includes(&self, channel: &ChannelId) -> bool {
+    pub(super) fn includes(&self, channel: &ChannelId) -> bool {
         match self {
             Self::All => true,
             Self::Only(channels) => channels.contains(channel),

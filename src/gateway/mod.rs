@@ -200,7 +200,7 @@ impl Gateway {
         let expiry = tokio::spawn(gateway.clone().expire());
         *gateway.0.expiry.lock().unwrap_or_else(PoisonError::into_inner) = Some(expiry);
         // One that cannot be read now must not keep the others down; its log says so.
-        let _ = gateway.settle_all(channels).await;
+        let _ = gateway.settle_all(channels, gateway.0.config.channel_drain).await;
         gateway.0.queues.start(&gateway);
         Ok(gateway)
     }

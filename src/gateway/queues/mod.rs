@@ -11,6 +11,7 @@ mod taking;
 mod wishes;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,8 +40,10 @@ pub(super) struct Queues {
     changed: Notify,
     /// Whose turn it is to look at what of a queue could not be sent.
     turns: Mutex<HashMap<Arc<str>, Arc<tokio::sync::Mutex<()>>>>,
-    /// Which are read now.
-    read: watch::Sender<HashSet<Arc<str>>>,
+    /// How often definitions have changed.
+    changes: AtomicU64,
+    /// What the keeper has done so far; `None` while there is none.
+    kept: watch::Sender<Option<Kept>>,
     stop: CancellationToken,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -87,7 +90,8 @@ impl Queues {
             unbound: Mutex::default(),
             changed: Notify::new(),
             turns: Mutex::default(),
-            read: watch::Sender::default(),
+            changes: AtomicU64::new(0),
+            kept: watch::Sender::default(),
             stop: CancellationToken::new(),
             keeper: Mutex::default(),
         }
@@ -95,21 +99,27 @@ impl Queues {
 
     /// Begins to consume.
     pub(super) fn start(&self, gateway: &Gateway) {
+        self.kept.send_replace(Some(Kept::default()));
         let keeper = tokio::spawn(keep(gateway.clone()));
         *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
     }
 
     /// Definitions have changed.
     pub(super) fn look(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.changed.notify_one();
     }
 
-    /// Waits until none is read here any more that is another one's to read.
+    /// Waits until none is read here any more that is another one's to read, and no channel is told of one by what was.
     pub(super) async fn put_down(&self, gateway: &Gateway) {
+        let changes = self.changes.load(Ordering::Acquire);
         let is_ours = |queue: &Arc<str>| gateway.0.directory.load().reads(queue);
-        let mut read = self.read.subscribe();
-        if tokio::time::timeout(PUT_DOWN, read.wait_for(|read| read.iter().all(is_ours))).await.is_err() {
-            tracing::error!("an application's queue that is read elsewhere from now on is still read here");
+        let is_done = |kept: &Option<Kept>| {
+            kept.as_ref().is_none_or(|kept| kept.changes >= changes && kept.read.iter().all(is_ours))
+        };
+        let mut kept = self.kept.subscribe();
+        if tokio::time::timeout(PUT_DOWN, kept.wait_for(is_done)).await.is_err() {
+            tracing::error!("an application's queue that is read elsewhere from now on may still be read here");
         }
     }
 
@@ -153,6 +163,15 @@ impl Queues {
     }
 }
 
+/// What the keeper has done.
+#[derive(Default)]
+struct Kept {
+    /// So many changes of definitions are heeded.
+    changes: u64,
+    /// Queues that are read.
+    read: HashSet<Arc<str>>,
+}
+
 /// What a channel is told of the broker.
 #[derive(Clone, PartialEq)]
 enum Word {
@@ -172,6 +191,7 @@ async fn keep(gateway: Gateway) {
     let mut told: HashMap<ChannelId, Word> = HashMap::new();
     loop {
         let changed = queues.changed.notified();
+        let changes = queues.changes.load(Ordering::Acquire);
         let directory = gateway.0.directory.load_full();
         for (queue, (_, stop)) in &running {
             if !directory.reads(queue) {
@@ -188,8 +208,8 @@ async fn keep(gateway: Gateway) {
                 });
             }
         }
-        queues.read.send_replace(running.keys().cloned().collect());
         tell(&gateway, &directory, &mut told).await;
+        queues.kept.send_replace(Some(Kept { changes, read: running.keys().cloned().collect() }));
         tokio::select! {
             () = changed => {}
             () = link_changed(watch.as_mut()) => {}
@@ -205,7 +225,7 @@ async fn keep(gateway: Gateway) {
         }
     }
     while consumers.join_next().await.is_some() {}
-    queues.read.send_replace(HashSet::new());
+    queues.kept.send_replace(None);
 }
 
 async fn link_changed(watch: Option<&mut Watch>) {

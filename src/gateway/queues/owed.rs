@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::super::Gateway;
-use super::super::callbacks::{Serving, next_owed};
+use super::super::callbacks::{CONFIRMED, Serving, next_owed};
 use super::super::directory::Directory;
 use super::super::retry::RetryPolicy;
 use crate::bus::{BusError, Link, Published, Publisher};
@@ -86,7 +86,12 @@ impl Owed {
                 let Some(pulled) = pulled else { return };
                 self.waiting.extend(pulled);
             }
-            match self.publish().await {
+            let published = tokio::select! {
+                published = self.publish() => published,
+                // A broker that blocks does not answer at all. What it has taken comes again then.
+                () = async { stopped(&gateway, serving).await; tokio::time::sleep(CONFIRMED).await } => return,
+            };
+            match published {
                 Ok(()) => self.succeeded(),
                 Err(failure) => {
                     let wait = self.failed(&failure, &mut queue).await;

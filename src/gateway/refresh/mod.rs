@@ -1,5 +1,6 @@
 //! Definitions that another holder of the store has changed: read again, and what differs applied to what runs. Nothing is
-//! written, and what has not changed is not touched.
+//! written but what only whoever runs a channel can write: that phones are forgotten which another router kept. What has not
+//! changed is not touched.
 //!
 //! The directory becomes what is stored in one step, so that no router points to nothing meanwhile; then the places of those
 //! channels are settled that differ (`channels`). A start is the same, from nothing.
@@ -50,7 +51,7 @@ impl Gateway {
         let gateway = self.clone();
         finish(async move {
             let differ = gateway.reread().await?;
-            gateway.settle_all(differ).await
+            gateway.settle_all(differ, gateway.0.config.channel_drain).await
         })
         .await
     }
@@ -62,12 +63,16 @@ impl Gateway {
         let stored = Stored::read(&self.0.store).await?;
         let before = self.0.directory.load_full();
         let fresh = self.fresh(stored, &before);
-        self.load_phones(&before, &fresh).await?;
+        let kept_otherwise = self.load_phones(&before, &fresh).await?;
         self.update_directory(|directory| {
             directory.channels.clone_from(&fresh.channels);
             directory.routers.clone_from(&fresh.routers);
         });
-        self.0.sticky.retain(|channel| fresh.router_of(channel).is_some());
+        for channel in kept_otherwise {
+            if let Err(error) = self.0.sticky.forget(&self.0.store, &channel).await {
+                tracing::warn!(%channel, %error, "phones that another router kept are forgotten as they expire only");
+            }
+        }
         for (id, router) in &before.routers {
             let now = fresh.routers.get(id);
             let gone =
@@ -106,18 +111,19 @@ impl Gateway {
         fresh
     }
 
-    /// Reads the phones of those channels that another router keeps them for than before. Those of a channel that does not
-    /// run yet are read when it begins.
-    async fn load_phones(&self, before: &Directory, fresh: &Directory) -> Result<(), ReadError> {
+    /// Reads the phones of those channels that run here and have a router now. Those of a channel that does not run yet are
+    /// read when it begins. Returns the channels whose phones another router kept than the one that they have now, if any.
+    async fn load_phones(&self, before: &Directory, fresh: &Directory) -> Result<Vec<ChannelId>, ReadError> {
         let keeper = |router: &Arc<Router>| (router.properties.id.clone(), router.properties.router_type().to_owned());
-        for channel in fresh.routers.values().filter_map(|router| router.channel()) {
-            let [was, is] = [before, fresh].map(|directory| directory.router_of(channel).map(keeper));
-            if was != is && before.runs(channel) {
-                self.0.sticky.drop(channel);
-                self.0.sticky.load(&self.0.store, channel).await?;
+        let mut kept_otherwise = Vec::new();
+        for channel in before.channels.keys().filter(|channel| before.runs(channel)) {
+            match [before, fresh].map(|directory| directory.router_of(channel).map(keeper)) {
+                [was, is] if was == is => {}
+                [None, _] => self.0.sticky.reload(&self.0.store, channel).await?,
+                [Some(_), _] => kept_otherwise.push(channel.clone()),
             }
         }
-        Ok(())
+        Ok(kept_otherwise)
     }
 }
 

@@ -19,6 +19,11 @@ use crate::telemetry::channel_log::LogFiles;
 use crate::telemetry::{ChannelLogs, Label, Rates};
 use crate::web::client::{Allowed, Client};
 
+mod given_up;
+
+/// How long a channel may take to stop.
+const DRAIN: Duration = Duration::from_secs(60);
+
 /// A channel type that does nothing but run.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Ran>>);
@@ -29,6 +34,8 @@ struct Ran {
     running: BTreeMap<ChannelId, JsonObject>,
     /// How often each was started.
     starts: BTreeMap<ChannelId, usize>,
+    /// Whether they go on although they have been told to stop.
+    lingers: bool,
 }
 
 impl Recorder {
@@ -49,6 +56,9 @@ impl ChannelType for Recorder {
             ran.running.insert(setup.id.clone(), setup.config);
         }
         setup.stop.cancelled().await;
+        while self.ran().lingers {
+            tokio::task::yield_now().await;
+        }
         self.ran().running.remove(&setup.id);
         Ok(())
     }
@@ -70,7 +80,7 @@ async fn gateway(directory: &Path, store: &Store, recorder: &Recorder, start: (A
         queue_limit: 100,
         expose_secrets: false,
         callbacks: CallbackPolicy::default(),
-        channel_drain: Duration::from_secs(10),
+        channel_drain: DRAIN,
         activity,
         assigned,
     };
@@ -323,7 +333,7 @@ async fn nothing_is_left_of_what_somebody_else_has_deleted() {
 }
 
 #[tokio::test]
-async fn phones_are_kept_as_whoever_changed_the_router_left_them() {
+async fn phones_are_kept_for_the_router_that_kept_them_wherever_its_channel_runs() {
     let directory = tempfile::tempdir().unwrap();
     let (store, recorder) = (store(directory.path()).await, Recorder::default());
     let gateway = gateway(directory.path(), &store, &recorder, (Activity::Full, Assigned::All)).await;
@@ -335,19 +345,26 @@ async fn phones_are_kept_as_whoever_changed_the_router_left_them() {
     here(&gateway, Edit::Channel(0, object(json!({"type": "recorder", "config": {}})))).await;
     here(&gateway, router("session")).await;
     store.commit(keep("written")).await.unwrap();
-    drop(keep("forgotten by whoever made the change"));
+    drop(keep("not written"));
     // The same kind of router: what is known stays.
     elsewhere(&store, Edit::Destination(1, 2, object(json!({"config": {"default": true}})))).await;
     gateway.refresh().await.unwrap();
-    assert!(of("written") && of("forgotten by whoever made the change"));
+    assert!(of("written") && of("not written"));
+    // Whoever has changed its type does not run the channel, and cannot forget them.
     elsewhere(&store, router("failover")).await;
     gateway.refresh().await.unwrap();
-    assert!(of("written") && !of("forgotten by whoever made the change"));
+    assert!(!of("written") && !of("not written"));
+    assert_eq!(store.notes(&channel, "").await.unwrap(), []);
     // Elsewhere it is kept with others; when it is back, what was written there counts.
+    store.commit(keep("written")).await.unwrap();
     gateway.assign(Assigned::Only(HashSet::new())).await.unwrap();
     assert!(!of("written"));
     gateway.assign(Assigned::All).await.unwrap();
     assert!(of("written"));
+    elsewhere(&store, Edit::NoRouter(1)).await;
+    gateway.refresh().await.unwrap();
+    assert!(!of("written"));
+    assert_eq!(store.notes(&channel, "").await.unwrap(), []);
     gateway.shutdown().await;
 }
 
