@@ -70,7 +70,7 @@ pub(super) async fn dispatch(gateway: Gateway, mut lanes: CallbackLanes, client:
     let (mut receivers, mut published) = (JoinSet::new(), JoinSet::new());
     loop {
         let (queue, serving) = tokio::select! {
-            next = lanes.next(|channel| Serving::begin(&gateway, channel)) => match next {
+            next = lanes.next_admitted(|channel| Serving::begin(&gateway, channel)) => match next {
                 Some(next) => next,
                 None => break,
             },

@@ -131,18 +131,6 @@ impl Directory {
         if self.assigned.includes(channel) { Ok(found) } else { Err(GatewayError::Elsewhere(channel.clone())) }
     }
 
-    /// Whether an AMQP queue is read here: where the first channel of its first owner runs, so that one reads it, in order.
-    pub(super) fn reads(&self, queue: &str) -> bool {
-        let Some(first) = self.queues.get(queue).and_then(|owners| owners.first()) else { return false };
-        let channel = match first {
-            QueueOwner::Channel(channel) => Some(channel),
-            QueueOwner::Destination(router, _) => {
-                self.router(router).and_then(|router| router.channels().into_iter().next())
-            }
-        };
-        channel.is_none_or(|channel| self.assigned.includes(channel))
-    }
-
     /// See there.
     pub(super) fn queues(&self) -> &Arc<BTreeMap<Arc<str>, Vec<QueueOwner>>> {
         &self.queues

@@ -268,10 +268,15 @@ impl CallbackLanes {
         Self { store, news, resting: Vec::new(), again: Vec::new() }
     }
 
-    /// The next queue that has work, that nobody holds and that may be served, with what `admit` says to that; `None` when the
-    /// store has been closed. It is asked of the channel that all of the queue is about; of none where several share it, as
-    /// they do with a destination's or an AMQP queue's in a directory. What it does not admit rests.
-    pub async fn next<T>(
+    /// The next queue that has work and that nobody holds; `None` when the store has been closed.
+    pub async fn next(&mut self) -> Option<CallbackQueue> {
+        self.next_admitted(|_| Some(())).await.map(|(queue, ())| queue)
+    }
+
+    /// The next one that may be served, with what `admit` says to that. It is asked of the channel that all of the queue is
+    /// about; of none where several share it, as they do with a destination's or an AMQP queue's in a directory. What it does
+    /// not admit rests.
+    pub async fn next_admitted<T>(
         &mut self,
         mut admit: impl FnMut(Option<&ChannelId>) -> Option<T>,
     ) -> Option<(CallbackQueue, T)> {
@@ -355,7 +360,7 @@ mod tests {
         let news = before.0.news.lock().unwrap().take().unwrap();
         before.close().await;
         let mut late = CallbackLanes::new(after.clone(), news);
-        assert!(late.next(|_| Some(())).await.is_none());
+        assert!(late.next().await.is_none());
         // Its successor has announced its own.
         let mut lanes = after.callback_lanes().unwrap();
         let mut asked = Vec::new();
@@ -364,10 +369,10 @@ mod tests {
             (asked.len() > 1).then_some(())
         };
         lanes.wake();
-        let rests = futures_util::poll!(std::pin::pin!(lanes.next(&mut admit)));
+        let rests = futures_util::poll!(std::pin::pin!(lanes.next_admitted(&mut admit)));
         assert!(rests.is_pending());
         lanes.wake();
-        let (mut queue, ()) = lanes.next(&mut admit).await.unwrap();
+        let (mut queue, ()) = lanes.next_admitted(&mut admit).await.unwrap();
         assert_eq!(queue.pull(1).await.unwrap().len(), 1);
         assert_eq!(asked, [Some(ChannelId::from("c")), Some(ChannelId::from("c"))]);
     }

@@ -7,6 +7,7 @@ mod accept;
 mod consumer;
 pub(super) mod failures;
 pub(super) mod owed;
+mod places;
 mod taking;
 mod wishes;
 
@@ -23,7 +24,7 @@ use super::directory::Directory;
 use super::{Gateway, GatewayError, GatewayIntake};
 use crate::bus::{Bus, Link, MAX_QUEUE_NAME, Watch};
 use crate::channel::{Intake, StatusReport};
-use crate::model::{CallbackKind, ChannelId, JsonObject, Level, QueueOwner};
+use crate::model::{CallbackKind, ChannelId, JsonObject, Level};
 
 /// The component of a channel that speaks of the broker.
 pub(super) const COMPONENT: &str = "amqp";
@@ -113,7 +114,7 @@ impl Queues {
     /// Waits until none is read here any more that is another one's to read, and no channel is told of one by what was.
     pub(super) async fn put_down(&self, gateway: &Gateway) {
         let changes = self.changes.load(Ordering::Acquire);
-        let is_ours = |queue: &Arc<str>| gateway.0.directory.load().reads(queue);
+        let is_ours = |queue: &Arc<str>| gateway.reads(&gateway.0.directory.load(), queue);
         let is_done = |kept: &Option<Kept>| {
             kept.as_ref().is_none_or(|kept| kept.changes >= changes && kept.read.iter().all(is_ours))
         };
@@ -194,12 +195,12 @@ async fn keep(gateway: Gateway) {
         let changes = queues.changes.load(Ordering::Acquire);
         let directory = gateway.0.directory.load_full();
         for (queue, (_, stop)) in &running {
-            if !directory.reads(queue) {
+            if !gateway.reads(&directory, queue) {
                 stop.cancel();
             }
         }
         if let Some(bus) = &queues.bus {
-            for queue in directory.queues().keys().filter(|queue| directory.reads(queue)) {
+            for queue in directory.queues().keys().filter(|queue| gateway.reads(&directory, queue)) {
                 // One that is being stopped is waited for: two consumers at a time would mix up the order.
                 running.entry(queue.clone()).or_insert_with(|| {
                     let stop = queues.stop.child_token();
@@ -268,16 +269,6 @@ fn words(gateway: &Gateway, directory: &Directory) -> BTreeMap<ChannelId, Word> 
         }
     }
     words
-}
-
-impl Gateway {
-    /// The channel that MTs out of an owner's queue go to, if its router can tell.
-    fn channel_of(&self, directory: &Directory, owner: &QueueOwner) -> Option<ChannelId> {
-        match owner {
-            QueueOwner::Channel(channel) => Some(channel.clone()),
-            QueueOwner::Destination(router, id) => self.choose(directory, directory.router(router)?, "", Some(id)).ok(),
-        }
-    }
 }
 
 async fn report(gateway: &Gateway, channel: &ChannelId, word: &Word) {

@@ -214,7 +214,9 @@ fn known(gateway: &Gateway) -> Known {
     Known {
         channels: channels.collect(),
         routers: routers.collect(),
-        queues: queues.map(|(queue, owners)| (queue.clone(), owners.clone(), directory.reads(queue))).collect(),
+        queues: queues
+            .map(|(queue, owners)| (queue.clone(), owners.clone(), gateway.reads(&directory, queue)))
+            .collect(),
     }
 }
 

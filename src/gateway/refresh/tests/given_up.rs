@@ -170,3 +170,27 @@ async fn a_change_is_made_to_what_the_look_before_it_has_found() {
     assert_eq!((changed.text("label"), changed.text("mo_url")), (Some("ours"), Some("http://localhost/")));
     gateway.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_destinations_queue_is_read_where_its_own_channel_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, recorder) = (store(directory.path()).await, Recorder::default());
+    let gateway = gateway(directory.path(), &store, &recorder, (Activity::Full, Assigned::All)).await;
+    let one = |number| Assigned::Only([named(number)].into());
+    for number in 0..3 {
+        here(&gateway, recorded(number)).await;
+    }
+    here(&gateway, Edit::Router(1, object(json!({"type": "outbound", "config": {}})))).await;
+    for (number, queue) in [(0, json!(null)), (1, json!("own")), (2, json!("shared"))] {
+        let destination = json!({"config": {"channel": id(number)}, "amqp_queue": queue});
+        here(&gateway, Edit::Destination(1, number, object(destination))).await;
+    }
+    for (number, reads) in [(0, false), (1, true), (2, false)] {
+        gateway.assign(one(number)).await.unwrap();
+        assert_eq!(gateway.reads(&gateway.0.directory.load(), "own"), reads, "where {number} runs");
+    }
+    assert!(gateway.placed_by().is_empty());
+    here(&gateway, Edit::Channel(0, object(json!({"type": "recorder", "config": {}, "amqp_queue": "shared"})))).await;
+    assert_eq!(gateway.placed_by(), [(named(0), named(0)), (named(2), named(0))].into());
+    gateway.shutdown().await;
+}
