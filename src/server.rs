@@ -20,7 +20,7 @@ use crate::api::{Api, ApiLimits};
 use crate::bus::Bus;
 use crate::config::{Auth, Config, RedisKey};
 use crate::gateway::retry::RetryPolicy;
-use crate::gateway::{Activity, CallbackPolicy, Gateway, GatewayConfig, Types};
+use crate::gateway::{Activity, Assigned, CallbackPolicy, Gateway, GatewayConfig, Types};
 use crate::model::ChannelId;
 use crate::store::{RedisConfig, RedisConfigError, Store, StoreConfig};
 use crate::telemetry::channel_log::LogFiles;
@@ -31,6 +31,8 @@ use crate::web::server::{Limits, serve};
 
 /// A running server.
 pub struct Server {
+    store: Store,
+    accounts: Arc<Accounts>,
     gateway: Gateway,
     addresses: Vec<SocketAddr>,
     listeners: JoinSet<()>,
@@ -72,11 +74,11 @@ impl Server {
         let logs = ChannelLogs::start(log_files(config));
         let logs = logs.with_context(|| format!("logs cannot be kept in {}", config.logging_path.display()))?;
         let store = Store::open(&store_config(config)?).await?;
-        let accounts = Accounts::open(store.clone()).await?;
+        let accounts = Arc::new(Accounts::open(store.clone()).await?);
         let rates = Rates::new(config.metric_window);
         let client = client(config, &addresses);
         let bus = config.amqp.as_ref().map(Bus::start);
-        let gateway = Gateway::start(gateway_config(config), types, store, logs, rates, client, bus).await?;
+        let gateway = Gateway::start(gateway_config(config), types, store.clone(), logs, rates, client, bus).await?;
         let limits = ApiLimits {
             body: MAX_BODY,
             body_time: BODY_TIME,
@@ -86,7 +88,7 @@ impl Server {
         };
         let stop = CancellationToken::new();
         let mut listeners = JoinSet::new();
-        let guard = guard(config, accounts, &addresses);
+        let guard = guard(config, accounts.clone(), &addresses);
         if let Some(warning) = warning(config, &guard, &addresses) {
             tracing::warn!("{warning}");
             listeners.spawn(remind(warning, stop.clone()));
@@ -96,7 +98,7 @@ impl Server {
             let limits = Limits { per_address: config.connections_per_address, ..Limits::default() };
             listeners.spawn(serve(listener, api.clone(), limits, stop.clone()));
         }
-        Ok(Self { gateway, addresses, listeners, stop })
+        Ok(Self { store, accounts, gateway, addresses, listeners, stop })
     }
 
     /// Where the API listens.
@@ -109,6 +111,22 @@ impl Server {
     #[must_use]
     pub fn gateway(&self) -> &Gateway {
         &self.gateway
+    }
+
+    /// Where everything is kept.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Lets count what another holder of the store has changed: accounts, channels, routers, destinations.
+    ///
+    /// # Errors
+    /// What could not be read; the next call tries again.
+    pub async fn refresh(&self) -> anyhow::Result<()> {
+        self.accounts.refresh().await?;
+        self.gateway.refresh().await?;
+        Ok(())
     }
 
     /// A channel called `demo`, bound to a simulated SMSC.
@@ -210,7 +228,7 @@ async fn listen(addresses: &[SocketAddr], mut port: u16) -> anyhow::Result<Vec<T
     Ok(bound)
 }
 
-fn guard(config: &Config, accounts: Accounts, addresses: &[SocketAddr]) -> Guard {
+fn guard(config: &Config, accounts: Arc<Accounts>, addresses: &[SocketAddr]) -> Guard {
     // Pages in a browser on this machine reach loopback whatever their host resolves to; elsewhere hosts prove nothing.
     let hosts =
         is_private(addresses).then(|| [&config.api_hosts[..], std::slice::from_ref(&config.interface)].concat());
@@ -291,6 +309,7 @@ fn gateway_config(config: &Config) -> GatewayConfig {
         },
         channel_drain: CHANNEL_DRAIN,
         activity: Activity::Full,
+        assigned: Assigned::All,
     }
 }
 

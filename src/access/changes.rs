@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::token::{self, Minted, TOKEN_PREFIX};
-use super::{AccountError, Accounts, Directory};
+use super::{AccountError, Accounts};
 use crate::model::{Account, ChannelId, Permission, Timestamp};
 use crate::store::Change;
 
@@ -109,7 +109,7 @@ impl Accounts {
             return Err(AccountError::NoAdmin);
         }
         self.store.commit(vec![Change::DeleteAccount(name)]).await?;
-        self.directory.store(Arc::new(Directory::of(accounts.into_iter())));
+        self.replace(accounts.into_iter());
         Ok(())
     }
 
@@ -188,7 +188,7 @@ impl Accounts {
             return Err(AccountError::NoAdmin);
         }
         self.store.commit(vec![Change::SaveAccount(account.clone())]).await?;
-        self.directory.store(Arc::new(Directory::of(accounts.into_iter())));
+        self.replace(accounts.into_iter());
         Ok(account)
     }
 

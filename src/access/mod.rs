@@ -154,6 +154,28 @@ impl Accounts {
         })
     }
 
+    /// Makes the accounts be what is stored: what another holder of the store has changed counts from now on.
+    ///
+    /// # Errors
+    /// [`ReadError`]; nothing has changed then.
+    pub async fn refresh(&self) -> Result<(), ReadError> {
+        let _changing = self.changing.lock().await;
+        self.replace(self.store.accounts().await?.into_iter().map(Arc::new));
+        Ok(())
+    }
+
+    /// Lets these be the accounts.
+    fn replace(&self, accounts: impl Iterator<Item = Arc<Account>>) {
+        let before = self.directory.swap(Arc::new(Directory::of(accounts)));
+        let directory = self.directory.load();
+        let password = |directory: &Directory, name: &str| directory.by_name.get(name)?.password.clone();
+        for name in before.by_name.keys() {
+            if password(&before, name) != password(&directory, name) {
+                self.passwords.forget(name);
+            }
+        }
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

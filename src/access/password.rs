@@ -102,6 +102,12 @@ impl Passwords {
         self.check(Brought { source, account, hash, password, name })?.await
     }
 
+    /// Another password counts for this name, or none: who had the one before is not known by it any more. Verdicts on that
+    /// one need not be looked for: nobody asks for them again.
+    pub(super) fn forget(&self, account: &str) {
+        lock(&self.memory.proven).forget(account);
+    }
+
     /// The check of a password: the one that runs or waits already, or else a new one.
     fn check(&self, brought: Brought) -> Result<Shared<Verifying>, Denied> {
         let key: Key = (brought.source, brought.name);

@@ -31,6 +31,11 @@ impl Proven {
         }
         self.at.insert(key, now);
     }
+
+    /// What was right for this name is not any more.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.at.retain(|(_, proven), _| proven != name);
+    }
 }
 
 #[cfg(test)]

@@ -205,6 +205,9 @@ fn gateway(error: &GatewayError) -> Response {
     let bad = |description, kind| one(StatusCode::BAD_REQUEST, description, kind, &message);
     match error {
         GatewayError::ChannelNotFound => one(StatusCode::NOT_FOUND, "channel not found", "ChannelNotFound", ""),
+        GatewayError::Elsewhere(_) => {
+            later(one(StatusCode::SERVICE_UNAVAILABLE, "channel elsewhere", "ChannelElsewhere", &message), 1)
+        }
         GatewayError::RouterNotFound(_) => one(StatusCode::NOT_FOUND, "router not found", "RouterNotFound", &message),
         GatewayError::DestinationNotFound { .. } => {
             one(StatusCode::NOT_FOUND, "destination not found", "DestinationNotFound", &message)

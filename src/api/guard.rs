@@ -21,7 +21,7 @@ use crate::web::route::{Route, Scope};
 
 /// Lets requests in.
 pub struct Guard {
-    accounts: Accounts,
+    accounts: Arc<Accounts>,
     auth: Auth,
     /// The hosts that requests may name while nobody is asked for credentials; `None` is any.
     hosts: Option<Vec<String>>,
@@ -96,7 +96,7 @@ impl Guard {
     /// Guards with these accounts. `hosts` are the names by which we may be asked while nobody is asked for credentials,
     /// beside `localhost` and the addresses of loopback; `None` is any name.
     #[must_use]
-    pub fn new(accounts: Accounts, auth: Auth, hosts: Option<Vec<String>>) -> Self {
+    pub fn new(accounts: Arc<Accounts>, auth: Auth, hosts: Option<Vec<String>>) -> Self {
         Self { accounts, auth, hosts, refusals: Refusals::default() }
     }
 

@@ -368,6 +368,11 @@ impl Engine {
         self.rows.erase().await.map_err(|reason| CommitError::NotReady(reason.into()))
     }
 
+    /// Whether a lane is one of this engine's, and not one of an earlier engine's on the same rows.
+    pub(crate) fn has(&self, lane: &Arc<Lane>) -> bool {
+        self.lanes.numbered(lane.number).is_some_and(|own| Arc::ptr_eq(&own, lane))
+    }
+
     /// Lets a consumer in. Returns its generation.
     pub(crate) fn acquire(&self, lane: &Lane) -> u64 {
         lane.acquire()

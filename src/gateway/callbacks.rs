@@ -1,19 +1,23 @@
 //! Callbacks: each owed request is made until its receiver takes it or it has become too old.
 //!
 //! One task per queue, and a bound per host (`hosts`), so that a slow receiver costs nobody else. Callbacks of one
-//! message leave in order: while one waits to be tried again those behind it wait too.
+//! message leave in order: while one waits to be tried again those behind it wait too. What is about a channel that runs
+//! elsewhere rests.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use url::Url;
 
 use super::Gateway;
@@ -22,7 +26,7 @@ use super::intake::{destination_targets, mo_callback};
 use super::queues;
 use super::retry::{RetryPolicy, Verdict};
 use super::templates::{self, Values};
-use crate::model::{Callback, CallbackKind, CallbackTarget, EventId, MessageId, Status, Timestamp};
+use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, EventId, MessageId, Status, Timestamp};
 use crate::store::{CallbackDelivery, CallbackLanes, CallbackQueue, Change, ReadError, Ticket};
 use crate::telemetry::ChannelLog;
 use crate::web::client::{Answer, Client, ClientError};
@@ -53,7 +57,7 @@ const IN_HAND: usize = 64;
 /// How long a spared host is waited for before its URL is looked up again: somebody may have corrected it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How long the broker may take to confirm what is on its way when the gateway stops.
-const CONFIRMED: Duration = Duration::from_secs(3);
+pub(super) const CONFIRMED: Duration = Duration::from_secs(3);
 /// How long a receiver's task waits for more before it ends.
 const IDLE: Duration = Duration::from_secs(30);
 /// Wait before a store that could not be read is asked again.
@@ -65,16 +69,23 @@ pub(super) async fn dispatch(gateway: Gateway, mut lanes: CallbackLanes, client:
     let stop = gateway.0.stop.clone();
     let (mut receivers, mut published) = (JoinSet::new(), JoinSet::new());
     loop {
-        let queue = tokio::select! {
-            queue = lanes.next() => queue,
+        let (queue, serving) = tokio::select! {
+            next = lanes.next_admitted(|channel| Serving::begin(&gateway, channel)) => match next {
+                Some(next) => next,
+                None => break,
+            },
+            // Somebody's channel may have come.
+            () = gateway.0.served.changed.notified() => {
+                lanes.wake();
+                continue;
+            }
             Some(_) = receivers.join_next() => continue,
             Some(_) = published.join_next() => continue,
             () = stop.cancelled() => break,
         };
-        let Some(queue) = queue else { break };
         if let Some(key) = queue.routing_key() {
             let key = key.to_owned();
-            published.spawn(queues::owed::run(gateway.clone(), queue, key, policy.retry));
+            published.spawn(queues::owed::run(gateway.clone(), queue, key, policy.retry, serving));
             continue;
         }
         let receiver = Receiver {
@@ -87,13 +98,87 @@ pub(super) async fn dispatch(gateway: Gateway, mut lanes: CallbackLanes, client:
             behind: HashMap::new(),
             held: HashMap::new(),
         };
-        receivers.spawn(receiver.run(queue));
+        receivers.spawn(receiver.run(queue, serving));
     }
     // Requests on their way are cut off; their callbacks are still owed and made again after the next start.
     receivers.shutdown().await;
     // What the broker has and has not confirmed would come again: its answer is waited for.
     let _ = tokio::time::timeout(CONFIRMED, async { while published.join_next().await.is_some() {} }).await;
     published.shutdown().await;
+}
+
+/// Whose callbacks are made here, and how that ends when a channel goes elsewhere.
+#[derive(Default)]
+pub(super) struct Served {
+    channels: Mutex<HashMap<ChannelId, Service>>,
+    /// Other channels may run here than before.
+    changed: Notify,
+}
+
+/// What is done for the callbacks of one channel.
+#[derive(Default)]
+struct Service {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// A queue that is being served, until this is dropped: to be dropped after the queue.
+pub(super) struct Serving {
+    /// Told when it is to end. What is on its way then is waited for.
+    pub(super) stop: CancellationToken,
+    task: Option<TaskTrackerToken>,
+    of: Option<(Gateway, ChannelId)>,
+}
+
+impl Serving {
+    /// A queue is to be served, unless it is about a channel that is another process's.
+    fn begin(gateway: &Gateway, channel: Option<&ChannelId>) -> Option<Self> {
+        let Some(channel) = channel else {
+            return Some(Self { stop: CancellationToken::new(), task: None, of: None });
+        };
+        let mut channels = gateway.0.served.channels();
+        // Read while nobody can end what begins now. Of one that was deleted it is asked too: what it owes is one's alone.
+        if !gateway.0.directory.load().assigned.includes(channel) {
+            return None;
+        }
+        let Service { stop, tasks } = channels.entry(channel.clone()).or_default();
+        Some(Self { stop: stop.clone(), task: Some(tasks.token()), of: Some((gateway.clone(), channel.clone())) })
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let Some((gateway, channel)) = &self.of else { return };
+        let mut channels = gateway.0.served.channels();
+        self.task = None;
+        if channels.get(channel).is_some_and(|service| service.tasks.is_empty()) {
+            channels.remove(channel);
+        }
+    }
+}
+
+impl Served {
+    fn channels(&self) -> MutexGuard<'_, HashMap<ChannelId, Service>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those of whose callbacks any are being made.
+    pub(super) fn ids(&self) -> Vec<ChannelId> {
+        self.channels().keys().cloned().collect()
+    }
+
+    /// Ends what is done for a channel that is not this process's any more; returns when it has ended.
+    pub(super) async fn end(&self, channel: &ChannelId) {
+        let Some(service) = self.channels().remove(channel) else { return };
+        service.stop.cancel();
+        service.tasks.close();
+        service.tasks.wait().await;
+    }
+
+    /// The directory has changed.
+    pub(super) fn look(&self) {
+        self.changed.notify_one();
+    }
 }
 
 /// One receiver's callbacks.
@@ -188,7 +273,7 @@ impl From<CallbackError> for Outcome {
 }
 
 impl Receiver {
-    async fn run(mut self, mut queue: CallbackQueue) {
+    async fn run(mut self, mut queue: CallbackQueue, serving: Serving) {
         let mut requests = FuturesUnordered::new();
         let mut ready: VecDeque<CallbackDelivery> = VecDeque::new();
         loop {
@@ -206,12 +291,24 @@ impl Receiver {
                 }
                 pulled = next_owed(&mut queue, IN_HAND), if in_hand < IN_HAND && !spared => match pulled {
                     Some(pulled) => self.sort(pulled, &mut ready).await,
-                    None if in_hand == 0 => return,
+                    None if in_hand == 0 => break,
                     None => {}
                 },
                 () = again(self.spared.as_ref()), if spared => self.spared = None,
+                () = serving.stop.cancelled() => break,
             }
         }
+        // Cut off, they are made again by whoever has the channel next, who waits for this.
+        let timeout = self.policy.timeout.min(self.gateway.0.config.channel_drain);
+        let rest = async {
+            while let Some((delivery, outcome)) = requests.next().await {
+                self.ended(delivery, outcome, &mut ready).await;
+            }
+        };
+        let _ = tokio::time::timeout(timeout, rest).await;
+        // The queue is free before it is said to be.
+        drop(queue);
+        drop(serving);
     }
 
     /// Decides what of the pulled may leave now.

@@ -1,9 +1,9 @@
 //! The life of channels: created, changed, restarted, deleted; each runs in a task of its own.
 //!
-//! What is wrong is found before anything changes. A channel that panics is started again with a back-off and costs
-//! the others nothing.
+//! What is wrong is found before anything changes. What runs follows the directory: whoever has changed that settles the
+//! channel's place. A channel that panics is started again with a back-off and costs the others nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::directory::{Assigned, Directory};
 use super::error::MASK;
 use super::{Activity, Gateway, GatewayError, GatewayIntake, queues};
 use crate::channel::{AnyChannelType, Intake, Setup, StatusReport};
@@ -23,10 +24,15 @@ type Place = Arc<tokio::sync::Mutex<Option<Running>>>;
 
 /// Every channel's place.
 #[derive(Default)]
-pub(super) struct Places(Mutex<HashMap<ChannelId, Place>>);
+pub(super) struct Places {
+    places: Mutex<HashMap<ChannelId, Place>>,
+    /// Channels that do not run only because the store could not be read.
+    unread: Mutex<BTreeSet<ChannelId>>,
+}
 
-/// A channel's task and how to end it.
+/// A channel's task, what it was made of, and how to end it.
 pub(super) struct Running {
+    of: Arc<ChannelProperties>,
     stop: CancellationToken,
     /// Ends it where it stands.
     cut: CancellationToken,
@@ -45,7 +51,11 @@ const RUNS_ON: [&str; 4] = ["type", "config", "rate_limit_count", "rate_limit_wi
 
 impl Places {
     fn all(&self) -> MutexGuard<'_, HashMap<ChannelId, Place>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unread(&self) -> MutexGuard<'_, BTreeSet<ChannelId>> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A channel's place, nobody else's while it is held.
@@ -60,6 +70,13 @@ impl Places {
         if places.get(id).is_some_and(|place| Arc::strong_count(place) <= 2) {
             places.remove(id);
         }
+    }
+}
+
+impl Running {
+    /// Whether another one of these properties would be the same.
+    fn is_of(&self, channel: &ChannelProperties) -> bool {
+        RUNS_ON.iter().all(|key| self.of.properties.get(*key) == channel.properties.get(*key))
     }
 }
 
@@ -101,8 +118,9 @@ impl Gateway {
         let gateway = self.clone();
         finish(async move {
             let mut place = gateway.0.places.hold(&channel.id).await;
+            let turn = gateway.0.defining.lock().await;
             gateway.check_unrouted(&channel)?;
-            gateway.define(channel, &mut place).await
+            gateway.define(channel, turn, &mut place).await
         })
         .await
     }
@@ -119,6 +137,7 @@ impl Gateway {
         let (gateway, id) = (self.clone(), id.clone());
         finish(async move {
             let mut place = gateway.0.places.hold(&id).await;
+            let turn = gateway.0.defining.lock().await;
             let before = gateway.channel(&id)?;
             let mut channel = (*before).clone();
             channel.properties.extend(changes);
@@ -129,11 +148,7 @@ impl Gateway {
             gateway.check_unrouted(&channel)?;
             check_rate_limit(&channel)?;
             gateway.check(&channel)?;
-            let differs = |key: &&str| before.properties.get(*key) != channel.properties.get(*key);
-            if RUNS_ON.iter().any(differs) {
-                return gateway.define(channel, &mut place).await;
-            }
-            gateway.save(channel).await
+            gateway.define(channel, turn, &mut place).await
         })
         .await
     }
@@ -147,16 +162,16 @@ impl Gateway {
         finish(async move {
             let mut place = gateway.0.places.hold(&id).await;
             gateway.channel(&id)?;
-            gateway.vacate(&id, &mut place).await;
+            gateway.vacate(&id, &mut place, gateway.0.config.channel_drain).await;
             gateway.0.sticky.forget(&gateway.0.store, &id).await?;
-            gateway.0.store.commit(vec![Change::DeleteChannel(id.clone())]).await?;
-            gateway.update_directory(|directory| {
-                directory.channels.remove(&id);
-            });
-            gateway.0.logs.delete(&id.0);
-            gateway.0.rates.forget(&id.0);
-            gateway.0.meters.forget(&id);
-            gateway.0.places.forget(&id);
+            {
+                let _turn = gateway.0.defining.lock().await;
+                gateway.0.store.commit(vec![Change::DeleteChannel(id.clone())]).await?;
+                gateway.update_directory(|directory| {
+                    directory.channels.remove(&id);
+                });
+            }
+            gateway.forget(&id);
             Ok(())
         })
         .await
@@ -170,21 +185,125 @@ impl Gateway {
         let (gateway, id) = (self.clone(), id.clone());
         finish(async move {
             let mut place = gateway.0.places.hold(&id).await;
-            let channel = gateway.channel(&id)?;
-            gateway.vacate(&id, &mut place).await;
-            *place = Some(gateway.run(&channel)?);
-            Ok(())
+            gateway.0.directory.load().running(&id)?;
+            let drain = gateway.0.config.channel_drain;
+            gateway.vacate(&id, &mut place, drain).await;
+            gateway.settle(&id, &mut place, drain).await
         })
         .await
     }
 
-    /// Starts a stored channel.
-    pub(super) async fn start_channel(&self, channel: &ChannelProperties) -> Result<(), GatewayError> {
-        self.check(channel)?;
-        let opened = self.0.store.open_channel(&channel.id).await;
-        opened.map_err(|error| GatewayError::Read(error.to_string().into()))?;
-        *self.0.places.hold(&channel.id).await = Some(self.run(channel)?);
+    /// Lets these channels run here, and no others: those that have come are started, those that have gone end as if they
+    /// were deleted, and stay defined. When this returns nothing is done for the others any more: they have unbound, nothing
+    /// comes out of their applications' queues, nobody is told what they owe, and all of it can be read from the store.
+    ///
+    /// A channel that was deleted is assigned like any other while something is owed for it.
+    ///
+    /// # Errors
+    /// [`GatewayError::Read`] when a channel could not be started; the next [`Gateway::refresh`] tries again.
+    pub async fn assign(&self, assigned: Assigned) -> Result<(), GatewayError> {
+        self.assign_within(assigned, self.0.config.channel_drain).await
+    }
+
+    /// The same, for a hurry: those that have gone are cut off unless they have unbound within `drain`. What they had in
+    /// flight may be sent again then.
+    ///
+    /// # Errors
+    /// See there.
+    pub async fn assign_within(&self, assigned: Assigned, drain: Duration) -> Result<(), GatewayError> {
+        let gateway = self.clone();
+        finish(async move {
+            let assigned = Arc::new(assigned);
+            // Accepted no more, then ended.
+            let before = gateway.update_directory(|directory| directory.assigned = assigned.clone());
+            let directory = gateway.0.directory.load_full();
+            let moved = directory.channels.keys().filter(|id| directory.runs(id) != before.runs(id)).cloned();
+            // Those that end already are waited for, and those that owe something still are not in the directory.
+            let mut here: Vec<_> = gateway.0.places.all().keys().cloned().collect();
+            here.append(&mut gateway.0.served.ids());
+            here.retain(|id| !directory.assigned.includes(id));
+            gateway.settle_all(moved.chain(here), drain).await
+        })
+        .await
+    }
+
+    /// Makes what runs in these channels' places be what the directory says. They wait for none but themselves, and what is
+    /// wrong with one keeps no other from running.
+    pub(super) async fn settle_all(
+        &self,
+        ids: impl IntoIterator<Item = ChannelId>,
+        drain: Duration,
+    ) -> Result<(), GatewayError> {
+        let mut ids: BTreeSet<_> = ids.into_iter().collect();
+        ids.append(&mut self.0.places.unread());
+        let settled = ids.into_iter().map(|id| self.settle_one(id, drain));
+        futures_util::future::join_all(settled).await.into_iter().collect()
+    }
+
+    /// The same for one, whose log is told what is wrong. What could not be read is left for the next time.
+    async fn settle_one(&self, id: ChannelId, drain: Duration) -> Result<(), GatewayError> {
+        let mut place = self.0.places.hold(&id).await;
+        let Err(error) = self.settle(&id, &mut place, drain).await else { return Ok(()) };
+        self.0.logs.channel(&id).failure(format!("the channel was not started: {error}"), &error);
+        if let GatewayError::Read(_) = error {
+            self.0.places.unread().insert(id);
+            return Err(error);
+        }
         Ok(())
+    }
+
+    /// Makes what runs in a channel's place be what the directory says.
+    async fn settle(&self, id: &ChannelId, place: &mut Option<Running>, drain: Duration) -> Result<(), GatewayError> {
+        if self.0.config.activity == Activity::Idle {
+            return Ok(());
+        }
+        let directory = self.0.directory.load_full();
+        let wanted = |directory: &Directory| directory.running(id).ok().cloned();
+        if let (Some(running), Some(channel)) = (place.as_ref(), wanted(&directory))
+            && running.is_of(&channel)
+        {
+            return Ok(());
+        }
+        let is_new = place.is_none();
+        if directory.assigned.includes(id) {
+            self.vacate(id, place, drain).await;
+        } else {
+            // What its last answers owe is for whoever has it next.
+            tokio::join!(self.vacate(id, place, drain), self.0.served.end(id), self.0.queues.put_down(self));
+        }
+        // That may have taken long.
+        let directory = self.0.directory.load_full();
+        let Some(channel) = wanted(&directory) else {
+            if directory.channels.contains_key(id) {
+                self.forget_words(id);
+                self.0.places.forget(id);
+            } else {
+                self.forget(id);
+            }
+            return Ok(());
+        };
+        self.check(&channel)?;
+        let opened = self.0.store.open_channel(id).await;
+        opened.map_err(|error| GatewayError::Read(error.to_string().into()))?;
+        // Whether or not it has a router: one may be made at this moment, by whoever believes it to run already.
+        if is_new {
+            self.0.sticky.reload(&self.0.store, id).await?;
+        }
+        *place = Some(self.run(channel)?);
+        Ok(())
+    }
+
+    fn forget(&self, id: &ChannelId) {
+        self.forget_words(id);
+        self.forget_traces(&id.0);
+        self.0.places.forget(id);
+    }
+
+    /// Forgets what has been said of a channel and by it, that its next words are no repetition.
+    fn forget_words(&self, id: &ChannelId) {
+        self.0.told.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.0.sticky.drop(id);
+        self.0.meters.forget(id);
     }
 
     /// Stops all channels at once, each within the drain time.
@@ -192,7 +311,7 @@ impl Gateway {
         let ids: Vec<ChannelId> = self.0.places.all().keys().cloned().collect();
         let stops = ids.iter().map(|id| async move {
             let mut place = self.0.places.hold(id).await;
-            self.vacate(id, &mut place).await;
+            self.vacate(id, &mut place, self.0.config.channel_drain).await;
         });
         futures_util::future::join_all(stops).await;
     }
@@ -200,13 +319,16 @@ impl Gateway {
     async fn define(
         &self,
         channel: ChannelProperties,
+        turn: tokio::sync::MutexGuard<'_, ()>,
         place: &mut Option<Running>,
     ) -> Result<Arc<ChannelProperties>, GatewayError> {
-        let saved = self.save(channel).await?;
-        self.vacate(&saved.id, place).await;
-        if self.0.config.activity == Activity::Full {
-            *place = Some(self.run(&saved)?);
-        }
+        self.0.store.commit(vec![Change::SaveChannel(channel.clone())]).await?;
+        let saved = Arc::new(channel);
+        self.update_directory(|directory| {
+            directory.channels.insert(saved.id.clone(), saved.clone());
+        });
+        drop(turn);
+        self.settle(&saved.id, place, self.0.config.channel_drain).await?;
         Ok(saved)
     }
 
@@ -222,21 +344,12 @@ impl Gateway {
         }
     }
 
-    async fn save(&self, channel: ChannelProperties) -> Result<Arc<ChannelProperties>, GatewayError> {
-        self.0.store.commit(vec![Change::SaveChannel(channel.clone())]).await?;
-        let saved = Arc::new(channel);
-        self.update_directory(|directory| {
-            directory.channels.insert(saved.id.clone(), saved.clone());
-        });
-        Ok(saved)
-    }
-
     /// Ends what runs in a channel's place, within the drain time. What it decided is written then: its successor must
     /// not be handed a message that the provider has taken.
-    async fn vacate(&self, id: &ChannelId, place: &mut Option<Running>) {
+    async fn vacate(&self, id: &ChannelId, place: &mut Option<Running>, drain: Duration) {
         let Some(mut channel) = place.take() else { return };
         channel.stop.cancel();
-        if tokio::time::timeout(self.0.config.channel_drain, &mut channel.task).await.is_err() {
+        if tokio::time::timeout(drain, &mut channel.task).await.is_err() {
             channel.cut.cancel();
             self.0.logs.channel(id).warn("the channel did not end in time and was cut off");
             if tokio::time::timeout(CUT_WAIT, channel.task).await.is_err() {
@@ -248,7 +361,7 @@ impl Gateway {
     }
 
     /// Runs a channel in a task that outlives its panics.
-    fn run(&self, channel: &ChannelProperties) -> Result<Running, GatewayError> {
+    fn run(&self, channel: Arc<ChannelProperties>) -> Result<Running, GatewayError> {
         let channel_type = self.channel_type(channel.channel_type())?.clone();
         let stop = CancellationToken::new();
         let setup = {
@@ -266,7 +379,7 @@ impl Gateway {
         };
         let cut = CancellationToken::new();
         let task = tokio::spawn(supervise(channel_type, setup, stop.clone(), cut.clone()));
-        Ok(Running { stop, cut, task })
+        Ok(Running { of: channel, stop, cut, task })
     }
 }
 

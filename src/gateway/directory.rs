@@ -1,20 +1,41 @@
 //! Every channel, router and destination as the message path needs them: one snapshot, read without a lock and replaced
 //! whole when a definition changes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::GatewayError;
 use super::routing::Routing;
 use crate::model::{
     ChannelId, ChannelProperties, DestinationId, DestinationProperties, Outbound, QueueOwner, RouterId,
     RouterProperties,
 };
 
+/// Which of the channels that there are run in this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Assigned {
+    /// Every one.
+    #[default]
+    All,
+    /// These, as far as they are there; the others run elsewhere, or nowhere.
+    Only(HashSet<ChannelId>),
+}
+
+impl Assigned {
+    pub(super) fn includes(&self, channel: &ChannelId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(channels) => channels.contains(channel),
+        }
+    }
+}
+
 /// See the file's head.
 #[derive(Clone, Default)]
 pub(super) struct Directory {
     pub(super) channels: HashMap<ChannelId, Arc<ChannelProperties>>,
-    routers: HashMap<RouterId, Arc<Router>>,
+    pub(super) routers: BTreeMap<RouterId, Arc<Router>>,
+    pub(super) assigned: Arc<Assigned>,
     by_channel: HashMap<ChannelId, RouterId>,
     /// By the name of an AMQP queue: who sends and receives by it.
     queues: Arc<BTreeMap<Arc<str>, Vec<QueueOwner>>>,
@@ -40,6 +61,21 @@ impl Router {
     pub(super) fn channel(&self) -> Option<&ChannelId> {
         self.routing.as_ref()?.channel()
     }
+
+    /// The channel that it keeps to itself: as it is stored, so that a router which cannot be built still keeps others off
+    /// its channel.
+    fn claims(&self) -> Option<ChannelId> {
+        match &self.routing {
+            Some(routing) => routing.channel().cloned(),
+            None => self.properties.config().get("channel")?.as_str().map(ChannelId::from),
+        }
+    }
+
+    /// What it keeps phones for, and of which channel. Another type keeps them for other reasons, and another channel has
+    /// other phones.
+    pub(super) fn keeps(&self) -> (&str, Option<&ChannelId>) {
+        (self.properties.router_type(), self.channel())
+    }
 }
 
 impl Directory {
@@ -56,15 +92,15 @@ impl Directory {
         distinct.into_iter().cloned().collect()
     }
 
-    /// Channels, and no router yet.
-    pub(super) fn of(channels: HashMap<ChannelId, Arc<ChannelProperties>>) -> Self {
-        let mut directory = Self { channels, ..Self::default() };
-        directory.find_queues();
-        directory
+    /// Nothing yet, of which this will run here.
+    pub(super) fn of(assigned: Assigned) -> Self {
+        Self { assigned: Arc::new(assigned), ..Self::default() }
     }
 
-    /// Who has which AMQP queue; to be asked for again after every change.
-    pub(super) fn find_queues(&mut self) {
+    /// Finds again who has what; to be asked for after every change.
+    pub(super) fn index(&mut self) {
+        let claims = |(id, router): (&RouterId, &Arc<Router>)| Some((router.claims()?, id.clone()));
+        self.by_channel = self.routers.iter().filter_map(claims).collect();
         let mut queues: BTreeMap<Arc<str>, Vec<QueueOwner>> = BTreeMap::new();
         for channel in self.channels.values() {
             if let Some(queue) = channel.amqp_queue() {
@@ -79,6 +115,20 @@ impl Directory {
         }
         queues.values_mut().for_each(|owners| owners.sort_by(|a, b| a.id().cmp(b.id())));
         self.queues = Arc::new(queues);
+    }
+
+    /// Whether a channel that there is runs here.
+    pub(super) fn runs(&self, channel: &ChannelId) -> bool {
+        self.assigned.includes(channel) && self.channels.contains_key(channel)
+    }
+
+    /// A channel that runs here.
+    ///
+    /// # Errors
+    /// [`GatewayError::ChannelNotFound`], [`GatewayError::Elsewhere`].
+    pub(super) fn running(&self, channel: &ChannelId) -> Result<&Arc<ChannelProperties>, GatewayError> {
+        let found = self.channels.get(channel).ok_or(GatewayError::ChannelNotFound)?;
+        if self.assigned.includes(channel) { Ok(found) } else { Err(GatewayError::Elsewhere(channel.clone())) }
     }
 
     /// See there.
@@ -118,9 +168,7 @@ impl Directory {
 
     /// Every router's id, sorted.
     pub(super) fn router_ids(&self) -> Vec<RouterId> {
-        let mut ids: Vec<RouterId> = self.routers.keys().cloned().collect();
-        ids.sort();
-        ids
+        self.routers.keys().cloned().collect()
     }
 
     /// A destination of a router.
@@ -133,20 +181,7 @@ impl Directory {
     }
 
     pub(super) fn put_router(&mut self, router: Arc<Router>) {
-        self.remove_router(&router.properties.id);
-        // As it is stored, so that a router which cannot be built still keeps others off its channel.
-        let config = router.properties.config();
-        let stored = config.get("channel").and_then(|channel| channel.as_str()).map(ChannelId::from);
-        let channel = router.routing.as_ref().map_or(stored, |routing| routing.channel().cloned());
-        if let Some(channel) = channel {
-            self.by_channel.insert(channel, router.properties.id.clone());
-        }
         self.routers.insert(router.properties.id.clone(), router);
-    }
-
-    pub(super) fn remove_router(&mut self, id: &RouterId) {
-        self.routers.remove(id);
-        self.by_channel.retain(|_, router| router != id);
     }
 
     /// The router that an MT belongs to, and the destinations that are told of it.

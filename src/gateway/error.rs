@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::routing::RoutingError;
 use crate::bus::BusError;
 use crate::channel::ConfigError;
-use crate::model::{DestinationId, JsonObject, RateLimit, RouterId};
+use crate::model::{ChannelId, DestinationId, JsonObject, RateLimit, RouterId};
 use crate::store::{CommitError, ReadError};
 
 /// Why the gateway did not do what it was asked.
@@ -15,6 +15,9 @@ pub enum GatewayError {
     /// No channel has this id.
     #[error("channel not found")]
     ChannelNotFound,
+    /// The channel runs in another process, or is on its way from one to another.
+    #[error("channel {0} does not run here at present; ask again in a moment, or where it runs")]
+    Elsewhere(ChannelId),
     /// No channel type has this name.
     #[error("Invalid channel type '{name}', must be one of: {known}")]
     InvalidChannelType {
@@ -125,12 +128,9 @@ impl From<ReadError> for GatewayError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The store could not be read.
+    /// What is stored could not be read.
     #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The routers could not be started.
-    #[error("the routers cannot be started: {0}")]
-    Routers(GatewayError),
+    Stored(#[from] GatewayError),
     /// Another gateway uses the same store in this process.
     #[error("another gateway uses this store")]
     AlreadyRunning,

@@ -108,7 +108,7 @@ impl Gateway {
                 Err(_) => self.put_destination(&router, &id, properties).await.map(|_| Imported::Created),
             },
             Import::Inbound(message) => {
-                self.channel(&message.channel)?;
+                self.0.directory.load().running(&message.channel)?;
                 not_to_come("received_at", message.received_at)?;
                 if self.0.store.inbound(&message.channel, message.id).await?.is_some() {
                     return Ok(Imported::Unchanged);
@@ -118,7 +118,7 @@ impl Gateway {
                 Ok(Imported::Created)
             }
             Import::Outbound { message, events } => {
-                self.channel(&message.channel)?;
+                self.0.directory.load().running(&message.channel)?;
                 not_to_come("accepted_at", message.accepted_at)?;
                 if Priority::new(message.priority.value()).is_none() {
                     return Err(GatewayError::Usage("a priority is 1 to 5".to_owned()));

@@ -116,7 +116,7 @@ impl Intake for GatewayIntake {
             details: report.details,
         };
         let id = MessageId::mint();
-        if self.is_repetition(&status, component, id) {
+        if !self.is_news(&status, component, id) {
             return;
         }
         let log = self.0.0.logs.channel(channel);
@@ -180,19 +180,24 @@ impl GatewayIntake {
         (Change::Receive { message, callbacks, joined_from }, notes)
     }
 
-    fn is_repetition(&self, status: &Status, component: &'static str, callback: EventId) -> bool {
+    /// Whether a status is to be told: it says something else than the one before, and of a channel that is there still.
+    fn is_news(&self, status: &Status, component: &'static str, callback: EventId) -> bool {
         let now = Timestamp::now();
         let mut told = self.0.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        // Looked at while nobody forgets what was told.
+        if !self.0.0.directory.load().channels.contains_key(&status.channel_id) {
+            return false;
+        }
         let same = |earlier: &Word| {
             let told = &earlier.status;
             (told.kind == status.kind && told.message == status.message) && earlier.at.until(now) < REPEAT
         };
         let told = told.entry(status.channel_id.clone()).or_default();
         if told.get(component).is_some_and(same) {
-            return true;
+            return false;
         }
         told.insert(component, Word { status: status.clone(), at: now, callback });
-        false
+        true
     }
 }
 

@@ -17,6 +17,7 @@ mod outbound;
 mod parked;
 mod queues;
 mod receipts;
+mod refresh;
 pub mod retry;
 mod routers;
 pub mod routing;
@@ -33,8 +34,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use self::callbacks::CallbackPolicy;
+use self::callbacks::Served;
 use self::directory::Directory;
-pub use self::directory::Router;
+pub use self::directory::{Assigned, Router};
 pub use self::error::{GatewayError, StartError};
 use self::hosts::Hosts;
 pub use self::import::{Import, Imported};
@@ -80,6 +82,8 @@ pub struct GatewayConfig {
     pub channel_drain: Duration,
     /// What it does beside answering.
     pub activity: Activity,
+    /// Which channels run here until [`Gateway::assign`] says otherwise.
+    pub assigned: Assigned,
 }
 
 /// What a gateway does beside answering whoever asks it.
@@ -130,13 +134,16 @@ struct Inner {
     client: Client,
     meters: Meters,
     directory: ArcSwap<Directory>,
-    /// Whose turn it is to change a router.
-    routers: tokio::sync::Mutex<()>,
+    /// Whose turn it is to change a definition, or to read all of them: held from a look at the directory or the store until
+    /// both are as they should be, and while no channel is waited for.
+    defining: tokio::sync::Mutex<()>,
     sticky: StickyRoutes,
     hosts: Hosts,
     queues: Queues,
     /// Where channels run.
     places: channels::Places,
+    /// Who makes the callbacks of which channel.
+    served: Served,
     /// The latest status of each component, so that repetitions are not told again.
     told: Mutex<Told>,
     stop: CancellationToken,
@@ -147,7 +154,7 @@ struct Inner {
 }
 
 impl Gateway {
-    /// Starts every stored channel, the callbacks, and what goes over AMQP queues, if there is a broker.
+    /// Starts every stored channel that is to run here, the callbacks, and what goes over AMQP queues, if there is a broker.
     ///
     /// # Errors
     /// [`StartError`] when the store cannot be read.
@@ -160,10 +167,8 @@ impl Gateway {
         client: Client,
         bus: Option<Bus>,
     ) -> Result<Self, StartError> {
-        let stored = store.channels().await?;
-        let channels = stored.iter().map(|channel| (channel.id.clone(), Arc::new(channel.clone()))).collect();
-        let lanes = store.callback_lanes().ok_or(StartError::AlreadyRunning)?;
         let policy = config.callbacks.clone();
+        let directory = Directory::of(config.assigned.clone());
         let gateway = Self(Arc::new(Inner {
             config,
             types,
@@ -172,32 +177,30 @@ impl Gateway {
             rates: Arc::new(rates),
             client: client.clone(),
             meters: Meters::default(),
-            directory: ArcSwap::from_pointee(Directory::of(channels)),
-            routers: tokio::sync::Mutex::default(),
+            directory: ArcSwap::from_pointee(directory),
+            defining: tokio::sync::Mutex::default(),
             sticky: StickyRoutes::default(),
             hosts: Hosts::new(policy.per_host, policy.retry),
             queues: Queues::new(bus),
             places: channels::Places::default(),
+            served: Served::default(),
             told: Mutex::default(),
             stop: CancellationToken::new(),
             dispatcher: Mutex::default(),
             expiry: Mutex::default(),
             searches: Arc::new(Semaphore::new(search::SEARCHES)),
         }));
-        gateway.load_routers().await.map_err(StartError::Routers)?;
+        let channels = gateway.reread().await?;
         if gateway.0.config.activity == Activity::Idle {
             return Ok(gateway);
         }
+        let lanes = gateway.0.store.callback_lanes().ok_or(StartError::AlreadyRunning)?;
         let dispatcher = tokio::spawn(callbacks::dispatch(gateway.clone(), lanes, client, policy));
         *gateway.0.dispatcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(dispatcher);
         let expiry = tokio::spawn(gateway.clone().expire());
         *gateway.0.expiry.lock().unwrap_or_else(PoisonError::into_inner) = Some(expiry);
-        for channel in stored {
-            if let Err(error) = gateway.start_channel(&channel).await {
-                // One bad definition must not keep the others down.
-                gateway.0.logs.channel(&channel.id).failure(format!("the channel was not started: {error}"), &error);
-            }
-        }
+        // One that cannot be read now must not keep the others down; its log says so.
+        let _ = gateway.settle_all(channels, gateway.0.config.channel_drain).await;
         gateway.0.queues.start(&gateway);
         Ok(gateway)
     }
@@ -365,14 +368,17 @@ impl Gateway {
         own.map(|(_, word)| word.status.level).min()
     }
 
-    fn update_directory(&self, change: impl Fn(&mut Directory)) {
-        self.0.directory.rcu(|directory| {
+    /// Changes the directory; returns the one before.
+    fn update_directory(&self, change: impl Fn(&mut Directory)) -> Arc<Directory> {
+        let before = self.0.directory.rcu(|directory| {
             let mut directory = Directory::clone(directory);
             change(&mut directory);
-            directory.find_queues();
+            directory.index();
             directory
         });
         self.0.queues.look();
+        self.0.served.look();
+        before
     }
 
     /// The worst of the components' levels; `None` when none has said anything.

@@ -53,6 +53,7 @@ impl Gateway {
     }
 
     async fn unmatched_receipt(&self, channel: &ChannelId, id: MessageId) -> Result<UnmatchedReceipt, GatewayError> {
+        self.0.directory.load().running(channel)?;
         let found = self.unmatched_receipts(channel).await?.into_iter().find(|receipt| receipt.id == id);
         found.ok_or(GatewayError::ReceiptNotFound)
     }

@@ -78,7 +78,7 @@ impl Gateway {
     pub async fn put_router(&self, id: &RouterId, properties: JsonObject) -> Result<Arc<Router>, GatewayError> {
         let (gateway, id) = (self.clone(), id.clone());
         finish(async move {
-            let _turn = gateway.0.routers.lock().await;
+            let _turn = gateway.0.defining.lock().await;
             let destinations = match gateway.router(&id) {
                 Ok(router) => router.destinations.clone(),
                 Err(_) if gateway.routers().len() >= MAX_ROUTERS => {
@@ -99,7 +99,7 @@ impl Gateway {
     pub async fn edit_router(&self, id: &RouterId, edit: Edit) -> Result<Arc<Router>, GatewayError> {
         let (gateway, id) = (self.clone(), id.clone());
         finish(async move {
-            let _turn = gateway.0.routers.lock().await;
+            let _turn = gateway.0.defining.lock().await;
             let before = gateway.router(&id)?;
             let mut properties = before.properties.clone();
             edit.apply(&mut properties.properties);
@@ -115,10 +115,12 @@ impl Gateway {
     pub async fn delete_router(&self, id: &RouterId) -> Result<(), GatewayError> {
         let (gateway, id) = (self.clone(), id.clone());
         finish(async move {
-            let _turn = gateway.0.routers.lock().await;
+            let _turn = gateway.0.defining.lock().await;
             let router = gateway.router(&id)?;
             gateway.0.store.commit(vec![Change::DeleteRouter(id.clone())]).await?;
-            gateway.update_directory(|directory| directory.remove_router(&id));
+            gateway.update_directory(|directory| {
+                directory.routers.remove(&id);
+            });
             router.destinations.keys().for_each(|destination| gateway.forget_traces(&destination.0));
             gateway.forget_traces(&id.0);
             gateway.forget_sticky(&router).await
@@ -150,7 +152,7 @@ impl Gateway {
     ) -> Result<Arc<DestinationProperties>, GatewayError> {
         let (gateway, router, id) = (self.clone(), router.clone(), id.clone());
         finish(async move {
-            let _turn = gateway.0.routers.lock().await;
+            let _turn = gateway.0.defining.lock().await;
             let router = gateway.router(&router)?;
             if router.destinations.len() >= MAX_DESTINATIONS && !router.destinations.contains_key(&id) {
                 let message = format!("the router has {MAX_DESTINATIONS} destinations already, which is the most");
@@ -174,7 +176,7 @@ impl Gateway {
     ) -> Result<Arc<DestinationProperties>, GatewayError> {
         let (gateway, router, id) = (self.clone(), router.clone(), id.clone());
         finish(async move {
-            let _turn = gateway.0.routers.lock().await;
+            let _turn = gateway.0.defining.lock().await;
             let router = gateway.router(&router)?;
             let mut destination = (*find(&router, &id)?).clone();
             edit.apply(&mut destination.properties);
@@ -190,7 +192,7 @@ impl Gateway {
     pub async fn delete_destination(&self, router: &RouterId, id: &DestinationId) -> Result<(), GatewayError> {
         let (gateway, router, id) = (self.clone(), router.clone(), id.clone());
         finish(async move {
-            let _turn = gateway.0.routers.lock().await;
+            let _turn = gateway.0.defining.lock().await;
             let router = gateway.router(&router)?;
             find(&router, &id)?;
             let mut destinations = router.destinations.clone();
@@ -216,9 +218,7 @@ impl Gateway {
         self.load_sticky(&router).await?;
         self.0.store.commit(vec![Change::SaveRouter(properties)]).await?;
         self.update_directory(|directory| directory.put_router(router.clone()));
-        // Another type keeps phones for other reasons, and another channel has other phones.
-        let kept = |router: &Router| (router.properties.router_type().to_owned(), router.channel().cloned());
-        if let Some(before) = before.filter(|before| kept(before) != kept(&router)) {
+        if let Some(before) = before.filter(|before| before.keeps() != router.keeps()) {
             self.forget_sticky(&before).await?;
         }
         Ok(router)
@@ -290,25 +290,22 @@ impl Gateway {
         }
     }
 
-    /// Puts the stored routers into the directory. One that cannot be built any more is kept, and says so.
-    pub(super) async fn load_routers(&self) -> Result<(), GatewayError> {
-        let mut destinations = self.0.store.destinations().await?;
-        for properties in self.0.store.routers().await? {
-            let own = destinations.extract_if(.., |destination| destination.router == properties.id);
-            let own = own.map(|destination| (destination.id.clone(), Arc::new(destination))).collect();
-            let routing = self.routing(&properties, &own);
-            if let Err(error) = &routing {
-                self.0.logs.of(&properties.id.0).failure(format!("the router does not route: {error}"), &error);
-            }
-            let router = Arc::new(Router { properties, destinations: own, routing: routing.ok() });
-            self.load_sticky(&router).await?;
-            self.update_directory(|directory| directory.put_router(router.clone()));
+    /// A stored router. One that cannot be built any more is kept, and says so.
+    pub(super) fn rebuilt(
+        &self,
+        properties: RouterProperties,
+        destinations: BTreeMap<DestinationId, Arc<DestinationProperties>>,
+    ) -> Router {
+        let routing = self.routing(&properties, &destinations);
+        if let Err(error) = &routing {
+            self.0.logs.of(&properties.id.0).failure(format!("the router does not route: {error}"), error);
         }
-        Ok(())
+        Router { properties, destinations, routing: routing.ok() }
     }
 
     async fn load_sticky(&self, router: &Router) -> Result<(), GatewayError> {
-        match router.channel() {
+        // Those of a channel that does not run here are read when it comes.
+        match router.channel().filter(|channel| self.0.directory.load().runs(channel)) {
             Some(channel) => Ok(self.0.sticky.load(&self.0.store, channel).await?),
             None => Ok(()),
         }
@@ -321,7 +318,7 @@ impl Gateway {
         }
     }
 
-    fn forget_traces(&self, id: &Arc<str>) {
+    pub(super) fn forget_traces(&self, id: &Arc<str>) {
         self.0.logs.delete(id);
         self.0.rates.forget(id);
     }

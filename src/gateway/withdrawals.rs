@@ -23,7 +23,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`]; what was cancelled until then stays so.
     pub async fn cancel_all(&self, channel: &ChannelId, priority: Option<Priority>) -> Result<u64, GatewayError> {
-        self.channel(channel)?;
+        self.0.directory.load().running(channel)?;
         let tally = Tally::default();
         let mut all = self.0.store.all_queued(channel, priority);
         loop {
@@ -44,7 +44,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError::NotQueued`] when it waits no more, or never did.
     pub async fn cancel(&self, channel: &ChannelId, message: MessageId) -> Result<(), GatewayError> {
-        self.channel(channel)?;
+        self.0.directory.load().running(channel)?;
         let gone = || GatewayError::NotQueued(message.to_string());
         // It may get another place between the look and the withdrawal, when its time comes.
         for _ in 0..3 {

@@ -502,6 +502,12 @@ impl Store {
         self.0.shards.settings().set_unfinished(false).await
     }
 
+    /// How many hold the engine of what there is.
+    #[cfg(test)]
+    pub(crate) fn holders(&self) -> usize {
+        Arc::strong_count(self.0.shards.settings())
+    }
+
     /// Writes what waits and ends in order. Nothing is accepted afterwards. The directory is free once the last clone and
     /// the last queue have been dropped.
     pub async fn close(self) {

@@ -4,7 +4,7 @@
 //! dropped.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -257,22 +257,51 @@ impl Drop for CallbackQueue {
 pub struct CallbackLanes {
     store: Store,
     news: mpsc::UnboundedReceiver<Arc<Lane>>,
+    /// Those that nobody may serve now. They keep neither their engine nor what is in them.
+    resting: Vec<Weak<Lane>>,
+    /// Those of them that are asked for once more.
+    again: Vec<Weak<Lane>>,
 }
 
 impl CallbackLanes {
     pub(super) fn new(store: Store, news: mpsc::UnboundedReceiver<Arc<Lane>>) -> Self {
-        Self { store, news }
+        Self { store, news, resting: Vec::new(), again: Vec::new() }
     }
 
     /// The next queue that has work and that nobody holds; `None` when the store has been closed.
     pub async fn next(&mut self) -> Option<CallbackQueue> {
+        self.next_admitted(|_| Some(())).await.map(|(queue, ())| queue)
+    }
+
+    /// The next one that may be served, with what `admit` says to that. It is asked of the channel that all of the queue is
+    /// about; of none where several share it, as they do with a destination's or an AMQP queue's in a directory. What it does
+    /// not admit rests.
+    pub async fn next_admitted<T>(
+        &mut self,
+        mut admit: impl FnMut(Option<&ChannelId>) -> Option<T>,
+    ) -> Option<(CallbackQueue, T)> {
         loop {
-            let lane = self.news.recv().await?;
-            if let Some(engine) = self.store.of_lane(&lane) {
-                let generation = engine.acquire(&lane);
-                return Some(CallbackQueue { engine, lane, generation });
+            let lane = match self.again.pop() {
+                Some(lane) => lane.upgrade(),
+                None => Some(self.news.recv().await?),
+            };
+            let Some(lane) = lane else { continue };
+            // What an engine left that has been closed is announced by the next one that has its rows, as a lane of its own.
+            let Some(engine) = self.store.of_lane(&lane).filter(|engine| engine.has(&lane)) else { continue };
+            let channel = self.store.0.shards.channel_of(&lane);
+            match admit(channel.as_ref()) {
+                Some(admitted) => {
+                    let generation = engine.acquire(&lane);
+                    return Some((CallbackQueue { engine, lane, generation }, admitted));
+                }
+                None => self.resting.push(Arc::downgrade(&lane)),
             }
         }
+    }
+
+    /// Those that rest are asked for once more: others may be served than before.
+    pub fn wake(&mut self) {
+        self.again.append(&mut self.resting);
     }
 }
 
@@ -287,5 +316,64 @@ async fn wait(lane: &Lane, generation: u64, notified: impl Future<Output = ()>, 
             let _ = tokio::time::timeout(Timestamp::now().until(due).min(Duration::from_secs(60)), notified).await;
         }
         None => notified.await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Change, StoreConfig};
+    use super::*;
+    use crate::model::{Callback, CallbackKind, CallbackTarget, JsonObject, Level, MessageId, Status};
+
+    fn owed() -> Change {
+        let channel = ChannelId::from("c");
+        let status = Status {
+            channel_id: channel.clone(),
+            component: String::new(),
+            level: Level::Ok,
+            kind: String::new(),
+            message: String::new(),
+            details: JsonObject::new(),
+        };
+        let callback = Callback {
+            id: MessageId::mint(),
+            kind: CallbackKind::Status,
+            channel,
+            message: MessageId::mint(),
+            target: CallbackTarget::Channel,
+            body: serde_json::value::to_raw_value("").unwrap(),
+            created_at: Timestamp::now(),
+        };
+        Change::SaveStatus { status, callback: Some(callback) }
+    }
+
+    #[tokio::test]
+    async fn a_queue_of_an_engine_that_another_one_has_followed_is_nobodys() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = async |name: &str| {
+            let path = directory.path().join(name);
+            Store::open(&StoreConfig { path, min_free: 0, sync: false, ..StoreConfig::default() }).await.unwrap()
+        };
+        let (before, after) = (open("before").await, open("after").await);
+        before.commit(vec![owed()]).await.unwrap();
+        after.commit(vec![owed()]).await.unwrap();
+        let news = before.0.news.lock().unwrap().take().unwrap();
+        before.close().await;
+        let mut late = CallbackLanes::new(after.clone(), news);
+        assert!(late.next().await.is_none());
+        // Its successor has announced its own.
+        let mut lanes = after.callback_lanes().unwrap();
+        let mut asked = Vec::new();
+        let mut admit = |channel: Option<&ChannelId>| {
+            asked.push(channel.cloned());
+            (asked.len() > 1).then_some(())
+        };
+        lanes.wake();
+        let rests = futures_util::poll!(std::pin::pin!(lanes.next_admitted(&mut admit)));
+        assert!(rests.is_pending());
+        lanes.wake();
+        let (mut queue, ()) = lanes.next_admitted(&mut admit).await.unwrap();
+        assert_eq!(queue.pull(1).await.unwrap().len(), 1);
+        assert_eq!(asked, [Some(ChannelId::from("c")), Some(ChannelId::from("c"))]);
     }
 }

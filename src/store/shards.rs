@@ -44,6 +44,7 @@ struct Opening {
 struct Tables {
     by_channel: HashMap<ChannelId, Arc<Engine>>,
     by_number: HashMap<u16, Arc<Engine>>,
+    channels: HashMap<u16, ChannelId>,
 }
 
 /// How often it is looked at how full Redis is.
@@ -98,6 +99,18 @@ impl Shards {
         match self {
             Self::One(engine) => Some(engine.clone()),
             Self::Many(many) => many.tables(|tables| tables.by_number.get(&shard_of(lane)).cloned()),
+        }
+    }
+
+    /// The channel that everything in a callback lane is about, if it is one.
+    pub(super) fn channel_of(&self, lane: &Lane) -> Option<ChannelId> {
+        match self {
+            Self::One(_) => match lane.name.split_once('/')? {
+                ("mo" | "status", channel) => Some(channel.into()),
+                ("event", rest) => rest.rsplit_once('/').map(|(_, channel)| channel.into()),
+                _ => None,
+            },
+            Self::Many(many) => many.tables(|tables| tables.channels.get(&shard_of(lane.number)).cloned()),
         }
     }
 
@@ -222,7 +235,7 @@ impl Many {
             {
                 let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
                 tables.by_channel.remove(&channel);
-                number.map(|number| tables.by_number.remove(&number));
+                number.map(|number| (tables.by_number.remove(&number), tables.channels.remove(&number)));
             }
             engine.clone().close().await;
             // Somebody may have had it in hand still: then it is opened again as it is.
@@ -270,6 +283,7 @@ impl Many {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.by_channel.insert(channel.clone(), engine.clone());
         tables.by_number.insert(number, engine.clone());
+        tables.channels.insert(number, channel.clone());
         drop(tables);
         // Whoever waits for what expires does not know of it yet.
         common.earlier.notify_one();

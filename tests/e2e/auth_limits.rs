@@ -54,7 +54,8 @@ async fn a_request_is_bounded_in_length_depth_and_encoding() {
 async fn limited(maybug: &Maybug, auth: Auth, time: Duration, requests: usize) -> (String, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let config = StoreConfig { path: directory.path().to_owned(), min_free: 0, ..StoreConfig::default() };
-    let guard = Guard::new(Accounts::open(Store::open(&config).await.unwrap()).await.unwrap(), auth, None);
+    let accounts = Accounts::open(Store::open(&config).await.unwrap()).await.unwrap();
+    let guard = Guard::new(Arc::new(accounts), auth, None);
     let limits = ApiLimits { body: 1024, body_time: Duration::from_secs(60), time, requests, max_logs: 1 };
     let api = Arc::new(Api::new(maybug.server.gateway().clone(), guard, limits, None));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

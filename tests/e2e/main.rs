@@ -30,6 +30,7 @@ mod peer;
 mod pressure;
 mod rate_limit;
 mod receipts;
+mod refresh;
 mod refused;
 mod results;
 mod routers;

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hyper::Method;
+use maybug::gateway::Assigned;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::amqp::{Bridge, application};
+use crate::amqp::{Bridge, application, publish};
 use crate::rabbitmq::RabbitMq;
 use crate::server::soon;
 
@@ -247,6 +248,26 @@ async fn filled(rabbitmq: &RabbitMq, queue: &str, count: u64) -> u64 {
     .await
 }
 
+async fn a_queue_is_read_where_its_channel_runs(rabbitmq: &RabbitMq) {
+    let bridge = Bridge::start(rabbitmq).await;
+    let channels = [bridge.loopback("moves", json!({})).await, bridge.loopback("stays", json!({})).await];
+    let broken = async |queue: &str, count: u64| {
+        publish(rabbitmq, &format!("{queue}.outbound"), "{").await;
+        assert_eq!(filled(rabbitmq, &format!("{queue}.failures"), count).await, count);
+    };
+    broken("moves", 1).await;
+    let stays = Assigned::Only([channels[1].as_str().into()].into());
+    bridge.server.gateway().assign(stays).await.unwrap();
+    publish(rabbitmq, "moves.outbound", "{").await;
+    for count in 1..5 {
+        broken("stays", count).await;
+    }
+    assert_eq!(filled(rabbitmq, "moves.failures", 1).await, 1, "it was read all the same");
+    bridge.server.gateway().assign(Assigned::All).await.unwrap();
+    assert_eq!(filled(rabbitmq, "moves.failures", 2).await, 2);
+    bridge.server.stop().await;
+}
+
 async fn what_is_owed_goes_with_its_owner_alone(rabbitmq: &RabbitMq) {
     let bridge = Bridge::start(rabbitmq).await;
     let channel = bridge.create("/channels/", json!({"type": "loopback", "config": {}})).await;
@@ -364,6 +385,7 @@ async fn queues_change_and_nothing_is_lost_or_refused() {
         what_has_no_channel_for_now_waits_and_is_not_refused(&rabbitmq),
         a_queue_that_is_full_now_and_then_keeps_its_order(&rabbitmq),
         what_is_owed_goes_to_a_queue_that_has_got_another_name(&rabbitmq),
+        a_queue_is_read_where_its_channel_runs(&rabbitmq),
         what_is_owed_goes_with_its_owner_alone(&rabbitmq),
         what_goes_elsewhere_does_not_wait_for_what_stays(&rabbitmq),
         a_stop_in_the_middle_repeats_nothing(&rabbitmq),

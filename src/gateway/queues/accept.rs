@@ -31,6 +31,7 @@ impl From<GatewayError> for NotAccepted {
         match error {
             GatewayError::Read(why) => Self::Unreadable(why),
             gone @ (GatewayError::ChannelNotFound
+            | GatewayError::Elsewhere(_)
             | GatewayError::RouterNotFound(_)
             | GatewayError::DestinationNotFound { .. }) => Self::NotNow(gone.to_string()),
             // It is logged, and a log may have no numbers.
@@ -61,7 +62,7 @@ impl Gateway {
                 (Some(router.clone()), Some(destination.clone()), channel)
             }
         };
-        directory.channels.get(&channel).ok_or(GatewayError::ChannelNotFound)?;
+        directory.running(&channel)?;
         let reply_to = message.in_reply_to.as_deref().and_then(|id| id.parse::<MessageId>().ok());
         let answered = match reply_to {
             Some(id) => self.0.store.inbound(&channel, id).await.map_err(GatewayError::from)?,

@@ -197,8 +197,8 @@ impl Consumer {
         let limit = self.gateway.0.config.queue_limit;
         let mut has_room = !owners.is_empty();
         for owner in owners {
-            let channel = self.gateway.channel_of(&directory, owner).filter(|id| directory.channels.contains_key(id));
-            let channel = channel.ok_or_else(|| Trouble::NotNow(format!("{} has no channel", owner.id())))?;
+            let channel = self.gateway.channel_of(&directory, owner).filter(|id| directory.runs(id));
+            let channel = channel.ok_or_else(|| Trouble::NotNow(format!("{} has no channel here", owner.id())))?;
             has_room &= self.gateway.depth(&channel).waiting < limit;
         }
         Ok(has_room)

@@ -1,4 +1,4 @@
-//! AMQP queues of applications: which are consumed, and what channels are told of the broker.
+//! AMQP queues of applications: which are consumed here, and what channels are told of the broker.
 //!
 //! What goes into them is owed like any callback (`owed`); what comes out of them is accepted like any MT
 //! (`consumer`, `taking`, `accept`).
@@ -7,14 +7,16 @@ mod accept;
 mod consumer;
 pub(super) mod failures;
 pub(super) mod owed;
+mod places;
 mod taking;
 mod wishes;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +24,7 @@ use super::directory::Directory;
 use super::{Gateway, GatewayError, GatewayIntake};
 use crate::bus::{Bus, Link, MAX_QUEUE_NAME, Watch};
 use crate::channel::{Intake, StatusReport};
-use crate::model::{CallbackKind, ChannelId, JsonObject, Level, QueueOwner};
+use crate::model::{CallbackKind, ChannelId, JsonObject, Level};
 
 /// The component of a channel that speaks of the broker.
 pub(super) const COMPONENT: &str = "amqp";
@@ -39,6 +41,10 @@ pub(super) struct Queues {
     changed: Notify,
     /// Whose turn it is to look at what of a queue could not be sent.
     turns: Mutex<HashMap<Arc<str>, Arc<tokio::sync::Mutex<()>>>>,
+    /// How often definitions have changed.
+    changes: AtomicU64,
+    /// What the keeper has done so far; `None` while there is none.
+    kept: watch::Sender<Option<Kept>>,
     stop: CancellationToken,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -48,6 +54,8 @@ const MOST_OCTETS: usize = 1024 * 1024;
 /// How long the broker may take to put messages into another queue. One that is short of memory does not even read them.
 const ASIDE: Duration = Duration::from_secs(10);
 
+/// How long consumers are waited for that have been told to end; longer than they take.
+const PUT_DOWN: Duration = Duration::from_secs(5);
 /// Wait before a consumer begins anew that a defect has ended.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -83,6 +91,8 @@ impl Queues {
             unbound: Mutex::default(),
             changed: Notify::new(),
             turns: Mutex::default(),
+            changes: AtomicU64::new(0),
+            kept: watch::Sender::default(),
             stop: CancellationToken::new(),
             keeper: Mutex::default(),
         }
@@ -90,13 +100,28 @@ impl Queues {
 
     /// Begins to consume.
     pub(super) fn start(&self, gateway: &Gateway) {
+        self.kept.send_replace(Some(Kept::default()));
         let keeper = tokio::spawn(keep(gateway.clone()));
         *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
     }
 
     /// Definitions have changed.
     pub(super) fn look(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.changed.notify_one();
+    }
+
+    /// Waits until none is read here any more that is another one's to read, and no channel is told of one by what was.
+    pub(super) async fn put_down(&self, gateway: &Gateway) {
+        let changes = self.changes.load(Ordering::Acquire);
+        let is_ours = |queue: &Arc<str>| gateway.reads(&gateway.0.directory.load(), queue);
+        let is_done = |kept: &Option<Kept>| {
+            kept.as_ref().is_none_or(|kept| kept.changes >= changes && kept.read.iter().all(is_ours))
+        };
+        let mut kept = self.kept.subscribe();
+        if tokio::time::timeout(PUT_DOWN, kept.wait_for(is_done)).await.is_err() {
+            tracing::error!("an application's queue that is read elsewhere from now on may still be read here");
+        }
     }
 
     /// Something waits for a key that nobody has bound a queue to, or does so no longer; channels are told.
@@ -139,6 +164,15 @@ impl Queues {
     }
 }
 
+/// What the keeper has done.
+#[derive(Default)]
+struct Kept {
+    /// So many changes of definitions are heeded.
+    changes: u64,
+    /// Queues that are read.
+    read: HashSet<Arc<str>>,
+}
+
 /// What a channel is told of the broker.
 #[derive(Clone, PartialEq)]
 enum Word {
@@ -158,14 +192,15 @@ async fn keep(gateway: Gateway) {
     let mut told: HashMap<ChannelId, Word> = HashMap::new();
     loop {
         let changed = queues.changed.notified();
+        let changes = queues.changes.load(Ordering::Acquire);
         let directory = gateway.0.directory.load_full();
         for (queue, (_, stop)) in &running {
-            if !directory.queues().contains_key(queue) {
+            if !gateway.reads(&directory, queue) {
                 stop.cancel();
             }
         }
         if let Some(bus) = &queues.bus {
-            for queue in directory.queues().keys() {
+            for queue in directory.queues().keys().filter(|queue| gateway.reads(&directory, queue)) {
                 // One that is being stopped is waited for: two consumers at a time would mix up the order.
                 running.entry(queue.clone()).or_insert_with(|| {
                     let stop = queues.stop.child_token();
@@ -175,6 +210,7 @@ async fn keep(gateway: Gateway) {
             }
         }
         tell(&gateway, &directory, &mut told).await;
+        queues.kept.send_replace(Some(Kept { changes, read: running.keys().cloned().collect() }));
         tokio::select! {
             () = changed => {}
             () = link_changed(watch.as_mut()) => {}
@@ -190,6 +226,7 @@ async fn keep(gateway: Gateway) {
         }
     }
     while consumers.join_next().await.is_some() {}
+    queues.kept.send_replace(None);
 }
 
 async fn link_changed(watch: Option<&mut Watch>) {
@@ -212,7 +249,7 @@ async fn tell(gateway: &Gateway, directory: &Directory, told: &mut HashMap<Chann
     let gone: Vec<ChannelId> = told.keys().filter(|channel| !words.contains_key(*channel)).cloned().collect();
     for channel in gone {
         told.remove(&channel);
-        if directory.channels.contains_key(&channel) {
+        if directory.runs(&channel) {
             report(gateway, &channel, &Word::NotUsed).await;
         }
     }
@@ -223,7 +260,8 @@ fn words(gateway: &Gateway, directory: &Directory) -> BTreeMap<ChannelId, Word> 
     let mut words = BTreeMap::new();
     for (queue, owners) in directory.queues().iter() {
         let word = gateway.0.queues.word(queue);
-        for channel in owners.iter().filter_map(|owner| gateway.channel_of(directory, owner)) {
+        let channels = owners.iter().filter_map(|owner| gateway.channel_of(directory, owner));
+        for channel in channels.filter(|channel| directory.runs(channel)) {
             let told = words.entry(channel).or_insert_with(|| word.clone());
             if word == Word::Unrouted {
                 *told = Word::Unrouted;
@@ -231,16 +269,6 @@ fn words(gateway: &Gateway, directory: &Directory) -> BTreeMap<ChannelId, Word> 
         }
     }
     words
-}
-
-impl Gateway {
-    /// The channel that MTs out of an owner's queue go to, if its router can tell.
-    fn channel_of(&self, directory: &Directory, owner: &QueueOwner) -> Option<ChannelId> {
-        match owner {
-            QueueOwner::Channel(channel) => Some(channel.clone()),
-            QueueOwner::Destination(router, id) => self.choose(directory, directory.router(router)?, "", Some(id)).ok(),
-        }
-    }
 }
 
 async fn report(gateway: &Gateway, channel: &ChannelId, word: &Word) {
@@ -274,9 +302,15 @@ mod tests {
             let id = ChannelId::from(number.to_string().as_str());
             (id.clone(), Arc::new(ChannelProperties { id, properties }))
         };
-        let almost = Directory::of((1..MOST_QUEUES).map(channel).collect());
+        let directory = |numbers: std::ops::Range<usize>| {
+            let mut directory = Directory::default();
+            directory.channels.extend(numbers.map(channel));
+            directory.index();
+            directory
+        };
+        let almost = directory(1..MOST_QUEUES);
         assert!(check(&almost, Some("another")).is_ok());
-        let full = Directory::of((0..MOST_QUEUES).map(channel).collect());
+        let full = directory(0..MOST_QUEUES);
         let error = check(&full, Some("another")).err().map(|error| error.to_string());
         assert_eq!(error.as_deref(), Some("there are 10000 AMQP queues already, which is the most"));
         assert!(check(&full, Some("queue-7")).is_ok());

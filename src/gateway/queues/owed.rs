@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::super::Gateway;
-use super::super::callbacks::next_owed;
+use super::super::callbacks::{CONFIRMED, Serving, next_owed};
 use super::super::directory::Directory;
 use super::super::retry::RetryPolicy;
 use crate::bus::{BusError, Link, Published, Publisher};
@@ -27,12 +27,20 @@ const BATCH: usize = 1024;
 /// Longest wait before a queue is tried again: its application may have declared it meanwhile.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Publishes until nothing has been owed for a while, or the gateway stops: what is on its way then is waited for.
-pub(in crate::gateway) async fn run(gateway: Gateway, queue: CallbackQueue, key: String, retry: RetryPolicy) {
+/// Publishes until nothing has been owed for a while, it is to be served elsewhere, or the gateway stops: what is on its way
+/// then is waited for.
+pub(in crate::gateway) async fn run(
+    gateway: Gateway,
+    queue: CallbackQueue,
+    key: String,
+    retry: RetryPolicy,
+    serving: Serving,
+) {
     let publisher = gateway.0.queues.bus.as_ref().map(|bus| bus.publisher());
     let retry = RetryPolicy { longest: LONGEST, ..retry };
     let waiting = VecDeque::new();
-    Owed { gateway, key: key.into(), publisher, retry, waiting, batch: 1, failures: 0, told: None }.run(queue).await;
+    let key = key.into();
+    Owed { gateway, key, publisher, retry, waiting, batch: 1, failures: 0, told: None }.run(queue, &serving).await;
 }
 
 struct Owed {
@@ -67,24 +75,29 @@ enum Failure {
 }
 
 impl Owed {
-    async fn run(mut self, mut queue: CallbackQueue) {
-        let stop = self.gateway.0.stop.clone();
-        while !stop.is_cancelled() {
+    async fn run(mut self, mut queue: CallbackQueue, serving: &Serving) {
+        let gateway = self.gateway.clone();
+        while !gateway.0.stop.is_cancelled() && !serving.stop.is_cancelled() {
             if self.waiting.is_empty() {
                 let pulled = tokio::select! {
                     pulled = next_owed(&mut queue, self.batch) => pulled,
-                    () = stop.cancelled() => return,
+                    () = stopped(&gateway, serving) => return,
                 };
                 let Some(pulled) = pulled else { return };
                 self.waiting.extend(pulled);
             }
-            match self.publish().await {
+            let published = tokio::select! {
+                published = self.publish() => published,
+                // A broker that blocks does not answer at all. What it has taken comes again then.
+                () = async { stopped(&gateway, serving).await; tokio::time::sleep(CONFIRMED).await } => return,
+            };
+            match published {
                 Ok(()) => self.succeeded(),
                 Err(failure) => {
                     let wait = self.failed(&failure, &mut queue).await;
                     tokio::select! {
                         () = self.wait(wait) => {}
-                        () = stop.cancelled() => return,
+                        () = stopped(&gateway, serving) => return,
                     }
                 }
             }
@@ -210,6 +223,14 @@ impl Owed {
         {
             tracing::error!(%error, "what RabbitMQ took could not be noted; it will be published again");
         }
+    }
+}
+
+/// Until it is to be served no more, by nobody or elsewhere.
+async fn stopped(gateway: &Gateway, serving: &Serving) {
+    tokio::select! {
+        () = gateway.0.stop.cancelled() => {}
+        () = serving.stop.cancelled() => {}
     }
 }
 

@@ -41,6 +41,16 @@ const SWEEP: usize = 16;
 const CHUNK: usize = 1_024;
 
 impl Phones {
+    async fn read(store: &Store, channel: &ChannelId) -> Result<Self, ReadError> {
+        let mut phones = Self::default();
+        for (name, record) in store.notes(channel, NOTES).await? {
+            if let (Some(phone), Ok(kept)) = (name.strip_prefix(NOTES), serde_json::from_slice(&record)) {
+                phones.insert(phone, kept);
+            }
+        }
+        Ok(phones)
+    }
+
     fn insert(&mut self, phone: &str, kept: Kept) {
         let phone: Arc<str> = self.remove(phone).unwrap_or_else(|| phone.into());
         self.by_time.insert((kept.until, phone.clone()));
@@ -75,13 +85,18 @@ impl StickyRoutes {
         if self.phones().contains_key(channel) {
             return Ok(());
         }
-        let mut phones = Phones::default();
-        for (name, record) in store.notes(channel, NOTES).await? {
-            if let (Some(phone), Ok(kept)) = (name.strip_prefix(NOTES), serde_json::from_slice(&record)) {
-                phones.insert(phone, kept);
-            }
-        }
+        let phones = Phones::read(store, channel).await?;
         self.phones().entry(channel.clone()).or_insert(phones);
+        Ok(())
+    }
+
+    /// Makes what is known of a channel be what was written.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(in crate::gateway) async fn reload(&self, store: &Store, channel: &ChannelId) -> Result<(), ReadError> {
+        let phones = Phones::read(store, channel).await?;
+        self.phones().insert(channel.clone(), phones);
         Ok(())
     }
 
@@ -112,6 +127,11 @@ impl StickyRoutes {
             Keep::Nothing => changes.extend(phones.remove(phone).map(|phone| note(channel, &phone, None))),
         }
         changes
+    }
+
+    /// Forgets a channel for now: what was written stays, and is loaded again.
+    pub(in crate::gateway) fn drop(&self, channel: &ChannelId) {
+        self.phones().remove(channel);
     }
 
     /// Forgets a channel, its notes too.
