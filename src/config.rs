@@ -109,6 +109,8 @@ pub struct Config {
     pub rabbitmq_management_interface: Option<String>,
     /// The Redis that keeps everything instead of `data`, a URL; or where Junebug kept its state, which is not used.
     pub redis: Option<RedisKey>,
+    /// Where other nodes on the same Redis reach this one's API, a URL; by default at the address that it listens on.
+    pub node_url: Option<String>,
     /// Where Junebug sent exceptions; nothing is sent there.
     pub sentry_dsn: Option<Secret>,
     /// A file for the process log, beside standard error.
@@ -161,6 +163,7 @@ impl Default for Config {
             amqp: None,
             rabbitmq_management_interface: None,
             redis: None,
+            node_url: None,
             sentry_dsn: None,
             logfile: None,
             plugins: Vec::new(),
@@ -173,7 +176,7 @@ impl Default for Config {
 }
 
 /// The keys of [`Config`].
-const KEYS: [&str; 38] = [
+const KEYS: [&str; 39] = [
     "interface",
     "port",
     "auth",
@@ -205,6 +208,7 @@ const KEYS: [&str; 38] = [
     "amqp",
     "rabbitmq_management_interface",
     "redis",
+    "node_url",
     "sentry_dsn",
     "logfile",
     "plugins",

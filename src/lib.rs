@@ -58,6 +58,7 @@ pub mod gateway;
 pub mod migrate;
 pub mod model;
 pub mod moving;
+pub mod nodes;
 pub mod pattern;
 mod redis;
 pub mod replay;

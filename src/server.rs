@@ -1,6 +1,7 @@
 //! The whole server in one piece: store, gateway, API, on addresses of its own. Nothing is global, so a test may run
 //! ten of them.
 
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use crate::config::{Auth, Config, RedisKey};
 use crate::gateway::retry::RetryPolicy;
 use crate::gateway::{Activity, Assigned, CallbackPolicy, Gateway, GatewayConfig, Types};
 use crate::model::ChannelId;
+use crate::nodes::{self, Node};
 use crate::store::{RedisConfig, RedisConfigError, Store, StoreConfig};
 use crate::telemetry::channel_log::LogFiles;
 use crate::telemetry::{ChannelLogs, Rates};
@@ -37,6 +39,8 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     listeners: JoinSet<()>,
     stop: CancellationToken,
+    /// Where several share a store.
+    node: Option<Node>,
 }
 
 /// Longest request body in octets.
@@ -73,12 +77,26 @@ impl Server {
         let addresses = bound.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
         let logs = ChannelLogs::start(log_files(config));
         let logs = logs.with_context(|| format!("logs cannot be kept in {}", config.logging_path.display()))?;
-        let store = Store::open(&store_config(config)?).await?;
+        let stored = store_config(config)?;
+        let (store, nodes) = match &stored.redis {
+            Some(_) => {
+                let own = nodes::member(config.node_url.as_deref(), &addresses);
+                let (store, nodes) = Store::join(&stored, own).await?;
+                (store, Some(nodes))
+            }
+            None => (Store::open(&stored).await?, None),
+        };
         let accounts = Arc::new(Accounts::open(store.clone()).await?);
         let rates = Rates::new(config.metric_window);
         let client = client(config, &addresses);
         let bus = config.amqp.as_ref().map(Bus::start);
-        let gateway = Gateway::start(gateway_config(config), types, store.clone(), logs, rates, client, bus).await?;
+        let assigned = if nodes.is_some() { Assigned::Only(HashSet::new()) } else { Assigned::All };
+        let rules = GatewayConfig { assigned, ..gateway_config(config) };
+        let gateway = Gateway::start(rules, types, store.clone(), logs, rates, client, bus).await?;
+        let node = match nodes {
+            Some(nodes) => Some(Node::start(nodes, gateway.clone(), accounts.clone()).await?),
+            None => None,
+        };
         let limits = ApiLimits {
             body: MAX_BODY,
             body_time: BODY_TIME,
@@ -98,7 +116,7 @@ impl Server {
             let limits = Limits { per_address: config.connections_per_address, ..Limits::default() };
             listeners.spawn(serve(listener, api.clone(), limits, stop.clone()));
         }
-        Ok(Self { store, accounts, gateway, addresses, listeners, stop })
+        Ok(Self { store, accounts, gateway, addresses, listeners, stop, node })
     }
 
     /// Where the API listens.
@@ -152,11 +170,22 @@ impl Server {
         Ok(id)
     }
 
-    /// Ends in order: running requests finish, channels unbind, everything is on disk.
+    /// Ends in order: other nodes take over, running requests finish, channels unbind, everything is on disk.
     pub async fn stop(mut self) {
+        if let Some(node) = &mut self.node {
+            // Whoever asks meanwhile is still answered.
+            node.hand_over().await;
+        }
         self.stop.cancel();
         while self.listeners.join_next().await.is_some() {}
+        let nodes = match self.node {
+            Some(node) => node.stop().await,
+            None => None,
+        };
         self.gateway.shutdown().await;
+        if let Some(nodes) = nodes {
+            nodes.leave().await;
+        }
     }
 }
 

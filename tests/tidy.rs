@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Floors of `src/`, lowest first; a file imports from its own floor or a lower one.
-const FLOORS: [(&str, u8); 22] = [
+const FLOORS: [(&str, u8); 23] = [
     ("model", 1),
     ("config", 1),
     ("pattern", 1),
@@ -20,6 +20,7 @@ const FLOORS: [(&str, u8); 22] = [
     ("moving", 3),
     ("channel", 3),
     ("gateway", 4),
+    ("nodes", 4),
     ("api", 5),
     ("smsc", 5),
     ("doctor", 5),

@@ -94,6 +94,8 @@ pub(super) struct Committer {
     due_from: DueKey,
     /// Due entries are not looked for before.
     due_next: Instant,
+    /// Other nodes have left more than the last batch took.
+    deposits: bool,
     expiries: Arc<Expiries>,
 }
 
@@ -113,6 +115,7 @@ impl Committer {
             heartbeat: Instant::now(),
             due_from: [0; 20],
             due_next: Instant::now(),
+            deposits: false,
             expiries,
         }
     }
@@ -123,7 +126,10 @@ impl Committer {
         let mut next_tick = Instant::now();
         let mut jobs = Vec::new();
         loop {
-            let until = self.next_due().map_or(next_tick, |due| next_tick.min(due));
+            let until = match self.deposits {
+                true => Instant::now(),
+                false => self.next_due().map_or(next_tick, |due| next_tick.min(due)),
+            };
             match timeout_at(until.into(), inbox.recv()).await {
                 Ok(Some(job)) => take(job, &mut inbox, &mut jobs),
                 Ok(None) => break,
@@ -178,6 +184,9 @@ impl Committer {
         let mut draft = Draft::new(&self.rows, &self.lanes);
         for op in jobs.iter_mut().flat_map(|job| std::mem::take(&mut job.ops)) {
             draft.add(op, &mut self.ordinal).await.map_err(unreadable)?;
+        }
+        if draft.deposits || self.deposits {
+            self.deposits = draft.take_deposits(&mut self.ordinal).await.map_err(unreadable)?;
         }
         let now = Instant::now();
         if now >= self.due_next && keys::due_time(&self.due_from) <= draft.now {

@@ -59,6 +59,8 @@ pub(super) enum Op {
     Close(ChannelLanes),
     /// These lanes are in use again.
     Reopen(ChannelLanes),
+    /// What other nodes have left is to be taken.
+    Deposits,
 }
 
 /// An MT that is to leave its queue without its channel.
@@ -102,7 +104,12 @@ impl Op {
             Self::Unpark { again, .. } => again.as_ref().map_or(0, |(_, value, _)| value.len()) + 64,
             Self::Put(_, key, value) => key.len() + value.len(),
             Self::Remove(_, key) => key.len(),
-            Self::Finish(_) | Self::Expired { .. } | Self::Mark(_) | Self::Close(_) | Self::Reopen(_) => 32,
+            Self::Finish(_)
+            | Self::Expired { .. }
+            | Self::Mark(_)
+            | Self::Close(_)
+            | Self::Reopen(_)
+            | Self::Deposits => 32,
         }
     }
 }
@@ -154,8 +161,8 @@ struct Marks {
 
 /// See the file's head.
 pub(super) struct Draft<'a> {
-    rows: &'a Rows,
-    lanes: &'a Lanes,
+    pub(super) rows: &'a Rows,
+    pub(super) lanes: &'a Lanes,
     batch: Vec<Row>,
     effects: Vec<Effect>,
     /// Lanes that somebody may have to be woken for.
@@ -166,6 +173,8 @@ pub(super) struct Draft<'a> {
     /// Parked callbacks that it removes, likewise.
     unparked: HashSet<Ticket>,
     first: FirstDue,
+    /// Whether what other nodes have left is to be taken, too.
+    pub(super) deposits: bool,
     pub(super) now: Timestamp,
 }
 
@@ -191,6 +200,7 @@ impl<'a> Draft<'a> {
             undue: HashSet::new(),
             unparked: HashSet::new(),
             first: FirstDue::default(),
+            deposits: false,
             now: Timestamp::now(),
         }
     }
@@ -264,6 +274,7 @@ impl<'a> Draft<'a> {
             Op::Remove(table, key) => self.remove(table, key),
             Op::Close(lanes) => lanes.into_iter().for_each(|lane| self.close(lane, ordinal.next)),
             Op::Reopen(lanes) => lanes.into_iter().for_each(|lane| self.reopen(lane)),
+            Op::Deposits => self.deposits = true,
         }
         Ok(())
     }
@@ -272,7 +283,7 @@ impl<'a> Draft<'a> {
         self.batch.push(Row { table, key: key.into(), value: Some(value.into()) });
     }
 
-    fn remove(&mut self, table: Table, key: impl Into<Vec<u8>>) {
+    pub(super) fn remove(&mut self, table: Table, key: impl Into<Vec<u8>>) {
         self.batch.push(Row { table, key: key.into(), value: None });
     }
 
@@ -358,6 +369,8 @@ impl<'a> Draft<'a> {
     async fn withdraw(&mut self, withdrawal: Withdrawal, ordinal: &mut Ordinal) -> Result<(), ReadError> {
         let Withdrawal { place, origin, record, id, event, callbacks, expiry, doubtful, tally } = withdrawal;
         match place {
+            // Nobody has found it there: it is taken first.
+            Place::Deposit(_) => return Ok(()),
             Place::Entry(ticket) => {
                 let Some(lane) = self.lanes.numbered(ticket.lane) else { return Ok(()) };
                 match (lane.withdraw(ticket.seq, doubtful), expiry) {

@@ -45,6 +45,7 @@ enum What {
     Meta(&'static str),
     Lane(Arc<Lane>),
     Due,
+    Deposits,
     Correlations,
     Inbound,
 }
@@ -77,13 +78,13 @@ impl Look {
     /// Into a slot of Redis, whoever has it; `None` if there is nothing in it.
     pub(crate) async fn into_slot(slot: Slot, role: Role, unfinished: bool) -> Result<Option<Self>, OpenError> {
         let fence = slot.fence().await.map_err(|error| OpenError::Engine(error.to_string()))?;
-        let look = Self::into(Rows::Redis(RedisRows::look(slot.clone())), role, unfinished).await?;
+        let look = Self::into(Rows::Redis(RedisRows::new(slot.clone(), None)), role, unfinished).await?;
         Ok(look.map(|look| Self { fenced: Some((slot, fence)), ..look }))
     }
 
     /// Refuses a slot into which an import was not finished.
     pub(crate) async fn check_finished(slot: Slot) -> Result<(), OpenError> {
-        Rows::Redis(RedisRows::look(slot)).check_finished().await
+        Rows::Redis(RedisRows::new(slot, None)).check_finished().await
     }
 
     async fn into(rows: Rows, role: Role, unfinished: bool) -> Result<Option<Self>, OpenError> {
@@ -119,6 +120,7 @@ impl Look {
             // What waits for its time comes behind what waits for its turn, where it would get its place.
             parts.extend(outbound.chain(callbacks));
             parts.push_back(Part { what: What::Due, rest: Rest::Span(Span::new([], keys::expiries())) });
+            parts.push_back(Part { what: What::Deposits, rest: Rest::Span(Span::since([])) });
             let rest = if rows.is_at_hand() { Rest::Span(Span::since([])) } else { Rest::Cursor(0) };
             parts.push_back(Part { what: What::Correlations, rest });
             parts.push_back(Part { what: What::Inbound, rest: Rest::Span(Span::since([])) });
@@ -147,6 +149,7 @@ impl Look {
             What::Meta(_) => Table::Meta,
             What::Lane(_) => Table::Msg,
             What::Due => Table::Due,
+            What::Deposits => Table::Deposit,
             What::Correlations => Table::Smsc,
             What::Inbound => Table::Inbound,
         };
@@ -169,6 +172,7 @@ impl Look {
             What::Lane(lane) if lane.outbound => self.messages(lane, &page).await?,
             What::Lane(lane) => page.iter().filter_map(|row| owed(lane, row)).collect(),
             What::Due => self.due(&page).await?,
+            What::Deposits => page.iter().filter_map(deposited).collect(),
             What::Correlations => {
                 let all = stream::iter(&page).map(|row| self.correlation(row)).buffered(LOOKS);
                 all.try_collect::<Vec<_>>().await?.into_iter().flatten().collect()
@@ -254,7 +258,7 @@ impl Look {
     /// Whether what has moved there waits there.
     async fn is_elsewhere(&self, moved: Option<Place>) -> Result<bool, ReadError> {
         Ok(match moved {
-            None => false,
+            None | Some(Place::Deposit(_)) => false,
             Some(Place::Entry(ticket)) => {
                 self.lanes.numbered(ticket.lane).is_some_and(|lane| lane.waits(ticket.seq) == Standing::Taken)
             }
@@ -316,6 +320,13 @@ fn owed(lane: &Lane, (key, value): &Found) -> Option<Record> {
     let (_, tries, record) = keys::queued(ticket, value)?;
     let waits = Waits { possible_duplicate: false, ..waits(lane, ticket, tries) };
     Some(Record::Owed { since: keys::since(value), callback: serde_json::from_slice(record).ok()?, waits })
+}
+
+/// What the channel's holder has not taken yet; it gets its place behind all others.
+fn deposited((_, value): &Found) -> Option<Record> {
+    let message: Outbound = keys::read(value)?;
+    let waits = Some(Waits { until: message.send_at, ..Waits::default() });
+    Some(Record::Message { since: keys::since(value), message, events: Vec::new(), waits })
 }
 
 fn inbound((key, value): &Found) -> Option<Record> {

@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::draft::{Op, Withdrawal};
 use super::keys::{self, Kind, table};
 use super::lane::{Item, Lane};
+use super::lanes::Lanes;
 use super::order::Id;
 use super::rows::{Span, Table};
 use super::withdraw::Spot;
 use super::{Engine, Role};
-use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, DestinationId, RouterId, Timestamp};
+use crate::model::{Callback, CallbackKind, CallbackTarget, ChannelId, DestinationId, Outbound, RouterId, Timestamp};
 use crate::store::{AMQP_LANE, Change, CommitError, PartId, Queued, Ticket};
 
 /// Retries sooner than this wait in memory, later ones on disk.
@@ -21,17 +22,8 @@ impl Engine {
     pub(super) async fn encode(&self, now: Timestamp, change: Change, ops: &mut Vec<Op>) -> Result<(), CommitError> {
         match change {
             Change::Accept(message) => {
-                let lane = self.lanes.outbound(&message.channel, message.priority);
-                let (value, id) = (record(now, &*message)?, Id::of_mt(&message));
-                // Kept from the time on at which it is sent.
-                let kept = message.send_at.map_or(now, |at| at.max(now));
-                let phone = of_phone(kept, &message.to, id, None);
-                ops.push(match message.send_at.filter(|at| *at > now) {
-                    Some(at) => Op::Schedule { lane, value, id, at },
-                    None => Op::Append { lane, value, id: Some(id), item: Item::Message(message) },
-                });
-                // Last: whoever finds it there finds the message.
-                ops.push(phone);
+                let value = record(now, &*message)?;
+                ops.extend(accepted(&self.lanes, now, message, value));
             }
             Change::Withdraw { queued, event, callbacks, tally } => {
                 let Queued { message, spot } = queued;
@@ -245,6 +237,8 @@ impl Engine {
         if self.role == Role::Settings {
             return Ok(());
         }
+        // They are none of whoever has its name later.
+        self.settle_deposits().await?;
         for table in [table::STATUS, table::PART, table::NOTE] {
             self.remove_all(keys::meta(table, &keys::of_channel(channel, &[])), ops).await?;
         }
@@ -259,6 +253,21 @@ impl Engine {
         ops.extend(rows.into_iter().map(|(key, _)| Op::Remove(Table::Meta, key)));
         Ok(())
     }
+}
+
+/// An MT into its queue.
+pub(super) fn accepted(lanes: &Lanes, now: Timestamp, message: Arc<Outbound>, value: Vec<u8>) -> [Op; 2] {
+    let lane = lanes.outbound(&message.channel, message.priority);
+    let id = Id::of_mt(&message);
+    // Kept from the time on at which it is sent.
+    let kept = message.send_at.map_or(now, |at| at.max(now));
+    let phone = of_phone(kept, &message.to, id, None);
+    let queued = match message.send_at.filter(|at| *at > now) {
+        Some(at) => Op::Schedule { lane, value, id, at },
+        None => Op::Append { lane, value, id: Some(id), item: Item::Message(message) },
+    };
+    // Last: whoever finds it there finds the message.
+    [queued, phone]
 }
 
 /// A message among those of its phone; an MO's channel is where it is kept.

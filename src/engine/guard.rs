@@ -87,7 +87,7 @@ impl Guard {
 
     /// Whether a batch may be written. What providers tell us is refused last, and only where somebody waits for the
     /// answer and will say it again (`durable`); what became of messages in hand is never refused.
-    pub(super) fn admit(&self, batch: &[Change], durable: bool) -> Result<(), CommitError> {
+    pub(crate) fn admit(&self, batch: &[Change], durable: bool) -> Result<(), CommitError> {
         let pressure = self.pressure();
         let refused = |change: &Change| match change {
             Change::Accept(message) if message.priority == Priority::BULK => pressure >= Pressure::Bulk,

@@ -240,7 +240,8 @@ pub(super) const END: u64 = u64::MAX;
 pub(super) const ATTEMPTS: u64 = u64::MAX - 1;
 
 /// A key of `due`.
-pub(super) type DueKey = [u8; 20];
+pub(super) type DueKey = [u8; DUE];
+const DUE: usize = 20;
 
 /// `due`: when (in microseconds), lane, number.
 pub(super) fn due(at: Timestamp, ticket: Ticket) -> DueKey {
@@ -295,19 +296,40 @@ pub(super) fn ordinal_of(ticket: Ticket) -> Option<u64> {
     (ticket.seq & UNPLACED != 0).then_some(ticket.seq & !UNPLACED)
 }
 
-/// The place that a record points to: a queue entry, or what waits in `due`.
+/// The place that a record points to: a queue entry, what waits in `due`, or what another node left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Entry(Ticket),
     Due(DueKey),
+    Deposit(DepositKey),
 }
 
 /// A place from a record's content.
 pub(super) fn place(content: &[u8]) -> Option<Place> {
-    match <DueKey>::try_from(content) {
-        Ok(key) => Some(Place::Due(key)),
-        Err(_) => ticket(content).map(Place::Entry),
+    match content.len() {
+        DUE => content.try_into().ok().map(Place::Due),
+        DEPOSIT => content.try_into().ok().map(Place::Deposit),
+        _ => ticket(content).map(Place::Entry),
     }
+}
+
+/// A key of `deposit`.
+pub(super) type DepositKey = [u8; DEPOSIT];
+const DEPOSIT: usize = 26;
+
+/// `deposit`: when it was accepted (in microseconds), its place among those that were accepted together, its place in the
+/// order of time.
+pub(super) fn deposit(at: Timestamp, place: u16, message: &Order) -> DepositKey {
+    let mut key = [0; DEPOSIT];
+    key[..8].copy_from_slice(&u64::try_from(at.0).unwrap_or_default().to_be_bytes());
+    key[8..10].copy_from_slice(&place.to_be_bytes());
+    key[10..].copy_from_slice(message);
+    key
+}
+
+/// Stands for the place that an MT will get which its channel's holder has not taken yet: nothing has become of it.
+pub(super) fn nowhere() -> Ticket {
+    unplaced(u32::MAX, 0)
 }
 
 /// Key of the record that keeps idle keyspaces busy; sorts before every real key of theirs but is none.

@@ -6,6 +6,7 @@
 //! is behind a port of its own (`rows`).
 
 mod committer;
+mod deposit;
 mod draft;
 mod dump;
 mod encode;
@@ -36,9 +37,11 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
+pub(crate) use self::deposit::leave;
 pub(crate) use self::dump::Look;
 pub(crate) use self::lane::{Entry, Item, Lane, Reach};
 pub(crate) use self::lanes::{ChannelLanes, Common, shard_of};
+pub(crate) use self::reads::Reader;
 pub(crate) use self::withdraw::{QueuedScan, Spot};
 
 use self::committer::{Committer, Condition, Job};
@@ -54,7 +57,7 @@ use self::rows::{Fjall, RedisRows, Rows, Span, Table};
 use self::running::Running;
 use self::sweep::Sweeper;
 use crate::model::{ChannelId, Timestamp};
-use crate::redis::Slot;
+use crate::redis::{Epoch, Slot};
 use crate::store::{
     Batch, CallbackDelivery, CommitError, Delivery, Depth, OpenError, QueueLength, ReadError, StoreConfig, Ticket,
 };
@@ -76,6 +79,8 @@ pub(crate) enum Role {
 /// The engine; see the module's head.
 pub(crate) struct Engine {
     rows: Rows,
+    /// For all who ask.
+    pub(crate) reader: Reader,
     role: Role,
     lanes: Arc<Lanes>,
     inbox: Arc<Inbox>,
@@ -104,15 +109,17 @@ impl Engine {
         Self::start(rows, Some(disk), (Role::All, 0), config, common).await
     }
 
-    /// Takes a slot of Redis; whoever had it cannot write any more.
+    /// Opens a slot of Redis with the right to write it.
     pub(crate) async fn in_slot(
-        slot: Slot,
-        (owner, role, shard): (&str, Role, u16),
+        (slot, epoch): (Slot, Epoch),
+        part: (Role, u16),
         config: &StoreConfig,
         common: &Common,
     ) -> Result<Arc<Self>, OpenError> {
-        let rows = RedisRows::claim(slot, owner).await.map_err(|error| OpenError::Engine(error.to_string()))?;
-        Self::start(Rows::Redis(rows), None, (role, shard), config, common).await
+        let rows = Rows::Redis(RedisRows::new(slot, Some(epoch)));
+        let engine = Self::start(rows, None, part, config, common).await?;
+        engine.look_for_deposits();
+        Ok(engine)
     }
 
     async fn start(
@@ -148,7 +155,9 @@ impl Engine {
             Running::begin("maybug-keeper", blocks, keeper.run(ended))?,
         ];
         lanes.all().iter().for_each(|lane| lanes.wake(lane));
+        let several = (role == Role::All).then(|| lanes.clone());
         Ok(Arc::new(Self {
+            reader: Reader { rows: rows.clone(), lanes: several },
             rows,
             role,
             lanes,
@@ -195,8 +204,16 @@ impl Engine {
         self.lanes.queue_length(channel)
     }
 
+    /// Why nothing is written any more, if that is so.
+    pub(crate) fn failure(&self) -> Option<Arc<str>> {
+        match self.condition.check() {
+            Err(CommitError::NotReady(reason)) => Some(reason),
+            _ => None,
+        }
+    }
+
     pub(crate) fn health(&self) -> Result<(), Arc<str>> {
-        if let Err(CommitError::NotReady(reason)) = self.condition.check() {
+        if let Some(reason) = self.failure() {
             return Err(reason);
         }
         if let Some(trouble) = self.rows.trouble() {
@@ -355,12 +372,12 @@ impl Engine {
         if self.lanes.all().iter().any(|lane| lane.waiting() > 0) {
             return Ok(false);
         }
-        for table in [Table::Msg, Table::Inbound, Table::Due] {
+        for table in [Table::Msg, Table::Inbound, Table::Due, Table::Deposit] {
             if !self.rows.first(table, &Span::since([]), 1).await?.is_empty() {
                 return Ok(false);
             }
         }
-        Ok(self.parked_callbacks(None, 1).await?.found.is_empty())
+        Ok(self.reader.parked_callbacks(None, 1).await?.found.is_empty())
     }
 
     /// Removes every row of an engine that has been closed.

@@ -2,16 +2,25 @@
 
 use std::sync::Arc;
 
-use super::Engine;
-use super::keys::{self, DueKey, Place, table};
+use super::keys::{self, DepositKey, DueKey, Place, table};
+use super::lanes::Lanes;
 use super::order::Order;
-use super::rows::{Span, Table};
+use super::rows::{RedisRows, Rows, Span, Table};
 use super::search::OCTETS;
 use crate::model::{
     Account, Callback, ChannelId, ChannelProperties, DestinationProperties, Event, Inbound, MessageId,
     RouterProperties, SmscMessageId, Status,
 };
+use crate::redis::Slot;
 use crate::store::{Page, ParkedCallback, PartId, ReadError, StoredMessage, Ticket};
+
+/// Whoever reads what there is: the one who writes it, and, where that is shared, any other.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    pub(super) rows: Rows,
+    /// Where several channels' messages lie together, their queues.
+    pub(super) lanes: Option<Arc<Lanes>>,
+}
 
 /// What a message is found by.
 #[derive(Clone, Copy)]
@@ -23,7 +32,12 @@ enum Name<'a> {
 /// Most parked callbacks read in one go.
 const PARKED: usize = 128;
 
-impl Engine {
+impl Reader {
+    /// Reads a slot, whoever writes it.
+    pub(crate) fn of(slot: Slot) -> Self {
+        Self { rows: Rows::Redis(RedisRows::new(slot, None)), lanes: None }
+    }
+
     pub(crate) async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, ReadError> {
         self.found(Name::Id(id)).await
     }
@@ -54,6 +68,7 @@ impl Engine {
         let content = place.and_then(keys::open).map(|(_, content)| content);
         let origin = match content.and_then(keys::place) {
             Some(Place::Due(key)) => return self.scheduled(&key).await,
+            Some(Place::Deposit(key)) => return self.deposited(&key).await,
             Some(Place::Entry(origin)) => origin,
             None => return Ok(None),
         };
@@ -61,6 +76,13 @@ impl Engine {
         let value = self.rows.get(Table::Msg, &keys::entry(origin)).await?;
         let message = value.and_then(|value| keys::read(&value)).map(Arc::new);
         Ok(message.map(|message| StoredMessage { origin, message, segments }))
+    }
+
+    /// An MT that the holder of its channel has not taken yet.
+    async fn deposited(&self, key: &DepositKey) -> Result<Option<StoredMessage>, ReadError> {
+        let value = self.rows.get(Table::Deposit, key).await?;
+        let message = value.and_then(|value| keys::read(&value)).map(Arc::new);
+        Ok(message.map(|message| StoredMessage { origin: keys::nowhere(), message, segments: 1 }))
     }
 
     /// An MT that waits for its time.

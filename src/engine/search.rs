@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::Engine;
 use super::keys::{self, Place};
 use super::order::{self, Order, SLACK};
+use super::reads::Reader;
 use super::rows::{Found as RowFound, Span, Table};
 use crate::model::{ChannelId, Inbound, MessageId, Timestamp};
 use crate::store::{Direction, Found, Kept, Page, ReadError, Search, Standing};
@@ -21,7 +21,7 @@ const LOOK: usize = 8_192;
 const READ: usize = 1_024;
 /// Entries of an index read at once.
 const BLOCK: usize = 256;
-/// Engines whose indexes are begun together.
+/// Readers whose indexes are begun together.
 const OPENED: usize = 64;
 /// Octets of text after which a page ends.
 pub(super) const OCTETS: usize = 4 * 1024 * 1024;
@@ -39,7 +39,7 @@ type ReadRow = fn(&[u8], &[u8]) -> Option<Row>;
 
 /// One index, from young to old.
 struct Source<'a> {
-    engine: &'a Engine,
+    reader: &'a Reader,
     table: Table,
     /// What has not been read yet; `None` at the end.
     rest: Option<Span>,
@@ -51,14 +51,14 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     async fn new(
-        engine: &'a Engine,
+        reader: &'a Reader,
         table: Table,
         (prefix, bounds): (&[u8], &Bounds),
         read: ReadRow,
     ) -> Result<Self, ReadError> {
         let key = |place: MessageId| [prefix, place.0.as_bytes()].concat();
         let rest = Some(Span::new(key(bounds.oldest), key(bounds.before)));
-        let mut source = Self { engine, table, rest, block: Vec::new(), read, head: None };
+        let mut source = Self { reader, table, rest, block: Vec::new(), read, head: None };
         source.advance().await?;
         Ok(source)
     }
@@ -82,7 +82,7 @@ impl<'a> Source<'a> {
     /// Whether there was more.
     async fn read_on(&mut self) -> Result<bool, ReadError> {
         let Some(rest) = self.rest.take() else { return Ok(false) };
-        self.block = self.engine.rows.last(self.table, &rest, BLOCK).await?;
+        self.block = self.reader.rows.last(self.table, &rest, BLOCK).await?;
         self.rest = self.block.get(BLOCK - 1).map(|(key, _)| rest.before(key.clone()));
         self.block.reverse();
         Ok(!self.block.is_empty())
@@ -106,14 +106,14 @@ impl Bounds {
     }
 }
 
-impl Engine {
-    /// The next messages of these engines, at most `limit`; each has the MOs of the channels beside it.
+impl Reader {
+    /// The next messages of these, at most `limit`; each has the MOs of the channels beside it.
     pub(crate) async fn search(
-        parts: &[(Arc<Self>, Vec<ChannelId>)],
+        parts: &[(Self, Vec<ChannelId>)],
         search: &Search,
         limit: usize,
     ) -> Result<Page, ReadError> {
-        let all = stream::iter(parts).map(|(engine, channels)| engine.sources(search, channels)).buffered(OPENED);
+        let all = stream::iter(parts).map(|(reader, channels)| reader.sources(search, channels)).buffered(OPENED);
         let mut sources: Vec<Source<'_>> = all.try_collect::<Vec<_>>().await?.into_iter().flatten().collect();
         let mut page = Page::default();
         let (mut looked, mut read, mut octets) = (0, 0, 0);
@@ -128,11 +128,11 @@ impl Engine {
                 page.next = last;
                 break;
             }
-            let engine = source.engine;
+            let reader = source.reader;
             let Some((order, whereabouts)) = source.advance().await? else { break };
             looked += 1;
             last = Some(MessageId(uuid::Uuid::from_bytes(order)));
-            if let Some(found) = engine.look_at(search, &order, whereabouts, &mut read).await? {
+            if let Some(found) = reader.look_at(search, &order, whereabouts, &mut read).await? {
                 octets += found.message.content().map_or(0, str::len);
                 page.found.push(found);
             }
@@ -222,15 +222,15 @@ impl Engine {
         read: &mut usize,
     ) -> Result<Option<Found>, ReadError> {
         // The lane says which channel's it is, without the message.
-        if let Some(channel) = &search.channel {
+        if let (Some(channel), Some(lanes)) = (&search.channel, &self.lanes) {
             let place = self.rows.get(Table::Id, order).await?;
             let place = place.as_deref().and_then(keys::open).and_then(|(_, content)| keys::place(content));
             let lane = match place {
                 Some(Place::Entry(ticket)) => Some(ticket.lane),
                 Some(Place::Due(key)) => keys::ticket(&key[8..]).map(|ticket| ticket.lane),
-                None => None,
+                Some(Place::Deposit(_)) | None => None,
             };
-            if !lane.and_then(|lane| self.lanes.numbered(lane)).is_some_and(|lane| lane.is_of(channel)) {
+            if !lane.and_then(|lane| lanes.numbered(lane)).is_some_and(|lane| lane.is_of(channel)) {
                 return Ok(None);
             }
         }

@@ -48,20 +48,29 @@ impl Engine {
 
     /// An MT that waits in its queue, by our id.
     pub(crate) async fn queued(&self, id: MessageId) -> Result<Option<Queued>, ReadError> {
-        let Some(found) = self.rows.by_id(Table::Id, &[], id).await? else { return Ok(None) };
-        let mut place = keys::open(&found).and_then(|(_, content)| keys::place(content));
+        let place = async || {
+            let found = self.rows.by_id(Table::Id, &[], id).await?;
+            Ok(found.and_then(|found| keys::open(&found).and_then(|(_, content)| keys::place(content))))
+        };
+        let mut at = place().await?;
+        if let Some(Place::Deposit(_)) = at {
+            self.settle_deposits().await.map_err(|error| ReadError(error.to_string().into()))?;
+            at = place().await?;
+        }
+        let mut place = at;
         // From its first place to where it waits now, if it has left that for a long delay.
         while let Some(at) = place {
             let queued = match at {
                 Place::Due(key) => self.delayed(&key).await?,
                 Place::Entry(ticket) => self.waiting_at(ticket).await?,
+                Place::Deposit(_) => None,
             };
             if queued.is_some() {
                 return Ok(queued);
             }
             place = match at {
                 Place::Entry(ticket) => self.moved_to(ticket).await?.filter(|next| *next != at),
-                Place::Due(_) => None,
+                Place::Due(_) | Place::Deposit(_) => None,
             };
         }
         Ok(None)

@@ -3,7 +3,6 @@
 //! Redis keeps it for a while only, and the [`renewer`](super::renewer) renews it as long as there is a [`Lease`]. No write
 //! depends on it, since Redis can forget it and a process can be paused at any time: those are refused by their epoch.
 //! It is what keeps two nodes from binding to the same SMSC.
-#![cfg_attr(not(test), expect(dead_code, reason = "leases have no user yet"))]
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use tokio::time::Instant;
 
 use super::error::RedisError;
 use super::slot::{Epoch, Kept, Slot};
-use super::term::{Standing, Term};
+use super::term::{Tenure, Term};
 
 /// A lease of ours, renewed until it is given up or dropped. Of a dropped one Redis hears nothing: it lapses.
 #[derive(Debug)]
@@ -27,7 +26,7 @@ pub(super) struct Held {
     nonce: u64,
     node: String,
     state: Mutex<State>,
-    standing: watch::Sender<Standing>,
+    tenure: watch::Sender<Tenure>,
 }
 
 struct State {
@@ -79,28 +78,40 @@ impl Slot {
             return Err(TakeError::Busy { slot: self.named.name.clone(), by, left });
         }
         let state = State { term: Term::new(shared.times, sent), asked: 0, failed: false };
-        let standing = watch::Sender::new(state.term.standing(Instant::now()));
+        let tenure = watch::Sender::new(state.term.tenure(Instant::now()));
         let (slot, node) = (self.clone(), node.to_owned());
         let epoch = Epoch::new(number, nonce, node.clone());
-        let held = Arc::new(Held { slot, number, nonce, node, state: Mutex::new(state), standing });
+        let held = Arc::new(Held { slot, number, nonce, node, state: Mutex::new(state), tenure });
         shared.renewer.add(&self.redis, &held);
         Ok((Lease(held), epoch))
     }
 }
 
+impl Slot {
+    /// The id of the node that has the lease, if any has.
+    ///
+    /// # Errors
+    /// [`RedisError`].
+    pub(crate) async fn holder(&self) -> Result<Option<String>, RedisError> {
+        let lease: Option<String> = self.ask(redis::cmd("GET").arg(&self.named.lease)).await?;
+        Ok(lease.and_then(|lease| lease.splitn(3, ' ').nth(2).map(str::to_owned)))
+    }
+}
+
 impl Lease {
     /// How it stands at this very moment: what is to be asked before something is begun that only the holder may do.
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn tenure(&self) -> Tenure {
         let now = Instant::now();
-        let standing = self.0.state().term.standing(now);
+        let tenure = self.0.state().term.tenure(now);
         let redis = &self.0.slot.redis.0;
-        let unseen = standing == Standing::Good && redis.renewer.since_look(now) > redis.times.pause;
-        if unseen { Standing::Doubtful } else { standing }
+        let unseen = tenure == Tenure::Good && redis.renewer.since_look(now) > redis.times.pause;
+        if unseen { Tenure::Doubtful } else { tenure }
     }
 
     /// How it stands, whenever that changes.
-    pub(crate) fn watch(&self) -> watch::Receiver<Standing> {
-        self.0.standing.subscribe()
+    #[cfg(test)]
+    pub(super) fn watch(&self) -> watch::Receiver<Tenure> {
+        self.0.tenure.subscribe()
     }
 
     /// Gives the slot up, so that another node can take it at once; what is written with its epoch is refused from now on.
@@ -178,16 +189,16 @@ impl Held {
     }
 
     /// Tells its holder how it stands: whether that is news, and until when it stays so if nothing happens.
-    pub(super) fn publish(&self, now: Instant) -> (Option<Standing>, Option<Instant>) {
+    pub(super) fn publish(&self, now: Instant) -> (Option<Tenure>, Option<Instant>) {
         // Held meanwhile, so that news are told in their order.
         let state = self.state();
-        let standing = state.term.standing(now);
-        let news = self.standing.send_if_modified(|told| {
-            let is_new = *told != standing;
-            told.clone_from(&standing);
+        let tenure = state.term.tenure(now);
+        let news = self.tenure.send_if_modified(|told| {
+            let is_new = *told != tenure;
+            told.clone_from(&tenure);
             is_new
         });
-        (news.then_some(standing), state.term.change(now))
+        (news.then_some(tenure), state.term.change(now))
     }
 
     fn end(&self, by: Option<Arc<str>>) {

@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 pub use config::{ConfigError, RedisConfig};
 pub(crate) use error::{RedisError, WriteError};
-pub(crate) use slot::{Epoch, Fence, Slot};
+pub(crate) use slot::{Deposit, Epoch, Fence, Slot};
 
 use renewer::Renewer;
 use route::Router;
@@ -51,11 +51,12 @@ pub(crate) enum Table {
     Phone,
     Due,
     Meta,
+    Deposit,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Msg, Self::Fate, Self::Id, Self::Smsc, Self::Inbound, Self::Phone, Self::Due, Self::Meta];
+    pub(crate) const ALL: [Self; 9] =
+        [Self::Msg, Self::Fate, Self::Id, Self::Smsc, Self::Inbound, Self::Phone, Self::Due, Self::Meta, Self::Deposit];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -67,6 +68,7 @@ impl Table {
             Self::Phone => "phone",
             Self::Due => "due",
             Self::Meta => "meta",
+            Self::Deposit => "deposit",
         }
     }
 

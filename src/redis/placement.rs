@@ -1,6 +1,5 @@
 //! Which node should have a channel: the one that scores highest with it, so that only a channel whose node goes moves,
 //! and only to a node that comes (rendezvous hashing; Thaler and Ravishankar, 1998).
-#![cfg_attr(not(test), expect(dead_code, reason = "placement has no user yet"))]
 
 use sha2::{Digest, Sha256};
 

@@ -1,6 +1,5 @@
 //! Which nodes there are, and which revision the settings have: every node says each second that it is there, and is told
 //! of the others by the same script. One that says nothing for 12 s, by Redis's clock, is forgotten.
-#![cfg_attr(not(test), expect(dead_code, reason = "the registry has no user yet"))]
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -12,30 +11,38 @@ use super::error::RedisError;
 use super::slot::Slot;
 
 /// What a node says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Member {
+pub struct Member {
     /// Its id, which each start of the process has anew.
-    pub(crate) id: String,
+    pub id: String,
     /// What people call it.
-    pub(crate) name: String,
+    pub name: String,
     /// Where other nodes reach its API.
-    pub(crate) url: String,
+    pub url: String,
+    /// What other nodes show it, so that it believes them: whoever reads this may change everything anyway.
+    pub key: String,
     /// Its version of Maybug.
-    pub(crate) version: String,
+    pub version: String,
     /// Whether it is about to go, and hands over what it has.
-    pub(crate) draining: bool,
+    pub draining: bool,
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Member").field("id", &self.id).field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 /// What was last heard.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct View {
+pub struct View {
     /// The nodes that there are, sorted by id.
-    pub(crate) nodes: Vec<Member>,
+    pub nodes: Vec<Member>,
     /// The revision of the settings: another number, as a rule a higher one, after each change of them; 0 before any.
-    pub(crate) revision: u64,
+    pub revision: u64,
     /// When Redis was asked for this, by our clock; `None` before it has answered.
-    pub(crate) heard: Option<Instant>,
+    pub heard: Option<Instant>,
 }
 
 /// A node's place among the others. Of one that is dropped Redis hears nothing: it is forgotten after a while.
@@ -74,16 +81,6 @@ impl Registry {
         self.own.send_if_modified(|own| !std::mem::replace(&mut own.draining, true));
     }
 
-    /// Raises the revision of the settings, which the others see within a second, and returns it. Whoever changes settings
-    /// does that afterwards.
-    ///
-    /// # Errors
-    /// [`RedisError`]; it may have been raised all the same.
-    pub(crate) async fn bump(&self) -> Result<u64, RedisError> {
-        let revision = self.slot.key(REVISION);
-        self.slot.change(|whole| self.slot.redis.0.scripts.bump.call(whole, &[&revision])).await
-    }
-
     /// Is not among the nodes any more, at once.
     ///
     /// # Errors
@@ -95,6 +92,16 @@ impl Registry {
         let _ended = self.task.await;
         self.slot.ask(redis::cmd("HDEL").arg(self.slot.key(NODES)).arg(own)).await
     }
+}
+
+/// Raises the revision of the settings, which is in their slot and which nodes see within a second, and returns it. Whoever
+/// changes settings does that afterwards.
+///
+/// # Errors
+/// [`RedisError`]; it may have been raised all the same.
+pub(crate) async fn bump(settings: &Slot) -> Result<u64, RedisError> {
+    let revision = settings.key(REVISION);
+    settings.change(|whole| settings.redis.0.scripts.bump.call(whole, &[&revision])).await
 }
 
 async fn announce(slot: Slot, mut own: watch::Receiver<Member>, told: watch::Sender<View>) {

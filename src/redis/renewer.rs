@@ -17,7 +17,7 @@ use super::Redis;
 use super::error::RedisError;
 use super::lease::Held;
 use super::node::Node;
-use super::term::Standing;
+use super::term::Tenure;
 
 /// See the file's head.
 #[derive(Default)]
@@ -104,9 +104,9 @@ async fn run(redis: Redis) {
             let ask = one.ask(now, is_time, paused);
             let (news, change) = one.publish(now);
             match news {
-                Some(Standing::Doubtful) => doubtful += 1,
-                Some(Standing::Lost { .. }) => lost += 1,
-                Some(Standing::Good) | None => {}
+                Some(Tenure::Doubtful) => doubtful += 1,
+                Some(Tenure::Lost { .. }) => lost += 1,
+                Some(Tenure::Good) | None => {}
             }
             next = change.map_or(next, |change| next.min(change));
             if ask {

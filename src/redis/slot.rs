@@ -37,7 +37,8 @@ impl Epoch {
     }
 
     /// Higher than all earlier ones of the slot.
-    pub(crate) const fn number(&self) -> u64 {
+    #[cfg(test)]
+    pub(super) const fn number(&self) -> u64 {
         self.number
     }
 }
@@ -61,11 +62,26 @@ impl Fence {
     }
 }
 
+/// An MT that is left for the holder of a slot.
+#[derive(Clone, Debug)]
+pub(crate) struct Deposit {
+    /// Where it lies among the deposits.
+    pub(crate) key: Vec<u8>,
+    /// It.
+    pub(crate) value: Vec<u8>,
+    /// Where its id leads from, which nothing else has.
+    pub(crate) id: Vec<u8>,
+    /// What says where it is.
+    pub(crate) place: Vec<u8>,
+    /// Another key that leads to `id`.
+    pub(crate) alias: Option<Vec<u8>>,
+}
+
 /// The scripts, with their hashes.
 pub(super) struct Scripts {
     write: Kept,
-    claim: Kept,
     range: Kept,
+    deposit: Kept,
     pub(super) take: Kept,
     pub(super) renew: Kept,
     pub(super) release: Kept,
@@ -84,8 +100,8 @@ impl Scripts {
         let kept = |source| Kept { source, hash: Script::new(source).get_hash().to_owned() };
         Self {
             write: kept(include_str!("write.lua")),
-            claim: kept(include_str!("claim.lua")),
             range: kept(include_str!("range.lua")),
+            deposit: kept(include_str!("deposit.lua")),
             take: kept(include_str!("take.lua")),
             renew: kept(include_str!("renew.lua")),
             release: kept(include_str!("release.lua")),
@@ -118,7 +134,7 @@ pub(super) struct Named {
     stem: String,
     pub(super) fence: String,
     pub(super) lease: String,
-    tables: [Keys; 8],
+    tables: [Keys; 9],
 }
 
 /// The keys of a table.
@@ -206,21 +222,6 @@ impl Slot {
         self.ask(cmd("HSCAN").arg(&self.keys(table).rows).arg(cursor).arg("COUNT").arg(about)).await
     }
 
-    /// Takes the slot: whoever had it cannot write any more. The owner's name is what that one is told.
-    ///
-    /// # Errors
-    /// [`RedisError`]; the slot may have been taken all the same.
-    pub(crate) async fn claim(&self, owner: &str) -> Result<Epoch, RedisError> {
-        let (nonce, owner) = (fastrand::u64(..), owner.to_owned());
-        let call = |whole| {
-            let mut call = self.redis.0.scripts.claim.call(whole, &[&self.named.fence]);
-            call.arg(format!("{nonce:x}")).arg(&owner);
-            call
-        };
-        let number = self.change(call).await?;
-        Ok(Epoch::new(number, nonce, owner))
-    }
-
     /// Changes rows, all or none; of several changes of a row the last one counts. To repeat it does no harm.
     ///
     /// # Errors
@@ -256,6 +257,31 @@ impl Slot {
             }
         }
         self.commit(epoch, &changes, 0).await
+    }
+
+    /// Leaves MTs for whoever holds the slot, which any node may do, in their order: all, or none if there would be more
+    /// than `most`; then how many there are. To repeat it does no harm, whatever the holder has done meanwhile.
+    ///
+    /// # Errors
+    /// [`RedisError`]; they may have been left all the same.
+    pub(crate) async fn deposit(&self, deposits: &[Deposit], most: usize) -> Result<Result<(), u64>, RedisError> {
+        let (kept, ids) = (self.keys(Table::Deposit), self.keys(Table::Id));
+        let call = |whole| {
+            let keys = [&*kept.order, &kept.rows, &ids.order, &ids.rows];
+            let mut call = self.redis.0.scripts.deposit.call(whole, &keys);
+            call.arg(most).arg(self.bell());
+            for Deposit { key, value, id, place, alias } in deposits {
+                call.arg(key).arg(value).arg(id).arg(place).arg(alias.as_deref().unwrap_or_default());
+            }
+            call
+        };
+        let many: Option<u64> = self.change(call).await?;
+        Ok(many.map_or(Ok(()), Err))
+    }
+
+    /// Where it is said that there are deposits, when there were none before.
+    pub(super) fn bell(&self) -> String {
+        self.key("bell")
     }
 
     /// Removes everything; Redis frees the memory in the background.

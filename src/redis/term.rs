@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 /// How a lease stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub enum Tenure {
     /// Nobody else works for the slot.
     Good,
     /// It was not renewed for long, or not looked at since this process was paused: nothing more may be begun, and what
@@ -82,7 +82,7 @@ pub(super) struct Term {
     /// Earlier requests prove nothing any more.
     since: Option<Instant>,
     /// Nothing changes that.
-    end: Option<Standing>,
+    end: Option<Tenure>,
 }
 
 impl Term {
@@ -91,14 +91,14 @@ impl Term {
         Self { times, sent, since: None, end: None }
     }
 
-    pub(super) fn standing(&self, now: Instant) -> Standing {
+    pub(super) fn tenure(&self, now: Instant) -> Tenure {
         if let Some(end) = &self.end {
             return end.clone();
         }
         match now.saturating_duration_since(self.sent) {
-            age if age >= self.times.lost => Standing::Lost { by: None },
-            age if age >= self.times.doubtful || self.since.is_some() => Standing::Doubtful,
-            _ => Standing::Good,
+            age if age >= self.times.lost => Tenure::Lost { by: None },
+            age if age >= self.times.doubtful || self.since.is_some() => Tenure::Doubtful,
+            _ => Tenure::Good,
         }
     }
 
@@ -121,7 +121,7 @@ impl Term {
 
     /// Somebody else has the slot, or nobody, because it was given up.
     pub(super) fn end(&mut self, by: Option<Arc<str>>) {
-        self.end.get_or_insert(Standing::Lost { by });
+        self.end.get_or_insert(Tenure::Lost { by });
     }
 
     pub(super) const fn is_over(&self) -> bool {
@@ -133,7 +133,7 @@ impl Term {
 mod tests {
     use super::*;
 
-    const LOST: Standing = Standing::Lost { by: None };
+    const LOST: Tenure = Tenure::Lost { by: None };
 
     /// A term that was granted a while ago, and the clock that says so.
     fn granted() -> (Term, impl Fn(u64) -> Instant) {
@@ -144,9 +144,9 @@ mod tests {
     #[test]
     fn it_counts_from_before_the_request() {
         let (mut term, at) = granted();
-        let stands = [(0, Standing::Good), (7_999, Standing::Good), (8_000, Standing::Doubtful)];
-        for (now, standing) in stands.into_iter().chain([(11_999, Standing::Doubtful), (12_000, LOST)]) {
-            assert_eq!(term.standing(at(now)), standing, "{now}");
+        let stands = [(0, Tenure::Good), (7_999, Tenure::Good), (8_000, Tenure::Doubtful)];
+        for (now, tenure) in stands.into_iter().chain([(11_999, Tenure::Doubtful), (12_000, LOST)]) {
+            assert_eq!(term.tenure(at(now)), tenure, "{now}");
         }
         assert_eq!(
             [0, 7_999, 8_000, 12_000].map(|now| term.change(at(now))),
@@ -155,26 +155,23 @@ mod tests {
         // An answer counts from its request, however late it comes; an older one changes nothing.
         term.renewed(at(5_000));
         term.renewed(at(3_000));
-        assert_eq!(
-            [12_999, 13_000, 17_000].map(|now| term.standing(at(now))),
-            [Standing::Good, Standing::Doubtful, LOST]
-        );
+        assert_eq!([12_999, 13_000, 17_000].map(|now| term.tenure(at(now))), [Tenure::Good, Tenure::Doubtful, LOST]);
         // What lapsed is ours again if Redis says so.
         term.renewed(at(60_000));
-        assert_eq!(term.standing(at(60_001)), Standing::Good);
+        assert_eq!(term.tenure(at(60_001)), Tenure::Good);
     }
 
     #[test]
     fn after_a_pause_only_a_new_answer_is_believed() {
         let (mut term, at) = granted();
         term.paused(at(5_000));
-        assert_eq!(term.standing(at(5_000)), Standing::Doubtful);
+        assert_eq!(term.tenure(at(5_000)), Tenure::Doubtful);
         term.renewed(at(4_999));
-        assert_eq!(term.standing(at(5_001)), Standing::Doubtful);
+        assert_eq!(term.tenure(at(5_001)), Tenure::Doubtful);
         term.renewed(at(5_000));
-        assert_eq!(term.standing(at(5_001)), Standing::Good);
+        assert_eq!(term.tenure(at(5_001)), Tenure::Good);
         term.paused(at(30_000));
-        assert_eq!(term.standing(at(30_000)), LOST);
+        assert_eq!(term.tenure(at(30_000)), LOST);
     }
 
     #[test]
@@ -183,7 +180,7 @@ mod tests {
         term.end(Some("other".into()));
         term.renewed(at(1_000));
         term.end(None);
-        assert_eq!(term.standing(at(1_001)), Standing::Lost { by: Some("other".into()) });
+        assert_eq!(term.tenure(at(1_001)), Tenure::Lost { by: Some("other".into()) });
         assert_eq!(term.change(at(1_001)), None);
     }
 }

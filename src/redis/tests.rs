@@ -20,7 +20,7 @@ use std::time::Duration;
 use servers::Redis as Server;
 
 use super::lease::{Lease, TakeError};
-use super::term::{Standing, Times};
+use super::term::{Tenure, Times};
 use super::{Epoch, Redis, RedisError, Row, Slot, Table, WriteError};
 
 /// Connects to what an URL says.
@@ -49,8 +49,19 @@ async fn take(slot: &Slot, node: &str) -> (Lease, Epoch) {
     .await
 }
 
+/// Takes a slot, and leaves it without a lease.
+async fn claim(slot: &Slot, node: &str) -> Result<Epoch, RedisError> {
+    let epoch = match slot.take(node).await {
+        Ok((_, epoch)) => epoch,
+        Err(TakeError::Redis(error)) => return Err(error),
+        Err(busy @ TakeError::Busy { .. }) => panic!("{busy}"),
+    };
+    slot.ask::<()>(redis::cmd("UNLINK").arg(&slot.named.lease)).await?;
+    Ok(epoch)
+}
+
 /// Waits until a lease stands like that.
-async fn stands(lease: &Lease, how: impl FnMut(&Standing) -> bool) -> Standing {
+async fn stands(lease: &Lease, how: impl FnMut(&Tenure) -> bool) -> Tenure {
     let mut watch = lease.watch();
     let stands = tokio::time::timeout(Duration::from_secs(60), watch.wait_for(how)).await.unwrap();
     stands.unwrap().clone()

@@ -6,6 +6,9 @@
 
 mod change;
 mod dump;
+mod many;
+mod nodes;
+mod part;
 mod queues;
 mod search;
 mod shards;
@@ -18,16 +21,20 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use tokio::sync::{Notify, mpsc};
 
-use self::shards::{SETTINGS, Shards};
-use crate::engine::{Engine, Lane, QueuedScan, Spot};
+use self::many::SETTINGS;
+use self::shards::Shards;
+use crate::engine::{Engine, Lane, QueuedScan, Reader, Spot};
 use crate::model::{
     Account, Callback, ChannelId, ChannelProperties, DestinationProperties, Event, Inbound, MessageId, Outbound,
     Priority, RouterProperties, SmscMessageId, Status, Timestamp,
 };
 
+pub use crate::redis::term::Tenure;
 pub use crate::redis::{ConfigError as RedisConfigError, RedisConfig};
 pub use change::{Batch, Change, PartId};
 pub use dump::{Contents, Record, Restored, Waits};
+pub use nodes::{Duties, Duty, Member, Nodes, View};
+pub use part::HoldError;
 pub(crate) use queues::AMQP_LANE;
 pub use queues::{CallbackLanes, CallbackQueue, Look, OutboundQueue, Waiting};
 pub use search::{Direction, Found, Kept, Page, Search, Standing, UnknownWord};
@@ -94,6 +101,12 @@ pub enum OpenError {
         /// The format found.
         found: u8,
     },
+    /// Another process that is alive has it, or a part of it.
+    #[error("the store is in use by {by}: stop that first")]
+    Held {
+        /// What it calls itself.
+        by: String,
+    },
     /// An import was broken off.
     #[error("an import into this store was not finished: run `maybug import` again, or remove what is there")]
     Unfinished,
@@ -121,13 +134,18 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the store and resumes its queues.
+    /// Opens the store for this process alone, and resumes its queues.
     ///
     /// # Errors
     /// [`OpenError`].
     pub async fn open(config: &StoreConfig) -> Result<Self, OpenError> {
+        Self::open_as(config, None).await
+    }
+
+    /// Opens the store for one node of several, which takes nothing yet.
+    async fn open_as(config: &StoreConfig, node: Option<&str>) -> Result<Self, OpenError> {
         let earlier = Arc::<Notify>::default();
-        let (shards, news) = Shards::open(config, earlier.clone()).await?;
+        let (shards, news) = Shards::open(config, node, earlier.clone()).await?;
         Ok(Self(Arc::new(Inner { shards, earlier, news: Mutex::new(Some(news)) })))
     }
 
@@ -169,12 +187,7 @@ impl Store {
     /// had handed out is handed out again, in order, unless it is final.
     #[must_use]
     pub fn outbound(&self, channel: &ChannelId) -> OutboundQueue {
-        let engine = self.0.shards.opened(channel).unwrap_or_else(|| {
-            // Nothing is ever in it.
-            tracing::error!(%channel, "a queue was asked for that has not been opened");
-            self.0.shards.settings().clone()
-        });
-        OutboundQueue::open(engine, channel)
+        OutboundQueue::open(self.0.shards.held(channel), channel)
     }
 
     /// These MTs, which somebody has in hand, may have reached their SMSC, or cannot have: should they be handed out again,
@@ -191,19 +204,19 @@ impl Store {
     #[must_use]
     pub fn owed_to_queue(&self, routing_key: &str) -> u64 {
         let lane = format!("{AMQP_LANE}{routing_key}");
-        self.0.shards.all().iter().map(|engine| engine.waiting(&lane)).sum()
+        self.0.shards.engines().iter().map(|engine| engine.waiting(&lane)).sum()
     }
 
     /// How much waits for the channel.
     #[must_use]
     pub fn depth(&self, channel: &ChannelId) -> Depth {
-        self.0.shards.opened(channel).map(|engine| engine.depth(channel)).unwrap_or_default()
+        self.0.shards.held(channel).map(|engine| engine.depth(channel)).unwrap_or_default()
     }
 
     /// How much waits in all queues of a channel.
     #[must_use]
     pub fn queue_length(&self, channel: &ChannelId) -> QueueLength {
-        self.0.shards.opened(channel).map(|engine| engine.queue_length(channel)).unwrap_or_default()
+        self.0.shards.held(channel).map(|engine| engine.queue_length(channel)).unwrap_or_default()
     }
 
     /// An MT that waits in its queue, by our id; `None` when its channel has it in hand, or it has left, or never was.
@@ -211,7 +224,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn queued(&self, channel: &ChannelId, id: MessageId) -> Result<Option<Queued>, ReadError> {
-        match self.0.shards.opened(channel) {
+        match self.0.shards.held(channel) {
             Some(engine) => engine.queued(id).await,
             None => Ok(None),
         }
@@ -220,7 +233,7 @@ impl Store {
     /// Everything that waits for a channel now, or what has this priority.
     #[must_use]
     pub fn all_queued(&self, channel: &ChannelId, priority: Option<Priority>) -> AllQueued {
-        let engine = self.0.shards.opened(channel);
+        let engine = self.0.shards.held(channel);
         AllQueued(engine.map(|engine| (engine.scan_queued(channel, priority), engine)))
     }
 
@@ -230,7 +243,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn expired(&self, now: Timestamp) -> Result<Vec<Queued>, ReadError> {
-        for engine in self.0.shards.all() {
+        for engine in self.0.shards.engines() {
             if engine.expiries.first() <= now {
                 let expired = engine.expired(now).await?;
                 if !expired.is_empty() {
@@ -244,7 +257,7 @@ impl Store {
     /// Waits until an MT may have expired.
     pub async fn expiring(&self) {
         loop {
-            let first = self.0.shards.all().iter().map(|engine| engine.expiries.first()).min();
+            let first = self.0.shards.engines().iter().map(|engine| engine.expiries.first()).min();
             let wait = first.map_or(Duration::MAX, |first| Timestamp::now().until(first));
             if wait.is_zero() {
                 return;
@@ -260,12 +273,12 @@ impl Store {
     /// # Errors
     /// [`ReadError`], as for every read below.
     pub async fn message(&self, channels: &[ChannelId], id: MessageId) -> Result<Option<StoredMessage>, ReadError> {
-        let engines = match &self.0.shards {
-            Shards::One(engine) => vec![engine.clone()],
-            shards => channels.iter().filter_map(|channel| shards.opened(channel)).collect(),
+        let readers = match &self.0.shards {
+            Shards::One(engine) => vec![engine.reader.clone()],
+            shards => channels.iter().filter_map(|channel| shards.reader(channel)).collect(),
         };
         let mut looks =
-            stream::iter(engines).map(|engine| async move { engine.message(id).await }).buffer_unordered(LOOKS);
+            stream::iter(readers).map(|reader| async move { reader.message(id).await }).buffer_unordered(LOOKS);
         while let Some(found) = looks.next().await {
             if let Some(found) = found? {
                 return Ok(Some(found));
@@ -282,13 +295,13 @@ impl Store {
     pub async fn search(&self, search: &Search, channels: &[ChannelId], limit: usize) -> Result<Page, ReadError> {
         let parts = match &search.channel {
             Some(channel) => {
-                let engine = self.0.shards.opened(channel);
+                let reader = self.0.shards.reader(channel);
                 let own = channels.iter().filter(|there| *there == channel).cloned().collect();
-                engine.map(|engine| (engine, own)).into_iter().collect()
+                reader.map(|reader| (reader, own)).into_iter().collect()
             }
-            None => self.0.shards.of_all(channels),
+            None => self.0.shards.readers_of(channels),
         };
-        Engine::search(&parts, search, limit).await
+        Reader::search(&parts, search, limit).await
     }
 
     /// An MT's events in the order they were recorded.
@@ -296,8 +309,8 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn events(&self, message: &StoredMessage) -> Result<Vec<Event>, ReadError> {
-        match self.0.shards.of_lane(message.origin.lane) {
-            Some(engine) => engine.events(message).await,
+        match self.0.shards.reader_of_lane(message.origin.lane) {
+            Some(reader) => reader.events(message).await,
             None => Ok(Vec::new()),
         }
     }
@@ -307,7 +320,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn inbound(&self, channel: &ChannelId, id: MessageId) -> Result<Option<Inbound>, ReadError> {
-        match self.0.shards.opened(channel) {
+        match self.0.shards.reader(channel) {
             Some(engine) => engine.inbound(channel, id).await,
             None => Ok(None),
         }
@@ -322,7 +335,7 @@ impl Store {
         channel: &ChannelId,
         candidates: &[SmscMessageId],
     ) -> Result<Option<StoredMessage>, ReadError> {
-        match self.0.shards.opened(channel) {
+        match self.0.shards.reader(channel) {
             Some(engine) => engine.correlate(channel, candidates).await,
             None => Ok(None),
         }
@@ -365,7 +378,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn statuses(&self, channel: &ChannelId) -> Result<Vec<Status>, ReadError> {
-        match self.0.shards.opened(channel) {
+        match self.0.shards.reader(channel) {
             Some(engine) => engine.statuses(channel).await,
             None => Ok(Vec::new()),
         }
@@ -384,7 +397,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn parts(&self, channel: &ChannelId) -> Result<Vec<(PartId, Vec<u8>)>, ReadError> {
-        match self.0.shards.opened(channel) {
+        match self.0.shards.reader(channel) {
             Some(engine) => engine.parts(channel).await,
             None => Ok(Vec::new()),
         }
@@ -395,7 +408,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn notes(&self, channel: &ChannelId, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
-        match self.0.shards.opened(channel) {
+        match self.0.shards.reader(channel) {
             Some(engine) => engine.notes(channel, prefix).await,
             None => Ok(Vec::new()),
         }
@@ -424,7 +437,7 @@ impl Store {
         limit: usize,
     ) -> Result<Page<ParkedCallback, Ticket>, ReadError> {
         let mut page = Page::<ParkedCallback, Ticket>::default();
-        for engine in self.0.shards.all() {
+        for engine in self.0.shards.readers() {
             let room = limit.saturating_sub(page.found.len());
             let Page { found, next } = engine.parked_callbacks(after, room.max(1)).await?;
             if room == 0 {
@@ -449,7 +462,7 @@ impl Store {
     /// # Errors
     /// [`ReadError`].
     pub async fn parked_callback(&self, ticket: Ticket) -> Result<Option<(Callback, String)>, ReadError> {
-        match self.0.shards.of_lane(ticket.lane) {
+        match self.0.shards.reader_of_lane(ticket.lane) {
             Some(engine) => engine.parked_callback(ticket).await,
             None => Ok(None),
         }
@@ -460,8 +473,9 @@ impl Store {
     /// # Errors
     /// Why not.
     pub fn health(&self) -> Result<(), Arc<str>> {
-        self.0.shards.settings().health()?;
-        self.0.shards.all().iter().try_for_each(|engine| engine.health())
+        self.0.shards.is_open()?;
+        self.0.shards.leader().map_or(Ok(()), |engine| engine.health())?;
+        self.0.shards.engines().iter().try_for_each(|engine| engine.health())
     }
 
     /// Begins to restore what another place had, or goes on with it: until [`restore_ended`](Self::restore_ended) it can only be
@@ -471,10 +485,10 @@ impl Store {
     /// [`CommitError`].
     pub async fn restore_begun(&self) -> Result<Option<Restored>, CommitError> {
         let unreadable = |ReadError(error)| CommitError::NotReady(error);
-        let settings = self.0.shards.settings();
+        let settings = self.0.shards.leader().ok_or(CommitError::Elsewhere)?;
         let goes_on = settings.is_unfinished().await.map_err(unreadable)?;
         let mut furthest = None;
-        for engine in self.0.shards.all().iter().chain([settings]) {
+        for engine in self.0.shards.engines().iter().chain([&settings]) {
             if goes_on {
                 furthest = furthest.max(engine.restored().await.map_err(unreadable)?);
             } else {
@@ -499,13 +513,13 @@ impl Store {
     /// # Errors
     /// [`CommitError`].
     pub async fn restore_ended(&self) -> Result<(), CommitError> {
-        self.0.shards.settings().set_unfinished(false).await
+        self.0.shards.leader().ok_or(CommitError::Elsewhere)?.set_unfinished(false).await
     }
 
     /// How many hold the engine of what there is.
     #[cfg(test)]
     pub(crate) fn holders(&self) -> usize {
-        Arc::strong_count(self.0.shards.settings())
+        self.0.shards.leader().map_or(0, |engine| Arc::strong_count(&engine) - 1)
     }
 
     /// Writes what waits and ends in order. Nothing is accepted afterwards. The directory is free once the last clone and
@@ -555,6 +569,9 @@ pub enum CommitError {
     /// There is too little room left for this kind of change where the store is kept; nothing of the batch was written.
     #[error("{0} is too full to accept this")]
     Full(&'static str),
+    /// Another node has what would be written; nothing of the batch was written.
+    #[error("another node has the channel, or leads")]
+    Elsewhere,
     /// The engine refuses writes after a failure until it has been reopened.
     #[error("the store does not accept writes: {0}")]
     NotReady(Arc<str>),

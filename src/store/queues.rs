@@ -15,9 +15,10 @@ use crate::model::{ChannelId, Outbound, Timestamp};
 
 /// A channel's MTs: the highest priority first, FIFO within one.
 pub struct OutboundQueue {
-    engine: Arc<Engine>,
+    /// `None` where another node has the channel: reading says so.
+    engine: Option<Arc<Engine>>,
     /// The most urgent first, and which consumer of theirs this is.
-    lanes: [(Arc<Lane>, u64); 5],
+    lanes: Vec<(Arc<Lane>, u64)>,
 }
 
 /// How far somebody has looked into a queue without taking anything.
@@ -52,12 +53,18 @@ impl Waiting {
 }
 
 impl OutboundQueue {
-    pub(super) fn open(engine: Arc<Engine>, channel: &ChannelId) -> Self {
-        let lanes = engine.outbound_lanes(channel).map(|lane| {
-            let generation = engine.acquire(&lane);
-            (lane, generation)
+    pub(super) fn open(engine: Option<Arc<Engine>>, channel: &ChannelId) -> Self {
+        let lanes = engine.iter().flat_map(|engine| {
+            engine.outbound_lanes(channel).map(|lane| {
+                let generation = engine.acquire(&lane);
+                (lane, generation)
+            })
         });
-        Self { engine, lanes }
+        Self { lanes: lanes.collect(), engine }
+    }
+
+    fn engine(&self) -> Result<&Engine, ReadError> {
+        self.engine.as_deref().ok_or_else(|| ReadError("another node has the channel".into()))
     }
 
     /// Says of as few as can be that they may have been sent, after a crash: of those that a pull asked for. Each pull waits
@@ -85,16 +92,15 @@ impl OutboundQueue {
         room: usize,
         weigh: fn(&Outbound) -> usize,
     ) -> Result<Vec<Delivery>, ReadError> {
-        let [(lane, _), ..] = &self.lanes;
-        let work = lane.work.clone();
         loop {
-            let notified = work.notified();
+            let work = self.lanes.first().map(|(lane, _)| lane.work.clone());
+            let notified = work.iter().map(|work| work.notified()).next();
             let (found, due) = self.look(room, weigh)?;
-            if !found.is_empty() {
-                return Ok(found);
+            if let (true, Some((lane, generation)), Some(notified)) = (found.is_empty(), self.lanes.first(), notified) {
+                wait(lane, *generation, notified, due).await;
+                continue;
             }
-            let [(lane, generation), ..] = &self.lanes;
-            wait(lane, *generation, notified, due).await;
+            return Ok(found);
         }
     }
 
@@ -117,7 +123,10 @@ impl OutboundQueue {
     /// Puts MTs back that were pulled last and of which nothing has become, given in the order in which they were pulled:
     /// they are the next ones again.
     pub fn put_back(&mut self, tickets: &[Ticket]) {
-        self.lanes.iter().for_each(|(lane, generation)| self.engine.give_back(lane, *generation, tickets));
+        let engine = self.engine.iter();
+        engine.for_each(|engine| {
+            self.lanes.iter().for_each(|(lane, generation)| engine.give_back(lane, *generation, tickets))
+        });
     }
 
     /// The next MTs that wait, about `most`, in their order; none at the end. All of them stay where they are: they may be
@@ -127,7 +136,7 @@ impl OutboundQueue {
     /// [`ReadError`] when the store cannot be read.
     pub async fn peek(&mut self, look: &mut Look, most: usize) -> Result<Vec<Waiting>, ReadError> {
         while let Some((lane, generation)) = self.lanes.get(look.lane) {
-            let found = self.engine.peek(lane, *generation, &mut look.reach, most).await?;
+            let found = self.engine()?.peek(lane, *generation, &mut look.reach, most).await?;
             if found.is_empty() {
                 *look = Look { lane: look.lane + 1, reach: Reach::default() };
                 continue;
@@ -145,10 +154,11 @@ impl OutboundQueue {
     /// in `chosen` can be taken once what is committed next is on disk.
     pub fn take(&mut self, chosen: &mut VecDeque<Waiting>) -> Vec<Delivery> {
         let mut deliveries = Vec::with_capacity(chosen.len());
+        let Some(engine) = &self.engine else { return deliveries };
         for (number, (lane, generation)) in self.lanes.iter().enumerate() {
             let here = chosen.iter().take_while(|waiting| waiting.lane == number).count();
             let mut entries: VecDeque<Entry> = chosen.iter().take(here).map(|waiting| waiting.entry.clone()).collect();
-            let taken = self.engine.take_chosen(lane, *generation, &mut entries);
+            let taken = engine.take_chosen(lane, *generation, &mut entries);
             deliveries.extend(taken.into_iter().filter_map(|entry| delivery(lane, entry)));
             chosen.drain(..here - entries.len());
             // Those of the lanes below must not overtake it.
@@ -164,6 +174,7 @@ impl OutboundQueue {
         mut room: usize,
         weigh: fn(&Outbound) -> usize,
     ) -> Result<(Vec<Delivery>, Option<Timestamp>), ReadError> {
+        let engine = self.engine()?;
         let (mut found, mut first_due) = (Vec::new(), None);
         let weight = |item: &Item| match item {
             Item::Message(message) => weigh(message).max(1),
@@ -171,7 +182,7 @@ impl OutboundQueue {
         };
         for (lane, generation) in &self.lanes {
             while room > 0 {
-                match self.engine.take(lane, *generation, room, weight) {
+                match engine.take(lane, *generation, room, weight) {
                     // What has been taken is handed on; the next look meets the error again.
                     Err(_) if !found.is_empty() => return Ok((found, None)),
                     Err(error) => return Err(error),
@@ -194,7 +205,8 @@ impl OutboundQueue {
 
 impl Drop for OutboundQueue {
     fn drop(&mut self) {
-        self.lanes.iter().for_each(|(lane, generation)| self.engine.release(lane, *generation));
+        let engine = self.engine.iter();
+        engine.for_each(|engine| self.lanes.iter().for_each(|(lane, generation)| engine.release(lane, *generation)));
     }
 }
 

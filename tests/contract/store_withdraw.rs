@@ -170,6 +170,7 @@ async fn what_is_cancelled_while_it_waits_for_its_time_is_not_counted_any_more(p
 
 async fn while_a_channel_sends_and_applications_send_each_message_is_cancelled_or_handed_out_once(place: Place) {
     let store = place.open_with(|config| config.sync = false).await;
+    store.open_channel(&channel()).await.unwrap();
     let total = 6_000;
     let sender = tokio::spawn({
         let store = store.clone();

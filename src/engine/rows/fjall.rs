@@ -23,7 +23,7 @@ const CACHE: u64 = 32 * 1024 * 1024;
 #[derive(Clone)]
 pub(in crate::engine) struct Fjall {
     /// In the order of [`Table::ALL`].
-    tables: [Keyspace; 8],
+    tables: [Keyspace; 9],
     database: Database,
     mode: PersistMode,
 }
@@ -55,9 +55,9 @@ impl Fjall {
             let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE);
             database.keyspace(table.name(), options).map_err(|error| OpenError::Engine(error.to_string()))
         };
-        let [msg, fate, id, smsc, inbound, phone, due, meta] = Table::ALL.map(keyspace);
+        let [msg, fate, id, smsc, inbound, phone, due, meta, deposit] = Table::ALL.map(keyspace);
         Ok(Self {
-            tables: [msg?, fate?, id?, smsc?, inbound?, phone?, due?, meta?],
+            tables: [msg?, fate?, id?, smsc?, inbound?, phone?, due?, meta?, deposit?],
             // Without sync the operating system has it: the end of the process alone loses nothing.
             mode: if config.sync { PersistMode::SyncData } else { PersistMode::Buffer },
             database,

@@ -17,7 +17,7 @@ use crate::store::ReadError;
 const AGAIN: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 
 /// Why somebody who only reads writes nothing.
-const ONLY_READ: &str = "the slot was opened to be read only";
+const ONLY_READ: &str = "this node does not hold it";
 
 /// See the file's head.
 #[derive(Clone)]
@@ -25,28 +25,17 @@ pub(in crate::engine) struct RedisRows(Arc<Inner>);
 
 struct Inner {
     slot: Slot,
-    /// `None` for whoever only reads.
-    epoch: tokio::sync::Mutex<Option<Epoch>>,
+    /// `None` for those who only read.
+    epoch: Option<tokio::sync::Mutex<Epoch>>,
     trouble: Mutex<Option<Arc<str>>>,
     /// Cancelled when nobody waits any longer for what could not be written.
     given_up: CancellationToken,
 }
 
 impl RedisRows {
-    /// The slot's rows, for whoever holds it from now on.
-    pub(in crate::engine) async fn claim(slot: Slot, owner: &str) -> Result<Self, RedisError> {
-        let epoch = slot.claim(owner).await?;
-        tracing::debug!(?slot, epoch = epoch.number(), "taken");
-        Ok(Self::new(slot, Some(epoch)))
-    }
-
-    /// The slot's rows, for whoever only reads them, and takes them from nobody.
-    pub(in crate::engine) fn look(slot: Slot) -> Self {
-        Self::new(slot, None)
-    }
-
-    fn new(slot: Slot, epoch: Option<Epoch>) -> Self {
-        let epoch = tokio::sync::Mutex::new(epoch);
+    /// The slot's rows, for whoever has the right to write them, or only reads.
+    pub(in crate::engine) fn new(slot: Slot, epoch: Option<Epoch>) -> Self {
+        let epoch = epoch.map(tokio::sync::Mutex::new);
         Self(Arc::new(Inner { slot, epoch, trouble: Mutex::default(), given_up: CancellationToken::new() }))
     }
 
@@ -73,11 +62,10 @@ impl RedisRows {
         if rows.is_empty() {
             return Ok(());
         }
-        let mut epoch = self.0.epoch.lock().await;
-        let epoch = epoch.as_mut().ok_or(ONLY_READ)?;
+        let mut epoch = self.epoch().await?;
         let [mut again, longest] = AGAIN;
         loop {
-            match self.0.slot.write(epoch, rows).await {
+            match self.0.slot.write(&mut epoch, rows).await {
                 Ok(()) => {
                     if self.trouble_mut().take().is_some() {
                         tracing::info!(slot = ?self.0.slot, "Redis takes writes again");
@@ -103,9 +91,15 @@ impl RedisRows {
     }
 
     pub(super) async fn erase(&self) -> Result<(), String> {
-        let mut epoch = self.0.epoch.lock().await;
-        let epoch = epoch.as_mut().ok_or(ONLY_READ)?;
-        self.0.slot.delete(epoch).await.map_err(|error| error.to_string())
+        let mut epoch = self.epoch().await?;
+        self.0.slot.delete(&mut epoch).await.map_err(|error| error.to_string())
+    }
+
+    async fn epoch(&self) -> Result<tokio::sync::MutexGuard<'_, Epoch>, String> {
+        match &self.0.epoch {
+            Some(epoch) => Ok(epoch.lock().await),
+            None => Err(ONLY_READ.to_owned()),
+        }
     }
 
     /// Why Redis does not take what is to be written, while that is so.

@@ -1,6 +1,6 @@
 //! Whom a server lets in, what that one may do there, and what is wrong with the server.
 
-use super::{Server, all, connect, documented_users, eventually, node, one, put, times};
+use super::{Server, all, claim, connect, documented_users, eventually, node, one, put, times};
 use crate::redis::lease::TakeError;
 use crate::redis::registry::{Member, Registry};
 use crate::redis::{ConfigError, Redis, RedisConfig, RedisError, Table};
@@ -31,7 +31,7 @@ async fn a_user_needs_the_permissions_that_are_documented() {
     let redis = node(&url, times(100, 10_000, 20_000)).await;
     assert_eq!(redis.inspect().await.unwrap(), Vec::<String>::new());
     let slot = redis.slot("acl");
-    let mut epoch = slot.claim("test").await.unwrap();
+    let mut epoch = claim(&slot, "test").await.unwrap();
     let mut rows = Table::ALL.map(|table| put(table, "key", "value"));
     slot.write(&mut epoch, &rows).await.unwrap();
     assert_eq!(all(&slot, Table::Msg).await.len(), 1);
@@ -55,18 +55,18 @@ async fn a_user_needs_the_permissions_that_are_documented() {
     lease.release().await.unwrap();
     let registry = Registry::join(&redis, Member::default());
     registry.view().wait_for(|view| view.nodes.len() == 1).await.unwrap();
-    registry.bump().await.unwrap();
+    crate::redis::registry::bump(&redis.slot("")).await.unwrap();
     registry.leave().await.unwrap();
     let waits = connect(&format!(
         "redis://maybug:hush@127.0.0.1:{}/1?replicas=1&timeout_ms=500&replica_timeout_ms=1000",
         server.port
     ))
     .await;
-    let lonely = waits.slot("acl").claim("test").await.unwrap_err();
+    let lonely = claim(&waits.slot("acl"), "test").await.unwrap_err();
     assert!(matches!(lonely, RedisError::Unreplicated { had: 0, wanted: 1, .. }) && lonely.is_passing(), "{lonely}");
 
     let _: () = server.ask("ACL SETUSER maybug -hset -config|get").await;
-    let mut epoch = slot.claim("test").await.unwrap();
+    let mut epoch = claim(&slot, "test").await.unwrap();
     let error = slot.write(&mut epoch, &[put(Table::Msg, "key", "value")]).await.unwrap_err().to_string();
     assert!(error.contains("does not permit") && !error.contains("hush"), "{error}");
     let warnings = redis.inspect().await.unwrap();
@@ -102,7 +102,7 @@ async fn tls_asks_both_for_a_certificate_that_is_trusted() {
     let files = format!("ca_file={ca_file}&certificate_file={ca_file}&key_file={key_file}");
     let redis = connect(&format!("rediss://localhost:{}?{files}", server.port)).await;
     let slot = redis.slot("tls");
-    let mut epoch = slot.claim("test").await.unwrap();
+    let mut epoch = claim(&slot, "test").await.unwrap();
     slot.write(&mut epoch, &[put(Table::Msg, "key", [b'v'; 100_000])]).await.unwrap();
     assert_eq!(slot.get(Table::Msg, b"key").await.unwrap(), Some(vec![b'v'; 100_000]));
     let stranger = Server::tls().await;

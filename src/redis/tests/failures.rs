@@ -1,14 +1,14 @@
 //! Servers that forget, stop, hang, fill up, and come back.
 
 use super::gate::Gate;
-use super::{Server, all, connect, one, put, removal, until, write};
+use super::{Server, all, claim, connect, one, put, removal, until, write};
 use crate::redis::{RedisError, Table, WriteError};
 
 #[tokio::test]
 async fn forgotten_scripts_are_told_again() {
     let (mut server, redis) = one().await;
     let slot = redis.slot("scripts");
-    let mut epoch = slot.claim("test").await.unwrap();
+    let mut epoch = claim(&slot, "test").await.unwrap();
     slot.write(&mut epoch, &[put(Table::Msg, "a", "1")]).await.unwrap();
     let _: () = server.ask("SCRIPT FLUSH").await;
     slot.write(&mut epoch, &[put(Table::Msg, "b", "2")]).await.unwrap();
@@ -27,7 +27,7 @@ async fn a_server_that_hangs_is_given_up_and_taken_up_again() {
     let server = Server::durable(&[]).await;
     let redis = connect(&format!("redis://127.0.0.1:{}?timeout_ms=500", server.port)).await;
     let slot = redis.slot("hangs");
-    let mut epoch = until(async || slot.claim("test").await).await;
+    let mut epoch = until(async || claim(&slot, "test").await).await;
     server.signal("-STOP").await;
     for _ in 0..2 {
         let silent = slot.get(Table::Msg, b"a").await.unwrap_err();
@@ -46,7 +46,7 @@ async fn a_write_that_arrives_after_its_repetition_changes_nothing() {
     let gate = Gate::before(server.port).await;
     let redis = connect(&format!("redis://127.0.0.1:{}?timeout_ms=1000", gate.port)).await;
     let slot = redis.slot("late");
-    let mut epoch = slot.claim("test").await.unwrap();
+    let mut epoch = claim(&slot, "test").await.unwrap();
     gate.open(false);
     let first = [put(Table::Msg, "key", "first"), put(Table::Msg, "another", "first")];
     let silent = slot.write(&mut epoch, &first).await.unwrap_err();
@@ -72,7 +72,7 @@ async fn a_full_server_refuses_all_of_a_write_and_lets_old_rows_go() {
     let server = Server::durable(&["--maxmemory", "4mb"]).await;
     let redis = connect(&format!("redis://127.0.0.1:{}", server.port)).await;
     let slot = redis.slot("full");
-    let mut epoch = slot.claim("test").await.unwrap();
+    let mut epoch = claim(&slot, "test").await.unwrap();
     let mut written = 0_u32;
     let full = loop {
         let value = vec![b'v'; 10_000];

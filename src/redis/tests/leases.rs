@@ -5,22 +5,22 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::gate::Gate;
-use super::{Lease, Server, Standing, TakeError, Times, eventually, node, one, put, stands, take, times, until, write};
+use super::{Lease, Server, TakeError, Tenure, Times, eventually, node, one, put, stands, take, times, until, write};
 use crate::redis::{Table, WriteError};
 
-const LOST: Standing = Standing::Lost { by: None };
+const LOST: Tenure = Tenure::Lost { by: None };
 const LEASE: &str = "EXISTS maybug:{channel}:lease";
 
-fn lost_to(by: &str) -> Standing {
-    Standing::Lost { by: Some(by.into()) }
+fn lost_to(by: &str) -> Tenure {
+    Tenure::Lost { by: Some(by.into()) }
 }
 
 fn url(port: u16) -> String {
     format!("redis://127.0.0.1:{port}")
 }
 
-fn is_good(standing: &Standing) -> bool {
-    *standing == Standing::Good
+fn is_good(tenure: &Tenure) -> bool {
+    *tenure == Tenure::Good
 }
 
 /// How often a command was used.
@@ -35,7 +35,7 @@ async fn one_node_at_a_time_has_a_slot() {
     let (server, redis) = one().await;
     let slot = redis.slot("channel");
     let (lease, mut epoch) = slot.take("one").await.unwrap();
-    assert_eq!(lease.standing(), Standing::Good);
+    assert_eq!(lease.tenure(), Tenure::Good);
     slot.write(&mut epoch, &[put(Table::Msg, "a", "1")]).await.unwrap();
 
     let others = node(&url(server.port), Times::default()).await;
@@ -59,7 +59,7 @@ async fn one_node_at_a_time_has_a_slot() {
     let WriteError::Fenced { by, .. } = slot.write(&mut epoch, &[]).await.unwrap_err() else { panic!() };
     assert_eq!(by, "another");
     other.write(&mut later, &[put(Table::Msg, "b", "1")]).await.unwrap();
-    assert_eq!(second.standing(), Standing::Good);
+    assert_eq!(second.tenure(), Tenure::Good);
 }
 
 #[tokio::test]
@@ -69,13 +69,13 @@ async fn a_node_may_take_again_what_it_has() {
     let slot = redis.slot("channel");
     let (first, mut early) = slot.take("one").await.unwrap();
     let (second, mut late) = slot.take("one").await.unwrap();
-    assert_eq!(stands(&first, |standing| !is_good(standing)).await, lost_to("one"));
+    assert_eq!(stands(&first, |tenure| !is_good(tenure)).await, lost_to("one"));
     assert!(slot.write(&mut early, &[put(Table::Msg, "a", "1")]).await.is_err());
     // To give up what one has no more takes nothing from whoever has it.
     first.release().await.unwrap();
     slot.write(&mut late, &[put(Table::Msg, "a", "1")]).await.unwrap();
     assert_eq!(server.ask::<u32>(LEASE).await, 1);
-    assert_eq!(second.standing(), Standing::Good);
+    assert_eq!(second.tenure(), Tenure::Good);
 }
 
 #[tokio::test]
@@ -88,11 +88,11 @@ async fn a_lease_is_renewed_as_long_as_it_is_held_and_no_longer() {
     let (kept, _) = redis.slot("kept").take("one").await.unwrap();
     // Longer than Redis would keep them by itself.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!([&lease, &kept].map(Lease::standing), [Standing::Good, Standing::Good]);
+    assert_eq!([&lease, &kept].map(Lease::tenure), [Tenure::Good, Tenure::Good]);
     assert!(!lease.watch().has_changed().unwrap());
     drop(lease);
     take(&redis.slot("channel"), "another").await;
-    assert_eq!(kept.standing(), Standing::Good);
+    assert_eq!(kept.tenure(), Tenure::Good);
     drop(kept);
     eventually(async || tasks() <= before).await;
 }
@@ -115,7 +115,7 @@ async fn what_a_killed_node_had_is_free_when_its_lease_ends() {
     let Err(TakeError::Busy { left, .. }) = slot.take("heir").await else { panic!("it has gone already") };
     assert!(left <= Duration::from_millis(500), "{left:?}");
     tokio::time::sleep(left + Duration::from_millis(5)).await;
-    assert_eq!(lease.standing(), LOST);
+    assert_eq!(lease.tenure(), LOST);
     slot.take("heir").await.unwrap();
 }
 
@@ -134,14 +134,14 @@ async fn who_is_cut_off_doubts_and_gives_up_by_its_own_clock() {
         let (seconds, timer) = (Duration::from_secs(seconds), Duration::from_millis(2));
         earliest + seconds..=latest + seconds + timer
     };
-    assert_eq!(stands(&lease, |standing| !is_good(standing)).await, Standing::Doubtful);
+    assert_eq!(stands(&lease, |tenure| !is_good(tenure)).await, Tenure::Doubtful);
     assert!(at(8).contains(&Instant::now()), "{:?}", earliest.elapsed());
-    assert_eq!(stands(&lease, |standing| *standing != Standing::Doubtful).await, LOST);
+    assert_eq!(stands(&lease, |tenure| *tenure != Tenure::Doubtful).await, LOST);
     assert!(at(12).contains(&Instant::now()), "{:?}", earliest.elapsed());
     // Redis has seen no second of that.
     tokio::time::resume();
     gate.open(true);
-    assert_eq!(stands(&lease, is_good).await, Standing::Good);
+    assert_eq!(stands(&lease, is_good).await, Tenure::Good);
 }
 
 #[tokio::test]
@@ -155,12 +155,9 @@ async fn nobody_believes_in_a_lease_that_another_one_has() {
     gate.open(false);
     let (_another, _) = take(&others.slot("channel"), "another").await;
     // It cannot have heard of it.
-    assert_eq!(lease.standing(), LOST);
+    assert_eq!(lease.tenure(), LOST);
     gate.open(true);
-    assert_eq!(
-        stands(&lease, |standing| *standing != Standing::Doubtful && *standing != LOST).await,
-        lost_to("another")
-    );
+    assert_eq!(stands(&lease, |tenure| *tenure != Tenure::Doubtful && *tenure != LOST).await, lost_to("another"));
     assert!(matches!(slot.write(&mut epoch, &[]).await, Err(WriteError::Fenced { .. })));
 }
 
@@ -180,7 +177,7 @@ async fn at_no_time_two_believe() {
     while Instant::now() < end {
         gates[fastrand::usize(..3)].open(fastrand::u8(..3) > 0);
         for index in 0..3 {
-            leases[index].take_if(|lease| matches!(lease.standing(), Standing::Lost { by: Some(_) }));
+            leases[index].take_if(|lease| matches!(lease.tenure(), Tenure::Lost { by: Some(_) }));
             if leases[index].is_none()
                 && let Ok((lease, _)) = slots[index].take(&index.to_string()).await
             {
@@ -189,7 +186,7 @@ async fn at_no_time_two_believe() {
             }
             // Nothing else happens in between.
             let believers = || {
-                let believes = |index: &usize| leases[*index].as_ref().is_some_and(|lease| is_good(&lease.standing()));
+                let believes = |index: &usize| leases[*index].as_ref().is_some_and(|lease| is_good(&lease.tenure()));
                 (0..3).filter(believes).collect::<Vec<_>>()
             };
             let (before, after) = (believers(), believers());
@@ -210,17 +207,17 @@ async fn after_a_pause_it_is_looked_at_again() {
     let mut watch = lease.watch();
     // Nothing goes on in this process meanwhile, as when it is stopped.
     std::thread::sleep(pause + Duration::from_millis(1));
-    assert_eq!(lease.standing(), Standing::Doubtful);
-    watch.wait_for(|standing| *standing == Standing::Doubtful).await.unwrap();
+    assert_eq!(lease.tenure(), Tenure::Doubtful);
+    watch.wait_for(|tenure| *tenure == Tenure::Doubtful).await.unwrap();
     stands(&lease, is_good).await;
-    assert_eq!(lease.standing(), Standing::Good);
+    assert_eq!(lease.tenure(), Tenure::Good);
     // Somebody may have taken it meanwhile.
     let other = node(&url(server.port), Times::default()).await.slot("channel");
     let _: () = server.ask("DEL maybug:{channel}:lease").await;
     let _taken = other.take("another").await.unwrap();
     std::thread::sleep(pause + Duration::from_millis(1));
-    assert_eq!(lease.standing(), Standing::Doubtful);
-    assert_eq!(stands(&lease, |standing| matches!(standing, Standing::Lost { .. })).await, lost_to("another"));
+    assert_eq!(lease.tenure(), Tenure::Doubtful);
+    assert_eq!(stands(&lease, |tenure| matches!(tenure, Tenure::Lost { .. })).await, lost_to("another"));
 }
 
 #[tokio::test]
@@ -231,8 +228,8 @@ async fn what_lapsed_while_redis_hung_is_taken_again_with_its_epoch() {
     let (lease, mut epoch) = slot.take("one").await.unwrap();
     slot.write(&mut epoch, &[put(Table::Msg, "a", "1")]).await.unwrap();
     server.signal("-STOP").await;
-    assert_eq!(stands(&lease, |standing| !is_good(standing)).await, Standing::Doubtful);
-    assert_eq!(stands(&lease, |standing| *standing != Standing::Doubtful).await, LOST);
+    assert_eq!(stands(&lease, |tenure| !is_good(tenure)).await, Tenure::Doubtful);
+    assert_eq!(stands(&lease, |tenure| *tenure != Tenure::Doubtful).await, LOST);
     server.signal("-CONT").await;
     stands(&lease, is_good).await;
     until(async || write(&slot, &mut epoch, &[put(Table::Msg, "b", "2")]).await).await;
@@ -274,7 +271,7 @@ async fn a_full_server_keeps_leases_and_gives_new_ones() {
     eventually(async || server.ask::<u32>(LEASE).await == 1).await;
     lease.release().await.unwrap();
     assert_eq!(server.ask::<u32>(LEASE).await, 0);
-    assert_eq!(kept.standing(), Standing::Good);
+    assert_eq!(kept.tenure(), Tenure::Good);
 }
 
 #[tokio::test]
@@ -295,5 +292,5 @@ async fn a_thousand_leases_are_renewed_in_one_piece() {
     .await;
     // Each piece begins with the script itself, and is seen while it is under way.
     assert!((3..=others / 999 + 1).contains(&pieces), "{pieces} pieces for {others} other renewals");
-    assert!(leases.iter().all(|lease| lease.standing() == Standing::Good));
+    assert!(leases.iter().all(|lease| lease.tenure() == Tenure::Good));
 }

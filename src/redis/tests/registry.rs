@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::{Server, eventually, node, times};
 use crate::redis::Redis;
-use crate::redis::registry::{Member, Registry, View};
+use crate::redis::registry::{Member, Registry, View, bump};
 
 fn member(id: &str) -> Member {
     Member {
@@ -37,6 +37,7 @@ async fn sees_nodes(view: &mut watch::Receiver<View>, ids: &[&str]) -> View {
 async fn nodes_know_each_other() {
     let server = Server::start("").await;
     let (first, second) = (at(&server, 20_000).await, at(&server, 20_000).await);
+    let settings = first.slot("");
     let first = Registry::join(&first, member("b"));
     let mut view = first.view();
     assert_eq!(sees_nodes(&mut view, &["b"]).await.revision, 0);
@@ -48,9 +49,9 @@ async fn nodes_know_each_other() {
     let view_of_it = sees(&mut view, |view| view.nodes[0].draining).await;
     assert!(!view_of_it.nodes[1].draining);
 
-    let revision = second.bump().await.unwrap();
+    let revision = bump(&settings).await.unwrap();
     assert_eq!(sees(&mut view, |view| view.revision != 0).await.revision, revision);
-    let next = first.bump().await.unwrap();
+    let next = bump(&settings).await.unwrap();
     assert!(next > revision);
     for view in [&mut view, &mut second.view()] {
         sees(view, |view| view.revision == next).await;
@@ -88,15 +89,17 @@ async fn who_says_nothing_is_forgotten() {
 #[tokio::test]
 async fn what_was_heard_is_kept_while_redis_is_away() {
     let mut server = Server::durable(&[]).await;
-    let first = Registry::join(&at(&server, 20_000).await, member("a"));
+    let redis = at(&server, 20_000).await;
+    let settings = redis.slot("");
+    let first = Registry::join(&redis, member("a"));
     let mut view = first.view();
     let heard = sees_nodes(&mut view, &["a"]).await.heard;
     server.kill().await;
-    let revision = first.bump().await;
+    let revision = bump(&settings).await;
     assert!(revision.is_err());
     assert_eq!(view.borrow().nodes, [member("a")]);
     server.revive().await;
-    eventually(async || view.borrow().heard > heard && first.bump().await.is_ok()).await;
+    eventually(async || view.borrow().heard > heard && bump(&settings).await.is_ok()).await;
     sees(&mut view, |view| view.revision > 0).await;
 }
 

@@ -1,7 +1,7 @@
 //! Servers that belong together: a cluster, and a master with a replica that sentinels watch.
 
 use super::servers::{SERVICE, Watched, cluster};
-use super::{all, connect, documented_users, put, until, write};
+use super::{all, claim, connect, documented_users, put, until, write};
 use crate::redis::route::hash_slot;
 use crate::redis::{Redis, RedisError, Table};
 
@@ -23,10 +23,10 @@ async fn a_cluster_keeps_each_slot_on_its_master() {
     let slots = names().map(|name| redis.slot(&name));
     let mut epochs = Vec::new();
     for (slot, node) in slots.iter().zip(&nodes) {
-        let mut epoch = slot.claim("test").await.unwrap();
+        let mut epoch = claim(slot, "test").await.unwrap();
         slot.write(&mut epoch, &Table::ALL.map(|table| put(table, "key", "1"))).await.unwrap();
         epochs.push(epoch);
-        assert_eq!(node.ask::<u32>("DBSIZE").await, 16);
+        assert_eq!(node.ask::<u32>("DBSIZE").await, 18);
     }
 
     // One master goes: its slots are away, the others are not, and it is not forgotten either.
@@ -59,7 +59,7 @@ async fn a_slot_that_moves_to_another_master_is_followed() {
     for node in [&nodes[2], &nodes[0]] {
         let _: () = node.ask(&format!("CLUSTER SETSLOT {number} NODE {target}")).await;
     }
-    let mut epoch = slot.claim("test").await.unwrap();
+    let mut epoch = claim(&slot, "test").await.unwrap();
     slot.write(&mut epoch, &[put(Table::Msg, "key", "1")]).await.unwrap();
     assert_eq!(all(&slot, Table::Msg).await.len(), 1);
     assert_eq!((nodes[0].ask::<u32>("DBSIZE").await, nodes[2].ask::<u32>("DBSIZE").await), (0, 3));
@@ -80,7 +80,7 @@ async fn a_replica_takes_over_in_a_cluster() {
     let redis = connect(&format!("{url}&replicas=1")).await;
     let [name, other, _] = names();
     let slot = redis.slot(&name);
-    let mut epoch = until(async || slot.claim("test").await).await;
+    let mut epoch = until(async || claim(&slot, "test").await).await;
     for number in 0..20_u8 {
         until(async || write(&slot, &mut epoch, &[put(Table::Msg, [number], "1")]).await).await;
     }
@@ -94,11 +94,11 @@ async fn a_replica_takes_over_in_a_cluster() {
     let alone = write(&slot, &mut epoch, &[put(Table::Msg, "alone", "1")]).await.unwrap_err();
     assert!(matches!(alone, RedisError::Unreplicated { .. }), "{alone}");
     let careless = connect(&url).await;
-    let mut epoch = careless.slot(&other).claim("test").await.unwrap();
+    let mut epoch = claim(&careless.slot(&other), "test").await.unwrap();
     careless.slot(&other).write(&mut epoch, &[put(Table::Msg, "key", "1")]).await.unwrap();
     // The old master comes back as a replica, and what was not replicated is by then.
     nodes[0].revive().await;
-    let mut epoch = until(async || slot.claim("test").await).await;
+    let mut epoch = until(async || claim(&slot, "test").await).await;
     until(async || write(&slot, &mut epoch, &[put(Table::Msg, "more", "1")]).await).await;
     assert_eq!(all(&slot, Table::Msg).await.len(), 22);
 }
@@ -115,7 +115,7 @@ async fn fail_over_loses_nothing_that_was_acknowledged() {
     let redis = connect(&url).await;
     assert_eq!(redis.inspect().await.unwrap(), Vec::<String>::new());
     let slot = redis.slot("watched");
-    let mut epoch = until(async || slot.claim("test").await).await;
+    let mut epoch = until(async || claim(&slot, "test").await).await;
     let row = |number: u32| [put(Table::Msg, number.to_be_bytes(), number.to_string())];
 
     // What no replica has is not acknowledged.

@@ -3,12 +3,12 @@
 use super::gate::Gate;
 use super::servers::{SERVICE, Watched, cluster};
 use super::several::names;
-use super::{Lease, Standing, eventually, node, put, stands, take, times, until, write};
+use super::{Lease, Tenure, eventually, node, put, stands, take, times, until, write};
 use crate::redis::route::hash_slot;
 use crate::redis::{Table, WriteError};
 
-fn is_lost(standing: &Standing) -> bool {
-    matches!(standing, Standing::Lost { .. })
+fn is_lost(tenure: &Tenure) -> bool {
+    matches!(tenure, Tenure::Lost { .. })
 }
 
 #[tokio::test]
@@ -25,13 +25,13 @@ async fn a_master_of_a_cluster_that_goes_costs_the_leases_on_it_alone() {
     }
     let watches: Vec<_> = leases.iter().map(Lease::watch).collect();
     nodes[0].kill().await;
-    assert_eq!(stands(&leases[0], is_lost).await, Standing::Lost { by: None });
+    assert_eq!(stands(&leases[0], is_lost).await, Tenure::Lost { by: None });
     for (lease, watch) in leases.iter().zip(&watches).skip(1) {
-        assert_eq!(lease.standing(), Standing::Good);
+        assert_eq!(lease.tenure(), Tenure::Good);
         assert!(!watch.has_changed().unwrap(), "it was in doubt meanwhile");
     }
     nodes[0].revive().await;
-    stands(&leases[0], |standing| *standing == Standing::Good).await;
+    stands(&leases[0], |tenure| *tenure == Tenure::Good).await;
     until(async || write(&slots[0], &mut epochs[0], &[put(Table::Msg, "a", "1")]).await).await;
 }
 
@@ -56,7 +56,7 @@ async fn a_slot_that_moves_to_another_master_keeps_its_holder() {
     })
     .await;
     eventually(async || nodes[2].ask::<u32>("DBSIZE").await == 2).await;
-    assert!(!watch.has_changed().unwrap() && lease.standing() == Standing::Good);
+    assert!(!watch.has_changed().unwrap() && lease.tenure() == Tenure::Good);
     write(&redis.slot(&name), &mut epoch, &[put(Table::Msg, "a", "1")]).await.unwrap();
 }
 
@@ -85,13 +85,13 @@ async fn a_fail_over_that_forgets_leases_leaves_one_holder_each() {
     let [others_kept, others_stolen] = ["kept", "stolen"].map(|name| others.slot(name));
     let (another, mut later) = take(&others_stolen, "another").await;
     gate.open(true);
-    assert_eq!(stands(&stolen_lease, is_lost).await, Standing::Lost { by: Some("another".into()) });
+    assert_eq!(stands(&stolen_lease, is_lost).await, Tenure::Lost { by: Some("another".into()) });
     let refused = stolen.write(&mut stolen_epoch, &[put(Table::Msg, "a", "1")]).await.unwrap_err();
     assert!(matches!(refused, WriteError::Fenced { .. }), "{refused}");
     others_stolen.write(&mut later, &[put(Table::Msg, "a", "2")]).await.unwrap();
-    assert_eq!(another.standing(), Standing::Good);
+    assert_eq!(another.tenure(), Tenure::Good);
     // What nobody else wanted is its holder's still, and nobody else's.
-    assert_eq!(kept_lease.standing(), Standing::Good);
+    assert_eq!(kept_lease.tenure(), Tenure::Good);
     eventually(async || servers.replica.ask::<u32>("EXISTS maybug:{kept}:lease").await == 1).await;
     kept.write(&mut kept_epoch, &[put(Table::Msg, "a", "1")]).await.unwrap();
     assert!(others_kept.take("another").await.is_err());

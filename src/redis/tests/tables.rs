@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::{all, one, put, removal};
+use super::{all, claim, one, put, removal};
 use crate::redis::{Row, Table, WriteError};
 
 /// Short keys of octets that sort in surprising ways, so that they meet.
@@ -44,7 +44,7 @@ fn a_table_is_a_tree() {
     let result = runner.run(&(writes, ranges), |(writes, ranges)| {
         runtime.block_on(async {
             let slot = redis.slot("tree");
-            let mut epoch = slot.claim("test").await.unwrap();
+            let mut epoch = claim(&slot, "test").await.unwrap();
             slot.delete(&mut epoch).await.unwrap();
             let mut tree = BTreeMap::new();
             for write in writes {
@@ -74,7 +74,7 @@ fn a_table_is_a_tree() {
 async fn a_write_has_as_many_rows_as_it_likes() {
     let (_server, redis) = one().await;
     let slot = redis.slot("big");
-    let mut epoch = slot.claim("test").await.unwrap();
+    let mut epoch = claim(&slot, "test").await.unwrap();
     let mut rows = Vec::new();
     for number in 0..5000_u32 {
         let key = number.to_be_bytes();
@@ -108,9 +108,9 @@ async fn a_write_has_as_many_rows_as_it_likes() {
 async fn who_had_the_slot_before_changes_nothing_any_more() {
     let (_server, redis) = one().await;
     let slot = redis.slot("channel");
-    let mut first = slot.claim("node one").await.unwrap();
+    let mut first = claim(&slot, "node one").await.unwrap();
     slot.write(&mut first, &[put(Table::Msg, "a", "1"), put(Table::Meta, "b", "1")]).await.unwrap();
-    let mut second = slot.claim("node two").await.unwrap();
+    let mut second = claim(&slot, "node two").await.unwrap();
     assert!(second.number() > first.number());
     let late = [put(Table::Msg, "a", "late"), removal(Table::Meta, "b"), put(Table::Smsc, "c", "late")];
     for attempt in [slot.write(&mut first, &late).await, slot.delete(&mut first).await] {
@@ -124,7 +124,7 @@ async fn who_had_the_slot_before_changes_nothing_any_more() {
     assert_eq!(all(&slot, Table::Msg).await, []);
     // Other slots are not touched by it.
     let other = redis.slot("other");
-    let mut epoch = other.claim("node one").await.unwrap();
+    let mut epoch = claim(&other, "node one").await.unwrap();
     other.write(&mut epoch, &[put(Table::Msg, "a", "1")]).await.unwrap();
 }
 
@@ -132,17 +132,16 @@ async fn who_had_the_slot_before_changes_nothing_any_more() {
 async fn a_claim_that_fail_over_forgot_is_no_licence_for_two() {
     let (server, redis) = one().await;
     let slot = redis.slot("channel");
-    let mut first = slot.claim("node one").await.unwrap();
+    let mut first = claim(&slot, "node one").await.unwrap();
     let row = [put(Table::Msg, "a", "1")];
     slot.write(&mut first, &row).await.unwrap();
     // What a replica that takes over may not have.
     let _: () = server.ask("DEL maybug:{channel}:fence").await;
     slot.write(&mut first, &row).await.unwrap();
     let _: () = server.ask("DEL maybug:{channel}:fence").await;
-    let mut second = slot.claim("node two").await.unwrap();
-    assert_eq!(second.number(), first.number());
+    let mut second = claim(&slot, "node two").await.unwrap();
     let refused = slot.write(&mut first, &row).await.unwrap_err().to_string();
-    assert_eq!(refused, "the slot channel was taken over by node two (epoch 1)");
+    assert_eq!(refused, format!("the slot channel was taken over by node two (epoch {})", second.number()));
     slot.write(&mut second, &row).await.unwrap();
 }
 
@@ -153,7 +152,7 @@ async fn a_slot_is_used_from_other_tasks() {
     let tasks = ["one", "two", "three"].map(|name| {
         let slot = redis.slot(name);
         tokio::spawn(async move {
-            let mut epoch = slot.claim(name).await.unwrap();
+            let mut epoch = claim(&slot, name).await.unwrap();
             for number in 0..100_u8 {
                 slot.write(&mut epoch, &[put(Table::Msg, [number], name)]).await.unwrap();
             }
@@ -169,7 +168,7 @@ async fn a_slot_is_used_from_other_tasks() {
 async fn the_last_change_of_a_row_counts() {
     let (_server, redis) = one().await;
     let slot = redis.slot("last");
-    let mut epoch = slot.claim("test").await.unwrap();
+    let mut epoch = claim(&slot, "test").await.unwrap();
     let rows = [
         put(Table::Due, "kept", "1"),
         removal(Table::Due, "kept"),
@@ -192,7 +191,7 @@ async fn names_are_kept_apart_and_a_deleted_slot_leaves_nothing() {
     let names = ["", "%", "a}b", "a{b", "a:b", "a%7Db", "ünïcode", "A"];
     for name in names {
         let slot = redis.slot(name);
-        let mut epoch = slot.claim("test").await.unwrap();
+        let mut epoch = claim(&slot, "test").await.unwrap();
         let rows = Table::ALL.map(|table| put(table, "key", name));
         slot.write(&mut epoch, &rows).await.unwrap();
     }
@@ -201,7 +200,7 @@ async fn names_are_kept_apart_and_a_deleted_slot_leaves_nothing() {
     for name in names {
         let slot = redis.slot(name);
         assert_eq!(slot.get(Table::Smsc, b"key").await.unwrap().as_deref(), Some(name.as_bytes()));
-        let mut epoch = slot.claim("test").await.unwrap();
+        let mut epoch = claim(&slot, "test").await.unwrap();
         slot.delete(&mut epoch).await.unwrap();
         assert_eq!(slot.get(Table::Msg, b"key").await.unwrap(), None);
     }
