@@ -10,8 +10,10 @@ use serde_json::json;
 
 use super::args::{ExportStoreArgs, ImportArgs, StorePlace};
 use super::progress::Progress;
+use crate::config::LogFormat;
 use crate::moving::{self, Counts, MovingError, Step};
 use crate::store::{Contents, OpenError, StoreConfig};
+use crate::telemetry::log::ProcessLog;
 
 /// Who may read what has secrets in it.
 const OWNER: u32 = 0o600;
@@ -44,6 +46,9 @@ pub(super) async fn export(args: ExportStoreArgs) -> anyhow::Result<()> {
 }
 
 pub(super) async fn import(args: ImportArgs) -> anyhow::Result<()> {
+    // What is wrong with the place, such as a Redis that forgets: it is told while there is a choice.
+    let format = if args.json { LogFormat::Json } else { LogFormat::Text };
+    ProcessLog { format, filter: "warn", standard_error: true, file: None }.start()?;
     let config = config(&args.place)?;
     let mut input: Box<dyn BufRead> = match args.file.to_str() {
         Some("-") => Box::new(BufReader::new(io::stdin())),
