@@ -195,6 +195,13 @@ async fn a_record_that_cannot_be_read_is_not_left_out_without_a_word() {
     let _: i64 = redis.ask("HSET maybug:{%}:meta account/x r0000{}").await;
     let _: i64 = redis.ask("ZADD maybug:{%}:meta:order 0 account/x").await;
     refused(&maybug(&["export", "store", "--redis", &url]), "damaged or unknown");
+    let file = directory.path().join("backup.ndjson");
+    std::fs::write(&file, "an earlier one").unwrap();
+    let into_file = maybug(&["export", "store", "--redis", &url, "--output", file.to_str().unwrap()]);
+    refused(&into_file, "damaged or unknown");
+    assert_eq!(std::fs::read(&file).unwrap(), b"an earlier one", "given up for one that did not come to its end");
+    let left = std::fs::read_dir(directory.path()).unwrap();
+    assert_eq!(left.filter(|entry| entry.as_ref().unwrap().path().is_file()).count(), 1, "what is of no use is left");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
