@@ -26,6 +26,8 @@ pub(super) struct Many {
     alone: bool,
     settings: Arc<Part>,
     channels: RwLock<Channels>,
+    /// Held by whoever makes a channel, or clears up after one: before `numbering`.
+    making: tokio::sync::Mutex<()>,
     /// Held by whoever gives a channel its part.
     numbering: tokio::sync::Mutex<()>,
     /// `None` once the store has been closed.
@@ -77,6 +79,7 @@ impl Many {
             node: node.map_or_else(process, str::to_owned),
             alone: node.is_none(),
             channels: RwLock::default(),
+            making: tokio::sync::Mutex::default(),
             numbering: tokio::sync::Mutex::default(),
             guard: common.guard.clone(),
             common: RwLock::new(Some(common)),
@@ -217,6 +220,8 @@ impl Many {
             let engines = self.engines().into_iter().chain(self.settings.engine()).collect::<Vec<_>>();
             return try_join_all(engines.iter().map(|engine| engine.write(Batch::new(), durable))).await.map(|_| ());
         }
+        let makes = batch.iter().any(|change| matches!(change, Change::SaveChannel(_)));
+        let _making = if makes { Some(self.making.lock().await) } else { None };
         // What there is comes first: messages are of channels that are there.
         let (mut settings, mut parts) = (Batch::new(), Vec::<(Arc<Part>, Batch)>::new());
         for change in batch {
@@ -298,7 +303,7 @@ impl Many {
         leave(&part.slot, &messages.collect::<Result<Vec<_>, _>>()?).await
     }
 
-    pub(super) async fn is_there(&self, channel: &ChannelId) -> Result<bool, CommitError> {
+    async fn is_there(&self, channel: &ChannelId) -> Result<bool, CommitError> {
         let there = self.settings.reader().channel(channel).await;
         there.map(|there| there.is_some()).map_err(|error| CommitError::NotReady(error.0))
     }
@@ -306,6 +311,15 @@ impl Many {
     /// What makes a channel that is new begin with nothing: the end of an earlier one of its name may not have been written.
     async fn leftover(&self, channel: &ChannelId) -> Result<Option<Change>, CommitError> {
         Ok((!self.is_there(channel).await?).then(|| Change::DeleteChannel(channel.clone())))
+    }
+
+    /// Ends what is left of a channel that was deleted while another node had its messages.
+    pub(super) async fn end_deleted(&self, channel: &ChannelId, engine: &Engine) -> Result<(), CommitError> {
+        let _making = self.making.lock().await;
+        if self.is_there(channel).await? {
+            return Ok(());
+        }
+        engine.write(vec![Change::DeleteChannel(channel.clone())], true).await
     }
 
     /// Tells other nodes that what there is has changed.
@@ -331,7 +345,7 @@ impl Many {
                 continue;
             }
             // Nobody makes it meanwhile.
-            let numbering = self.numbering.lock().await;
+            let making = self.making.lock().await;
             if self.is_there(&channel).await? {
                 continue;
             }
@@ -346,7 +360,7 @@ impl Many {
                 engine.erase().await?;
                 settings.forget_shard(&channel).await?;
             }
-            drop(numbering);
+            drop(making);
             part.let_go().await;
             self.look_again().await?;
             if self.alone && self.part(&channel).is_some() {
