@@ -269,7 +269,7 @@ impl Slot {
         let call = |whole| {
             let keys = [&*kept.order, &kept.rows, &ids.order, &ids.rows];
             let mut call = self.redis.0.scripts.deposit.call(whole, &keys);
-            call.arg(most).arg(self.bell());
+            call.arg(most).arg(self.redis.bell()).arg(&self.named.name);
             for Deposit { key, value, id, place, alias } in deposits {
                 call.arg(key).arg(value).arg(id).arg(place).arg(alias.as_deref().unwrap_or_default());
             }
@@ -277,11 +277,6 @@ impl Slot {
         };
         let many: Option<u64> = self.change(call).await?;
         Ok(many.map_or(Ok(()), Err))
-    }
-
-    /// Where it is said that there are deposits, when there were none before.
-    pub(super) fn bell(&self) -> String {
-        self.key("bell")
     }
 
     /// Removes everything; Redis frees the memory in the background.

@@ -3,11 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::part::{HoldError, Part};
 use super::{Batch, Change, CommitError, OpenError, StoreConfig};
@@ -35,6 +36,7 @@ pub(super) struct Many {
     guard: Guard,
     /// Other nodes do not know yet that what there is has changed.
     untold: AtomicBool,
+    hearing: OnceLock<AbortOnDropHandle<()>>,
 }
 
 #[derive(Default)]
@@ -84,6 +86,7 @@ impl Many {
             guard: common.guard.clone(),
             common: RwLock::new(Some(common)),
             untold: AtomicBool::new(false),
+            hearing: OnceLock::new(),
         });
         if many.alone {
             many.take(&many.settings).await?;
@@ -95,6 +98,9 @@ impl Many {
         }
         tokio::spawn(clear(Arc::downgrade(&many)));
         tokio::spawn(watch(Arc::downgrade(&many)));
+        if !many.alone {
+            let _ = many.hearing.set(AbortOnDropHandle::new(tokio::spawn(hear(Arc::downgrade(&many), many.redis.clone()))));
+        }
         Ok(many)
     }
 
@@ -410,6 +416,17 @@ async fn watch(many: Weak<Many>) {
         drop(many);
         tokio::time::sleep(WATCHED).await;
     }
+}
+
+/// Takes what other nodes have accepted as soon as they say so.
+async fn hear(many: Weak<Many>, redis: Redis) {
+    let tell = |slot: &str| {
+        let part = many.upgrade().and_then(|many| many.part(&slot.into()));
+        if let Some(engine) = part.and_then(|part| part.engine()) {
+            engine.look_for_deposits();
+        }
+    };
+    redis.hear(tell).await;
 }
 
 /// Looks now and then for slots that are of no use any more, as long as there is a store.
