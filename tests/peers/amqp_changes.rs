@@ -8,7 +8,8 @@ use hyper::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::amqp::{Bridge, application};
+use crate::amqp::Bridge;
+use crate::application::application;
 use crate::rabbitmq::RabbitMq;
 use crate::server::soon;
 
