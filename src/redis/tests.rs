@@ -6,6 +6,9 @@ mod admission;
 mod daemon;
 mod failures;
 mod gate;
+#[path = "../../tests/shared/proxy.rs"]
+#[allow(dead_code, reason = "these tests break connections in few ways")]
+mod proxy;
 #[path = "../../tests/shared/redis.rs"]
 #[allow(dead_code, reason = "these tests keep no servers in statics")]
 mod servers;

@@ -79,11 +79,12 @@ impl Scene {
         });
         config.as_object_mut().unwrap().extend(habits.as_object().unwrap().clone());
         let mut created = json!({"type": "smpp", "config": config});
+        let mut message = json!({"to": "+27820001001", "from": "40404"});
         match application_is {
             Application::Hooked => {
                 let receiver = Receiver::start().await;
                 created["mo_url"] = json!(receiver.url("/mo"));
-                created["event_url"] = json!(receiver.url("/event"));
+                message["event_url"] = json!(receiver.url("/event"));
                 load.spawn(hooked(receiver, tally.clone()));
             }
             Application::Queues(rabbitmq) => {
@@ -96,7 +97,7 @@ impl Scene {
         let channel = answer["result"]["id"].as_str().unwrap().to_owned();
         soon("a bind", async { while !matches!(*events.recv().await.unwrap(), SimEvent::Bound { .. }) {} }).await;
         load.spawn(watched(events, tally.clone()));
-        load.spawn(calls(format!("{}/channels/{channel}/messages/", process.base), tally.clone()));
+        load.spawn(calls(format!("{}/channels/{channel}/messages/", process.base), message, tally.clone()));
         load.spawn(phones(smsc.clone()));
         if let Application::Queues(rabbitmq) = application_is {
             let rate = PACE.as_secs_f64().recip().to_string();
@@ -202,14 +203,15 @@ fn pace() -> tokio::time::Interval {
 }
 
 /// Sends over HTTP, whatever becomes of earlier calls.
-async fn calls(url: String, tally: Arc<Tally>) {
+async fn calls(url: String, message: Value, tally: Arc<Tally>) {
     let (mut pace, mut calls, client) = (pace(), JoinSet::new(), client());
     let room = Arc::new(Semaphore::new(CALLS));
     for number in 0_u64.. {
         let (room, _) = tokio::join!(room.clone().acquire_owned(), pace.tick());
-        let (client, url, tally) = (client.clone(), url.clone(), tally.clone());
+        let (client, url, tally, mut message) = (client.clone(), url.clone(), tally.clone(), message.clone());
+        message["content"] = json!(format!("h{number}"));
         calls.spawn(async move {
-            send(&client, &url, &format!("h{number}"), &tally).await;
+            send(&client, &url, &message, &tally).await;
             drop(room);
         });
         while let Some(ended) = calls.try_join_next() {
@@ -218,13 +220,13 @@ async fn calls(url: String, tally: Arc<Tally>) {
     }
 }
 
-async fn send(client: &Client, url: &str, text: &str, tally: &Tally) {
-    let body = Bytes::from(json!({"to": "+27820001001", "from": "40404", "content": text}).to_string());
+async fn send(client: &Client, url: &str, message: &Value, tally: &Tally) {
+    let body = Bytes::from(message.to_string());
     let answer = client.request(Method::POST, &url.parse().unwrap(), HeaderMap::new(), body, DEADLINE).await;
     match answer {
         Ok(answer) if answer.status == 201 => {
             let answer: Value = serde_json::from_slice(&answer.body).unwrap();
-            tally.accepted(Flow::Http, text.to_owned());
+            tally.accepted(Flow::Http, message["content"].as_str().unwrap().to_owned());
             owed(tally, answer["result"]["message_id"].as_str().unwrap());
         }
         _ => tally.refused(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::server::soon;
+use crate::server::DEADLINE;
 
 /// A way of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,12 +117,15 @@ impl Tally {
 
     async fn until(&self, what: &str, mut reached: impl FnMut(&[Track; 4]) -> bool) {
         let mut changed = self.changed.subscribe();
-        soon(what, async {
+        let waited = async {
             while !reached(&self.tracks()) {
                 changed.changed().await.unwrap();
             }
-        })
-        .await;
+        };
+        if tokio::time::timeout(DEADLINE, waited).await.is_err() {
+            let open = self.tracks().each_ref().map(|track| track.open.keys().take(9).cloned().collect::<Vec<_>>());
+            panic!("waited too long for {what}; some of what is missing: {open:?}");
+        }
     }
 
     /// Waits until `count` more have come through.

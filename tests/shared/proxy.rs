@@ -11,7 +11,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::daemon::free_port;
+use super::daemon::free_port;
 
 /// Listens on loopback and forwards to a port there. Ends with the runtime that it was made on.
 pub(crate) struct Proxy {
