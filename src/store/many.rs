@@ -99,7 +99,8 @@ impl Many {
         tokio::spawn(clear(Arc::downgrade(&many)));
         tokio::spawn(watch(Arc::downgrade(&many)));
         if !many.alone {
-            let _ = many.hearing.set(AbortOnDropHandle::new(tokio::spawn(hear(Arc::downgrade(&many), many.redis.clone()))));
+            let _ =
+                many.hearing.set(AbortOnDropHandle::new(tokio::spawn(hear(Arc::downgrade(&many), many.redis.clone()))));
         }
         Ok(many)
     }
