@@ -283,6 +283,17 @@ impl Process {
         soon(&format!("a line with {parts:?}"), self.log.wait_for(said)).await.unwrap();
     }
 
+    /// Tells it to end, and waits until it has, in order; what its log says.
+    pub(crate) async fn end(mut self) -> String {
+        let id = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+        let ended = soon("its end", self.child.wait()).await.unwrap();
+        while self.log.changed().await.is_ok() {}
+        let log = self.log.borrow().clone();
+        assert!(ended.success(), "{ended}: {log}");
+        log
+    }
+
     /// Kills it; what its log says.
     pub(crate) async fn kill(mut self) -> String {
         self.child.kill().await.unwrap();

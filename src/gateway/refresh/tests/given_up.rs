@@ -132,7 +132,7 @@ async fn in_a_hurry_a_channel_is_cut_off_that_does_not_unbind() {
     running(&gateway, &recorder).await;
     recorder.ran().lingers = true;
     // Far sooner than it would have to otherwise.
-    let cut = tokio::time::timeout(DRAIN / 4, gateway.assign_within(NONE(), Duration::ZERO)).await;
+    let cut = tokio::time::timeout(DRAIN / 4, gateway.reassign(NONE(), Duration::ZERO).collect::<Vec<_>>()).await;
     cut.unwrap().unwrap();
     gateway.assign(Assigned::All).await.unwrap();
     until("another start", || recorder.ran().starts[&named::<ChannelId>(0)] == 2).await;
