@@ -137,7 +137,6 @@ impl Gateway {
                 Some(channel) => {
                     require_destination(&directory, channel)?;
                     require_address(draft)?;
-                    directory.running(id)?;
                     let answered = self.resolve_reply([id], None, draft).await?;
                     Ok(Sender { channel: channel.clone(), router: None, destination: None, answered })
                 }
@@ -148,7 +147,7 @@ impl Gateway {
                 require_address(draft)?;
                 let router = self.router(router)?;
                 let chosen = self.choose(&directory, &router, draft.to.as_deref().unwrap_or_default(), Some(id))?;
-                let channel = directory.running(&chosen)?.clone();
+                let channel = directory.channel(&chosen)?.clone();
                 let answered = self.resolve_reply([&chosen], Some(id), draft).await?;
                 let router = Some(router.properties.id.clone());
                 Ok(Sender { channel, router, destination: Some(destination), answered })
@@ -167,7 +166,7 @@ impl Gateway {
             Some(answered) => answered.channel.clone(),
             None => self.choose(directory, router, draft.to.as_deref().unwrap_or_default(), None)?,
         };
-        let channel = directory.running(&chosen)?.clone();
+        let channel = directory.channel(&chosen)?.clone();
         Ok(Sender { channel, router: Some(id.clone()), destination: None, answered })
     }
 

@@ -63,6 +63,12 @@ impl Whereabouts {
         Ok(member.map_or(Where::Nowhere, Where::There))
     }
 
+    /// What this node does.
+    #[must_use]
+    pub fn duties(&self) -> Arc<HashSet<Duty>> {
+        self.seen.borrow().duties.clone()
+    }
+
     /// All other nodes.
     #[must_use]
     pub fn others(&self) -> Vec<Member> {
