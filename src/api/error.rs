@@ -220,9 +220,7 @@ fn undone(error: &Undone) -> Response {
     match error {
         Undone::Misdirected(_) => http_level(StatusCode::MISDIRECTED_REQUEST, &message),
         Undone::Nobody { .. } => unavailable("no node", "NoNode", 5),
-        Undone::Unreached { .. } | Undone::Unanswered { .. } => {
-            unavailable("node unreachable", "NodeUnreachable", 5)
-        }
+        Undone::Unreached { .. } | Undone::Unanswered { .. } => unavailable("node unreachable", "NodeUnreachable", 5),
         Undone::Unknown { .. } => unavailable("store unavailable", "StoreUnavailable", 5),
     }
 }
