@@ -94,7 +94,8 @@ impl Server {
         let rules = GatewayConfig { assigned, ..gateway_config(config) };
         let gateway = Gateway::start(rules, types, store.clone(), logs, rates, client, bus).await?;
         let node = match nodes {
-            Some(nodes) => Some(Node::start(nodes, gateway.clone(), accounts.clone()).await?),
+            // Boxed: whoever starts a server would have its size.
+            Some(nodes) => Some(Box::pin(Node::start(nodes, gateway.clone(), accounts.clone())).await?),
             None => None,
         };
         let limits = ApiLimits {

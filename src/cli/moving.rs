@@ -1,7 +1,7 @@
 //! `maybug export store` and `maybug import`: all that a stopped server has, as a file, and back into a directory or a Redis.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -10,8 +10,10 @@ use serde_json::json;
 
 use super::args::{ExportStoreArgs, ImportArgs, StorePlace};
 use super::progress::Progress;
+use crate::config::LogFormat;
 use crate::moving::{self, Counts, MovingError, Step};
 use crate::store::{Contents, OpenError, StoreConfig};
+use crate::telemetry::log::ProcessLog;
 
 /// Who may read what has secrets in it.
 const OWNER: u32 = 0o600;
@@ -25,17 +27,12 @@ pub(super) async fn export(args: ExportStoreArgs) -> anyhow::Result<()> {
         let forgotten = |error| anyhow::anyhow!("{error}, or say --crashed if nobody will ever use it again");
         moving::check_in_order(&contents).map_err(forgotten)?;
     }
-    // Only now: an earlier export is not given up for one that cannot begin.
-    let file = args.output.as_deref().map(create).transpose()?;
-    let mut out: BufWriter<Box<dyn Write>> = BufWriter::new(match &file {
-        Some(file) => Box::new(file.try_clone()?),
-        None => Box::new(io::stdout().lock()),
-    });
     let mut progress = Progress::new(args.json, BAR);
-    let counts = moving::export(contents, &mut out, |counts| told(&mut progress, "exported", counts)).await?;
-    if let Some(file) = file {
-        file.sync_all()?;
-    }
+    let tell = |counts: &Counts| told(&mut progress, "exported", counts);
+    let counts = match args.output.as_deref() {
+        Some(path) => into_file(path, contents, tell).await?,
+        None => moving::export(contents, &mut BufWriter::new(io::stdout().lock()), tell).await?,
+    };
     let total = counts.total();
     progress.end(json!({"exported": total, "counts": counts, "done": true}), || {
         format!("{total} records exported{}", by_kind(&counts))
@@ -44,6 +41,9 @@ pub(super) async fn export(args: ExportStoreArgs) -> anyhow::Result<()> {
 }
 
 pub(super) async fn import(args: ImportArgs) -> anyhow::Result<()> {
+    // What is wrong with the place, such as a Redis that forgets: it is told while there is a choice.
+    let format = if args.json { LogFormat::Json } else { LogFormat::Text };
+    ProcessLog { format, filter: "warn", standard_error: true, file: None }.start()?;
     let config = config(&args.place)?;
     let mut input: Box<dyn BufRead> = match args.file.to_str() {
         Some("-") => Box::new(BufReader::new(io::stdin())),
@@ -80,6 +80,29 @@ fn config(place: &StorePlace) -> anyhow::Result<StoreConfig> {
     };
     let redis = redis.map(|url| url.parse()).transpose().context("the URL of the Redis")?;
     Ok(StoreConfig { path: place.data.clone().unwrap_or_default(), redis, ..StoreConfig::default() })
+}
+
+/// An earlier export is given up once this one is whole.
+async fn into_file(path: &Path, contents: Contents, tell: impl FnMut(&Counts)) -> anyhow::Result<Counts> {
+    if path.exists() && !path.is_file() {
+        return Ok(moving::export(contents, &mut BufWriter::new(create(path)?), tell).await?);
+    }
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = Path::new(&part);
+    let file = create(part)?;
+    let exported = async {
+        let counts = moving::export(contents, &mut BufWriter::new(&file), tell).await?;
+        file.sync_all()?;
+        std::fs::rename(part, path)?;
+        Ok::<_, MovingError>(counts)
+    };
+    let exported = exported.await;
+    if exported.is_err() {
+        // It has secrets in it, and is of no use.
+        let _ = std::fs::remove_file(part);
+    }
+    exported.with_context(|| path.display().to_string())
 }
 
 /// A file that only its owner can read, whoever could read what it was before.

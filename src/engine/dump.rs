@@ -1,4 +1,5 @@
 //! What rows have, a page at a time, as records without numbers of lanes. Nothing is written, and nobody is kept from writing.
+//! What cannot be read ends it: it would be missing without a word.
 //!
 //! An MT comes where it waits: at its place in its lane, or at its time. What has ended comes where it first was.
 
@@ -30,8 +31,14 @@ pub(crate) struct Look {
     lanes: Lanes,
     parts: VecDeque<Part>,
     closed: bool,
-    /// The slot, and what was written of its holder and of how often that had written it, when this began.
-    fenced: Option<(Slot, Option<Fence>)>,
+    used: bool,
+    fenced: Option<Fenced>,
+}
+
+/// A slot, and what was written of its holder and of how often that had written it, when a look into it began.
+pub(crate) struct Fenced {
+    slot: Slot,
+    before: Option<Fence>,
 }
 
 /// What is left of one kind of rows.
@@ -77,9 +84,9 @@ impl Look {
 
     /// Into a slot of Redis, whoever has it; `None` if there is nothing in it.
     pub(crate) async fn into_slot(slot: Slot, role: Role, unfinished: bool) -> Result<Option<Self>, OpenError> {
-        let fence = slot.fence().await.map_err(|error| OpenError::Engine(error.to_string()))?;
+        let before = slot.fence().await.map_err(|error| OpenError::Engine(error.to_string()))?;
         let look = Self::into(Rows::Redis(RedisRows::new(slot.clone(), None)), role, unfinished).await?;
-        Ok(look.map(|look| Self { fenced: Some((slot, fence)), ..look }))
+        Ok(look.map(|look| Self { fenced: Some(Fenced { slot, before }), ..look }))
     }
 
     /// Refuses a slot into which an import was not finished.
@@ -99,6 +106,7 @@ impl Look {
         rows.recover(&lanes, known.as_ref(), unfinished).await?;
         let mut all = lanes.all();
         all.sort_by_key(|lane| lane.number);
+        let used = !all.is_empty();
         let meta = |table| Part { what: What::Meta(table), rest: Rest::Span(Span::of(keys::meta(table, &[]))) };
         let (outbound, callbacks): (Vec<_>, Vec<_>) = all.into_iter().partition(|lane| lane.outbound);
         let outbound = outbound.into_iter().map(|lane| {
@@ -126,12 +134,22 @@ impl Look {
             parts.push_back(Part { what: What::Inbound, rest: Rest::Span(Span::since([])) });
             parts.extend([table::PART, table::NOTE, table::PARKED].map(meta));
         }
-        Ok(Some(Self { rows, lanes, parts, closed: known.is_some(), fenced: None }))
+        Ok(Some(Self { rows, lanes, parts, closed: known.is_some(), used, fenced: None }))
     }
 
     /// Whether the last who wrote it has ended, in order.
     pub(crate) fn was_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Whether there has ever been a queue: what is left of one may be no record, and still be in the way of others.
+    pub(crate) fn was_used(&self) -> bool {
+        self.used
+    }
+
+    /// By what it is known whether somebody writes here, where no lock keeps them from it.
+    pub(crate) fn fenced(&mut self) -> Option<Fenced> {
+        self.fenced.take()
     }
 
     /// The shards that channels' messages are in.
@@ -141,10 +159,7 @@ impl Look {
 
     /// The next records, perhaps none; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Record>>, ReadError> {
-        let Some(Part { what, rest }) = self.parts.pop_front() else {
-            self.check_unwritten().await?;
-            return Ok(None);
-        };
+        let Some(Part { what, rest }) = self.parts.pop_front() else { return Ok(None) };
         let table = match &what {
             What::Meta(_) => Table::Meta,
             What::Lane(_) => Table::Msg,
@@ -168,34 +183,23 @@ impl Look {
             self.parts.push_front(Part { what: what.clone(), rest });
         }
         let records = match &what {
-            What::Meta(table) => page.iter().filter_map(|row| meta(table, row)).collect(),
+            What::Meta(table) => readable(page.iter().map(|row| meta(table, row)))?,
             What::Lane(lane) if lane.outbound => self.messages(lane, &page).await?,
-            What::Lane(lane) => page.iter().filter_map(|row| owed(lane, row)).collect(),
+            What::Lane(lane) => readable(page.iter().map(|row| owed(lane, row)))?,
             What::Due => self.due(&page).await?,
-            What::Deposits => page.iter().filter_map(deposited).collect(),
+            What::Deposits => readable(page.iter().map(deposited))?,
             What::Correlations => {
                 let all = stream::iter(&page).map(|row| self.correlation(row)).buffered(LOOKS);
                 all.try_collect::<Vec<_>>().await?.into_iter().flatten().collect()
             }
-            What::Inbound => page.iter().filter_map(inbound).collect(),
+            What::Inbound => readable(page.iter().map(inbound))?,
         };
         Ok(Some(records))
     }
 
-    /// That nobody has written what was read, where nothing kept them from it.
-    async fn check_unwritten(&self) -> Result<(), ReadError> {
-        let Some((slot, before)) = &self.fenced else { return Ok(()) };
-        let now = slot.fence().await.map_err(|error| ReadError(error.to_string().into()))?;
-        if now == *before {
-            return Ok(());
-        }
-        let by = now.map(|fence| fence.holder).unwrap_or_default();
-        Err(ReadError(format!("it was written by {by} meanwhile; stop the server and begin again").into()))
-    }
-
     /// Who has it, where somebody may without a lock.
     pub(crate) fn holder(&self) -> Option<&str> {
-        self.fenced.as_ref().and_then(|(_, fence)| fence.as_ref()).map(|fence| &*fence.holder)
+        self.fenced.as_ref().and_then(|fenced| fenced.before.as_ref()).map(|fence| &*fence.holder)
     }
 
     /// The MTs of a part of a lane.
@@ -210,14 +214,12 @@ impl Look {
         for (key, value) in page {
             let Some(ticket) = keys::ticket(key) else { continue };
             let fate = fates.remove(&ticket.seq).unwrap_or_default();
-            let Some((origin, tries, record)) = keys::queued(ticket, value) else { continue };
+            let (origin, tries, record) = queued(ticket, value)?;
             let waits = (lane.waits(ticket.seq) == Standing::Taken).then(|| waits(lane, ticket, tries));
             if waits.is_some() && origin != ticket {
-                found.extend(self.first_was(origin, value, record, waits).await?);
-            } else if origin == ticket
-                && !self.is_elsewhere(fate.moved).await?
-                && let Some(message) = keys::read(value)
-            {
+                found.push(self.first_was(origin, value, record, waits).await?);
+            } else if origin == ticket && !self.is_elsewhere(fate.moved).await? {
+                let message = read(record)?;
                 found.push(Record::Message { since: keys::since(value), message, events: fate.events, waits });
             }
         }
@@ -231,13 +233,12 @@ impl Look {
         value: &[u8],
         record: &[u8],
         waits: Option<Waits>,
-    ) -> Result<Option<Record>, ReadError> {
+    ) -> Result<Record, ReadError> {
         let first = self.rows.get(Table::Msg, &keys::entry(origin)).await?;
         // It may be past its retention there.
         let since = keys::since(first.as_deref().unwrap_or(value));
         let events = self.fates(origin, origin).await?.remove(&origin.seq).unwrap_or_default().events;
-        let message = serde_json::from_slice::<Outbound>(record).ok();
-        Ok(message.map(|message| Record::Message { since, message, events, waits }))
+        Ok(Record::Message { since, message: read(record)?, events, waits })
     }
 
     /// What became of the entries from one to another.
@@ -249,7 +250,9 @@ impl Look {
             let fate = fates.entry(ticket.seq).or_default();
             match keys::open(&value) {
                 Some((Kind::Moved, content)) => fate.moved = keys::place(content),
-                _ => fate.events.extend(keys::read::<Event>(&value)),
+                // An end without an event.
+                Some((Kind::Final, [])) | Some((Kind::Attempts, _)) => {}
+                _ => fate.events.push(read(recorded(&value)?)?),
             }
         }
         Ok(fates)
@@ -274,18 +277,16 @@ impl Look {
         for (key, value) in page {
             let Ok(key) = DueKey::try_from(&key[..]) else { continue };
             let (Some(lane), Some(ticket)) = (self.lanes.live(&key), keys::ticket(&key[8..])) else { continue };
-            let Some((origin, tries, record)) = keys::queued(ticket, value) else { continue };
+            let (origin, tries, record) = queued(ticket, value)?;
             let Tries { attempts, possible_duplicate } = tries;
             let waits = Waits { attempts, possible_duplicate, until: Some(keys::due_at(&key)) };
             if !lane.outbound {
-                let callback = serde_json::from_slice(record).ok();
-                found.extend(callback.map(|callback| Record::Owed { since: keys::since(value), callback, waits }));
+                found.push(Record::Owed { since: keys::since(value), callback: read(record)?, waits });
             } else if keys::ordinal_of(ticket).is_some() {
                 let (since, events) = (keys::since(value), Vec::new());
-                let message = serde_json::from_slice(record).ok();
-                found.extend(message.map(|message| Record::Message { since, message, events, waits: Some(waits) }));
+                found.push(Record::Message { since, message: read(record)?, events, waits: Some(waits) });
             } else {
-                found.extend(self.first_was(origin, value, record, Some(waits)).await?);
+                found.push(self.first_was(origin, value, record, Some(waits)).await?);
             }
         }
         Ok(found)
@@ -315,56 +316,99 @@ fn waits(lane: &Lane, ticket: Ticket, tries: Tries) -> Waits {
     Waits { attempts, possible_duplicate: lane.is_doubtful(ticket.seq, tries.possible_duplicate), until: None }
 }
 
-fn owed(lane: &Lane, (key, value): &Found) -> Option<Record> {
-    let ticket = keys::ticket(key).filter(|ticket| lane.waits(ticket.seq) == Standing::Taken)?;
-    let (_, tries, record) = keys::queued(ticket, value)?;
+fn owed(lane: &Lane, (key, value): &Found) -> Result<Option<Record>, ReadError> {
+    let Some(ticket) = keys::ticket(key).filter(|ticket| lane.waits(ticket.seq) == Standing::Taken) else {
+        return Ok(None);
+    };
+    let (_, tries, record) = queued(ticket, value)?;
     let waits = Waits { possible_duplicate: false, ..waits(lane, ticket, tries) };
-    Some(Record::Owed { since: keys::since(value), callback: serde_json::from_slice(record).ok()?, waits })
+    Ok(Some(Record::Owed { since: keys::since(value), callback: read(record)?, waits }))
 }
 
 /// What the channel's holder has not taken yet; it gets its place behind all others.
-fn deposited((_, value): &Found) -> Option<Record> {
-    let message: Outbound = keys::read(value)?;
+fn deposited((_, value): &Found) -> Result<Option<Record>, ReadError> {
+    let message: Outbound = read(recorded(value)?)?;
     let waits = Some(Waits { until: message.send_at, ..Waits::default() });
-    Some(Record::Message { since: keys::since(value), message, events: Vec::new(), waits })
+    Ok(Some(Record::Message { since: keys::since(value), message, events: Vec::new(), waits }))
 }
 
-fn inbound((key, value): &Found) -> Option<Record> {
+fn inbound((key, value): &Found) -> Result<Option<Record>, ReadError> {
     // Aliases, and what keeps the table busy, are no MOs.
-    of_channel(key)?;
-    Some(Record::Inbound { since: keys::since(value), message: keys::read(value)? })
+    if of_channel(key).is_none() || keys::open(value).is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Record::Inbound { since: keys::since(value), message: read(recorded(value)?)? }))
 }
 
 /// A record of `meta`, of one of its tables.
-fn meta(table: &'static str, (key, value): &Found) -> Option<Record> {
-    fn read<T: DeserializeOwned>(value: &[u8], record: impl FnOnce(T) -> Record) -> Option<Record> {
-        keys::read(value).map(record)
-    }
-    let key = key.get(keys::meta(table, &[]).len()..)?;
-    let (since, content) = (keys::since(value), keys::open(value)?.1);
-    match table {
-        table::CHANNEL => read(value, Record::Channel),
-        table::ACCOUNT => read(value, Record::Account),
-        table::ROUTER => read(value, Record::Router),
-        table::DESTINATION => read(value, Record::Destination),
-        table::STATUS => read(value, Record::Status),
+fn meta(table: &'static str, (key, value): &Found) -> Result<Option<Record>, ReadError> {
+    let Some(key) = key.get(keys::meta(table, &[]).len()..) else { return Ok(None) };
+    let (since, content) = (keys::since(value), recorded(value)?);
+    Ok(Some(match table {
+        table::CHANNEL => Record::Channel(read(content)?),
+        table::ACCOUNT => Record::Account(read(content)?),
+        table::ROUTER => Record::Router(read(content)?),
+        table::DESTINATION => Record::Destination(read(content)?),
+        table::STATUS => Record::Status(read(content)?),
         table::PART => {
-            let (channel, id) = of_channel(key)?;
-            let id = MessageId(uuid::Uuid::from_bytes(id.try_into().ok()?));
-            Some(Record::Part { since, channel, id, record: content.to_vec() })
+            let (channel, id) = of_channel(key).ok_or_else(|| unreadable("the key of a segment"))?;
+            let id = id.try_into().map_err(|_| unreadable("the id of a segment"))?;
+            let id = MessageId(uuid::Uuid::from_bytes(id));
+            Record::Part { since, channel, id, record: content.to_vec() }
         }
         table::NOTE => {
-            let (channel, name) = of_channel(key)?;
+            let (channel, name) = of_channel(key).ok_or_else(|| unreadable("the key of a note"))?;
             let name = String::from_utf8_lossy(name).into_owned();
-            Some(Record::Note { since, channel, name, record: content.to_vec() })
+            Record::Note { since, channel, name, record: content.to_vec() }
         }
-        table::PARKED => read(value, |(callback, reason)| Record::Parked { since, callback, reason }),
-        _ => None,
-    }
+        table::PARKED => {
+            let (callback, reason) = read(content)?;
+            Record::Parked { since, callback, reason }
+        }
+        _ => return Ok(None),
+    }))
 }
 
 /// The channel that a key begins with, and the rest.
 fn of_channel(key: &[u8]) -> Option<(ChannelId, &[u8])> {
     let end = key.iter().position(|octet| *octet == 0).filter(|end| *end > 0)?;
     Some((std::str::from_utf8(&key[..end]).ok()?.into(), &key[end + 1..]))
+}
+
+fn readable(records: impl Iterator<Item = Result<Option<Record>, ReadError>>) -> Result<Vec<Record>, ReadError> {
+    records.filter_map(Result::transpose).collect()
+}
+
+/// The content of a value that must be a record's.
+fn recorded(value: &[u8]) -> Result<&[u8], ReadError> {
+    match keys::open(value) {
+        Some((Kind::Record | Kind::Final, content)) => Ok(content),
+        _ => Err(unreadable("it is of no known kind")),
+    }
+}
+
+/// The content of a value that must be a queue entry's.
+fn queued(ticket: Ticket, value: &[u8]) -> Result<(Ticket, Tries, &[u8]), ReadError> {
+    keys::queued(ticket, value).ok_or_else(|| unreadable("it is of no known kind"))
+}
+
+fn read<T: DeserializeOwned>(record: &[u8]) -> Result<T, ReadError> {
+    serde_json::from_slice(record).map_err(|error| unreadable(&error.to_string()))
+}
+
+fn unreadable(why: &str) -> ReadError {
+    let what_to_do = "if a newer version of this program has written it, export with that one";
+    ReadError(format!("one of its records is damaged or unknown ({why}); {what_to_do}").into())
+}
+
+impl Fenced {
+    /// That nobody has written what was read, where nothing kept them from it.
+    pub(crate) async fn check_unwritten(&self) -> Result<(), ReadError> {
+        let now = self.slot.fence().await.map_err(|error| ReadError(error.to_string().into()))?;
+        if now == self.before {
+            return Ok(());
+        }
+        let by = now.map(|fence| fence.holder).unwrap_or_default();
+        Err(ReadError(format!("it was written by {by} meanwhile; stop that server and begin again").into()))
+    }
 }

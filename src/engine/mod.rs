@@ -38,7 +38,7 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 pub(crate) use self::deposit::leave;
-pub(crate) use self::dump::Look;
+pub(crate) use self::dump::{Fenced, Look};
 pub(crate) use self::lane::{Entry, Item, Lane, Reach};
 pub(crate) use self::lanes::{ChannelLanes, Common, shard_of};
 pub(crate) use self::reads::Reader;
@@ -102,11 +102,7 @@ impl Engine {
         }
         let limits = Limits { path: config.path.clone(), quota: config.quota, min_free: config.min_free };
         let disk = Disk { limits, tables: tables.clone() };
-        let rows = Rows::Fjall(tables);
-        if !config.unfinished {
-            rows.check_finished().await?;
-        }
-        Self::start(rows, Some(disk), (Role::All, 0), config, common).await
+        Self::start(Rows::Fjall(tables), Some(disk), (Role::All, 0), config, common).await
     }
 
     /// Opens a slot of Redis with the right to write it.
@@ -129,6 +125,10 @@ impl Engine {
         config: &StoreConfig,
         common: &Common,
     ) -> Result<Arc<Self>, OpenError> {
+        // Whoever began one before it was ours has said so; nobody begins one from now on.
+        if !config.unfinished && role != Role::Messages {
+            rows.check_finished().await?;
+        }
         rows.check_version().await?;
         let lanes = Arc::new(Lanes::new(common, shard));
         let suspects = rows.take_clean_mark().await?;

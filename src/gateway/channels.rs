@@ -195,36 +195,38 @@ impl Gateway {
 
     /// Lets these channels run here, and no others: those that have come are started, those that have gone end as if they
     /// were deleted, and stay defined. When this returns nothing is done for the others any more: they have unbound, nothing
-    /// comes out of their applications' queues, nobody is told what they owe, and all of it can be read from the store.
+    /// comes out of their applications' queues, nobody is told what they owe, and all of it can be read from the store. Of several calls the last one
+    /// counts, whenever the others return.
     ///
     /// A channel that was deleted is assigned like any other while something is owed for it.
     ///
     /// # Errors
     /// [`GatewayError::Read`] when a channel could not be started; the next [`Gateway::refresh`] tries again.
-    pub async fn assign(&self, assigned: Assigned) -> Result<(), GatewayError> {
-        self.assign_within(assigned, self.0.config.channel_drain).await
+    pub fn assign(&self, assigned: Assigned) -> impl Future<Output = Result<(), GatewayError>> + Send + use<> {
+        self.assign_within(assigned, self.0.config.channel_drain)
     }
 
     /// The same, for a hurry: those that have gone are cut off unless they have unbound within `drain`. What they had in
     /// flight may be sent again then.
     ///
     /// # Errors
-    /// See there.
-    pub async fn assign_within(&self, assigned: Assigned, drain: Duration) -> Result<(), GatewayError> {
+    pub fn assign_within(
+        &self,
+        assigned: Assigned,
+        drain: Duration,
+    ) -> impl Future<Output = Result<(), GatewayError>> + Send + use<> {
+        let assigned = Arc::new(assigned);
+        // Accepted no more, then ended.
+        let before = self.update_directory(|directory| directory.assigned = assigned.clone());
+        let directory = self.0.directory.load_full();
+        let moved = directory.channels.keys().filter(|id| directory.runs(id) != before.runs(id)).cloned();
+        // Those that end already are waited for, and those that owe something still are not in the directory.
+        let mut here: Vec<_> = self.0.places.all().keys().cloned().collect();
+        here.append(&mut self.0.served.ids());
+        here.retain(|id| !directory.assigned.includes(id));
+        here.extend(moved);
         let gateway = self.clone();
-        finish(async move {
-            let assigned = Arc::new(assigned);
-            // Accepted no more, then ended.
-            let before = gateway.update_directory(|directory| directory.assigned = assigned.clone());
-            let directory = gateway.0.directory.load_full();
-            let moved = directory.channels.keys().filter(|id| directory.runs(id) != before.runs(id)).cloned();
-            // Those that end already are waited for, and those that owe something still are not in the directory.
-            let mut here: Vec<_> = gateway.0.places.all().keys().cloned().collect();
-            here.append(&mut gateway.0.served.ids());
-            here.retain(|id| !directory.assigned.includes(id));
-            gateway.settle_all(moved.chain(here), drain).await
-        })
-        .await
+        finish(async move { gateway.settle_all(here, drain).await })
     }
 
     /// Makes what runs in these channels' places be what the directory says. They wait for none but themselves, and what is

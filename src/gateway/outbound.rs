@@ -147,7 +147,7 @@ impl Gateway {
                 require_address(draft)?;
                 let router = self.router(router)?;
                 let chosen = self.choose(&directory, &router, draft.to.as_deref().unwrap_or_default(), Some(id))?;
-                let channel = directory.channel(&chosen)?.clone();
+                let channel = self.channel(&chosen)?;
                 let answered = self.resolve_reply([&chosen], Some(id), draft).await?;
                 let router = Some(router.properties.id.clone());
                 Ok(Sender { channel, router, destination: Some(destination), answered })
@@ -166,8 +166,7 @@ impl Gateway {
             Some(answered) => answered.channel.clone(),
             None => self.choose(directory, router, draft.to.as_deref().unwrap_or_default(), None)?,
         };
-        let channel = directory.channel(&chosen)?.clone();
-        Ok(Sender { channel, router: Some(id.clone()), destination: None, answered })
+        Ok(Sender { channel: self.channel(&chosen)?, router: Some(id.clone()), destination: None, answered })
     }
 
     /// That messages can be sent this way at all.

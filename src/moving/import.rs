@@ -2,10 +2,13 @@
 //! off goes on where it was. Until what is there has been counted again, no server starts on it.
 
 use std::io::{BufRead, Read};
+use std::pin::pin;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::{Counts, End, FORMAT, Head, Lines, MovingError, Tail, VERSION, check_in_order, count, hexadecimal};
-use crate::store::{Contents, OpenError, Record, Restored, Store, StoreConfig};
+use crate::store::{CommitError, Contents, OpenError, Record, Restored, Store, StoreConfig};
 
 /// Records in a batch.
 const BATCH: usize = 256;
@@ -13,6 +16,8 @@ const BATCH: usize = 256;
 const OCTETS: usize = 4 * 1024 * 1024;
 /// Octets that a line may have: more than any record has.
 const LINE: u64 = 64 * 1024 * 1024;
+/// How long a write that is refused, as by a Redis without memory, is repeated at least.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What an import does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +68,7 @@ pub async fn import(
         return Err(MovingError::Differs(words.collect::<Vec<_>>().join("; ")));
     }
     let store = Store::open(config).await?;
-    let ended = store.restore_ended().await;
+    let ended = unless_refused(&store, store.restore_ended()).await;
     store.close().await;
     ended?;
     Ok(found)
@@ -77,6 +82,9 @@ async fn check_place(config: &StoreConfig) -> Result<(), MovingError> {
         Err(error) => return Err(error.into()),
     };
     check_in_order(&contents)?;
+    if contents.was_used() {
+        return Err(MovingError::NotEmpty);
+    }
     while let Some(records) = contents.next().await? {
         if !records.is_empty() {
             return Err(MovingError::NotEmpty);
@@ -87,7 +95,7 @@ async fn check_place(config: &StoreConfig) -> Result<(), MovingError> {
 
 /// Restores all lines but the first; what the last says.
 async fn restore(input: &mut impl BufRead, store: &Store, mut tell: impl FnMut(&Counts)) -> Result<End, MovingError> {
-    let done = store.restore_begun().await?;
+    let done = unless_refused(store, store.restore_begun()).await?;
     let (mut lines, mut counts) = (Lines::default(), Counts::default());
     let (mut batch, mut octets) = (Vec::new(), 0);
     let mut line = Vec::new();
@@ -140,7 +148,21 @@ async fn write(
         Some(done) if first < done.line && *mark != done => return Err(MovingError::Other),
         _ => {}
     }
-    Ok(store.restore(records, mark).await?)
+    unless_refused(store, store.restore(records, mark)).await
+}
+
+/// Waits until it is written, unless that is refused again and again: a place that is full does not become empty.
+async fn unless_refused<T>(
+    store: &Store,
+    writing: impl Future<Output = Result<T, CommitError>>,
+) -> Result<T, MovingError> {
+    let mut writing = pin!(writing);
+    loop {
+        if let Ok(written) = timeout(PATIENCE, &mut writing).await {
+            return Ok(written?);
+        }
+        store.health().map_err(CommitError::NotReady)?;
+    }
 }
 
 fn is_correlation(record: &Record) -> bool {

@@ -137,19 +137,22 @@ pub enum MovingError {
         /// Its holder.
         holder: String,
     },
-    /// The place of an import has something.
+    /// The place of an import has something, or had.
     #[error(
-        "there is a store with something in it: import into an empty directory, or under another prefix of Redis's keys"
+        "there is a store that has been used: import into an empty directory, or under another prefix of Redis's keys"
     )]
     NotEmpty,
     /// The file is none of ours.
     #[error("this is no export of a store: it does not begin with {{\"format\":\"{FORMAT}\"")]
     Format,
     /// Of a version that this program does not know.
-    #[error("this export has version {0} of the format, and this program reads version {VERSION}")]
+    #[error(
+        "this export has version {0} of the format, and this program reads version {VERSION}: use the Maybug that made it, or a \
+         newer one"
+    )]
     Version(u32),
     /// A line that is no record.
-    #[error("line {line} cannot be read: {source}")]
+    #[error("line {line} of the export is damaged, or of a newer version of this program")]
     Line {
         /// Counted from 1.
         line: u64,
@@ -162,7 +165,9 @@ pub enum MovingError {
     )]
     Truncated(u64),
     /// What it says of itself at its end is not so.
-    #[error("the export is damaged: what its last line says of its lines is not so")]
+    #[error(
+        "the export is damaged: what its last line says of its lines is not so. Make it anew, and import that into another place"
+    )]
     Damaged,
     /// What is there is the beginning of another one.
     #[error(
@@ -171,15 +176,17 @@ pub enum MovingError {
     )]
     Other,
     /// What was read back is not what was imported.
-    #[error("what is there now is not what was exported: {0}")]
+    #[error(
+        "what is there now is not what was exported, and no server starts on it: {0}. Remove what is there and import again"
+    )]
     Differs(String),
     /// The file.
-    #[error("the export cannot be read or written: {0}")]
+    #[error("the export cannot be read or written")]
     Io(#[from] std::io::Error),
     /// The store to be exported.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The store to be imported into.
-    #[error(transparent)]
+    #[error("what has been imported is kept; run the same import again once this is mended")]
     Commit(#[from] CommitError),
 }

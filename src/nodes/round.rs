@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -207,12 +207,14 @@ impl Rounds {
         }
         let is_own = |duty: &Duty| duty.place(&view.nodes).is_none_or(|node| node.id == self.nodes.own());
         let leads = is_own(&Duty::Lead);
+        // Those that share an application's queue are together.
+        let by = self.gateway.placed_by();
         let there: HashSet<ChannelId> = self.gateway.channels().into_iter().collect();
         let channels = self.duties.channels().into_iter().filter_map(|channel| {
             // Whoever leads sees to what is left of those that were deleted.
             let deleted = !there.contains(&channel);
-            let duty = Duty::Channel(channel);
-            (if deleted { leads } else { is_own(&duty) }).then_some(duty)
+            let named = Duty::Channel(by.get(&channel).unwrap_or(&channel).clone());
+            (if deleted { leads } else { is_own(&named) }).then_some(Duty::Channel(channel))
         });
         channels.chain(leads.then_some(Duty::Lead)).collect()
     }
@@ -232,11 +234,16 @@ impl Rounds {
             return;
         }
         self.leaving.extend(gone.iter().cloned());
-        let (gateway, duties) = (self.gateway.clone(), self.duties.clone());
+        let duties = self.duties.clone();
+        let assigned = Assigned::Only(channels);
+        // What runs is said now, in this order; how long it takes is waited for aside.
+        let assigning = if hurry {
+            self.gateway.assign_within(assigned, HURRY).left_future()
+        } else {
+            self.gateway.assign(assigned).right_future()
+        };
         self.endings.spawn(async move {
-            let assigned = Assigned::Only(channels);
-            let done =
-                if hurry { gateway.assign_within(assigned, HURRY).await } else { gateway.assign(assigned).await };
+            let done = assigning.await;
             if let Err(error) = &done {
                 tracing::warn!(%error, "not every channel of this node could be started, which is repeated");
             }

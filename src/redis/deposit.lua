@@ -1,10 +1,10 @@
 -- Leaves messages for the holder of a slot.
--- KEYS: the deposits' order and rows, the ids' order and rows. ARGV: most deposits, where it is said that there are some;
--- then for each message: its key among the deposits, itself, its id, its place, another key that leads to its id ('': none).
+-- KEYS: the deposits' order and rows, the ids' order and rows. ARGV: most deposits, where it is said that there are some,
+-- the slot's name; then for each message: its key among the deposits, itself, its id, its place, another key that leads to its id ('': none).
 -- Answers nothing, or how many deposits there are, if these would be too many.
 local there = redis.call('ZCARD', KEYS[1])
-if there + (#ARGV - 2) / 5 > tonumber(ARGV[1]) then return there end
-for i = 3, #ARGV, 5 do
+if there + (#ARGV - 3) / 5 > tonumber(ARGV[1]) then return there end
+for i = 4, #ARGV, 5 do
   -- What was left by an earlier attempt may have been taken since.
   if redis.call('HEXISTS', KEYS[4], ARGV[i + 2]) == 0 then
     redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
@@ -17,5 +17,5 @@ for i = 3, #ARGV, 5 do
     end
   end
 end
-if there == 0 then redis.call('PUBLISH', ARGV[2], '') end
+if there == 0 then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
 return false

@@ -14,6 +14,7 @@
 //! Several processes are nodes of one service. Each announces itself in the [`registry`], and has a [`lease`] on each slot
 //! that it works for, which it renews; [`placement`] says for which ones it should.
 
+mod bell;
 mod config;
 mod error;
 mod inspect;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{MultiplexedConnection, PubSub, PubSubSink, PubSubStream};
 use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisConnectionInfo, RedisResult, cmd};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::config::{Address, Login, RedisConfig};
 use super::error::RedisError;
 use super::pace::Pace;
-use crate::endpoint::{Endpoint, TlsClient};
+use crate::endpoint::{Endpoint, Stream, TlsClient};
 
 /// Most connections that writes have for themselves; further ones wait.
 const DEDICATED: usize = 16;
@@ -150,9 +150,22 @@ impl Node {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
+    /// A connection on which others are heard.
+    ///
+    /// # Errors
+    /// [`RedisError`].
+    pub(super) async fn listen(&self) -> Result<(PubSubSink, PubSubStream), RedisError> {
+        let stream = self.stream().await?;
+        Ok(self.in_time(PubSub::new(&self.login, stream)).await?.split())
+    }
+
+    async fn stream(&self) -> Result<Stream, RedisError> {
         let unreachable = |why| RedisError::Unreachable { node: self.address.clone(), why };
-        let stream = self.endpoint.connect().await.map_err(|error| unreachable(error.to_string()))?;
+        self.endpoint.connect().await.map_err(|error| unreachable(error.to_string()))
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
+        let stream = self.stream().await?;
         let options = AsyncConnectionConfig::new()
             .set_response_timeout(None)
             .set_pipeline_buffer_size(BUFFER)
@@ -166,7 +179,7 @@ impl Node {
         Ok(connection)
     }
 
-    async fn in_time<T>(&self, answer: impl Future<Output = RedisResult<T>>) -> Result<T, RedisError> {
+    pub(super) async fn in_time<T>(&self, answer: impl Future<Output = RedisResult<T>>) -> Result<T, RedisError> {
         self.within(self.patience, answer).await
     }
 

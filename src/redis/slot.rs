@@ -269,7 +269,7 @@ impl Slot {
         let call = |whole| {
             let keys = [&*kept.order, &kept.rows, &ids.order, &ids.rows];
             let mut call = self.redis.0.scripts.deposit.call(whole, &keys);
-            call.arg(most).arg(self.bell());
+            call.arg(most).arg(self.redis.bell()).arg(&self.named.name);
             for Deposit { key, value, id, place, alias } in deposits {
                 call.arg(key).arg(value).arg(id).arg(place).arg(alias.as_deref().unwrap_or_default());
             }
@@ -277,11 +277,6 @@ impl Slot {
         };
         let many: Option<u64> = self.change(call).await?;
         Ok(many.map_or(Ok(()), Err))
-    }
-
-    /// Where it is said that there are deposits, when there were none before.
-    pub(super) fn bell(&self) -> String {
-        self.key("bell")
     }
 
     /// Removes everything; Redis frees the memory in the background.
@@ -298,8 +293,9 @@ impl Slot {
     }
 
     async fn commit(&self, epoch: &mut Epoch, changes: &Changes<'_>, kept: u32) -> Result<(), WriteError> {
-        epoch.sequence += 1;
         let call = |whole| {
+            // Each attempt has a number of its own: one before it may have been done, though its answer was lost.
+            epoch.sequence += 1;
             let keys: Vec<&str> = [&*self.named.fence].into_iter().chain(changes.keys.iter().copied()).collect();
             let mut call = self.redis.0.scripts.write.call(whole, &keys);
             call.arg(epoch.number).arg(format!("{:x}", epoch.nonce)).arg(epoch.sequence).arg(&epoch.owner).arg(kept);
@@ -344,15 +340,15 @@ impl Slot {
         }
     }
 
-    /// Runs a script that changes something, and waits until it counts.
-    pub(super) async fn change<T: FromRedisValue>(&self, call: impl Fn(bool) -> Cmd) -> Result<T, RedisError> {
+    /// Runs a script that changes something, and waits until it counts. Each attempt is a call of its own.
+    pub(super) async fn change<T: FromRedisValue>(&self, mut call: impl FnMut(bool) -> Cmd) -> Result<T, RedisError> {
         let mut attempts = Attempts { slot: self, left: ATTEMPTS };
-        let mut command = call(false);
+        let mut whole = false;
         loop {
             let node = self.redis.0.router.node(self.named.hash_slot).await?;
-            match self.change_at(&node, &command).await {
+            match self.change_at(&node, &call(whole)).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) if error.is_unknown_script() => command = call(true),
+                Err(error) if error.is_unknown_script() && !whole => whole = true,
                 Err(error) => attempts.again(&node, error).await?,
             }
         }

@@ -7,6 +7,9 @@ mod daemon;
 mod failures;
 mod gate;
 mod leases;
+#[path = "../../tests/shared/proxy.rs"]
+#[allow(dead_code, reason = "these tests break connections in few ways")]
+mod proxy;
 mod registry;
 #[path = "../../tests/shared/redis.rs"]
 #[allow(dead_code, reason = "these tests keep no servers in statics")]

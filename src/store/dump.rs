@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
 use super::{OpenError, ReadError, SETTINGS, StoreConfig};
-use crate::engine::{Look, Role};
+use crate::engine::{Fenced, Look, Role};
 use crate::model::{
     Account, Callback, ChannelId, ChannelProperties, DestinationProperties, Event, Inbound, MessageId, Outbound,
     RouterProperties, SmscMessageId, Status, Timestamp,
@@ -184,6 +185,8 @@ mod octets {
 /// All that a store has that nobody has opened. Reading it changes nothing there.
 pub struct Contents {
     parts: VecDeque<Look>,
+    /// Of parts that have been read.
+    fenced: Vec<Fenced>,
 }
 
 impl Contents {
@@ -194,7 +197,7 @@ impl Contents {
     pub async fn open(config: &StoreConfig) -> Result<Option<Self>, OpenError> {
         let Some(redis) = &config.redis else {
             let look = Look::into_directory(config).await?;
-            return Ok(look.map(|look| Self { parts: [look].into() }));
+            return Ok(look.map(|look| Self { parts: [look].into(), fenced: Vec::new() }));
         };
         let away = |error: crate::redis::RedisError| OpenError::Engine(error.to_string());
         let redis = Redis::connect(redis).await.map_err(away)?;
@@ -206,7 +209,7 @@ impl Contents {
         for (channel, _) in channels {
             parts.extend(look(channel.as_str(), Role::Messages).await?);
         }
-        Ok(Some(Self { parts }))
+        Ok(Some(Self { parts, fenced: Vec::new() }))
     }
 
     /// Who has it, or had it and did not close it in order, where that is not known by a lock.
@@ -215,17 +218,28 @@ impl Contents {
         self.parts.iter().find(|part| !part.was_closed()).and_then(Look::holder)
     }
 
+    /// Whether anything has ever waited in it: what is left of that may be no record, and still be in the way of others.
+    #[must_use]
+    pub fn was_used(&self) -> bool {
+        self.parts.iter().any(Look::was_used)
+    }
+
     /// The next records, perhaps none; `None` at the end.
     ///
     /// # Errors
-    /// [`ReadError`].
+    /// [`ReadError`]; at the end also if somebody has written any of it meanwhile.
     pub async fn next(&mut self) -> Result<Option<Vec<Record>>, ReadError> {
         while let Some(part) = self.parts.front_mut() {
             match part.next().await? {
-                None => drop(self.parts.pop_front()),
+                None => {
+                    self.fenced.extend(part.fenced());
+                    self.parts.pop_front();
+                }
                 some => return Ok(some),
             }
         }
+        // Only now: what was read first could be written while the rest was read.
+        try_join_all(self.fenced.iter().map(Fenced::check_unwritten)).await?;
         Ok(None)
     }
 }

@@ -3,11 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::part::{HoldError, Part};
 use super::{Batch, Change, CommitError, OpenError, StoreConfig};
@@ -26,6 +27,8 @@ pub(super) struct Many {
     alone: bool,
     settings: Arc<Part>,
     channels: RwLock<Channels>,
+    /// Held by whoever makes a channel, or clears up after one: before `numbering`.
+    making: tokio::sync::Mutex<()>,
     /// Held by whoever gives a channel its part.
     numbering: tokio::sync::Mutex<()>,
     /// `None` once the store has been closed.
@@ -35,6 +38,7 @@ pub(super) struct Many {
     untold: AtomicBool,
     /// The revision that the last change made here has.
     told: AtomicU64,
+    hearing: OnceLock<AbortOnDropHandle<()>>,
 }
 
 #[derive(Default)]
@@ -79,11 +83,13 @@ impl Many {
             node: node.map_or_else(process, str::to_owned),
             alone: node.is_none(),
             channels: RwLock::default(),
+            making: tokio::sync::Mutex::default(),
             numbering: tokio::sync::Mutex::default(),
             guard: common.guard.clone(),
             common: RwLock::new(Some(common)),
             untold: AtomicBool::new(false),
             told: AtomicU64::new(0),
+            hearing: OnceLock::new(),
         });
         if many.alone {
             many.take(&many.settings).await?;
@@ -95,6 +101,10 @@ impl Many {
         }
         tokio::spawn(clear(Arc::downgrade(&many)));
         tokio::spawn(watch(Arc::downgrade(&many)));
+        if !many.alone {
+            let _ =
+                many.hearing.set(AbortOnDropHandle::new(tokio::spawn(hear(Arc::downgrade(&many), many.redis.clone()))));
+        }
         Ok(many)
     }
 
@@ -220,6 +230,8 @@ impl Many {
             let engines = self.engines().into_iter().chain(self.settings.engine()).collect::<Vec<_>>();
             return try_join_all(engines.iter().map(|engine| engine.write(Batch::new(), durable))).await.map(|_| ());
         }
+        let makes = batch.iter().any(|change| matches!(change, Change::SaveChannel(_)));
+        let _making = if makes { Some(self.making.lock().await) } else { None };
         // What there is comes first: messages are of channels that are there.
         let (mut settings, mut parts) = (Batch::new(), Vec::<(Arc<Part>, Batch)>::new());
         for change in batch {
@@ -301,7 +313,7 @@ impl Many {
         leave(&part.slot, &messages.collect::<Result<Vec<_>, _>>()?).await
     }
 
-    pub(super) async fn is_there(&self, channel: &ChannelId) -> Result<bool, CommitError> {
+    async fn is_there(&self, channel: &ChannelId) -> Result<bool, CommitError> {
         let there = self.settings.reader().channel(channel).await;
         there.map(|there| there.is_some()).map_err(|error| CommitError::NotReady(error.0))
     }
@@ -309,6 +321,15 @@ impl Many {
     /// What makes a channel that is new begin with nothing: the end of an earlier one of its name may not have been written.
     async fn leftover(&self, channel: &ChannelId) -> Result<Option<Change>, CommitError> {
         Ok((!self.is_there(channel).await?).then(|| Change::DeleteChannel(channel.clone())))
+    }
+
+    /// Ends what is left of a channel that was deleted while another node had its messages.
+    pub(super) async fn end_deleted(&self, channel: &ChannelId, engine: &Engine) -> Result<(), CommitError> {
+        let _making = self.making.lock().await;
+        if self.is_there(channel).await? {
+            return Ok(());
+        }
+        engine.write(vec![Change::DeleteChannel(channel.clone())], true).await
     }
 
     /// Tells other nodes that what there is has changed.
@@ -342,7 +363,7 @@ impl Many {
                 continue;
             }
             // Nobody makes it meanwhile.
-            let numbering = self.numbering.lock().await;
+            let making = self.making.lock().await;
             if self.is_there(&channel).await? {
                 continue;
             }
@@ -357,7 +378,7 @@ impl Many {
                 engine.erase().await?;
                 settings.forget_shard(&channel).await?;
             }
-            drop(numbering);
+            drop(making);
             part.let_go().await;
             self.look_again().await?;
             if self.alone && self.part(&channel).is_some() {
@@ -407,6 +428,17 @@ async fn watch(many: Weak<Many>) {
         drop(many);
         tokio::time::sleep(WATCHED).await;
     }
+}
+
+/// Takes what other nodes have accepted as soon as they say so.
+async fn hear(many: Weak<Many>, redis: Redis) {
+    let tell = |slot: &str| {
+        let part = many.upgrade().and_then(|many| many.part(&slot.into()));
+        if let Some(engine) = part.and_then(|part| part.engine()) {
+            engine.look_for_deposits();
+        }
+    };
+    redis.hear(tell).await;
 }
 
 /// Looks now and then for slots that are of no use any more, as long as there is a store.

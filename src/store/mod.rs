@@ -421,11 +421,6 @@ impl Store {
         Some(CallbackLanes::new(self.clone(), news))
     }
 
-    /// The engine of a lane.
-    fn of_lane(&self, lane: &Lane) -> Option<Arc<Engine>> {
-        self.0.shards.of_lane(lane.number)
-    }
-
     /// Callbacks that were given up, in the order of their tickets, with the reason, at most `limit`; those behind `after` if
     /// that is given. The octets of one look are bounded, so that a page may be short and not the last.
     ///

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::many::Many;
 use super::part::{HoldError, Part};
 use super::shards::Shards;
-use super::{Change, OpenError, Store, StoreConfig, Tenure};
+use super::{OpenError, Store, StoreConfig, Tenure};
 use crate::model::ChannelId;
 use crate::redis::placement::place;
 use crate::redis::registry::Registry;
@@ -114,14 +114,9 @@ impl Duties {
     /// [`HoldError`].
     pub async fn take(&self, duty: &Duty) -> Result<(), HoldError> {
         let engine = self.0.hold(&*self.part(duty)?).await?;
-        // Whoever deleted it may not have had its messages.
-        if let Duty::Channel(channel) = duty
-            && !self.0.is_there(channel).await.map_err(|error| OpenError::Engine(error.to_string()))?
-        {
-            let deleted = engine.write(vec![Change::DeleteChannel(channel.clone())], true).await;
-            deleted.map_err(|error| OpenError::Engine(error.to_string()))?;
-        }
-        Ok(())
+        let Duty::Channel(channel) = duty else { return Ok(()) };
+        let ended = self.0.end_deleted(channel, &engine).await;
+        ended.map_err(|error| OpenError::Engine(error.to_string()).into())
     }
 
     /// Lets a duty go, once all that this node has written for it is durable. Nothing may be done for it any more.

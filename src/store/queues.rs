@@ -298,9 +298,7 @@ impl CallbackLanes {
                 None => Some(self.news.recv().await?),
             };
             let Some(lane) = lane else { continue };
-            // What an engine left that has been closed is announced by the next one that has its rows, as a lane of its own.
-            let Some(engine) = self.store.of_lane(&lane).filter(|engine| engine.has(&lane)) else { continue };
-            let channel = self.store.0.shards.channel_of(&lane);
+            let Some((engine, channel)) = self.store.0.shards.of_callback_lane(&lane) else { continue };
             match admit(channel.as_ref()) {
                 Some(admitted) => {
                     let generation = engine.acquire(&lane);

@@ -78,16 +78,21 @@ impl Shards {
         }
     }
 
-    /// The channel that everything in a callback lane is about, if it is one.
-    pub(super) fn channel_of(&self, lane: &Lane) -> Option<ChannelId> {
-        match self {
-            Self::One(_) => match lane.name.split_once('/')? {
-                ("mo" | "status", channel) => Some(channel.into()),
-                ("event", rest) => rest.rsplit_once('/').map(|(_, channel)| channel.into()),
-                _ => None,
-            },
-            Self::Many(many) => many.channel_of_lane(lane.number),
-        }
+    /// The engine that has a callback lane, and the channel that everything in the lane is about, if it is one.
+    pub(super) fn of_callback_lane(&self, lane: &Arc<Lane>) -> Option<(Arc<Engine>, Option<ChannelId>)> {
+        let (engine, channel) = match self {
+            Self::One(engine) => {
+                let channel = match lane.name.split_once('/') {
+                    Some(("mo" | "status", channel)) => Some(channel.into()),
+                    Some(("event", rest)) => rest.rsplit_once('/').map(|(_, channel)| channel.into()),
+                    _ => None,
+                };
+                (engine.clone(), channel)
+            }
+            Self::Many(many) => (many.part_of_lane(lane.number)?.engine()?, many.channel_of_lane(lane.number)),
+        };
+        // What an engine left that has been closed is announced by the next one that has its rows, as a lane of its own.
+        engine.has(lane).then_some((engine, channel))
     }
 
     /// Whoever reads what has this lane.

@@ -22,7 +22,9 @@ on_every_engine!(
     what_has_been_kept_for_long_is_not_kept_longer_for_having_been_moved,
     an_import_that_was_broken_off_goes_on_and_no_server_starts_before,
     nothing_is_imported_where_something_is,
+    nothing_is_imported_where_something_has_been,
     what_a_running_server_has_is_not_exported,
+    what_was_read_must_not_be_written_while_the_rest_is_read,
     what_a_crash_made_doubtful_stays_so_and_no_more,
 );
 
@@ -335,6 +337,39 @@ async fn nothing_is_imported_where_something_is(place: Place) {
     let fewer = text.replacen("\"shop\"", "\"sale\"", 1);
     assert!(matches!(import(fewer.as_bytes(), &fresh).await, Err(MovingError::Damaged)));
     assert!(Contents::open(&target.another().config()).await.unwrap().is_none());
+}
+
+async fn nothing_is_imported_where_something_has_been(place: Place) {
+    let source = place.another();
+    fill(&source).await;
+    let lines = exported(&source).await;
+    // Its only channel is deleted, with what was scheduled on it: its queues are there still, and closed.
+    let store = place.open().await;
+    let properties = ChannelProperties { id: channel(), properties: JsonObject::new() };
+    store.commit(vec![Change::SaveChannel(properties)]).await.unwrap();
+    store.commit(vec![Change::Accept(at(message("later", 1), FAR))]).await.unwrap();
+    store.commit(vec![Change::DeleteChannel(channel())]).await.unwrap();
+    store.close().await;
+    assert!(records(&exported(&place).await).is_empty());
+    assert!(matches!(import(&lines, &place).await, Err(MovingError::NotEmpty)));
+    place.open().await.close().await;
+}
+
+async fn what_was_read_must_not_be_written_while_the_rest_is_read(place: Place) {
+    fill(&place).await;
+    let store = place.open().await;
+    let Place::Redis(_) = &place else {
+        assert!(matches!(Contents::open(&place.config()).await.err(), Some(OpenError::Locked { .. })));
+        return;
+    };
+    let mut contents = Contents::open(&place.config()).await.unwrap().unwrap();
+    while !contents.next().await.unwrap().unwrap().iter().any(|record| matches!(record, Record::Message { .. })) {}
+    // Not those of the messages: only what there is, which has been read.
+    let router = RouterProperties { id: "r2".into(), properties: JsonObject::new() };
+    store.commit(vec![Change::SaveRouter(router)]).await.unwrap();
+    let ended = moving::count(contents, |_| ()).await.unwrap_err().to_string();
+    assert!(ended.contains("meanwhile"), "{ended}");
+    store.close().await;
 }
 
 async fn what_a_running_server_has_is_not_exported(place: Place) {

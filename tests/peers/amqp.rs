@@ -9,10 +9,9 @@ use maybug::server::Server;
 use maybug::smsc::{PhoneMessage, SimEvent, Simulator, SimulatorConfig};
 use maybug::web::client::{Allowed, Client};
 use serde_json::{Value, json};
-use tokio::process::Command;
 
+use crate::application::application;
 use crate::libraries::webhook;
-use crate::process::{Process, file, installed};
 use crate::rabbitmq::RabbitMq;
 use crate::server::{DEADLINE, config, soon};
 
@@ -97,16 +96,6 @@ async fn the_connection_is_encrypted_if_that_is_wanted(rabbitmq: &RabbitMq) {
     let is = |found: &Value| found["status"]["components"]["amqp"]["message"].to_string().contains("certificate");
     suspicious.until(&format!("/channels/{channel}"), "a doubt", is).await;
     suspicious.server.stop().await;
-}
-
-/// Starts the application and waits until it has its queues.
-pub(crate) async fn application(rabbitmq: &RabbitMq, queue: &str, more: &[&str]) -> Process {
-    let python = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/venv/bin/python");
-    let mut command = Command::new(installed(python));
-    command.arg(file("python/application.py")).arg(rabbitmq.url()).arg(queue).args(more);
-    let mut application = Process::start(&mut command);
-    application.object("ready").await;
-    application
 }
 
 /// Publishes octets as an application without manners does.

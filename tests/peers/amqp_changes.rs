@@ -9,7 +9,8 @@ use maybug::gateway::Assigned;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::amqp::{Bridge, application, publish};
+use crate::amqp::{Bridge, publish};
+use crate::application::application;
 use crate::rabbitmq::RabbitMq;
 use crate::server::soon;
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::amqp::{Bridge, application};
+use crate::amqp::Bridge;
+use crate::application::application;
 use crate::rabbitmq::RabbitMq;
 use crate::server::soon;
 

@@ -9,6 +9,8 @@ mod amqp_failures;
 mod amqp_topology;
 mod amqp_trouble;
 mod amqp_wishes;
+#[path = "../shared/application.rs"]
+mod application;
 mod captures;
 #[path = "../shared/daemon.rs"]
 mod daemon;
@@ -25,6 +27,7 @@ mod openapi;
 #[allow(dead_code, reason = "this binary needs less of it than e2e does")]
 #[path = "../e2e/peer.rs"]
 mod peer;
+#[path = "../shared/process.rs"]
 mod process;
 #[path = "../shared/rabbitmq.rs"]
 mod rabbitmq;

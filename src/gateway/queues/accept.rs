@@ -62,7 +62,7 @@ impl Gateway {
                 (Some(router.clone()), Some(destination.clone()), channel)
             }
         };
-        directory.running(&channel)?;
+        directory.channels.get(&channel).ok_or(GatewayError::ChannelNotFound)?;
         let reply_to = message.in_reply_to.as_deref().and_then(|id| id.parse::<MessageId>().ok());
         let answered = match reply_to {
             Some(id) => self.0.store.inbound(&channel, id).await.map_err(GatewayError::from)?,

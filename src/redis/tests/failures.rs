@@ -1,6 +1,7 @@
 //! Servers that forget, stop, hang, fill up, and come back.
 
 use super::gate::Gate;
+use super::proxy::{Held, Proxy};
 use super::{Server, all, claim, connect, one, put, removal, until, write};
 use crate::redis::{RedisError, Table, WriteError};
 
@@ -40,6 +41,37 @@ async fn a_server_that_hangs_is_given_up_and_taken_up_again() {
     assert_eq!(slot.get(Table::Msg, b"b").await.unwrap().as_deref(), Some(&b"2"[..]));
 }
 
+/// How many scripts a server has run.
+async fn runs(server: &Server) -> u64 {
+    let statistics: String = server.ask("INFO commandstats").await;
+    let script = |line: &&str| line.starts_with("cmdstat_eval");
+    let calls = |line: &str| line.split(['=', ',']).nth(1).unwrap().parse::<u64>().unwrap();
+    statistics.lines().filter(script).map(calls).sum::<u64>()
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_repeated_and_counts() {
+    let server = Server::durable(&[]).await;
+    let way = Proxy::to(server.port).await;
+    let redis = connect(&format!("redis://127.0.0.1:{}", way.port)).await;
+    let slot = redis.slot("unheard");
+    let mut epoch = claim(&slot, "test").await.unwrap();
+    slot.write(&mut epoch, &[put(Table::Msg, "key", "first")]).await.unwrap();
+    let before = runs(&server).await;
+    way.hold(Held::Back);
+    let second = [put(Table::Msg, "key", "second")];
+    let (written, ()) = tokio::join!(slot.write(&mut epoch, &second), async {
+        while runs(&server).await == before {
+            tokio::task::yield_now().await;
+        }
+        way.cut();
+        way.restore().await;
+    });
+    written.unwrap();
+    slot.write(&mut epoch, &[put(Table::Msg, "key", "third")]).await.unwrap();
+    assert_eq!(slot.get(Table::Msg, b"key").await.unwrap().as_deref(), Some(&b"third"[..]));
+}
+
 #[tokio::test]
 async fn a_write_that_arrives_after_its_repetition_changes_nothing() {
     let server = Server::durable(&[]).await;
@@ -51,17 +83,11 @@ async fn a_write_that_arrives_after_its_repetition_changes_nothing() {
     let first = [put(Table::Msg, "key", "first"), put(Table::Msg, "another", "first")];
     let silent = slot.write(&mut epoch, &first).await.unwrap_err();
     assert!(matches!(silent, WriteError::Redis(RedisError::Silent { .. })), "{silent}");
-    let runs = async || {
-        let statistics: String = server.ask("INFO commandstats").await;
-        let script = |line: &&str| line.starts_with("cmdstat_eval");
-        let calls = |line: &str| line.split(['=', ',']).nth(1).unwrap().parse::<u64>().unwrap();
-        statistics.lines().filter(script).map(calls).sum::<u64>()
-    };
     until(async || write(&slot, &mut epoch, &first).await).await;
     until(async || write(&slot, &mut epoch, &[put(Table::Msg, "key", "second")]).await).await;
-    let before = runs().await;
+    let before = runs(&server).await;
     gate.open(true);
-    while runs().await == before {
+    while runs(&server).await == before {
         tokio::task::yield_now().await;
     }
     assert_eq!(slot.get(Table::Msg, b"key").await.unwrap().as_deref(), Some(&b"second"[..]));

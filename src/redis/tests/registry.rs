@@ -13,6 +13,7 @@ fn member(id: &str) -> Member {
         id: id.to_owned(),
         name: format!("{id}:80"),
         url: format!("http://{id}"),
+        key: String::new(),
         version: "1".to_owned(),
         draining: false,
     }

@@ -1,14 +1,16 @@
 """An application that knows nothing but Vumi's queues: prints what it gets as JSON lines, sends and answers.
 
-application.py URL QUEUE [--send COUNT] [--answer TEXT] [--no-events] [--type TYPE]
+application.py URL QUEUE [--send COUNT | --stream RATE] [--answer TEXT] [--no-events] [--type TYPE]
 
 --send COUNT   sends that many messages to +27820001001, with ids of its own, each until the broker has confirmed it
+--stream RATE  sends for ever, about so many a second, says of each when it is confirmed, and reads nothing
 --answer TEXT  answers every message that it gets, but for this text itself
 --no-events    declares no queue for events
 --type TYPE    declares queues of this type, and waits for somebody else to declare the one that it sends into
 """
 
 import argparse
+import itertools
 import json
 import time
 import uuid
@@ -20,6 +22,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("url")
 parser.add_argument("queue")
 parser.add_argument("--send", type=int, default=0)
+parser.add_argument("--stream", type=float)
 parser.add_argument("--answer")
 parser.add_argument("--no-events", action="store_true")
 parser.add_argument("--type")
@@ -93,6 +96,16 @@ def publish_some(channel, message):
             time.sleep(0.2)
 
 
+def stream(channel):
+    """The one that was not confirmed when a connection was lost comes again, with its id."""
+    while True:
+        begun = time.monotonic()
+        publish_some(channel, current[0])
+        say(confirmed=current[0]["message_id"])
+        current[0] = next(numbered)
+        time.sleep(max(0, begun + 1 / args.stream - time.monotonic()))
+
+
 def work(to_send):
     channel = pika.BlockingConnection(pika.URLParameters(args.url)).channel()
     channel.exchange_declare("vumi", "direct", durable=True)
@@ -103,6 +116,8 @@ def work(to_send):
         channel.queue_bind(name, "vumi", name)
     channel.confirm_delivery()
     say(ready=True)
+    if args.stream:
+        stream(channel)
     while to_send:
         publish_some(channel, to_send[0])
         to_send.pop(0)
@@ -131,6 +146,8 @@ def work(to_send):
 waiting = [
     user_message(message_id="%s-%d" % (args.queue, number), content="token %d" % number) for number in range(args.send)
 ]
+numbered = (user_message(message_id="q%d" % number, content="q%d" % number) for number in itertools.count())
+current = [next(numbered)]
 while True:
     try:
         work(waiting)
