@@ -206,8 +206,12 @@ impl Api {
             },
             _ => request,
         };
+        let leads = (duty == Some(Duty::Lead)).then(|| self.clone());
         let gateway = for_peer.then(|| self.gateway.clone());
         let mut answer = handler(self, request).await;
+        if let Some(api) = leads.filter(|_| answer.status().is_success()) {
+            api.others_learn().await;
+        }
         if let Some(gateway) = gateway {
             peers::tell_revision(&mut answer, gateway.revision());
         }
@@ -237,5 +241,28 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::route::On;
+
+    #[test]
+    fn what_any_node_changes_is_what_it_may_change() {
+        // What is sent is left for the node that has the channel; the others find out themselves whose it is.
+        let free = [
+            "/channels/{channel}/messages",
+            "/routers/{router}/destinations/{destination}/messages",
+            "/callbacks/retry",
+            "/import",
+        ];
+        for row in routes() {
+            let on_any = row.method != Method::GET && row.on == On::Any;
+            let expected = row.method == Method::POST && free.contains(&row.pattern);
+            assert_eq!(on_any, expected, "{} {}", row.method, row.pattern);
+            assert!(row.on != On::Channel || row.pattern.starts_with("/channels/{channel}"), "{}", row.pattern);
+        }
     }
 }

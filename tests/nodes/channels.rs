@@ -57,8 +57,6 @@ async fn a_channel_is_worked_with_from_the_node_that_does_not_have_it() {
             let (status, _, answer) = other.request(method, &receipt, body.as_bytes()).await;
             assert_eq!((status, &answer["result"]["errors"][0]["type"]), (404, &json!("ReceiptNotFound")));
         }
-        let (status, answer) = other.get(&format!("{path}/failures")).await;
-        assert_eq!((status, &answer["result"]["errors"][0]["type"]), (400, &json!("ApiUsageError")), "no queue");
     }
     for node in &pair.nodes {
         let (status, answer) = node.get("/channels/none").await;

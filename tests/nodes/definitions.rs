@@ -1,16 +1,30 @@
-//! Changes of what there is, asked of the node that does not make them: it knows them when it answers.
+//! Changes of what there is, asked of the node that makes them and of the one that does not: both know them when they are
+//! answered.
 
 use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::pair::{Pair, loopback};
+use crate::support::Maybug;
 
 #[tokio::test]
-async fn what_is_changed_by_way_of_another_node_is_known_there_at_once() {
+async fn what_is_changed_on_one_node_is_known_on_all_at_once() {
     let pair = Pair::start().await;
     let follower = pair.follower();
+    for asked in [&pair.nodes[pair.leader], follower] {
+        changes(asked, follower).await;
+    }
+    let account = json!({"name": "root", "scopes": ["admin"]});
+    assert_eq!(follower.post("/accounts/", account).await.0, 201);
+    for node in &pair.nodes {
+        assert_eq!(node.get("/channels").await.0, 401, "an account counts once it has been made");
+    }
+}
+
+/// Makes, changes and deletes a channel, a router and a destination; the `other` node knows it.
+async fn changes(asked: &Maybug, other: &Maybug) {
     let ask = async |method: Method, path: &str, body: Value| -> (u16, Value) {
-        let (status, _, answer) = follower.request(method, path, body.to_string().as_bytes()).await;
+        let (status, _, answer) = asked.request(method, path, body.to_string().as_bytes()).await;
         (status, answer["result"].clone())
     };
     let made = async |path: &str, body: Value| -> String {
@@ -18,7 +32,7 @@ async fn what_is_changed_by_way_of_another_node_is_known_there_at_once() {
         assert_eq!(status, 201, "{answer}");
         answer["id"].as_str().unwrap().to_owned()
     };
-    let known = async |path: &str| ask(Method::GET, path, Value::Null).await.1;
+    let known = async |path: &str| other.get(path).await.1["result"].clone();
     let mut properties = loopback();
     properties.as_object_mut().unwrap().remove("mo_url");
     let channel = made("/channels/", properties).await;
@@ -49,6 +63,4 @@ async fn what_is_changed_by_way_of_another_node_is_known_there_at_once() {
     assert_eq!((status, &answer["errors"][0]["type"]), (400, &json!("InvalidChannelType")), "{answer}");
     assert_eq!(ask(Method::DELETE, &channel, Value::Null).await.0, 200);
     assert_eq!(known("/channels").await, json!([]));
-    assert_eq!(ask(Method::POST, "/accounts/", json!({"name": "root", "scopes": ["admin"]})).await.0, 201);
-    assert_eq!(ask(Method::GET, "/channels", Value::Null).await.0, 401, "an account counts once it has been made");
 }

@@ -28,6 +28,9 @@ const MAX_PART: usize = 8 * 1024 * 1024;
 /// How long a node may take to tell its figures: whoever looks at a channel waits for it.
 const FIGURES: Duration = Duration::from_secs(1);
 
+/// How long other nodes may take to learn of a change, and to say so.
+const LEARNT: Duration = Duration::from_secs(3);
+
 /// What one node counts of a channel, a router or a destination; of all nodes together it is the sum.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(in super::super) struct Figures {
@@ -118,6 +121,13 @@ impl Api {
             }
         }
         (said, silent)
+    }
+
+    /// Waits until all other nodes know what this one has changed, so that whoever has asked for it may go on with any of
+    /// them; for those that do not answer, no longer than a moment.
+    pub(in super::super) async fn others_learn(&self) {
+        let path = format!("/nodes/own/knows/{}", self.gateway.revision());
+        let _told = self.ask_others::<bool>(&Method::GET, &path, LEARNT).await;
     }
 
     async fn ask<T: DeserializeOwned>(

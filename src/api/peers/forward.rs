@@ -140,7 +140,7 @@ impl Api {
                         {
                             Undone::Nobody { duty: duty.clone(), last: Some(last.insert(node.name).clone()) }
                         }
-                        Ok(answer) => return Ok(Turn::Theirs(self.passed_back(peers, answer).await)),
+                        Ok(answer) => return Ok(Turn::Theirs(self.passed_back(answer).await)),
                         Err(undone @ Undone::Unreached { .. }) => undone,
                         Err(undone) => return Err(undone.into()),
                     }
@@ -195,13 +195,11 @@ impl Api {
     }
 
     /// Passes an answer back, once this node knows what the other one has changed.
-    async fn passed_back(&self, peers: &Peers, answer: hyper::Response<Incoming>) -> Response {
+    async fn passed_back(&self, answer: hyper::Response<Incoming>) -> Response {
         let (head, incoming) = answer.into_parts();
         let revision = head.headers.get(trust::REVISION).and_then(|revision| revision.to_str().ok()?.parse().ok());
-        if let Some(revision) = revision
-            && !peers.whereabouts.knows(revision, LEARNT).await
-        {
-            tracing::warn!(revision, "what another node was asked to change is not known here yet");
+        if let Some(revision) = revision {
+            self.learns(revision).await;
         }
         let (pieces, body) = Body::stream();
         tokio::spawn(relay(incoming, pieces));
@@ -211,6 +209,16 @@ impl Api {
             response.headers_mut().extend(head.headers.get(&name).map(|value| (name, value.clone())));
         }
         response
+    }
+
+    /// Waits until this node knows a revision; whether it does.
+    pub(super) async fn learns(&self, revision: u64) -> bool {
+        let Some(peers) = &self.peers else { return true };
+        let known = peers.whereabouts.knows(revision, LEARNT).await;
+        if !known {
+            tracing::warn!(revision, "what another node was asked to change is not known here yet");
+        }
+        known
     }
 }
 

@@ -33,7 +33,11 @@ pub(in super::super) fn routes() -> Vec<Route<Api>> {
 /// What one node tells another: anybody else finds nothing under these paths.
 pub(in super::super) fn between() -> Vec<Route<Api>> {
     let row = |pattern, handler| Route { method: Method::GET, pattern, scope: Scope::Read, on: On::Any, handler };
-    vec![row("/nodes/own/figures/{id}", figures), row("/nodes/own/duties", duties)]
+    vec![
+        row("/nodes/own/figures/{id}", figures),
+        row("/nodes/own/duties", duties),
+        row("/nodes/own/knows/{revision}", knows),
+    ]
 }
 
 /// What a node does, as far as it is known.
@@ -128,5 +132,12 @@ fn figures(api: Api, request: Request) -> Answer {
     Box::pin(async move {
         let figures = Figures::of(&api.gateway, &Arc::from(request.param(0)));
         envelope(StatusCode::OK, "what this node counts", &figures)
+    })
+}
+
+fn knows(api: Api, request: Request) -> Answer {
+    Box::pin(async move {
+        let Ok(revision) = request.param(0).parse() else { return ApiError::NoPath.into() };
+        envelope(StatusCode::OK, "whether this node knows it", &api.learns(revision).await)
     })
 }
