@@ -123,3 +123,17 @@ async fn messages_of_another_server_come_to_the_node_that_has_their_channel() {
         assert_eq!(found["result"]["messages"].as_array().unwrap().len(), 1, "{found}");
     }
 }
+
+#[tokio::test]
+async fn a_limit_that_refuses_counts_what_comes_by_way_of_every_node() {
+    let pair = Pair::start().await;
+    let mut properties = loopback();
+    let limit = json!({"rate_limit_count": 4, "rate_limit_window": 600, "rate_limit_action": "reject"});
+    properties.as_object_mut().unwrap().extend(limit.as_object().unwrap().clone());
+    let path = format!("/channels/{}/messages/", pair.channel(1, properties).await);
+    let mut answers = Vec::new();
+    for node in [0, 1, 0, 1, 0, 1] {
+        answers.push(pair.nodes[node].post(&path, json!({"to": "1", "content": "x"})).await.0);
+    }
+    assert_eq!(answers, [201, 201, 201, 201, 429, 429]);
+}

@@ -36,6 +36,17 @@ async fn logs_are_those_of_all_nodes_and_one_that_is_silent_is_left_out() {
     let about = logs(0, &format!("messages/{message}/logs")).await;
     assert!(about.iter().any(|entry| entry["message"].as_str().unwrap().contains("sent submit_sm ")), "{about:?}");
 
+    // What the first node has logged while it had the channel, and has now, is put among the other's by its time.
+    let own = [json!({"timestamp": 1.0, "message": "first"}), json!({"timestamp": 9_999_999_999.0, "message": "last"})];
+    let lines: String = own.iter().map(|entry| format!("{entry}\n")).collect();
+    std::fs::write(pair.nodes[0].directory.path().join("logs").join(&id), lines).unwrap();
+    for node in [0, 1] {
+        let all = logs(node, "logs").await;
+        assert!(all.len() > 2);
+        assert_eq!((all.first().unwrap(), all.last().unwrap()), (&own[1], &own[0]));
+        assert_eq!(logs(node, "logs?n=1").await, own[1..]);
+    }
+
     // One that takes connections and says nothing. It is about to go, so that nothing is placed on it.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = Member {
