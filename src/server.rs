@@ -112,7 +112,8 @@ impl Server {
             tracing::warn!("{warning}");
             listeners.spawn(remind(warning, stop.clone()));
         }
-        let api = Arc::new(Api::new(gateway.clone(), guard, limits, management(config)?));
+        let whereabouts = node.as_ref().map(|node| node.whereabouts().clone());
+        let api = Arc::new(Api::new(gateway.clone(), guard, limits, management(config)?, whereabouts));
         for listener in bound {
             let limits = Limits { per_address: config.connections_per_address, ..Limits::default() };
             listeners.spawn(serve(listener, api.clone(), limits, stop.clone()));

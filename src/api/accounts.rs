@@ -15,10 +15,13 @@ use super::junebug::wire::envelope;
 use crate::access::{AccountChanges, Minted, NewToken};
 use crate::model::{Account, ChannelId, JsonObject, Permission, Token};
 use crate::web::Response;
-use crate::web::route::{Answer, Request, Route, Scope};
+use crate::web::route::{Answer, On, Request, Route, Scope};
 
 pub(super) fn routes() -> Vec<Route<Api>> {
-    let row = |method, pattern, handler| Route { method, pattern, scope: Scope::Admin, handler };
+    let row = |method, pattern, handler| {
+        let on = if method == Method::GET { On::Any } else { On::Leader };
+        Route { method, pattern, scope: Scope::Admin, on, handler }
+    };
     vec![
         row(Method::GET, "/accounts", list),
         row(Method::POST, "/accounts", create),

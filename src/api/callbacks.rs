@@ -1,7 +1,7 @@
 //! Callbacks that were given up: what a receiver did not take stays here until somebody makes it again or forgets it.
 
 use hyper::{Method, StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Api;
@@ -12,14 +12,32 @@ use crate::gateway::Parked;
 use crate::model::ChannelId;
 use crate::store::{Page, Ticket};
 use crate::web::Response;
-use crate::web::route::{Answer, Request, Route, Scope};
+use crate::web::route::{Answer, On, Request, Route, Scope};
 
 pub(super) fn routes() -> Vec<Route<Api>> {
     vec![
-        Route { method: Method::GET, pattern: "/callbacks", scope: Scope::Read, handler: list },
-        Route { method: Method::POST, pattern: "/callbacks/retry", scope: Scope::Admin, handler: retry_all },
-        Route { method: Method::POST, pattern: "/callbacks/{callback}/retry", scope: Scope::Admin, handler: retry },
-        Route { method: Method::DELETE, pattern: "/callbacks/{callback}", scope: Scope::Admin, handler: delete },
+        Route { method: Method::GET, pattern: "/callbacks", scope: Scope::Read, on: On::Any, handler: list },
+        Route {
+            method: Method::POST,
+            pattern: "/callbacks/retry",
+            scope: Scope::Admin,
+            on: On::Any,
+            handler: retry_all,
+        },
+        Route {
+            method: Method::POST,
+            pattern: "/callbacks/{callback}/retry",
+            scope: Scope::Admin,
+            on: On::Callback,
+            handler: retry,
+        },
+        Route {
+            method: Method::DELETE,
+            pattern: "/callbacks/{callback}",
+            scope: Scope::Admin,
+            on: On::Callback,
+            handler: delete,
+        },
     ]
 }
 
@@ -28,6 +46,12 @@ pub(super) fn routes() -> Vec<Route<Api>> {
 struct List<'a> {
     callbacks: &'a [Parked],
     cursor: Option<String>,
+}
+
+/// How many will be made again.
+#[derive(Serialize, Deserialize)]
+struct Retried {
+    retried: usize,
 }
 
 fn list(api: Api, request: Request) -> Answer {
@@ -59,8 +83,16 @@ fn retry_all(api: Api, request: Request) -> Answer {
 async fn do_retry_all(api: &Api, request: &Request) -> Result<Response, ApiError> {
     only(request, &["channel"])?;
     let channel = request.query("channel").map(|channel| ChannelId::from(channel.as_str()));
-    let count = api.gateway.revive_all(channel.as_ref()).await?;
-    Ok(envelope(StatusCode::OK, "callbacks will be made again", &json!({"retried": count})))
+    let mut count = api.gateway.revive_all(channel.as_ref()).await?;
+    if !api.asked_by_node {
+        let path = request.inner.uri().path_and_query().map_or("", |path| path.as_str());
+        let (told, silent) = api.ask_others::<Retried>(&Method::POST, path, api.limits.time).await;
+        count += told.iter().map(|(_, told)| told.retried).sum::<usize>();
+        if !silent.is_empty() {
+            return Err(ApiError::Partly { done: format!("{count} callbacks will be made again"), silent });
+        }
+    }
+    Ok(envelope(StatusCode::OK, "callbacks will be made again", &Retried { retried: count }))
 }
 
 fn delete(api: Api, request: Request) -> Answer {

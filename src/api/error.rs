@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::guard::Forbidden;
 use super::junebug::wire::envelope;
+use super::peers::Undone;
 use crate::access::{AccountError, Denied};
 use crate::gateway::GatewayError;
 use crate::gateway::routing::RoutingError;
@@ -58,6 +59,15 @@ pub enum ApiError {
     Gateway(GatewayError),
     /// An account was not changed.
     Account(AccountError),
+    /// The node that should have done it has not.
+    Undone(Undone),
+    /// Some nodes have done it, and these have not answered.
+    Partly {
+        /// What has been done so far.
+        done: String,
+        /// The nodes.
+        silent: Vec<String>,
+    },
 }
 
 /// One violation of a body's schema.
@@ -96,6 +106,12 @@ impl From<Forbidden> for ApiError {
 impl From<AccountError> for ApiError {
     fn from(error: AccountError) -> Self {
         Self::Account(error)
+    }
+}
+
+impl From<Undone> for ApiError {
+    fn from(error: Undone) -> Self {
+        Self::Undone(error)
     }
 }
 
@@ -152,6 +168,11 @@ impl From<ApiError> for Response {
             ApiError::Unseen => ApiError::Management(UNSEEN.to_owned()).into(),
             ApiError::Gateway(error) => gateway(&error),
             ApiError::Account(error) => account(&error),
+            ApiError::Undone(error) => undone(&error),
+            ApiError::Partly { done, silent } => {
+                let message = format!("{done}; ask again for the rest: no answer from {}", silent.join(", "));
+                later(one(StatusCode::SERVICE_UNAVAILABLE, "node unreachable", "NodeUnreachable", &message), 5)
+            }
         }
     }
 }
@@ -189,6 +210,18 @@ fn account(error: &AccountError) -> Response {
         AccountError::Bad { .. } => one(StatusCode::BAD_REQUEST, "api usage error", "ApiUsageError", &message),
         AccountError::Secret(_) => one(StatusCode::INTERNAL_SERVER_ERROR, "generic error", "SecretError", &message),
         AccountError::Store(error) => store(error),
+    }
+}
+
+fn undone(error: &Undone) -> Response {
+    let message = error.to_string();
+    let unavailable =
+        |description, kind, seconds| later(one(StatusCode::SERVICE_UNAVAILABLE, description, kind, &message), seconds);
+    match error {
+        Undone::Misdirected(_) => http_level(StatusCode::MISDIRECTED_REQUEST, &message),
+        Undone::Nobody { .. } => unavailable("no node", "NoNode", 5),
+        Undone::Unreached { .. } | Undone::Unanswered { .. } => unavailable("node unreachable", "NodeUnreachable", 5),
+        Undone::Unknown { .. } => unavailable("store unavailable", "StoreUnavailable", 5),
     }
 }
 

@@ -44,6 +44,13 @@ pub enum Caller {
     Anybody,
     /// An account.
     Account(Arc<Account>),
+    /// An account that another node has let in, for this one request.
+    Admitted {
+        /// Its name.
+        name: Arc<str>,
+        /// Whether it is limited to channels.
+        limited: bool,
+    },
     /// Somebody who has not shown that they may look, and is answered all the same.
     Stranger,
 }
@@ -273,6 +280,8 @@ impl Caller {
         match self {
             Self::Anybody => true,
             Self::Account(account) => account.reaches(channel.as_str()),
+            // The other node has seen to it.
+            Self::Admitted { .. } => true,
             Self::Stranger => false,
         }
     }
@@ -284,8 +293,10 @@ impl Caller {
     pub(super) fn require_unlimited(&self) -> Result<(), Forbidden> {
         match self {
             Self::Account(account) if account.channels.is_none() => Ok(()),
-            Self::Anybody => Ok(()),
-            Self::Account(_) | Self::Stranger => Err(Forbidden::Everything { account: self.name().to_owned() }),
+            Self::Anybody | Self::Admitted { limited: false, .. } => Ok(()),
+            Self::Account(_) | Self::Admitted { .. } | Self::Stranger => {
+                Err(Forbidden::Everything { account: self.name().to_owned() })
+            }
         }
     }
 
@@ -294,6 +305,7 @@ impl Caller {
         match self {
             Self::Anybody => "anybody",
             Self::Account(account) => &account.name,
+            Self::Admitted { name, .. } => name,
             Self::Stranger => "a stranger",
         }
     }

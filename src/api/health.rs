@@ -4,6 +4,8 @@
 //! Anybody learns whether all is well; which channels and queues there are, and what ails the store, is for those who may
 //! look.
 
+use std::sync::Arc;
+
 use hyper::header::AGE;
 use hyper::{Method, StatusCode};
 use serde_json::json;
@@ -14,22 +16,22 @@ use super::guard::Caller;
 use super::junebug::wire::envelope;
 use crate::web::Response;
 use crate::web::management::{ManagementError, QueueState};
-use crate::web::route::{Answer, Request, Route, Scope};
+use crate::web::route::{Answer, On, Request, Route, Scope};
 
 /// Why, for whoever may not know how the disk is.
 const NOT_READY: &str = "the store takes nothing, or not everything; credentials with the scope 'read' are told why";
 
 pub(super) fn routes() -> Vec<Route<Api>> {
     vec![
-        Route { method: Method::GET, pattern: "/health", scope: Scope::Glance, handler: health },
-        Route { method: Method::GET, pattern: "/health/live", scope: Scope::Open, handler: live },
-        Route { method: Method::GET, pattern: "/health/ready", scope: Scope::Glance, handler: ready },
+        Route { method: Method::GET, pattern: "/health", scope: Scope::Glance, on: On::Any, handler: health },
+        Route { method: Method::GET, pattern: "/health/live", scope: Scope::Open, on: On::Any, handler: live },
+        Route { method: Method::GET, pattern: "/health/ready", scope: Scope::Glance, on: On::Any, handler: ready },
     ]
 }
 
 fn health(api: Api, _: Request) -> Answer {
     Box::pin(async move {
-        let Some(management) = api.management.as_ref().filter(|_| api.gateway.health().is_ok()) else {
+        let Some(management) = api.management.as_ref().filter(|_| ailment(&api).is_none()) else {
             return answer(&api, StatusCode::INTERNAL_SERVER_ERROR);
         };
         let Some((seen, age)) = management.queues(|| queues(&api)).await else {
@@ -80,13 +82,18 @@ fn live(_: Api, _: Request) -> Answer {
     Box::pin(async { envelope(StatusCode::OK, "alive", &json!({})) })
 }
 
-fn answer(api: &Api, bad: StatusCode) -> Response {
-    match api.gateway.health() {
-        Ok(()) => envelope(StatusCode::OK, "health ok", &json!({})),
-        Err(reason) => {
-            let stranger = matches!(api.caller, Caller::Stranger);
-            let item = json!({"type": "StoreUnavailable", "message": if stranger { NOT_READY } else { &*reason }});
-            envelope(bad, "not ready", &json!({"errors": [item]}))
-        }
+/// Why not all is well, or no more requests should come to this node; and what strangers are told of it.
+fn ailment(api: &Api) -> Option<(Arc<str>, &'static str)> {
+    if let Err(reason) = api.gateway.health() {
+        return Some((reason, NOT_READY));
     }
+    let complaint = api.peers.as_ref()?.whereabouts.complaint()?;
+    Some((complaint.into(), complaint))
+}
+
+fn answer(api: &Api, bad: StatusCode) -> Response {
+    let Some((reason, told)) = ailment(api) else { return envelope(StatusCode::OK, "health ok", &json!({})) };
+    let stranger = matches!(api.caller, Caller::Stranger);
+    let item = json!({"type": "StoreUnavailable", "message": if stranger { told } else { &*reason }});
+    envelope(bad, "not ready", &json!({"errors": [item]}))
 }

@@ -6,13 +6,13 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 
 use super::Api;
 use crate::web::Response;
-use crate::web::route::{Answer, Request, Route, Scope};
+use crate::web::route::{Answer, On, Request, Route, Scope};
 
 /// OpenAPI 3.1.
 const DESCRIPTION: &str = include_str!("openapi.json");
 
 pub(super) fn routes() -> Vec<Route<Api>> {
-    vec![Route { method: Method::GET, pattern: "/openapi.json", scope: Scope::Open, handler: show }]
+    vec![Route { method: Method::GET, pattern: "/openapi.json", scope: Scope::Open, on: On::Any, handler: show }]
 }
 
 /// Not in the envelope: this is a document, and programs read it as it is.

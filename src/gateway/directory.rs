@@ -122,12 +122,20 @@ impl Directory {
         self.assigned.includes(channel) && self.channels.contains_key(channel)
     }
 
+    /// A channel, wherever it runs.
+    ///
+    /// # Errors
+    /// [`GatewayError::ChannelNotFound`].
+    pub(super) fn channel(&self, channel: &ChannelId) -> Result<&Arc<ChannelProperties>, GatewayError> {
+        self.channels.get(channel).ok_or(GatewayError::ChannelNotFound)
+    }
+
     /// A channel that runs here.
     ///
     /// # Errors
     /// [`GatewayError::ChannelNotFound`], [`GatewayError::Elsewhere`].
     pub(super) fn running(&self, channel: &ChannelId) -> Result<&Arc<ChannelProperties>, GatewayError> {
-        let found = self.channels.get(channel).ok_or(GatewayError::ChannelNotFound)?;
+        let found = self.channel(channel)?;
         if self.assigned.includes(channel) { Ok(found) } else { Err(GatewayError::Elsewhere(channel.clone())) }
     }
 

@@ -229,7 +229,19 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError::ChannelNotFound`].
     pub fn channel(&self, id: &ChannelId) -> Result<Arc<ChannelProperties>, GatewayError> {
-        self.0.directory.load().channels.get(id).cloned().ok_or(GatewayError::ChannelNotFound)
+        self.0.directory.load().channel(id).cloned()
+    }
+
+    /// Whether a channel that there is runs here.
+    #[must_use]
+    pub fn runs(&self, channel: &ChannelId) -> bool {
+        self.0.directory.load().runs(channel)
+    }
+
+    /// The revision of what there is that other nodes know once they know what was last changed here.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.0.store.revision()
     }
 
     /// Every channel's id, sorted.

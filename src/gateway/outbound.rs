@@ -80,6 +80,10 @@ impl Gateway {
             return Err(GatewayError::QueueFull { waiting });
         }
         if let Some(limit) = channel.rate_limit().filter(|_| channel.rejects_beyond_limit()) {
+            if !self.runs(&channel.id) {
+                // It is counted in one place.
+                return Err(GatewayError::Elsewhere(channel.id.clone()));
+            }
             let admitted = self.0.meters.admit(&channel.id, limit, Instant::now());
             admitted.map_err(|wait| GatewayError::RateLimitExceeded { limit, seconds: wait.as_secs() + 1 })?;
         }

@@ -66,7 +66,13 @@ impl Gateway {
         Ok(parked.into())
     }
 
-    /// Owes all of them again, of one channel or of all. Returns how many.
+    /// The channel whose callback this is, if several nodes share the store and it is one's.
+    #[must_use]
+    pub fn channel_of_callback(&self, id: &str) -> Option<ChannelId> {
+        self.0.store.channel_of(id.parse().ok()?)
+    }
+
+    /// Owes all of them again that this node makes, of one channel or of all. Returns how many.
     ///
     /// # Errors
     /// [`GatewayError`]; some may have been revived then.
@@ -76,8 +82,9 @@ impl Gateway {
         let (mut count, mut after) = (0, None);
         loop {
             let page = self.look(async move |store| store.parked_callbacks(after, BATCH).await).await?;
-            let wanted = page.found.iter().filter(|(_, callback, _)| {
-                callback.created_at < begun && channel.is_none_or(|id| callback.channel == *id)
+            let wanted = page.found.iter().filter(|(ticket, callback, _)| {
+                let meant = callback.created_at < begun && channel.is_none_or(|id| callback.channel == *id);
+                meant && self.0.store.holds(*ticket)
             });
             let changes: Vec<Change> = wanted.map(|(ticket, callback, _)| revived(*ticket, callback)).collect();
             count += changes.len();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use crate::store::{Duties, Duty, Member, Nodes, OpenError, View};
@@ -27,6 +27,7 @@ pub struct Whereabouts {
     own: Arc<str>,
     view: watch::Receiver<View>,
     seen: watch::Receiver<Seen>,
+    sooner: Arc<Notify>,
 }
 
 /// What this node has come to.
@@ -46,7 +47,9 @@ const FRESH: Duration = Duration::from_secs(8);
 impl Whereabouts {
     pub(super) fn new(nodes: &Nodes) -> (Self, watch::Sender<Seen>) {
         let (seen, told) = watch::channel(Seen::default());
-        (Self { all: nodes.duties().clone(), own: nodes.own().into(), view: nodes.view(), seen: told }, seen)
+        let own = nodes.own().into();
+        let (all, view, sooner) = (nodes.duties().clone(), nodes.view(), nodes.sooner());
+        (Self { all, own, view, seen: told, sooner }, seen)
     }
 
     /// Where a duty is done.
@@ -61,6 +64,12 @@ impl Whereabouts {
         let other = holder.filter(|holder| **holder != *self.own);
         let member = other.and_then(|id| self.view.borrow().nodes.iter().find(|node| node.id == id).cloned());
         Ok(member.map_or(Where::Nowhere, Where::There))
+    }
+
+    /// What this node does.
+    #[must_use]
+    pub fn duties(&self) -> Arc<HashSet<Duty>> {
+        self.seen.borrow().duties.clone()
     }
 
     /// All other nodes.
@@ -85,6 +94,9 @@ impl Whereabouts {
     /// Waits until this node knows that revision, no longer than that; whether it does.
     pub async fn knows(&self, revision: u64, within: Duration) -> bool {
         let mut seen = self.seen.clone();
+        if seen.borrow().revision < revision {
+            self.sooner.notify_one();
+        }
         let knows = timeout(within, seen.wait_for(|seen| seen.revision >= revision)).await;
         knows.is_ok_and(|seen| seen.is_ok())
     }

@@ -1,9 +1,11 @@
 //! Which nodes there are, and which revision the settings have: every node says each second that it is there, and is told
 //! of the others by the same script. One that says nothing for 12 s, by Redis's clock, is forgotten.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Redis;
@@ -50,6 +52,7 @@ pub(crate) struct Registry {
     slot: Slot,
     own: watch::Sender<Member>,
     view: watch::Receiver<View>,
+    sooner: Arc<Notify>,
     task: AbortOnDropHandle<()>,
 }
 
@@ -66,14 +69,20 @@ impl Registry {
         let slot = redis.slot(SETTINGS);
         let (own, said) = watch::channel(own);
         let (told, view) = watch::channel(View::default());
-        let task = AbortOnDropHandle::new(tokio::spawn(announce(slot.clone(), said, told)));
-        Self { slot, own, view, task }
+        let sooner = Arc::<Notify>::default();
+        let task = AbortOnDropHandle::new(tokio::spawn(announce(slot.clone(), said, told, sooner.clone())));
+        Self { slot, own, view, sooner, task }
     }
 
     /// The view, which changes when nodes or the revision do, and when Redis has answered for the first time; in between
     /// only the time goes on when it was heard.
     pub(crate) fn view(&self) -> watch::Receiver<View> {
         self.view.clone()
+    }
+
+    /// Whoever knows that there is news notifies this, and Redis is asked before its time.
+    pub(crate) fn sooner(&self) -> Arc<Notify> {
+        self.sooner.clone()
     }
 
     /// Tells the others at once that this node is about to go.
@@ -104,7 +113,7 @@ pub(crate) async fn bump(settings: &Slot) -> Result<u64, RedisError> {
     settings.change(|whole| settings.redis.0.scripts.bump.call(whole, &[&revision])).await
 }
 
-async fn announce(slot: Slot, mut own: watch::Receiver<Member>, told: watch::Sender<View>) {
+async fn announce(slot: Slot, mut own: watch::Receiver<Member>, told: watch::Sender<View>, sooner: Arc<Notify>) {
     let redis = &slot.redis.0;
     let keys = [slot.key(NODES), slot.key(REVISION)];
     let mut troubled = false;
@@ -129,8 +138,14 @@ async fn announce(slot: Slot, mut own: watch::Receiver<Member>, told: watch::Sen
             }
             Err(_) => {}
         }
-        if let Ok(Err(_)) = timeout_at(sent + redis.times.announce, own.changed()).await {
-            return;
+        tokio::select! {
+            changed = own.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            () = sooner.notified() => {}
+            () = sleep_until(sent + redis.times.announce) => {}
         }
     }
 }

@@ -2,7 +2,7 @@
 //! it, and as far as that can be done, to Redis alone where another one does.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub(super) struct Many {
     guard: Guard,
     /// Other nodes do not know yet that what there is has changed.
     untold: AtomicBool,
+    /// The revision that the last change made here has.
+    told: AtomicU64,
     hearing: OnceLock<AbortOnDropHandle<()>>,
 }
 
@@ -86,6 +88,7 @@ impl Many {
             guard: common.guard.clone(),
             common: RwLock::new(Some(common)),
             untold: AtomicBool::new(false),
+            told: AtomicU64::new(0),
             hearing: OnceLock::new(),
         });
         if many.alone {
@@ -335,10 +338,18 @@ impl Many {
             return;
         }
         let told = bump(&self.settings.slot).await;
-        if let Err(error) = &told {
-            tracing::warn!(%error, "other nodes could not be told that settings have changed, which is repeated");
+        match &told {
+            Ok(revision) => drop(self.told.fetch_max(*revision, Ordering::Relaxed)),
+            Err(error) => {
+                tracing::warn!(%error, "other nodes could not be told that settings have changed, which is repeated");
+            }
         }
         self.untold.store(told.is_err(), Ordering::Relaxed);
+    }
+
+    /// The revision of what there is that other nodes know once they know what was last changed here; 0 before any change.
+    pub(super) fn told(&self) -> u64 {
+        self.told.load(Ordering::Relaxed)
     }
 
     /// Removes the slots of channels that are no more, once there is nothing left in them.

@@ -463,6 +463,31 @@ impl Store {
         }
     }
 
+    /// The channel that an entry of a queue belongs to, if several nodes share the store; `None` also where there is none.
+    #[must_use]
+    pub fn channel_of(&self, ticket: Ticket) -> Option<ChannelId> {
+        match &self.0.shards {
+            Shards::One(_) => None,
+            Shards::Many(many) => many.channel_of_lane(ticket.lane),
+        }
+    }
+
+    /// Whether this node writes what becomes of an entry of a queue.
+    #[must_use]
+    pub fn holds(&self, ticket: Ticket) -> bool {
+        self.0.shards.of_lane(ticket.lane).is_some()
+    }
+
+    /// The revision of what there is that other nodes know once they know what was last changed here; 0 where there are no
+    /// others, or nothing was changed.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        match &self.0.shards {
+            Shards::One(_) => 0,
+            Shards::Many(many) => many.told(),
+        }
+    }
+
     /// Whether everything is accepted.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::many::Many;
 use super::part::{HoldError, Part};
@@ -86,6 +86,12 @@ impl Nodes {
     #[must_use]
     pub fn view(&self) -> watch::Receiver<View> {
         self.registry.view()
+    }
+
+    /// Whoever knows that there is news notifies this, and the view is renewed before its time.
+    #[must_use]
+    pub fn sooner(&self) -> Arc<Notify> {
+        self.registry.sooner()
     }
 
     /// What is to be done.

@@ -6,6 +6,15 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
+/// A request's body.
+#[derive(Debug)]
+pub enum Asked {
+    /// It arrives.
+    Arriving(Incoming),
+    /// It has been read.
+    Whole(Bytes),
+}
+
 /// A body that was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -25,6 +34,17 @@ pub enum BodyError {
 }
 
 /// Reads a body of at most `limit` octets within `timeout`.
+///
+/// # Errors
+/// [`BodyError`].
+pub async fn read_asked(body: Asked, limit: usize, timeout: Duration) -> Result<Bytes, BodyError> {
+    match body {
+        Asked::Arriving(body) => read(body, limit, timeout).await,
+        Asked::Whole(whole) => Ok(whole),
+    }
+}
+
+/// The same of a body that arrives.
 ///
 /// # Errors
 /// [`BodyError`].

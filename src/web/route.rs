@@ -8,15 +8,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use hyper::Method;
-use hyper::body::Incoming;
 
 use super::Response;
+use super::body::Asked;
 
 /// A request whose path has been taken apart.
 #[derive(Debug)]
 pub struct Request {
     /// The request itself.
-    pub inner: hyper::Request<Incoming>,
+    pub inner: hyper::Request<Asked>,
     /// The path's variable parts in order, percent-decoded.
     pub params: Vec<String>,
 }
@@ -60,6 +60,21 @@ pub enum Scope {
     Admin,
 }
 
+/// Where a route is answered, if several nodes are one service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// On any node: it reads what all of them read, or sees by itself to what others have.
+    Any,
+    /// On the one that leads.
+    Leader,
+    /// On the one that works for the channel which the first part of the path names.
+    Channel,
+    /// On the one that works for the channel of the callback which the first part of the path names.
+    Callback,
+    /// On the one that reads the AMQP queue of the channel or the destination which the path names.
+    Queue,
+}
+
 /// One row: what answers `method` on `pattern` (matchit's syntax, without a final slash).
 pub struct Route<S> {
     /// The method.
@@ -68,6 +83,8 @@ pub struct Route<S> {
     pub pattern: &'static str,
     /// Who may call it.
     pub scope: Scope,
+    /// Where it is answered.
+    pub on: On,
     /// The handler.
     pub handler: fn(S, Request) -> Answer,
 }
@@ -148,9 +165,9 @@ mod tests {
     #[test]
     fn both_spellings_are_found_and_methods_are_known() {
         let routes = Routes::new(vec![
-            Route { method: Method::GET, pattern: "/channels", scope: Scope::Read, handler },
-            Route { method: Method::GET, pattern: "/channels/{id}", scope: Scope::Read, handler },
-            Route { method: Method::DELETE, pattern: "/channels/{id}", scope: Scope::Read, handler },
+            Route { method: Method::GET, pattern: "/channels", scope: Scope::Read, on: On::Any, handler },
+            Route { method: Method::GET, pattern: "/channels/{id}", scope: Scope::Read, on: On::Any, handler },
+            Route { method: Method::DELETE, pattern: "/channels/{id}", scope: Scope::Read, on: On::Any, handler },
         ]);
         for path in ["/channels", "/channels/"] {
             assert!(matches!(routes.find(&Method::HEAD, path), Found::Row(..)), "{path}");

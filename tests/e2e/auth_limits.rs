@@ -57,7 +57,7 @@ async fn limited(maybug: &Maybug, auth: Auth, time: Duration, requests: usize) -
     let accounts = Accounts::open(Store::open(&config).await.unwrap()).await.unwrap();
     let guard = Guard::new(Arc::new(accounts), auth, None);
     let limits = ApiLimits { body: 1024, body_time: Duration::from_secs(60), time, requests, max_logs: 1 };
-    let api = Arc::new(Api::new(maybug.server.gateway().clone(), guard, limits, None));
+    let api = Arc::new(Api::new(maybug.server.gateway().clone(), guard, limits, None, None));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(serve(listener, api, Limits::default(), CancellationToken::new()));

@@ -26,7 +26,7 @@ pub(super) fn create(api: Api, request: Request) -> Answer {
 async fn do_create(api: Api, request: Request) -> Result<Response, ApiError> {
     let properties = own(CHANNEL.read(&api.body(request).await?)?);
     let channel = api.gateway.create_channel(properties).await?;
-    Ok(wire::envelope(StatusCode::CREATED, "channel created", &wire::channel(&api.gateway, &channel).await?))
+    Ok(wire::envelope(StatusCode::CREATED, "channel created", &wire::channel(&api, &channel).await?))
 }
 
 pub(super) fn show(api: Api, request: Request) -> Answer {
@@ -35,7 +35,7 @@ pub(super) fn show(api: Api, request: Request) -> Answer {
 
 async fn do_show(api: &Api, request: &Request) -> Result<Response, ApiError> {
     let channel = api.gateway.channel(&ChannelId::from(request.param(0)))?;
-    Ok(wire::envelope(StatusCode::OK, "channel found", &wire::channel(&api.gateway, &channel).await?))
+    Ok(wire::envelope(StatusCode::OK, "channel found", &wire::channel(api, &channel).await?))
 }
 
 pub(super) fn update(api: Api, request: Request) -> Answer {
@@ -50,7 +50,7 @@ async fn do_update(api: Api, request: Request) -> Result<Response, ApiError> {
         api.caller.require_unlimited()?;
     }
     let channel = api.gateway.update_channel(&id, changes).await?;
-    Ok(wire::envelope(StatusCode::OK, "channel updated", &wire::channel(&api.gateway, &channel).await?))
+    Ok(wire::envelope(StatusCode::OK, "channel updated", &wire::channel(&api, &channel).await?))
 }
 
 pub(super) fn delete(api: Api, request: Request) -> Answer {

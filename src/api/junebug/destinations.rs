@@ -30,17 +30,17 @@ async fn do_create(api: Api, request: Request) -> Result<Response, ApiError> {
     let router = router(&request);
     let properties = DESTINATION.read(&api.body(request).await?)?;
     let destination = api.gateway.create_destination(&router, properties).await?;
-    let shown = wire::destination(&api.gateway, &destination);
+    let shown = wire::destination(&api, &destination).await;
     Ok(wire::envelope(StatusCode::CREATED, "destination created", &shown))
 }
 
 pub(super) fn show(api: Api, request: Request) -> Answer {
-    Box::pin(async move { do_show(&api, &request).unwrap_or_else(Response::from) })
+    Box::pin(async move { do_show(&api, &request).await.unwrap_or_else(Response::from) })
 }
 
-fn do_show(api: &Api, request: &Request) -> Result<Response, ApiError> {
+async fn do_show(api: &Api, request: &Request) -> Result<Response, ApiError> {
     let destination = api.gateway.destination(&router(request), &id(request))?;
-    Ok(wire::envelope(StatusCode::OK, "destination found", &wire::destination(&api.gateway, &destination)))
+    Ok(wire::envelope(StatusCode::OK, "destination found", &wire::destination(api, &destination).await))
 }
 
 pub(super) fn replace(api: Api, request: Request) -> Answer {
@@ -55,7 +55,7 @@ async fn edit(api: Api, request: Request, schema: &Schema, edit: fn(JsonObject) 
     let (router, id) = (router(&request), id(&request));
     let properties = schema.read(&api.body(request).await?)?;
     let destination = api.gateway.edit_destination(&router, &id, edit(properties)).await?;
-    Ok(wire::envelope(StatusCode::OK, "destination updated", &wire::destination(&api.gateway, &destination)))
+    Ok(wire::envelope(StatusCode::OK, "destination updated", &wire::destination(&api, &destination).await))
 }
 
 pub(super) fn delete(api: Api, request: Request) -> Answer {

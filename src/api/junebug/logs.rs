@@ -1,18 +1,20 @@
 //! The logs of channels, routers and destinations (Junebug reference §6), a channel's PDUs on demand.
 //!
 //! `n` is how many entries, `level` the least severity, `message_id` the message that they are about, `type=pdu` shows PDUs
-//! instead of entries.
+//! instead of entries. Each node has a log of its own; what is shown is of all of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 use serde_json::{Value as Json, json};
 use smpp::{Description, RawPdu};
 
 use super::wire::envelope;
 use crate::api::Api;
 use crate::api::error::ApiError;
+use crate::api::peers::missing;
 use crate::model::{ChannelId, DestinationId, JsonObject, MessageId, RouterId};
 use crate::telemetry::channel_log::PduChunk;
 use crate::telemetry::pdu_json::{self, Secrets};
@@ -44,7 +46,7 @@ async fn of_channel(api: &Api, request: &Request) -> Result<Response, ApiError> 
         Some("pdu") => wanted.pdus(api, &channel),
         Some(other) => return Err(ApiError::BadQuery(format!("\"type\" is neither 'log' nor 'pdu': '{other}'"))),
     };
-    Ok(envelope(StatusCode::OK, "logs retrieved", &entries))
+    Ok(wanted.answer(api, request, entries).await)
 }
 
 /// Everything that was said of one message on its channel, and its PDUs, together.
@@ -57,27 +59,28 @@ async fn of_message(api: &Api, request: &Request) -> Result<Response, ApiError> 
     if level <= PDU_LEVEL {
         entries.extend(wanted.pdus(api, &channel));
     }
-    let at = |entry: &JsonObject| entry.get("timestamp").and_then(Json::as_f64).unwrap_or_default();
-    // What is of one instant stays in its order.
-    entries.sort_by(|one, other| at(other).total_cmp(&at(one)));
-    entries.truncate(wanted.count);
-    Ok(envelope(StatusCode::OK, "logs retrieved", &entries))
+    wanted.keep_newest(&mut entries);
+    Ok(wanted.answer(api, request, entries).await)
 }
 
 async fn of_router(api: &Api, request: &Request) -> Result<Response, ApiError> {
     let wanted = Wanted::of(api, request)?;
     let router = RouterId::from(request.param(0));
     api.gateway.router(&router)?;
-    Ok(envelope(StatusCode::OK, "logs retrieved", &wanted.entries(api, &router.0).await?))
+    let entries = wanted.entries(api, &router.0).await?;
+    Ok(wanted.answer(api, request, entries).await)
 }
 
 async fn of_destination(api: &Api, request: &Request) -> Result<Response, ApiError> {
     let wanted = Wanted::of(api, request)?;
     let destination = DestinationId::from(request.param(1));
     api.gateway.destination(&RouterId::from(request.param(0)), &destination)?;
-    Ok(envelope(StatusCode::OK, "logs retrieved", &wanted.entries(api, &destination.0).await?))
+    let entries = wanted.entries(api, &destination.0).await?;
+    Ok(wanted.answer(api, request, entries).await)
 }
 
+/// How long another node may take to tell what is in its log.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// The level of PDUs, which is Python's for debugging.
 const PDU_LEVEL: u64 = 10;
 
@@ -121,6 +124,31 @@ impl Wanted {
         entries.retain(|entry| entry.get("level").and_then(Json::as_u64) >= self.level);
         entries.truncate(self.count);
         Ok(entries)
+    }
+
+    /// The newest of what all nodes have.
+    async fn answer(&self, api: &Api, request: &Request, mut entries: Vec<JsonObject>) -> Response {
+        let mut silent = Vec::new();
+        if !api.asked_by_node {
+            let path = request.inner.uri().path_and_query().map_or("", |path| path.as_str());
+            let (told, left_out) = api.ask_others::<Vec<JsonObject>>(&Method::GET, path, PATIENCE).await;
+            silent = left_out;
+            if told.iter().any(|(_, told)| !told.is_empty()) {
+                entries.extend(told.into_iter().flat_map(|(_, told)| told));
+                self.keep_newest(&mut entries);
+            }
+        }
+        let mut answer = envelope(StatusCode::OK, "logs retrieved", &entries);
+        missing(&mut answer, &silent);
+        answer
+    }
+
+    /// The newest first, and no more than are wanted.
+    fn keep_newest(&self, entries: &mut Vec<JsonObject>) {
+        let at = |entry: &JsonObject| entry.get("timestamp").and_then(Json::as_f64).unwrap_or_default();
+        // What is of one instant stays in its order.
+        entries.sort_by(|one, other| at(other).total_cmp(&at(one)));
+        entries.truncate(self.count);
     }
 
     /// The last PDUs, newest first.

@@ -13,10 +13,12 @@ use super::schema::MESSAGE;
 use super::wire::{MessageState, envelope};
 use crate::api::Api;
 use crate::api::error::ApiError;
+use crate::api::peers::Turn;
 use crate::api::query::only;
 use crate::gateway::bodies::MessageBody;
 use crate::gateway::{Draft, FARTHEST, GatewayError, ReplyTo, Via};
 use crate::model::{ChannelId, DestinationId, JsonObject, Priority, RouterId, Timestamp};
+use crate::store::Duty;
 use crate::web::Response;
 use crate::web::route::{Answer, Request};
 
@@ -91,12 +93,23 @@ async fn do_create(api: Api, request: Request, sender: Sender) -> Result<Respons
         Some("true" | "1" | "") => true,
         Some(other) => return Err(ApiError::BadQuery(format!("\"dry_run\" is neither true nor false: '{other}'"))),
     };
-    let draft = read(&api.body(request).await?)?;
+    let (body, request) = api.read(request).await?;
+    let draft = read(&body)?;
     if dry_run {
         let told = api.gateway.preview(sender.via(), draft).await?;
         return Ok(envelope(StatusCode::OK, "message not sent", &told));
     }
-    let message = api.gateway.send(sender.via(), draft).await?;
+    let sent = match (api.gateway.send(sender.via(), draft).await, &api.peers) {
+        // Its channel counts what it takes, where it runs.
+        (Err(GatewayError::Elsewhere(channel)), Some(peers)) => {
+            match api.turn(peers, &Duty::Channel(channel), request).await? {
+                Turn::Theirs(answer) => return Ok(answer),
+                Turn::Ours(_) => api.gateway.send(sender.via(), read(&body)?).await,
+            }
+        }
+        (sent, _) => sent,
+    };
+    let message = sent?;
     Ok(envelope(StatusCode::CREATED, "message submitted", &MessageBody::from(&*message)))
 }
 

@@ -24,7 +24,11 @@ pub(super) fn show(api: Api, request: Request) -> Answer {
 async fn do_show(api: &Api, request: &Request) -> Result<Response, ApiError> {
     let channel = ChannelId::from(request.param(0));
     let length = api.gateway.queue_length(&channel)?;
-    let QueueLength { by_priority, scheduled, in_hand, inbound, events } = length;
+    let QueueLength { by_priority, scheduled, in_hand, mut inbound, mut events } = length;
+    if api.gateway.channel(&channel)?.amqp_queue().is_some() {
+        // What is owed to it may be other channels' too, of which other nodes have some.
+        [inbound, events] = api.figures(&channel.0).await.owed;
+    }
     let waiting: u64 = by_priority.iter().sum();
     let by_priority: JsonObject =
         (1_u8..).zip(by_priority).map(|(priority, waiting)| (priority.to_string(), json!(waiting))).collect();

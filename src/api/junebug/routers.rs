@@ -25,13 +25,13 @@ pub(super) fn create(api: Api, request: Request) -> Answer {
 async fn do_create(api: Api, request: Request) -> Result<Response, ApiError> {
     let properties = ROUTER.read(&api.body(request).await?)?;
     let router = api.gateway.create_router(properties).await?;
-    Ok(wire::envelope(StatusCode::CREATED, "router created", &wire::router(&api.gateway, &router)))
+    Ok(wire::envelope(StatusCode::CREATED, "router created", &wire::router(&api, &router).await))
 }
 
 pub(super) fn show(api: Api, request: Request) -> Answer {
     Box::pin(async move {
         match api.gateway.router(&id(&request)) {
-            Ok(router) => wire::envelope(StatusCode::OK, "router found", &wire::router(&api.gateway, &router)),
+            Ok(router) => wire::envelope(StatusCode::OK, "router found", &wire::router(&api, &router).await),
             Err(error) => ApiError::from(error).into(),
         }
     })
@@ -49,7 +49,7 @@ async fn edit(api: Api, request: Request, schema: &Schema, edit: fn(JsonObject) 
     let id = id(&request);
     let properties = schema.read(&api.body(request).await?)?;
     let router = api.gateway.edit_router(&id, edit(properties)).await?;
-    Ok(wire::envelope(StatusCode::OK, "router updated", &wire::router(&api.gateway, &router)))
+    Ok(wire::envelope(StatusCode::OK, "router updated", &wire::router(&api, &router).await))
 }
 
 pub(super) fn delete(api: Api, request: Request) -> Answer {

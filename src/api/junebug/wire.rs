@@ -8,6 +8,8 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::api::Api;
+use crate::api::peers::Figures;
 use crate::gateway::bodies::{EventBody, event_type};
 use crate::gateway::{Gateway, GatewayError, Router};
 use crate::model::{ChannelProperties, DestinationProperties, Event, JsonObject};
@@ -35,46 +37,45 @@ pub(crate) fn envelope<T: Serialize + ?Sized>(status: StatusCode, description: &
 }
 
 /// A channel: its properties, its id, its state.
-pub(super) async fn channel(gateway: &Gateway, channel: &ChannelProperties) -> Result<JsonObject, GatewayError> {
-    let mut shown = gateway.shown(channel);
+pub(super) async fn channel(api: &Api, channel: &ChannelProperties) -> Result<JsonObject, GatewayError> {
+    let mut shown = api.gateway.shown(channel);
     shown.insert("id".to_owned(), json!(channel.id));
-    shown.insert("status".to_owned(), Value::Object(status(gateway, channel).await?));
+    shown.insert("status".to_owned(), Value::Object(status(api, channel).await?));
     Ok(shown)
 }
 
 /// A router as the API shows it: its properties, its id, its rates.
-pub(super) fn router(gateway: &Gateway, router: &Router) -> JsonObject {
-    with_rates(gateway, router.properties.properties.clone(), &router.properties.id.0)
+pub(super) async fn router(api: &Api, router: &Router) -> JsonObject {
+    with_rates(api, router.properties.properties.clone(), &router.properties.id.0).await
 }
 
 /// A destination as the API shows it.
-pub(super) fn destination(gateway: &Gateway, destination: &DestinationProperties) -> JsonObject {
-    with_rates(gateway, destination.properties.clone(), &destination.id.0)
+pub(super) async fn destination(api: &Api, destination: &DestinationProperties) -> JsonObject {
+    with_rates(api, destination.properties.clone(), &destination.id.0).await
 }
 
-fn with_rates(gateway: &Gateway, mut shown: JsonObject, id: &Arc<str>) -> JsonObject {
+async fn with_rates(api: &Api, mut shown: JsonObject, id: &Arc<str>) -> JsonObject {
     let mut status = JsonObject::new();
-    rates(gateway, id, &mut status);
+    rates(&api.figures(id).await, &mut status);
     shown.insert("id".to_owned(), json!(id));
     shown.insert("status".to_owned(), Value::Object(status));
     shown
 }
 
-async fn status(gateway: &Gateway, channel: &ChannelProperties) -> Result<JsonObject, GatewayError> {
-    let statuses = gateway.statuses(&channel.id).await?;
+async fn status(api: &Api, channel: &ChannelProperties) -> Result<JsonObject, GatewayError> {
+    let statuses = api.gateway.statuses(&channel.id).await?;
     let mut shown = JsonObject::new();
     shown.insert("status".to_owned(), json!(Gateway::level(&statuses)));
     let components = statuses.iter().map(|status| (status.component.clone(), json!(status))).collect();
     shown.insert("components".to_owned(), Value::Object(components));
-    let depth = gateway.depth(&channel.id);
-    shown.insert("queue_length".to_owned(), json!(depth.waiting.saturating_sub(depth.in_hand)));
-    rates(gateway, &channel.id.0, &mut shown);
+    let figures = api.figures(&channel.id.0).await;
+    shown.insert("queue_length".to_owned(), json!(figures.waiting));
+    rates(&figures, &mut shown);
     Ok(shown)
 }
 
-fn rates(gateway: &Gateway, id: &Arc<str>, shown: &mut JsonObject) {
-    for (label, name) in Label::ALL {
-        let rate = gateway.rate(id, label);
+fn rates(figures: &Figures, shown: &mut JsonObject) {
+    for ((_, name), rate) in Label::ALL.into_iter().zip(figures.rates) {
         // Junebug says 0 without a fraction when nothing happened.
         shown.insert(name.to_owned(), if rate == 0.0 { json!(0) } else { json!(rate) });
     }

@@ -19,12 +19,24 @@ impl Gateway {
         together(directory.queues().values().map(channels))
     }
 
+    /// The channel where which runs the AMQP queue of a channel or destination is read; `None` where there is no queue, or
+    /// no router can tell.
+    #[must_use]
+    pub fn read_with(&self, owner: &QueueOwner) -> Option<ChannelId> {
+        let directory = self.0.directory.load();
+        self.first_of(&directory, directory.queue_of(owner)?)
+    }
+
     /// Whether an AMQP queue is read here.
     pub(in super::super) fn reads(&self, directory: &Directory, queue: &str) -> bool {
-        let owners = directory.queues().get(queue).map_or(&[][..], Vec::as_slice);
-        let first = owners.iter().find_map(|owner| self.channel_of(directory, owner));
         // Where no router can tell whose its MTs are nothing is read, and that is said.
-        !owners.is_empty() && first.is_none_or(|channel| directory.assigned.includes(&channel))
+        directory.queues().contains_key(queue)
+            && self.first_of(directory, queue).is_none_or(|channel| directory.assigned.includes(&channel))
+    }
+
+    /// The channel of the first owner of a queue that has one.
+    fn first_of(&self, directory: &Directory, queue: &str) -> Option<ChannelId> {
+        directory.queues().get(queue)?.iter().find_map(|owner| self.channel_of(directory, owner))
     }
 
     /// The channel that MTs out of an owner's queue go to, if its router can tell.
