@@ -21,12 +21,12 @@ use crate::server::{DEADLINE, soon};
 use crate::support::{Process, Receiver, call, client};
 use crate::tally::{Flow, Recovery, Tally};
 
-/// Most `submit_sm` without an answer. The SMSC takes as long to answer as it takes to fill that.
+/// Most `submit_sm` without an answer.
 pub(crate) const WINDOW: usize = 20;
-/// What the SMSC takes to answer.
-const ANSWER: Duration = Duration::from_millis(100);
+/// What the SMSC takes to answer: several are always under way, and a backlog fills the window.
+const ANSWER: Duration = Duration::from_millis(50);
 /// From one message to the next, on each way.
-const PACE: Duration = Duration::from_millis(10);
+const PACE: Duration = Duration::from_millis(20);
 /// Calls that may wait for their answer at a time.
 const CALLS: usize = 64;
 /// The application's queue.
