@@ -17,7 +17,7 @@ const CUTS: usize = 10;
 async fn whatever_redis_suffers_it_loses_nothing_and_sends_nothing_twice() {
     let mut redis = Redis::durable(&[]).await;
     let way = Proxy::to(redis.port).await;
-    let url = format!("redis://127.0.0.1:{}?timeout_ms=500", way.port);
+    let url = format!("redis://127.0.0.1:{}?timeout_ms=1500", way.port);
     let smsc = Scene::smsc().await;
     let port = smsc.address().port();
     let mut scene = Scene::start(&["--redis", &url], &smsc, port, json!({}), Application::Hooked).await;
