@@ -259,7 +259,8 @@ impl Process {
         let mut log = String::new();
         let base = soon("the server's start", async {
             loop {
-                let line = lines.next_line().await.unwrap().expect("the server ended at its start");
+                let line = lines.next_line().await.unwrap();
+                let line = line.unwrap_or_else(|| panic!("the server ended at its start: {log}"));
                 log.push_str(&line);
                 log.push('\n');
                 if let Some((_, address)) = line.split_once("the API listens on ") {
