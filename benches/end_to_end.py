@@ -64,14 +64,21 @@ class Smsc:
 
 
 def usage(processes):
-    """CPU seconds and peak resident memory in MiB of some processes."""
+    """CPU seconds and peak resident memory in MiB of some processes and of what they have started."""
     cpu, memory = 0.0, 0.0
-    for process in processes:
-        with open("/proc/%d/stat" % process.pid) as file:
-            fields = file.read().rsplit(")", 1)[1].split()
+    pids = [process.pid for process in processes]
+    for pid in pids:
+        try:
+            with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
+                pids.extend(map(int, file.read().split()))
+            with open("/proc/%d/stat" % pid) as file:
+                fields = file.read().rsplit(")", 1)[1].split()
+            with open("/proc/%d/status" % pid) as file:
+                memory += int(re.search(r"VmHWM:\s+(\d+)", file.read()).group(1)) / 1024
+        except FileNotFoundError:
+            # RabbitMQ starts programs that end at once.
+            continue
         cpu += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        with open("/proc/%d/status" % process.pid) as file:
-            memory += int(re.search(r"VmHWM:\s+(\d+)", file.read()).group(1)) / 1024
     return cpu, memory
 
 
@@ -90,10 +97,11 @@ def load(url, seconds, script, connections=32):
     return requests, milliseconds(50), milliseconds(99)
 
 
-def measure(smsc, processes, url, seconds, script):
+def measure(smsc, processes, seconds, generate):
+    """What becomes of the messages that `generate` gives to the processes; it tells how many, p50 and p99."""
     before, (cpu, _) = smsc.settled(), usage(processes)
     begun = time.monotonic()
-    requests, p50, p99 = load(url, seconds, script)
+    requests, p50, p99 = generate()
     accepted_in = time.monotonic() - begun
     while smsc.taken() - before < requests:
         if time.monotonic() - begun > 10 * seconds + 60:
@@ -114,22 +122,24 @@ def measure(smsc, processes, url, seconds, script):
     }
 
 
-def serve(binary, port, directory, sync, wait=True, redis=None):
-    """A running server."""
+def serve(binary, port, directory, sync=True, wait=True, redis=None, amqp=None):
+    """A running server; `redis` is a URL, `amqp` a port of this machine."""
     environment = dict(os.environ, MAYBUG_SYNC=str(sync).lower(), MAYBUG_LOG_LEVEL="error")
-    process = subprocess.Popen(
-        [binary, "serve", "-i", "127.0.0.1", "-p", str(port), "--data", directory + "/data",
-         "--logging-path", directory + "/logs"] + (["--redis", redis] if redis else []), env=environment)
+    command = [binary, "serve", "-i", "127.0.0.1", "-p", str(port), "--data", directory + "/data",
+               "--logging-path", directory + "/logs"]
+    command += ["--redis", redis] if redis else []
+    command += ["--amqp-host", "127.0.0.1", "--amqp-port", str(amqp)] if amqp else []
+    process = subprocess.Popen(command, env=environment)
     if wait:
         wait_for_port(port, process)
     return process
 
 
-def create_channel(port, smsc_port, reconnect=5):
-    """A channel bound to an SMSC on this machine."""
+def create_channel(port, smsc_port, reconnect=5, **properties):
+    """A channel bound to an SMSC on this machine, with further properties if any are given."""
     config = {"twisted_endpoint": "tcp:127.0.0.1:%d" % smsc_port, "system_id": "b", "password": "b",
               "window_size": 500, "initial_reconnect_delay": reconnect, "max_reconnect_delay": reconnect}
-    body = json.dumps({"type": "smpp", "mo_url": None, "config": config}).encode()
+    body = json.dumps({"type": "smpp", "mo_url": None, "config": config, **properties}).encode()
     request = urllib.request.Request("http://127.0.0.1:%d/channels/" % port, data=body)
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)["result"]["id"]
@@ -149,7 +159,8 @@ def maybug(binary, smsc, seconds, directory, sync, redis=None):
     process = serve(binary, port, directory, sync, redis=redis)
     try:
         url = "http://127.0.0.1:%d/channels/%s/messages/" % (port, create_channel(port, smsc.port))
-        return measure(smsc, [process], url, seconds, write_post_script(directory))
+        script = write_post_script(directory)
+        return measure(smsc, [process], seconds, lambda: load(url, seconds, script))
     finally:
         process.terminate()
         process.wait()
@@ -201,7 +212,7 @@ password = p
             file.write('wrk.method = "GET"\n')
         url = "http://127.0.0.1:%d/cgi-bin/sendsms?username=u&password=p&to=27820001001&from=40404&text=%s" % (
             sendsms, TEXT.replace(" ", "+"))
-        return measure(smsc, [bearerbox, smsbox], url, seconds, script)
+        return measure(smsc, [bearerbox, smsbox], seconds, lambda: load(url, seconds, script))
     finally:
         for process in (smsbox, bearerbox):
             if process:
