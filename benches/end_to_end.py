@@ -38,18 +38,22 @@ def wait_for_port(port, process):
 
 
 class Smsc:
-    """`maybug sim`, and how many messages it has taken."""
+    """`maybug sim`, and what it has counted."""
 
-    def __init__(self, binary, port=None):
+    def __init__(self, binary, port=None, *flags):
         self.port = port or free_port()
         self.process = subprocess.Popen(
-            [binary, "sim", "--listen", "127.0.0.1:%d" % self.port, "--quiet", "--json"],
+            [binary, "sim", "--listen", "127.0.0.1:%d" % self.port, "--quiet", "--json", *flags],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, bufsize=1)
         self.process.stdout.readline()
 
+    def told(self):
+        """The counts at the next full second."""
+        return json.loads(self.process.stdout.readline())
+
     def taken(self):
-        """The count at the next full second."""
-        return json.loads(self.process.stdout.readline())["accepted"]
+        """How many messages it has taken then."""
+        return self.told()["accepted"]
 
     def settled(self):
         """The count once it has stopped growing."""
@@ -145,9 +149,9 @@ def create_channel(port, smsc_port, reconnect=5, **properties):
         return json.load(answer)["result"]["id"]
 
 
-def write_post_script(directory):
-    """What wrk is to send."""
-    message = json.dumps({"to": "+27820001001", "from": "40404", "content": TEXT})
+def write_post_script(directory, **keys):
+    """What wrk is to send, with further keys if any are given."""
+    message = json.dumps({"to": "+27820001001", "from": "40404", "content": TEXT, **keys})
     with open(directory + "/post.lua", "w") as file:
         file.write('wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
                    "wrk.body = [[%s]]\n" % message)
