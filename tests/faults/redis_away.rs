@@ -137,3 +137,17 @@ async fn a_redis_whose_memory_fills_up_refuses_sends_before_it_is_full_and_says_
     on.becomes(true).await;
     assert_eq!(on.sends(&channel, "room").await.0, 201);
 }
+
+#[tokio::test]
+async fn a_server_ends_although_its_redis_is_away_and_something_is_not_written() {
+    let mut redis = Redis::durable(&[]).await;
+    let mut on = OnRedis::start(&redis).await;
+    let channel = on.channel().await;
+    redis.kill().await;
+    // Whoever sends goes away without an answer; what is to be written stays.
+    tokio::select! {
+        answer = on.sends(&channel, "when it goes") => panic!("{answer:?}"),
+        () = on.becomes(false) => {}
+    }
+    assert!(on.process.end().await);
+}

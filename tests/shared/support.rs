@@ -283,6 +283,13 @@ impl Process {
         soon(&format!("a line with {parts:?}"), self.log.wait_for(said)).await.unwrap();
     }
 
+    /// Asks it to end, and waits until it has; whether that was in order.
+    pub(crate) async fn end(&mut self) -> bool {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        soon("the server's end", self.child.wait()).await.unwrap().success()
+    }
+
     /// Kills it; what its log says.
     pub(crate) async fn kill(mut self) -> String {
         self.child.kill().await.unwrap();

@@ -174,7 +174,11 @@ async fn keep(gateway: Gateway) {
                 });
             }
         }
-        tell(&gateway, &directory, &mut told).await;
+        tokio::select! {
+            () = tell(&gateway, &directory, &mut told) => {}
+            // A store that takes nothing must not hold up the end.
+            () = queues.stop.cancelled() => break,
+        }
         tokio::select! {
             () = changed => {}
             () = link_changed(watch.as_mut()) => {}
