@@ -18,6 +18,7 @@
 //! | 2 | [`bus`] | RabbitMQ: messages to and from applications, in Vumi's JSON |
 //! | 2 | [`web`], [`telemetry`] | HTTP in and out; process log, channel logs, rates |
 //! | 2 | [`endpoint`], [`capture`] | connecting to a peer, with TLS; SMPP conversations from capture files |
+//! | 3 | [`moving`] | all that a store has as a file, and back into another place |
 //! | 3 | [`access`] | accounts: who may use the API |
 //! | 3 | [`channel`] | one connection to a provider each; talks upwards through the trait it declares |
 //! | 4 | [`gateway`] | the rules of the product; names no engine and no wire format |
@@ -56,6 +57,7 @@ mod engine;
 pub mod gateway;
 pub mod migrate;
 pub mod model;
+pub mod moving;
 pub mod pattern;
 mod redis;
 pub mod replay;

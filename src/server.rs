@@ -262,6 +262,7 @@ fn store_config(config: &Config) -> anyhow::Result<StoreConfig> {
         min_free: config.min_free,
         retention: config.retention(),
         correlation_retention: config.retention(),
+        unfinished: false,
     })
 }
 

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Floors of `src/`, lowest first; a file imports from its own floor or a lower one.
-const FLOORS: [(&str, u8); 21] = [
+const FLOORS: [(&str, u8); 22] = [
     ("model", 1),
     ("config", 1),
     ("pattern", 1),
@@ -17,6 +17,7 @@ const FLOORS: [(&str, u8); 21] = [
     ("endpoint", 2),
     ("telemetry", 2),
     ("access", 3),
+    ("moving", 3),
     ("channel", 3),
     ("gateway", 4),
     ("api", 5),

@@ -37,8 +37,10 @@ pub enum Command {
     Serve(Box<ServeArgs>),
     /// Make, list, show and delete accounts, and their tokens: who may use the API.
     Account(AccountArgs),
-    /// Give away what was sent and received, as lines of JSON or CSV.
+    /// Give away what was sent and received, as lines of JSON or CSV; or all that a stopped server has, to move or keep it.
     Export(ExportArgs),
+    /// Take what `export store` gave away into an empty directory or Redis.
+    Import(ImportArgs),
     /// Play an SMSC for tests: takes messages, sends receipts and messages from phones.
     Sim(Box<SimArgs>),
     /// Bind to an SMSC and send one message; shows the PDUs.
@@ -187,6 +189,60 @@ pub struct ExportArgs {
 pub enum ExportWhat {
     /// Messages, the newest first
     Messages(Box<ExportMessagesArgs>),
+    /// All that a stopped server has, its secrets included, for `import`
+    Store(ExportStoreArgs),
+}
+
+/// Flags of `export store`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Changes nothing there. The server that uses it must be stopped. What comes out has passwords, tokens and \
+                  texts in it.\n\nExamples:\n  maybug export store --data /var/lib/maybug --output backup.ndjson\n  \
+                  maybug export store --data /var/lib/maybug | maybug import - --redis redis://127.0.0.1:6379"
+)]
+pub struct ExportStoreArgs {
+    /// Where it is.
+    #[command(flatten)]
+    pub place: StorePlace,
+    /// To this file, which only its owner can read, instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Nobody uses the Redis any more, although whoever did has not closed it
+    #[arg(long, conflicts_with = "data")]
+    pub crashed: bool,
+    /// Tell as JSON, on standard error, how far it has got
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `import`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "One that was broken off goes on when it is run again; until then no server starts there.\n\n\
+                        Examples:\n  maybug import backup.ndjson --data /var/lib/maybug\n  \
+                        maybug export store --redis redis://127.0.0.1:6379 | maybug import - --data maybug-data")]
+pub struct ImportArgs {
+    /// What `export store` gave; - for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where it goes.
+    #[command(flatten)]
+    pub place: StorePlace,
+    /// Tell as JSON, on standard error, how far it has got
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where a store is that no server uses.
+#[derive(Clone, Debug, clap::Args)]
+#[group(multiple = false)]
+pub struct StorePlace {
+    /// Its directory
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Its Redis: redis://, redis+sentinel:// or redis+cluster://, rediss for TLS; a URL with a password rather in the
+    /// environment as MAYBUG_REDIS
+    #[arg(long, value_name = "URL")]
+    pub redis: Option<String>,
 }
 
 /// Flags of `export messages`.

@@ -5,21 +5,21 @@
 //! and then otherwise.
 
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::io::{self, BufWriter, Write};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::BytesMut;
 use http_body_util::BodyExt;
 use hyper::Method;
 use hyper::body::Incoming;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::args::{ExportArgs, ExportWhat, MessageQuery};
-use super::open_store;
+use super::args::{ExportArgs, ExportMessagesArgs, ExportWhat, MessageQuery};
 use super::post::{client, headers};
+use super::progress::Progress;
+use super::{moving, open_store};
 use crate::gateway::listing::row;
 use crate::model::{ChannelId, JsonObject};
 use crate::store::{Search, Store};
@@ -30,11 +30,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SILENCE: Duration = Duration::from_secs(300);
 /// Messages read from a store at once.
 const PAGE: usize = 500;
-/// From one line about how far it has got to the next.
-const REPORT: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(args: ExportArgs) -> anyhow::Result<()> {
-    let ExportWhat::Messages(args) = args.what;
+    match args.what {
+        ExportWhat::Messages(args) => messages(*args).await,
+        ExportWhat::Store(args) => moving::export(args).await,
+    }
+}
+
+async fn messages(args: ExportMessagesArgs) -> anyhow::Result<()> {
     let mut rows = match &args.place.api {
         Some(api) => Rows::Api(Lines::open(api, &args.query).await?),
         None => {
@@ -49,29 +53,39 @@ pub(super) async fn run(args: ExportArgs) -> anyhow::Result<()> {
         None => Box::new(io::stdout().lock()),
     };
     let mut out = BufWriter::new(out);
-    let mut progress = Progress::new(args.json);
+    let mut progress = Progress::new(args.json, "{spinner} {human_pos} messages, {per_sec}, back to {msg}");
+    let mut count = 0;
     out.write_all(args.format.head().as_bytes())?;
-    let copied = copy(&mut rows, &mut progress, |row| out.write_all(args.format.line(row).as_bytes())).await;
+    let written = |row: &JsonObject| out.write_all(args.format.line(row).as_bytes());
+    let copied = copy(&mut rows, &mut progress, &mut count, written).await;
     // In order: the next start of the server would take anything else for a crash.
     if let Rows::Store { store, .. } = rows {
         store.close().await;
     }
     copied?;
     out.flush()?;
-    progress.end();
+    progress.end(json!({"exported": count, "done": true}), || match count {
+        1 => "1 message exported".to_owned(),
+        count => format!("{count} messages exported"),
+    });
     Ok(())
 }
 
 async fn copy(
     rows: &mut Rows,
     progress: &mut Progress,
+    count: &mut u64,
     mut write: impl FnMut(&JsonObject) -> io::Result<()>,
 ) -> anyhow::Result<()> {
     while let Some(some) = rows.next().await? {
         for row in &some {
             write(row)?;
         }
-        progress.more(&some);
+        *count += u64::try_from(some.len()).unwrap_or(0);
+        if let Some(time) = some.last().and_then(|row| row.get("timestamp")?.as_str()) {
+            let json = || json!({"exported": *count, "back_to": time});
+            progress.tell(*count, time, json, || format!("{count} messages, back to {time}"));
+        }
     }
     Ok(())
 }
@@ -142,53 +156,5 @@ impl Lines {
         let lines = self.rest.split_to(whole);
         let rows = lines[..].split(|octet| *octet == b'\n').filter(|line| !line.is_empty());
         Ok(Some(rows.map(serde_json::from_slice).collect::<Result<_, _>>().context("the API said what is no message")?))
-    }
-}
-
-/// How far it has got.
-struct Progress {
-    bar: Option<ProgressBar>,
-    json: bool,
-    count: u64,
-    reported: Instant,
-}
-
-impl Progress {
-    fn new(json: bool) -> Self {
-        let bar = (!json && io::stderr().is_terminal()).then(|| {
-            let style = ProgressStyle::with_template("{spinner} {human_pos} messages, {per_sec}, back to {msg}");
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = style {
-                bar.set_style(style);
-            }
-            bar
-        });
-        Self { bar, json, count: 0, reported: Instant::now() }
-    }
-
-    fn more(&mut self, rows: &[JsonObject]) {
-        self.count += u64::try_from(rows.len()).unwrap_or(0);
-        let Some(time) = rows.last().and_then(|row| row.get("timestamp")?.as_str()) else { return };
-        if let Some(bar) = &self.bar {
-            bar.set_message(time.to_owned());
-            bar.set_position(self.count);
-        } else if self.reported.elapsed() >= REPORT {
-            self.reported = Instant::now();
-            match self.json {
-                true => eprintln!("{}", json!({"exported": self.count, "back_to": time})),
-                false => eprintln!("{} messages, back to {time}", self.count),
-            }
-        }
-    }
-
-    fn end(self) {
-        if let Some(bar) = self.bar {
-            bar.finish_and_clear();
-        }
-        match self.json {
-            true => eprintln!("{}", json!({"exported": self.count, "done": true})),
-            false if self.count == 1 => eprintln!("1 message exported"),
-            false => eprintln!("{} messages exported", self.count),
-        }
     }
 }

@@ -13,9 +13,11 @@ mod export;
 mod fixture;
 mod import;
 mod jb;
+mod moving;
 mod nginx;
 mod pdu_content;
 mod post;
+mod progress;
 mod remote;
 mod replay;
 mod replay_text;
@@ -63,6 +65,7 @@ pub async fn run(args: Args) -> ExitCode {
         },
         Command::Account(args) => account::run(args.command).await,
         Command::Export(args) => export::run(args).await,
+        Command::Import(args) => moving::import(args).await,
         Command::Check(args) => check::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Decode(args) => match &args.make_fixture {

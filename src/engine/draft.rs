@@ -22,6 +22,19 @@ pub(super) enum Op {
     Append { lane: Arc<Lane>, value: Vec<u8>, item: Item, id: Option<Id> },
     /// Appends to a lane what is final already, with its events and the keys of the provider's ids.
     Archive { lane: Arc<Lane>, value: Vec<u8>, id: Id, events: Vec<Vec<u8>>, correlate: Vec<Vec<u8>> },
+    /// Appends to a lane what has waited elsewhere, with what became of it and the tries that it has had; until `until` it
+    /// waits on disk.
+    Restore {
+        lane: Arc<Lane>,
+        value: Vec<u8>,
+        item: Item,
+        id: Option<Id>,
+        events: Vec<Vec<u8>>,
+        tries: Tries,
+        until: Option<Timestamp>,
+    },
+    /// Keeps a callback aside that was given up elsewhere.
+    Park { lane: Arc<Lane>, value: Vec<u8>, parked: Vec<u8> },
     /// Waits on disk until `at`, and only then gets its place in the lane.
     Schedule { lane: Arc<Lane>, value: Vec<u8>, id: Id, at: Timestamp },
     /// Takes an MT out of its queue with its last event, unless it is in hand or has left; nothing is written then.
@@ -77,6 +90,10 @@ impl Op {
                 let more = events.iter().chain(correlate).map(|octets| octets.len() + 64);
                 value.len() + 128 + more.sum::<usize>()
             }
+            Self::Restore { value, events, .. } => {
+                2 * value.len() + 128 + events.iter().map(|event| event.len() + 64).sum::<usize>()
+            }
+            Self::Park { value, parked, .. } => value.len() + parked.len() + 128,
             Self::Withdraw(withdrawal) => {
                 let callbacks: usize = withdrawal.callbacks.iter().map(|(_, record, _)| record.len()).sum();
                 withdrawal.record.len() + withdrawal.event.len() + callbacks + 128
@@ -98,6 +115,7 @@ enum Effect {
     Placed(Arc<Lane>, Entry),
     Ended(Arc<Lane>, u64),
     Archived(Arc<Lane>, u64),
+    Restored(Arc<Lane>, u64, Tries),
     Unscheduled(Arc<Lane>),
     Finished(Arc<Lane>, u64),
     Withdrawn(Arc<Lane>, u64),
@@ -198,6 +216,21 @@ impl<'a> Draft<'a> {
                     self.put(Table::Smsc, key, value);
                 }
             }
+            Op::Restore { lane, value, item, id, events, tries, until } => {
+                let ticket = self.append(&lane, value.clone());
+                events.into_iter().for_each(|event| self.told(ticket, event, ordinal));
+                id.into_iter().for_each(|id| self.put_id(id, &keys::entry(ticket)));
+                match until {
+                    Some(until) => self.restore_due(lane, ticket, tries, until, &value),
+                    None => self.restore(lane, ticket, tries, &item),
+                }
+            }
+            Op::Park { lane, value, parked } => {
+                let ticket = self.append(&lane, value);
+                self.put(Table::Fate, keys::fate(ticket, keys::END), keys::value(Kind::Final, self.now, &[]));
+                self.put(Table::Meta, keys::meta(table::PARKED, &keys::entry(ticket)), parked);
+                self.effects.push(Effect::Archived(lane, ticket.seq));
+            }
             Op::Schedule { lane, value, id, at } => {
                 let ticket = keys::unplaced(lane.number, self.ordinal(ordinal));
                 let key = keys::due(at, ticket);
@@ -251,6 +284,27 @@ impl<'a> Draft<'a> {
         self.expires(&item, ticket);
         let entry = Entry { seq: ticket.seq, origin: ticket, item, attempts: 0, possible_duplicate: false };
         self.effects.push(Effect::Appended(lane, entry));
+    }
+
+    /// An entry that waited elsewhere waits for its turn.
+    fn restore(&mut self, lane: Arc<Lane>, ticket: Ticket, tries: Tries, item: &Item) {
+        self.expires(item, ticket);
+        if tries != Tries::default() {
+            // As an entry that no mark covers: after a crash it is suspected.
+            let content = keys::noted_attempts(tries.attempts, tries.possible_duplicate);
+            let noted = keys::value(Kind::Attempts, self.now, &content);
+            self.put(Table::Fate, keys::fate(ticket, keys::ATTEMPTS), noted);
+        }
+        self.effects.push(Effect::Restored(lane, ticket.seq, tries));
+    }
+
+    /// An entry that waited elsewhere, on disk for its time, does so.
+    fn restore_due(&mut self, lane: Arc<Lane>, ticket: Ticket, tries: Tries, until: Timestamp, value: &[u8]) {
+        let record = keys::open(value).map(|(_, record)| record).unwrap_or_default();
+        let reference = keys::value(Kind::Reference, keys::since(value), &keys::reference(ticket, tries, record));
+        self.delay(&lane, ticket, until, reference);
+        self.effects.push(Effect::Archived(lane.clone(), ticket.seq));
+        self.effects.push(Effect::Scheduled(lane));
     }
 
     /// Whoever else wants the same callback again, or forgets it, comes too late.
@@ -426,15 +480,21 @@ impl<'a> Draft<'a> {
         };
         let tries = Tries { attempts: entry.attempts, possible_duplicate: entry.possible_duplicate };
         let content = keys::reference(entry.origin, tries, record);
-        let key = keys::due(at, ticket);
-        self.put_due(key, keys::value(Kind::Reference, self.now, &content));
-        self.moved(ticket, &key);
+        let key = self.delay(&lane, ticket, at, keys::value(Kind::Reference, self.now, &content));
         if entry.origin != ticket {
             self.moved(entry.origin, &key);
         }
-        lane.state().later_drafted += 1;
         lane.leave(ticket.seq);
         self.effects.push(Effect::Moved(lane, ticket.seq));
+    }
+
+    /// An entry leaves its place to wait on disk.
+    fn delay(&mut self, lane: &Arc<Lane>, ticket: Ticket, at: Timestamp, reference: Vec<u8>) -> DueKey {
+        let key = keys::due(at, ticket);
+        self.put_due(key, reference);
+        self.moved(ticket, &key);
+        lane.state().later_drafted += 1;
+        key
     }
 
     /// Says where an entry is now that has left its place for a long delay.
@@ -615,6 +675,7 @@ impl<'a> Draft<'a> {
                 Effect::Placed(lane, entry) => lane.placed(entry),
                 Effect::Ended(lane, seq) => lane.ended(seq),
                 Effect::Archived(lane, seq) => lane.archived(seq),
+                Effect::Restored(lane, seq, tries) => lane.restored(seq, tries.attempts, tries.possible_duplicate),
                 Effect::Unscheduled(lane) => lane.unscheduled(),
                 Effect::Finished(lane, seq) => lane.finish(seq),
                 Effect::Withdrawn(lane, seq) => lane.withdrawn(seq),

@@ -218,7 +218,7 @@ impl Engine {
     }
 
     /// A callback's lane, its record, and itself.
-    fn owed(&self, now: Timestamp, callback: Callback) -> Result<(Arc<Lane>, Vec<u8>, Item), CommitError> {
+    pub(super) fn owed(&self, now: Timestamp, callback: Callback) -> Result<(Arc<Lane>, Vec<u8>, Item), CommitError> {
         let lane = self.callback_lane(&callback);
         Ok((lane, record(now, &callback)?, Item::Callback(Arc::new(callback))))
     }
@@ -262,7 +262,7 @@ impl Engine {
 }
 
 /// A message among those of its phone; an MO's channel is where it is kept.
-fn of_phone(now: Timestamp, address: &str, message: Id, channel: Option<&ChannelId>) -> Op {
+pub(super) fn of_phone(now: Timestamp, address: &str, message: Id, channel: Option<&ChannelId>) -> Op {
     let channel = channel.map_or("", ChannelId::as_str);
     Op::Put(Table::Phone, keys::phone(address, &message.order), keys::value(Kind::Record, now, channel.as_bytes()))
 }
@@ -275,7 +275,7 @@ fn remove_part(channel: &ChannelId, id: PartId) -> Op {
     Op::Remove(Table::Meta, keys::meta(table::PART, &keys::of_channel(channel, &keys::id(id))))
 }
 
-fn record<T: serde::Serialize>(now: Timestamp, record: &T) -> Result<Vec<u8>, CommitError> {
+pub(super) fn record<T: serde::Serialize>(now: Timestamp, record: &T) -> Result<Vec<u8>, CommitError> {
     keys::record(Kind::Record, now, record).map_err(|error| unwritable(&error))
 }
 

@@ -97,6 +97,11 @@ impl Guard {
         if pressure > Pressure::None && batch.iter().any(refused) { Err(CommitError::Full(self.place)) } else { Ok(()) }
     }
 
+    /// The same for what another place had.
+    pub(super) fn admit_more(&self) -> Result<(), CommitError> {
+        if self.pressure() >= Pressure::Sends { Err(CommitError::Full(self.place)) } else { Ok(()) }
+    }
+
     /// Looks at the disk; called about once a second, away from the message path.
     pub(super) fn look(&self, tables: &Fjall, limits: &Limits) {
         self.set(limits.pressure(tables));

@@ -153,6 +153,11 @@ pub(super) fn written(value: &[u8]) -> Option<u32> {
     value.get(1..HEAD)?.try_into().ok().map(u32::from_be_bytes)
 }
 
+/// The same as an instant.
+pub(super) fn since(value: &[u8]) -> Timestamp {
+    Timestamp(written(value).map_or(0, |seconds| i64::from(seconds) * 1_000_000))
+}
+
 /// `msg`: lane, number.
 pub(super) fn entry(ticket: Ticket) -> [u8; 12] {
     let mut key = [0; 12];

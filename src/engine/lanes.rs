@@ -53,6 +53,14 @@ pub(crate) struct Common {
     pub(crate) guard: Guard,
 }
 
+impl Common {
+    /// What an engine has in common with no other, where nobody waits for news.
+    pub(super) fn alone() -> Self {
+        let (announce, _) = mpsc::unbounded_channel();
+        Self { announce, rings: Arc::default(), earlier: Arc::default(), guard: Guard::new("the store") }
+    }
+}
+
 /// The bits of a lane's number that number the lanes of one shard.
 const SHARD: u32 = 16;
 

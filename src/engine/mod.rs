@@ -7,6 +7,7 @@
 
 mod committer;
 mod draft;
+mod dump;
 mod encode;
 mod expiry;
 mod guard;
@@ -19,6 +20,7 @@ mod order;
 mod reads;
 mod records;
 mod recovery;
+mod restore;
 mod retention;
 mod rows;
 mod running;
@@ -34,6 +36,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
+pub(crate) use self::dump::{Fenced, Look};
 pub(crate) use self::lane::{Entry, Item, Lane, Reach};
 pub(crate) use self::lanes::{ChannelLanes, Common, shard_of};
 pub(crate) use self::withdraw::{QueuedScan, Spot};
@@ -94,31 +97,35 @@ impl Engine {
         }
         let limits = Limits { path: config.path.clone(), quota: config.quota, min_free: config.min_free };
         let disk = Disk { limits, tables: tables.clone() };
-        Self::start(Rows::Fjall(tables), Some(disk), (Role::All, 0), config.retention, common).await
+        Self::start(Rows::Fjall(tables), Some(disk), (Role::All, 0), config, common).await
     }
 
     /// Takes a slot of Redis; whoever had it cannot write any more.
     pub(crate) async fn in_slot(
         slot: Slot,
         (owner, role, shard): (&str, Role, u16),
-        retention: Duration,
+        config: &StoreConfig,
         common: &Common,
     ) -> Result<Arc<Self>, OpenError> {
         let rows = RedisRows::claim(slot, owner).await.map_err(|error| OpenError::Engine(error.to_string()))?;
-        Self::start(Rows::Redis(rows), None, (role, shard), retention, common).await
+        Self::start(Rows::Redis(rows), None, (role, shard), config, common).await
     }
 
     async fn start(
         rows: Rows,
         disk: Option<Disk>,
         (role, shard): (Role, u16),
-        retention: Duration,
+        config: &StoreConfig,
         common: &Common,
     ) -> Result<Arc<Self>, OpenError> {
+        // Whoever began one before it was ours has said so; nobody begins one from now on.
+        if !config.unfinished && role != Role::Messages {
+            rows.check_finished().await?;
+        }
         rows.check_version().await?;
         let lanes = Arc::new(Lanes::new(common, shard));
         let suspects = rows.take_clean_mark().await?;
-        rows.recover(&lanes, suspects.as_ref()).await?;
+        rows.recover(&lanes, suspects.as_ref(), config.unfinished).await?;
         let condition = Arc::new(Condition::new());
         let expiries = Arc::new(Expiries::new(common.earlier.clone()));
         let ordinal = rows.ordinal().await?;
@@ -131,7 +138,7 @@ impl Engine {
             disk,
             inbox: inbox.clone(),
             condition: condition.clone(),
-            sweeper: Sweeper::new(rows.clone(), lanes.clone(), retention),
+            sweeper: Sweeper::new(rows.clone(), lanes.clone(), config.retention),
         };
         keeper.look();
         let (alive, ended) = oneshot::channel();

@@ -107,10 +107,7 @@ impl Engine {
 
     /// The shards that channels' messages are in.
     pub(crate) async fn shards(&self) -> Result<Vec<(ChannelId, u16)>, ReadError> {
-        let prefix = keys::meta(table::SHARD, &[]);
-        let rows = self.rows.records::<u16>(Table::Meta, &prefix[..]).await?;
-        let channel = |key: &[u8]| Some(std::str::from_utf8(key.get(prefix.len()..)?).ok()?.into());
-        Ok(rows.into_iter().filter_map(|(key, shard)| Some((channel(&key)?, shard))).collect())
+        self.rows.shards().await
     }
 
     pub(crate) async fn channel(&self, id: &ChannelId) -> Result<Option<ChannelProperties>, ReadError> {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use super::draft::Op;
 use super::keys::{self, Tries, table};
 use super::lane::{Entry, Item, Lane};
 use super::rows::{Row, Rows, Span, Table};
-use crate::store::{OpenError, ReadError, Ticket};
+use crate::model::ChannelId;
+use crate::store::{OpenError, ReadError, Restored, Ticket};
 
 /// The key in `meta`'s store table that says that the last run ended in order.
 const CLEAN: &[u8] = b"clean";
@@ -16,28 +18,73 @@ const CLEAN: &[u8] = b"clean";
 const TICKET: usize = 12;
 /// The key of the format's version.
 const VERSION: &[u8] = b"format";
+/// The key that is there while an import has been begun and not been finished.
+const UNFINISHED: &[u8] = b"unfinished";
+/// The key that says how far the last import has got.
+const RESTORED: &[u8] = b"restored";
 /// The key of a number above that of every event recorded so far.
 pub(super) const ORDINAL: &[u8] = b"ordinal";
 
 impl Rows {
     /// Refuses rows of another version; says of new ones which they are.
     pub(super) async fn check_version(&self) -> Result<(), OpenError> {
-        let key = keys::meta(table::STORE, VERSION);
-        match self.get(Table::Meta, &key).await?.as_deref() {
-            Some([version]) if *version == keys::FORMAT => Ok(()),
-            Some(other) => Err(OpenError::Version { found: other.first().copied().unwrap_or_default() }),
-            None => self.mark(key, Some(vec![keys::FORMAT])).await,
+        match self.is_there().await? {
+            true => Ok(()),
+            false => self.mark(keys::meta(table::STORE, VERSION), Some(vec![keys::FORMAT])).await,
         }
+    }
+
+    /// Whether there are rows. Refuses those of another version.
+    pub(super) async fn is_there(&self) -> Result<bool, OpenError> {
+        match self.get(Table::Meta, &keys::meta(table::STORE, VERSION)).await?.as_deref() {
+            Some([version]) if *version == keys::FORMAT => Ok(true),
+            Some(other) => Err(OpenError::Version { found: other.first().copied().unwrap_or_default() }),
+            None => Ok(false),
+        }
+    }
+
+    /// Refuses rows into which an import was not finished.
+    pub(super) async fn check_finished(&self) -> Result<(), OpenError> {
+        if self.is_unfinished().await? { Err(OpenError::Unfinished) } else { Ok(()) }
+    }
+
+    /// Whether an import into these rows was begun and not finished.
+    pub(super) async fn is_unfinished(&self) -> Result<bool, ReadError> {
+        Ok(self.get(Table::Meta, &keys::meta(table::STORE, UNFINISHED)).await?.is_some())
+    }
+
+    /// How far an import has got here.
+    pub(super) async fn restored(&self) -> Result<Option<Restored>, ReadError> {
+        let mark = self.get(Table::Meta, &keys::meta(table::STORE, RESTORED)).await?;
+        Ok(mark.and_then(|mark| {
+            let (line, digest) = mark.split_first_chunk()?;
+            Some(Restored { line: u64::from_be_bytes(*line), digest: digest.try_into().ok()? })
+        }))
     }
 
     /// If the last run ended in order: the entries that may have reached their receiver all the same. From now on it has
     /// not ended in order, whatever happens.
     pub(super) async fn take_clean_mark(&self) -> Result<Option<BTreeSet<Ticket>>, OpenError> {
-        let key = keys::meta(table::STORE, CLEAN);
-        let Some(mark) = self.get(Table::Meta, &key).await? else { return Ok(None) };
-        self.mark(key, None).await?;
+        let known = self.clean_mark().await?;
+        if known.is_some() {
+            self.mark(keys::meta(table::STORE, CLEAN), None).await?;
+        }
+        Ok(known)
+    }
+
+    /// The same, left where it is.
+    pub(super) async fn clean_mark(&self) -> Result<Option<BTreeSet<Ticket>>, ReadError> {
+        let Some(mark) = self.get(Table::Meta, &keys::meta(table::STORE, CLEAN)).await? else { return Ok(None) };
         let tickets = mark.get(1..).unwrap_or_default();
         Ok(Some(tickets.chunks(TICKET).filter_map(keys::ticket).collect()))
+    }
+
+    /// The shards that channels' messages are in.
+    pub(super) async fn shards(&self) -> Result<Vec<(ChannelId, u16)>, ReadError> {
+        let prefix = keys::meta(table::SHARD, &[]);
+        let rows = self.records::<u16>(Table::Meta, &prefix[..]).await?;
+        let channel = |key: &[u8]| Some(std::str::from_utf8(key.get(prefix.len()..)?).ok()?.into());
+        Ok(rows.into_iter().filter_map(|(key, shard)| Some((channel(&key)?, shard))).collect())
     }
 
     async fn mark(&self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), OpenError> {
@@ -83,6 +130,21 @@ impl Rows {
     ) -> Result<Vec<(Vec<u8>, T)>, ReadError> {
         let rows = self.all(table, Span::of(prefix)).await?;
         Ok(rows.into_iter().filter_map(|(key, value)| Some((key, keys::read(&value)?))).collect())
+    }
+}
+
+/// What says that an import has been begun, or has been finished.
+pub(super) fn unfinished_mark(unfinished: bool) -> Op {
+    let key = keys::meta(table::STORE, UNFINISHED);
+    if unfinished { Op::Put(Table::Meta, key, vec![1]) } else { Op::Remove(Table::Meta, key) }
+}
+
+/// What says how far an import has got, or that none has been begun.
+pub(super) fn restored_mark(mark: Option<&Restored>) -> Op {
+    let key = keys::meta(table::STORE, RESTORED);
+    match mark {
+        Some(mark) => Op::Put(Table::Meta, key, [&mark.line.to_be_bytes()[..], &mark.digest].concat()),
+        None => Op::Remove(Table::Meta, key),
     }
 }
 

@@ -12,14 +12,20 @@ use super::rows::{Rows, Span, Table};
 use crate::store::{ReadError, Ticket};
 
 impl Rows {
-    /// Rebuilds the lanes. After an end in order only `known` entries are suspected of having been sent.
-    pub(super) async fn recover(&self, lanes: &Lanes, known: Option<&BTreeSet<Ticket>>) -> Result<(), ReadError> {
+    /// Rebuilds the lanes. After an end in order only `known` entries are suspected of having been sent, and after a run that
+    /// could hand out nothing (`idle`) only those that say so themselves.
+    pub(super) async fn recover(
+        &self,
+        lanes: &Lanes,
+        known: Option<&BTreeSet<Ticket>>,
+        idle: bool,
+    ) -> Result<(), ReadError> {
         let prefix = keys::meta(table::LANE, &[]);
         for (key, name) in self.all(Table::Meta, Span::of(&prefix[..])).await? {
             let number = key.get(prefix.len()..).and_then(|key| key.try_into().ok()).map(u32::from_be_bytes);
             let (Some(number), Ok(name)) = (number, std::str::from_utf8(&name)) else { continue };
             let handed_saved = self.lane_mark(table::HANDED, number).await?;
-            let suspect = if known.is_some() { 0 } else { handed_saved };
+            let suspect = if known.is_some() || idle { 0 } else { handed_saved };
             let mut recovered = Recovered { handed_saved, suspect, ..self.lane(number).await? };
             let mine = Ticket { lane: number, seq: 0 }..=Ticket { lane: number, seq: u64::MAX };
             recovered.known = match known {

@@ -69,10 +69,10 @@ impl Strays {
 
 /// The part of a message's record that is needed.
 #[derive(Deserialize)]
-struct Identified {
-    id: MessageId,
+pub(super) struct Identified {
+    pub(super) id: MessageId,
     #[serde(alias = "received_at")]
-    accepted_at: Timestamp,
+    pub(super) accepted_at: Timestamp,
 }
 
 impl Identified {

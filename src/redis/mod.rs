@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 pub use config::{ConfigError, RedisConfig};
 pub(crate) use error::{RedisError, WriteError};
-pub(crate) use slot::{Epoch, Slot};
+pub(crate) use slot::{Epoch, Fence, Slot};
 
 use route::Router;
 use slot::Scripts;

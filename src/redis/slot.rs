@@ -38,6 +38,25 @@ impl Epoch {
     }
 }
 
+/// What is written of whoever has a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fence {
+    epoch: u64,
+    /// All of it, the number of the last write included.
+    text: String,
+    /// Its name.
+    pub(crate) holder: String,
+}
+
+impl Fence {
+    fn read(text: String) -> Self {
+        let mut words = text.splitn(4, ' ');
+        let epoch = words.next().and_then(|number| number.parse().ok()).unwrap_or_default();
+        let holder = words.nth(2).unwrap_or_default().to_owned();
+        Self { epoch, holder, text }
+    }
+}
+
 /// The scripts, with their hashes.
 pub(super) struct Scripts {
     write: Kept,
@@ -246,10 +265,17 @@ impl Slot {
         };
         let fence: Option<String> = self.change(call).await?;
         let Some(fence) = fence else { return Ok(()) };
-        let mut words = fence.splitn(4, ' ');
-        let number = words.next().and_then(|number| number.parse().ok()).unwrap_or_default();
-        let by = words.nth(2).unwrap_or_default().to_owned();
-        Err(WriteError::Fenced { slot: self.named.name.clone(), by, epoch: number })
+        let Fence { epoch, holder, .. } = Fence::read(fence);
+        Err(WriteError::Fenced { slot: self.named.name.clone(), by: holder, epoch })
+    }
+
+    /// Who has it; `None` if nobody ever had.
+    ///
+    /// # Errors
+    /// [`RedisError`].
+    pub(crate) async fn fence(&self) -> Result<Option<Fence>, RedisError> {
+        let fence: Option<String> = self.ask(cmd("GET").arg(&self.named.fence)).await?;
+        Ok(fence.map(Fence::read))
     }
 
     /// Sends what changes nothing to whoever has the slot.

@@ -5,6 +5,7 @@
 //! separate them. Which engine does it is decided in one place, at start.
 
 mod change;
+mod dump;
 mod queues;
 mod search;
 mod shards;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use tokio::sync::{Notify, mpsc};
 
-use self::shards::Shards;
+use self::shards::{SETTINGS, Shards};
 use crate::engine::{Engine, Lane, QueuedScan, Spot};
 use crate::model::{
     Account, Callback, ChannelId, ChannelProperties, DestinationProperties, Event, Inbound, MessageId, Outbound,
@@ -26,6 +27,7 @@ use crate::model::{
 
 pub use crate::redis::{ConfigError as RedisConfigError, RedisConfig};
 pub use change::{Batch, Change, PartId};
+pub use dump::{Contents, Record, Restored, Waits};
 pub(crate) use queues::AMQP_LANE;
 pub use queues::{CallbackLanes, CallbackQueue, Look, OutboundQueue, Waiting};
 pub use search::{Direction, Found, Kept, Page, Search, Standing, UnknownWord};
@@ -49,6 +51,8 @@ pub struct StoreConfig {
     pub retention: Duration,
     /// How long the provider's message ids are kept.
     pub correlation_retention: Duration,
+    /// Open it even if an import into it was not finished, to go on with that.
+    pub unfinished: bool,
 }
 
 impl Default for StoreConfig {
@@ -61,6 +65,7 @@ impl Default for StoreConfig {
             min_free: 512 * 1024 * 1024,
             retention: Duration::from_secs(7 * 24 * 3600),
             correlation_retention: Duration::from_secs(7 * 24 * 3600),
+            unfinished: false,
         }
     }
 }
@@ -89,6 +94,9 @@ pub enum OpenError {
         /// The format found.
         found: u8,
     },
+    /// An import was broken off.
+    #[error("an import into this store was not finished: run `maybug import` again, or remove what is there")]
+    Unfinished,
     /// The engine could not read it.
     #[error("the store cannot be read: {0}")]
     Read(#[from] ReadError),
@@ -454,6 +462,44 @@ impl Store {
     pub fn health(&self) -> Result<(), Arc<str>> {
         self.0.shards.settings().health()?;
         self.0.shards.all().iter().try_for_each(|engine| engine.health())
+    }
+
+    /// Begins to restore what another place had, or goes on with it: until [`restore_ended`](Self::restore_ended) it can only be
+    /// opened as [`unfinished`](StoreConfig::unfinished). How far it had got, if it was begun before.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    pub async fn restore_begun(&self) -> Result<Option<Restored>, CommitError> {
+        let unreadable = |ReadError(error)| CommitError::NotReady(error);
+        let settings = self.0.shards.settings();
+        let goes_on = settings.is_unfinished().await.map_err(unreadable)?;
+        let mut furthest = None;
+        for engine in self.0.shards.all().iter().chain([settings]) {
+            if goes_on {
+                furthest = furthest.max(engine.restored().await.map_err(unreadable)?);
+            } else {
+                engine.forget_restored().await?;
+            }
+        }
+        settings.set_unfinished(true).await?;
+        Ok(furthest)
+    }
+
+    /// Restores records, which come in the order in which [`Contents`] has them; `mark` is what is done then. What is done
+    /// already, of a batch that was broken off, is not done twice.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    pub async fn restore(&self, records: Vec<Record>, mark: &Restored) -> Result<(), CommitError> {
+        self.0.shards.restore(records, mark).await
+    }
+
+    /// Everything has been restored.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    pub async fn restore_ended(&self) -> Result<(), CommitError> {
+        self.0.shards.settings().set_unfinished(false).await
     }
 
     /// Writes what waits and ends in order. Nothing is accepted afterwards. The directory is free once the last clone and

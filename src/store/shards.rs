@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures_util::future::{join_all, try_join_all};
 use tokio::sync::{Notify, mpsc};
 
-use super::{Batch, Change, CommitError, OpenError, StoreConfig};
-use crate::engine::{Common, Engine, Guard, Lane, Role, shard_of};
+use super::{Batch, Change, CommitError, OpenError, Record, Restored, StoreConfig};
+use crate::engine::{Common, Engine, Guard, Lane, Look, Role, shard_of};
 use crate::model::ChannelId;
 use crate::redis::{Redis, RedisConfig};
 
@@ -51,7 +51,7 @@ const WATCHED: Duration = Duration::from_secs(1);
 /// How often slots are looked for that are of no use any more.
 const CLEARED: Duration = Duration::from_secs(600);
 /// The name of the slot of what there is; no channel has it.
-const SETTINGS: &str = "";
+pub(super) const SETTINGS: &str = "";
 
 impl Shards {
     /// Opens the store, and where callback lanes with work will be announced.
@@ -136,6 +136,24 @@ impl Shards {
         }
     }
 
+    /// Restores records, those of each engine together.
+    pub(super) async fn restore(&self, records: Vec<Record>, mark: &Restored) -> Result<(), CommitError> {
+        let mut parts = Vec::<(Arc<Engine>, Vec<Record>)>::new();
+        for record in records {
+            let engine = match record.channel() {
+                Some(channel) => self.of(channel).await.map_err(|error| not_ready(&error))?,
+                None => self.settings().clone(),
+            };
+            match parts.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &engine)) {
+                Some((_, part)) => part.push(record),
+                None => parts.push((engine, vec![record])),
+            }
+        }
+        try_join_all(parts.iter_mut().map(|(engine, part)| engine.restore(std::mem::take(part), mark)))
+            .await
+            .map(|_| ())
+    }
+
     /// Resolves when everything before is durable that is about this channel.
     pub(super) async fn settled(&self, channel: &ChannelId) -> Result<(), CommitError> {
         match self.opened(channel) {
@@ -165,10 +183,13 @@ impl Many {
         for warning in redis.inspect().await.map_err(away)? {
             tracing::warn!("{warning}");
         }
+        if !config.unfinished {
+            // Before anything is taken from whoever imports.
+            Look::check_finished(redis.slot(SETTINGS)).await?;
+        }
         let owner =
             format!("process {} on {}", std::process::id(), rustix::system::uname().nodename().to_string_lossy());
-        let settings =
-            Engine::in_slot(redis.slot(SETTINGS), (&owner, Role::Settings, 0), config.retention, &common).await?;
+        let settings = Engine::in_slot(redis.slot(SETTINGS), (&owner, Role::Settings, 0), config, &common).await?;
         let numbers: HashMap<_, _> = settings.shards().await?.into_iter().collect();
         let channels: Vec<ChannelId> = numbers.keys().cloned().collect();
         let guard = common.guard.clone();
@@ -245,7 +266,7 @@ impl Many {
             }
         };
         let (slot, part) = (self.redis.slot(channel.as_str()), (&*self.owner, Role::Messages, number));
-        let engine = Engine::in_slot(slot, part, self.config.retention, common).await?;
+        let engine = Engine::in_slot(slot, part, &self.config, common).await?;
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         tables.by_channel.insert(channel.clone(), engine.clone());
         tables.by_number.insert(number, engine.clone());

@@ -3,13 +3,20 @@
 
 mod account;
 mod check;
+#[path = "../shared/daemon.rs"]
+#[allow(dead_code, reason = "this binary starts no RabbitMQ")]
+mod daemon;
 mod decode;
 mod doctor;
 mod esme;
 mod export;
 mod jb;
+mod moving;
 mod replay;
 mod send;
+#[path = "../shared/redis.rs"]
+#[allow(dead_code, reason = "this binary needs one server only")]
+mod servers;
 mod sim_habits;
 mod sim_receipts;
 mod sim_script;

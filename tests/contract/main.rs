@@ -16,6 +16,7 @@ mod store_channels;
 mod store_faults;
 mod store_marks;
 mod store_model;
+mod store_moving;
 mod store_retention;
 mod store_schedule;
 mod store_search;

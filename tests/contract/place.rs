@@ -45,12 +45,16 @@ impl Place {
         self.open_with(|_| ()).await
     }
 
-    pub(crate) async fn open_with(&self, change: impl FnOnce(&mut StoreConfig)) -> Store {
-        let mut config = match self {
+    pub(crate) fn config(&self) -> StoreConfig {
+        match self {
             // What a directory's copy has does not depend on what has reached the disk.
             Self::Directory(directory) => StoreConfig { sync: false, ..directory.config() },
             Self::Redis(keys) => keys.config(),
-        };
+        }
+    }
+
+    pub(crate) async fn open_with(&self, change: impl FnOnce(&mut StoreConfig)) -> Store {
+        let mut config = self.config();
         change(&mut config);
         Store::open(&config).await.unwrap()
     }

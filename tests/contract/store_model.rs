@@ -1,5 +1,5 @@
 //! Random histories against a model of plain sets: what is live, in which order, and how much waits, across cancelling,
-//! restarts of the channel, ends in order, and crashes at any place.
+//! restarts of the channel, ends in order, crashes at any place, and moves to another place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use maybug::model::{MessageId, Timestamp};
-use maybug::store::{Change, Delivery, OutboundQueue, Store, Tally};
+use maybug::moving;
+use maybug::store::{Change, Contents, Delivery, OutboundQueue, Store, Tally};
 
 use crate::place::{Engine, Place};
 use crate::store_support::{SOON, ack, at, cancel_all, channel, message, withdraw};
@@ -31,6 +32,8 @@ enum Step {
     Suspect(usize),
     Close,
     Crash,
+    /// Of what an end in order left, or a crash.
+    Move(Engine, bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -48,6 +51,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(Step::Suspect),
         1 => Just(Step::Close),
         2 => Just(Step::Crash),
+        1 => (prop_oneof![Just(Engine::Embedded), Just(Engine::Redis)], any::<bool>())
+            .prop_map(|(engine, crashed)| Step::Move(engine, crashed)),
     ]
 }
 
@@ -250,21 +255,45 @@ impl Run {
                 }
             }
             Step::Close => {
-                self.store().clone().close().await;
-                self.model.forget_memory();
-                self.held.clear();
+                self.close().await;
                 self.reopen(None).await;
             }
             Step::Crash => {
-                let copy = self.place.crashed().await;
-                self.model.suspects.extend(self.model.held.iter());
-                self.model.crashed = true;
-                self.model.forget_memory();
-                self.held.clear();
+                let copy = self.crash().await;
                 self.reopen(Some(copy)).await;
+            }
+            Step::Move(engine, crashed) => {
+                if crashed {
+                    self.place = self.crash().await;
+                } else {
+                    self.close().await;
+                }
+                // A directory is free once nobody has it open.
+                self.live = None;
+                let contents = Contents::open(&self.place.config()).await.unwrap().unwrap();
+                let (mut lines, target) = (Vec::new(), Place::new(engine).await);
+                moving::export(contents, &mut lines, |_| ()).await.unwrap();
+                moving::import(&mut &lines[..], &target.config(), |_, _| ()).await.unwrap();
+                self.reopen(Some(target)).await;
             }
         }
         assert_eq!(self.store().depth(&channel()).waiting, self.model.waiting());
+    }
+
+    async fn close(&mut self) {
+        self.store().clone().close().await;
+        self.model.forget_memory();
+        self.held.clear();
+    }
+
+    /// What a crash leaves.
+    async fn crash(&mut self) -> Place {
+        let copy = self.place.crashed().await;
+        self.model.suspects.extend(self.model.held.iter());
+        self.model.crashed = true;
+        self.model.forget_memory();
+        self.held.clear();
+        copy
     }
 
     async fn pull(&mut self, max: usize) {

@@ -373,6 +373,23 @@ impl Lane {
         state.finish(seq);
     }
 
+    /// An entry was appended that waited elsewhere; it stays on disk until its turn.
+    pub(super) fn restored(&self, seq: u64, attempts: u32, possible_duplicate: bool) {
+        let mut state = self.state();
+        state.committed = state.committed.max(seq + 1);
+        if attempts > 0 {
+            state.attempts.insert(seq, attempts);
+        }
+        if possible_duplicate {
+            state.known.insert(seq);
+        }
+    }
+
+    /// How often an entry that has not been in memory has been put back.
+    pub(super) fn noted_attempts(&self, seq: u64) -> u32 {
+        self.state().attempts.get(&seq).copied().unwrap_or_default()
+    }
+
     /// How many entries wait on disk for their time.
     pub(crate) fn later(&self) -> u64 {
         self.state().later

@@ -1,6 +1,7 @@
 //! The rows in a directory of their own: fjall's keyspaces, one a table, written by one thread.
 
 use std::ops::Bound;
+use std::path::Path;
 use std::sync::Arc;
 
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode};
@@ -61,6 +62,12 @@ impl Fjall {
             mode: if config.sync { PersistMode::SyncData } else { PersistMode::Buffer },
             database,
         })
+    }
+
+    /// Whether there is a database in this directory, which opening would make.
+    pub(in crate::engine) fn is_there(path: &Path) -> bool {
+        // The last file that is written when one is made, and by which fjall itself decides.
+        path.join("version").exists()
     }
 
     fn of(&self, table: Table) -> &Keyspace {

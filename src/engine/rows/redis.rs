@@ -16,13 +16,17 @@ use crate::store::ReadError;
 /// From one attempt to write to the next, at first, and at most.
 const AGAIN: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 
+/// Why somebody who only reads writes nothing.
+const ONLY_READ: &str = "the slot was opened to be read only";
+
 /// See the file's head.
 #[derive(Clone)]
 pub(in crate::engine) struct RedisRows(Arc<Inner>);
 
 struct Inner {
     slot: Slot,
-    epoch: tokio::sync::Mutex<Epoch>,
+    /// `None` for whoever only reads.
+    epoch: tokio::sync::Mutex<Option<Epoch>>,
     trouble: Mutex<Option<Arc<str>>>,
     /// Cancelled when nobody waits any longer for what could not be written.
     given_up: CancellationToken,
@@ -33,8 +37,17 @@ impl RedisRows {
     pub(in crate::engine) async fn claim(slot: Slot, owner: &str) -> Result<Self, RedisError> {
         let epoch = slot.claim(owner).await?;
         tracing::debug!(?slot, epoch = epoch.number(), "taken");
+        Ok(Self::new(slot, Some(epoch)))
+    }
+
+    /// The slot's rows, for whoever only reads them, and takes them from nobody.
+    pub(in crate::engine) fn look(slot: Slot) -> Self {
+        Self::new(slot, None)
+    }
+
+    fn new(slot: Slot, epoch: Option<Epoch>) -> Self {
         let epoch = tokio::sync::Mutex::new(epoch);
-        Ok(Self(Arc::new(Inner { slot, epoch, trouble: Mutex::default(), given_up: CancellationToken::new() })))
+        Self(Arc::new(Inner { slot, epoch, trouble: Mutex::default(), given_up: CancellationToken::new() }))
     }
 
     pub(super) async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
@@ -61,9 +74,10 @@ impl RedisRows {
             return Ok(());
         }
         let mut epoch = self.0.epoch.lock().await;
+        let epoch = epoch.as_mut().ok_or(ONLY_READ)?;
         let [mut again, longest] = AGAIN;
         loop {
-            match self.0.slot.write(&mut epoch, rows).await {
+            match self.0.slot.write(epoch, rows).await {
                 Ok(()) => {
                     if self.trouble_mut().take().is_some() {
                         tracing::info!(slot = ?self.0.slot, "Redis takes writes again");
@@ -90,7 +104,8 @@ impl RedisRows {
 
     pub(super) async fn erase(&self) -> Result<(), String> {
         let mut epoch = self.0.epoch.lock().await;
-        self.0.slot.delete(&mut epoch).await.map_err(|error| error.to_string())
+        let epoch = epoch.as_mut().ok_or(ONLY_READ)?;
+        self.0.slot.delete(epoch).await.map_err(|error| error.to_string())
     }
 
     /// Why Redis does not take what is to be written, while that is so.
