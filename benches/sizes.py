@@ -9,6 +9,7 @@ import argparse
 import http.server
 import json
 import os
+import re
 import shutil
 import signal
 import socketserver
@@ -19,7 +20,7 @@ import threading
 import time
 
 from blocked import ready
-from end_to_end import Smsc, create_channel, free_port, load, serve, write_post_script
+from end_to_end import Smsc, create_channel, free_port, load, serve, usage, write_post_script
 from redis import Redis
 
 
@@ -65,10 +66,17 @@ def disk(directory):
                               text=True).stdout.split()[0]) if os.path.isdir(directory + "/data") else 0
 
 
-def memory(redis):
-    said = subprocess.run(["redis-cli", "-p", str(redis.port), "info", "memory"], check=True, capture_output=True,
-                          text=True).stdout
-    return int(dict(line.split(":") for line in said.split() if ":" in line)["used_memory"])
+def told(redis, name):
+    """A number of what Redis says of itself."""
+    ask = ["redis-cli", "-p", str(redis.port), "info"]
+    said = subprocess.run(ask, check=True, capture_output=True, text=True).stdout
+    return int(dict(line.split(":", 1) for line in said.splitlines() if ":" in line)[name])
+
+
+def talked(smsc):
+    """Octets to and from an SMSC on its connections that are open."""
+    said = subprocess.run(["ss", "-Htin", "dport = :%d" % smsc.port], check=True, capture_output=True, text=True).stdout
+    return sum(map(int, re.findall(r"bytes_(?:acked|received):(\d+)", said)))
 
 
 def appended(directory):
@@ -116,7 +124,7 @@ def channels(binary, count, directory, redis):
         time.sleep(5)
         row["MiB"], row["files"], row["threads"] = of(process)
         row["disk MiB"] = disk(directory) / 2**20
-        row["Redis MiB"] = memory(redis) / 2**20 if redis else 0
+        row["Redis MiB"] = told(redis, "used_memory") / 2**20 if redis else 0
         row["Redis clients"] = of(redis.process)[1] if redis else 0
         return row
     finally:
@@ -127,33 +135,37 @@ def channels(binary, count, directory, redis):
 
 
 def messages(binary, count, directory, redis, receiver):
-    """Octets per message, once everything is done that is to be done for it."""
+    """What one message costs, once everything is done that is to be done for it."""
     smsc, port = Smsc(binary), free_port()
     process, _, _ = started(binary, port, smsc, directory, redis, 0)
+
+    def spent():
+        row = {"messages": smsc.settled(), "CPU us": usage([process])[0] * 1e6, "SMPP": talked(smsc)}
+        if redis:
+            row.update({"Redis CPU us": usage([redis.process])[0] * 1e6, "Redis memory": told(redis, "used_memory"),
+                        "Redis disk": appended(directory), "to Redis": told(redis, "total_net_input_bytes"),
+                        "from Redis": told(redis, "total_net_output_bytes")})
+        else:
+            row["disk"] = disk(directory)
+        return row
+
     try:
         channel = create_channel(port, smsc.port)
         script = write_post_script(directory, event_url=receiver.url) if receiver else write_post_script(directory)
         url, sent, before = "http://127.0.0.1:%d/channels/%s/messages/" % (port, channel), 0, None
-        while before is None or sent < before[0] + count:
+        called = receiver and receiver.taken
+        while before is None or sent < before["messages"] + count:
             sent += load(url, 2, script)[0]
-            while smsc.told()["accepted"] < sent or (receiver and receiver.taken < 2 * sent):
+            while smsc.told()["accepted"] < sent or (receiver and receiver.taken - called < 2 * sent):
                 pass
-            if before is None:
-                # The first ones pay for what is there once: journals, tables, the learnt.
-                before = (smsc.settled(), disk(directory), redis and memory(redis), redis and appended(directory))
-        sent = smsc.settled()
-        after = (sent, disk(directory), redis and memory(redis), redis and appended(directory))
-        many = after[0] - before[0]
-        row = {"messages": many}
-        if redis:
-            row["Redis octets"] = (after[2] - before[2]) / many
-            row["appended octets"] = (after[3] - before[3]) / many
-        else:
-            row["disk octets"] = (after[1] - before[1]) / many
-        row["MiB"] = of(process)[0]
+            # The first ones pay for what is there once: journals, tables, the learnt.
+            before = before or spent()
+        after = spent()
+        many = after.pop("messages") - before.pop("messages")
+        row = {"messages": many, **{name: (after[name] - before[name]) / many for name in after}, "MiB": of(process)[0]}
         row["stopped s"] = ended(process)
         if not redis:
-            row["disk octets, stopped"] = (disk(directory) - before[1]) / many
+            row["disk, stopped"] = (disk(directory) - before["disk"]) / many
         return row
     finally:
         smsc.stop()
@@ -167,9 +179,9 @@ def main():
     parser.add_argument("--channels", type=int, nargs="*", default=[0, 100, 1000])
     parser.add_argument("--messages", type=int, default=200_000)
     args = parser.parse_args()
-    for tool in ("wrk", "redis-server", "redis-cli", args.binary):
+    for tool in ("wrk", "ss", "redis-server", "redis-cli", args.binary):
         if not shutil.which(tool):
-            sys.exit("%s is missing: cargo build --release; apt-get install wrk redis-server" % tool)
+            sys.exit("%s is missing: cargo build --release; apt-get install wrk iproute2 redis-server" % tool)
 
     def each(what, run):
         for store in ("directory", "Redis"):
