@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Method};
 use maybug::web::client::{Allowed, Client};
 use serde_json::{Value, json};
+use tokio::process::Command;
 use url::Url;
 
 use crate::redis::Redis;
@@ -149,5 +150,7 @@ async fn a_server_ends_although_its_redis_is_away_and_something_is_not_written()
         answer = on.sends(&channel, "when it goes") => panic!("{answer:?}"),
         () = on.becomes(false) => {}
     }
-    assert!(on.process.end().await);
+    let pid = on.process.child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    assert!(soon("the server's end", on.process.child.wait()).await.unwrap().success());
 }

@@ -231,7 +231,7 @@ impl Smsc {
 
 /// The real binary on a directory of its own.
 pub(crate) struct Process {
-    child: Child,
+    pub(crate) child: Child,
     /// Where its API is; it is in its log.
     pub(crate) base: String,
     log: watch::Receiver<String>,
@@ -281,13 +281,6 @@ impl Process {
     pub(crate) async fn says(&mut self, parts: &[&str]) {
         let said = |log: &String| log.lines().any(|line| parts.iter().all(|part| line.contains(part)));
         soon(&format!("a line with {parts:?}"), self.log.wait_for(said)).await.unwrap();
-    }
-
-    /// Asks it to end, and waits until it has; whether that was in order.
-    pub(crate) async fn end(&mut self) -> bool {
-        let pid = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
-        soon("the server's end", self.child.wait()).await.unwrap().success()
     }
 
     /// Kills it; what its log says.
