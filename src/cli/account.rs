@@ -7,7 +7,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::args::{AccountCommand, AccountPlace, CreateAccountArgs, NewTokenArgs, TokenArgs};
-use super::open_store;
+use super::{open_store, stopped};
 use super::remote::Remote;
 use crate::access::{AccountChanges, Accounts, Minted, NewToken};
 use crate::api::accounts::shown;
@@ -149,11 +149,11 @@ impl Place {
         if let Some(url) = &place.api {
             return Ok(Self::Api(Box::new(Remote::new(url, "accounts/")?)));
         }
-        let path = &place.data;
-        if !make && !path.exists() {
-            bail!("there is no store in {}; --data names its directory", path.display());
+        let config = stopped(place)?;
+        if !make && config.redis.is_none() && !config.path.exists() {
+            bail!("there is no store in {}; --data names its directory", config.path.display());
         }
-        let store = open_store(path).await?;
+        let store = open_store(config).await?;
         Ok(Self::Store { accounts: Box::new(Accounts::open(store.clone()).await?), store })
     }
 }

@@ -168,9 +168,12 @@ pub enum AccountCommand {
 /// Where what is kept is.
 #[derive(Clone, Debug, clap::Args)]
 pub struct AccountPlace {
-    /// Directory of the store of a server that does not run
-    #[arg(long, value_name = "DIR", env = "MAYBUG_DATA", default_value = "maybug-data")]
-    pub data: PathBuf,
+    /// Directory of the store of a server that does not run [default: maybug-data]
+    #[arg(long, value_name = "DIR", env = "MAYBUG_DATA", conflicts_with = "redis")]
+    pub data: Option<PathBuf>,
+    /// The Redis of servers that do not run, instead; a URL with a password rather in the environment as MAYBUG_REDIS
+    #[arg(long, value_name = "URL")]
+    pub redis: Option<String>,
     /// A running server instead; the token of one who may in the environment as MAYBUG_TOKEN
     #[arg(long, value_name = "URL")]
     pub api: Option<Url>,

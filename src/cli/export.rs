@@ -19,7 +19,7 @@ use url::Url;
 use super::args::{ExportArgs, ExportMessagesArgs, ExportWhat, MessageQuery};
 use super::post::{client, headers};
 use super::progress::Progress;
-use super::{moving, open_store};
+use super::{moving, open_store, stopped};
 use crate::gateway::listing::row;
 use crate::model::{ChannelId, JsonObject};
 use crate::store::{Search, Store};
@@ -42,7 +42,7 @@ async fn messages(args: ExportMessagesArgs) -> anyhow::Result<()> {
     let mut rows = match &args.place.api {
         Some(api) => Rows::Api(Lines::open(api, &args.query).await?),
         None => {
-            let store = open_store(&args.place.data).await?;
+            let store = open_store(stopped(&args.place)?).await?;
             let channels = store.channels().await?.into_iter().map(|channel| channel.id).collect();
             Rows::Store { search: Some(Box::new(args.query.search())), store, channels }
         }

@@ -28,14 +28,13 @@ mod simulator;
 mod target;
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Parser;
 
-use self::args::{Args, Command};
+use self::args::{AccountPlace, Args, Command};
 use crate::store::{OpenError, Store, StoreConfig};
 
 /// Reads the command line, and the script that it names.
@@ -83,14 +82,24 @@ pub async fn run(args: Args) -> ExitCode {
     }
 }
 
+/// Where the store of a server is that does not run.
+fn stopped(place: &AccountPlace) -> anyhow::Result<StoreConfig> {
+    let redis = match (&place.data, &place.redis) {
+        (None, None) => std::env::var("MAYBUG_REDIS").ok(),
+        (_, redis) => redis.clone(),
+    };
+    let redis = redis.map(|url| url.parse()).transpose().context("the URL of the Redis")?;
+    let path = place.data.clone().unwrap_or_else(|| StoreConfig::default().path);
+    Ok(StoreConfig { path, redis, ..StoreConfig::default() })
+}
+
 /// The store of a server that does not run. What that server would keep is kept, however old.
-async fn open_store(path: &Path) -> anyhow::Result<Store> {
+async fn open_store(config: StoreConfig) -> anyhow::Result<Store> {
     let kept = Duration::MAX;
-    let config =
-        StoreConfig { path: path.to_owned(), retention: kept, correlation_retention: kept, ..StoreConfig::default() };
+    let config = StoreConfig { retention: kept, correlation_retention: kept, ..config };
     match Store::open(&config).await {
         Ok(store) => Ok(store),
-        Err(error @ OpenError::Locked { .. }) => {
+        Err(error @ (OpenError::Locked { .. } | OpenError::Held { .. })) => {
             bail!("{error}. While the server runs, ask it: --api http://127.0.0.1:8080, with a token in MAYBUG_TOKEN")
         }
         Err(error) => Err(error.into()),

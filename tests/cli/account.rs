@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use maybug::config::Config;
+use maybug::config::{Config, RedisKey, Secret};
 use maybug::server::Server;
 
+use crate::servers::Redis;
 use crate::support::{stderr, stdout};
 
 fn account(token: Option<&str>, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_maybug"));
-    command.arg("account").args(arguments).env_remove("MAYBUG_TOKEN").env_remove("MAYBUG_DATA");
+    command.arg("account").args(arguments).env_remove("MAYBUG_TOKEN").env_remove("MAYBUG_DATA").env_remove("MAYBUG_REDIS");
     if let Some(token) = token {
         command.env("MAYBUG_TOKEN", token);
     }
@@ -92,5 +93,30 @@ async fn the_first_token_lets_its_owner_in_and_makes_the_others() {
     said(local(&["token", "root"]));
     failed(local(&["delete", "root"]), "this would leave no account");
     said(local(&["delete", "shop"]));
+    assert_eq!(said(local(&["list"])), "root");
+}
+
+/// Servers that share a Redis have their accounts there.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_account_of_servers_on_redis_is_made_in_it_while_none_runs() {
+    let (redis, directory) = (Redis::start("").await, tempfile::tempdir().unwrap());
+    let url = format!("redis://127.0.0.1:{}", redis.port);
+    let local = |arguments: &[&str]| account(None, &[arguments, &["--redis", &url]].concat());
+    let root = said(local(&["create", "root", "--scope", "admin"]));
+    assert_eq!(said(local(&["list"])), "root");
+    let config = Config {
+        interface: "127.0.0.1".into(),
+        port: 0,
+        auth: Some(true),
+        redis: Some(RedisKey::Store(Secret(url.clone()))),
+        logging_path: directory.path().join("logs"),
+        ..Config::default()
+    };
+    let server = Server::start(&config).await.unwrap();
+    let api = format!("http://{}/", server.addresses()[0]);
+    assert_eq!(said(account(Some(&root), &["list", "--api", &api])), "root");
+    // After it has been waited for whether it is still there.
+    failed(local(&["list"]), "While the server runs, ask it: --api");
+    server.stop().await;
     assert_eq!(said(local(&["list"])), "root");
 }
