@@ -285,6 +285,19 @@ async fn a_repetition_is_not_acknowledged_before_what_it_repeats_is_stored() {
 }
 
 #[tokio::test]
+async fn a_channel_that_is_told_to_end_while_it_stores_something_unbinds() {
+    let mut bound = Bound::start().await;
+    bound.intake.store.commit(vec![Change::Accept(message("slow").into())]).await.unwrap();
+    let (raw, _) = bound.peer.submit().await;
+    bound.peer.take(&raw, "1").await;
+    soon("the outcome", bound.intake.held.notified()).await;
+    bound.stop.cancel();
+    bound.intake.gate.notify_one();
+    soon("the unbind", bound.peer.unbound()).await;
+    soon("the channel's end", bound.task).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_was_on_the_wire_of_a_channel_that_was_cut_off_may_be_a_duplicate() {
     for panicked in [false, true] {
         let mut bound = Bound::start().await;

@@ -75,6 +75,8 @@ pub(super) struct Link<'a, I> {
     /// Another link serves while this one is tried: nothing is said of it before it is bound.
     aside: bool,
     throttled: bool,
+    /// It has been told to end, and has begun to.
+    ending: bool,
     closed: Option<CloseReason>,
 }
 
@@ -105,6 +107,7 @@ impl<'a, I: Intake> Link<'a, I> {
             awaits_outbind: false,
             aside: false,
             throttled: false,
+            ending: false,
             closed: None,
         }
     }
@@ -198,7 +201,6 @@ impl<'a, I: Intake> Link<'a, I> {
     /// Waits for whatever comes first, and handles it.
     async fn step(&mut self, wait: Wait, work: Notified<'_>, retire: &CancellationToken) {
         let overdue = self.shared.next_overdue().await;
-        let stopping = retire.is_cancelled();
         tokio::select! {
             event = self.driver.event() => {
                 self.handle(event).await;
@@ -216,7 +218,8 @@ impl<'a, I: Intake> Link<'a, I> {
             () = work, if wait.pull > 0 || wait.until.is_some() => {}
             () = sleep_until(wait.until), if wait.until.is_some() => {}
             () = sleep_until(overdue), if overdue.is_some() => self.overdue().await,
-            () = retire.cancelled(), if !stopping => {
+            () = retire.cancelled(), if !self.ending => {
+                self.ending = true;
                 if !self.is_replaced(retire) {
                     self.shared.set_sending(self.bind, false);
                     self.shared.suspect(self.driver.session.unanswered());
