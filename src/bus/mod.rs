@@ -40,7 +40,7 @@ const CLOSE: Duration = Duration::from_secs(2);
 /// Wait after the first failure to connect; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Longest wait.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often a connection is looked at. Whoever uses it learns of its end at once.
 const LOOK: Duration = Duration::from_millis(250);
 /// How often a quorum queue hands out one message before it drops it. Without a limit, what comes back goes behind everything

@@ -7,6 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +19,9 @@ use super::{Activity, Gateway, GatewayError, GatewayIntake, queues};
 use crate::channel::{AnyChannelType, Intake, Setup, StatusReport};
 use crate::model::{ChannelId, ChannelProperties, JsonObject, Level, RateLimit};
 use crate::store::Change;
+
+/// A channel that has been made to run, or not to, as it was assigned.
+pub(super) type Settled = (ChannelId, Result<(), GatewayError>);
 
 /// A channel's place: its task while it runs. Whoever creates, changes or deletes the channel holds it meanwhile; other
 /// channels are not concerned.
@@ -195,38 +200,44 @@ impl Gateway {
 
     /// Lets these channels run here, and no others: those that have come are started, those that have gone end as if they
     /// were deleted, and stay defined. When this returns nothing is done for the others any more: they have unbound, nothing
-    /// comes out of their applications' queues, nobody is told what they owe, and all of it can be read from the store. Of several calls the last one
-    /// counts, whenever the others return.
+    /// comes out of their applications' queues, nobody is told what they owe, and all of it can be read from the store. Of
+    /// several calls the last one counts, whenever the others return.
     ///
     /// A channel that was deleted is assigned like any other while something is owed for it.
     ///
     /// # Errors
     /// [`GatewayError::Read`] when a channel could not be started; the next [`Gateway::refresh`] tries again.
-    pub fn assign(&self, assigned: Assigned) -> impl Future<Output = Result<(), GatewayError>> + Send + use<> {
-        self.assign_within(assigned, self.0.config.channel_drain)
+    pub async fn assign(&self, assigned: Assigned) -> Result<(), GatewayError> {
+        let settled: Vec<_> = self.reassign(assigned, self.0.config.channel_drain).collect().await;
+        settled.into_iter().try_for_each(|(_, settled)| settled)
     }
 
-    /// The same, for a hurry: those that have gone are cut off unless they have unbound within `drain`. What they had in
-    /// flight may be sent again then.
-    ///
-    /// # Errors
-    pub fn assign_within(
-        &self,
-        assigned: Assigned,
-        drain: Duration,
-    ) -> impl Future<Output = Result<(), GatewayError>> + Send + use<> {
+    /// The same, channel by channel as each of those that have come or gone is as it should be. Those that have gone are cut
+    /// off unless they have unbound within `drain`; what they had in flight may be sent again then.
+    pub fn reassign(&self, assigned: Assigned, drain: Duration) -> impl Stream<Item = Settled> + Send + use<> {
         let assigned = Arc::new(assigned);
         // Accepted no more, then ended.
         let before = self.update_directory(|directory| directory.assigned = assigned.clone());
         let directory = self.0.directory.load_full();
         let moved = directory.channels.keys().filter(|id| directory.runs(id) != before.runs(id)).cloned();
         // Those that end already are waited for, and those that owe something still are not in the directory.
-        let mut here: Vec<_> = self.0.places.all().keys().cloned().collect();
-        here.append(&mut self.0.served.ids());
+        let mut here: BTreeSet<_> = self.0.places.all().keys().cloned().collect();
+        here.append(&mut self.0.served.ids().into_iter().collect());
         here.retain(|id| !directory.assigned.includes(id));
         here.extend(moved);
+        here.append(&mut self.0.places.unread());
         let gateway = self.clone();
-        finish(async move { gateway.settle_all(here, drain).await })
+        let settled = here.into_iter().map(move |id| {
+            let (gateway, settling) = (gateway.clone(), id.clone());
+            finish(async move { Ok(gateway.settle_one(settling, drain).await) }).map(|settled| (id, settled.flatten()))
+        });
+        settled.collect::<FuturesUnordered<_>>()
+    }
+
+    /// How long a channel may take to end in order.
+    #[must_use]
+    pub fn channel_drain(&self) -> Duration {
+        self.0.config.channel_drain
     }
 
     /// Makes what runs in these channels' places be what the directory says. They wait for none but themselves, and what is

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -101,7 +101,7 @@ impl Rounds {
     ) -> Nodes {
         loop {
             tokio::select! {
-                () = end.cancelled() => return self.nodes,
+                () = end.cancelled() => break,
                 () = drain.cancelled(), if !self.seen.borrow().draining => {
                     self.nodes.drain();
                     self.seen.send_modify(|seen| seen.draining = true);
@@ -112,9 +112,12 @@ impl Rounds {
             let draining = self.seen.borrow().draining;
             self.look(draining).await;
             let alone = self.view.borrow().nodes.iter().all(|node| node.id == self.nodes.own() || node.draining);
-            let remain = if alone { 0 } else { self.duties.held().len() };
+            // What is being let go of is held no more, and has not ended yet.
+            let remain = if alone { 0 } else { self.duties.held().len() } + self.leaving.len();
             let _ = left.send(draining.then_some(remain));
         }
+        while self.endings.join_next().await.is_some() {}
+        self.nodes
     }
 
     fn ended(&mut self, (duties, all): Ended) {
@@ -235,20 +238,29 @@ impl Rounds {
         }
         self.leaving.extend(gone.iter().cloned());
         let duties = self.duties.clone();
-        let assigned = Assigned::Only(channels);
         // What runs is said now, in this order; how long it takes is waited for aside.
-        let assigning = if hurry {
-            self.gateway.assign_within(assigned, HURRY).left_future()
-        } else {
-            self.gateway.assign(assigned).right_future()
-        };
+        let drain = if hurry { HURRY } else { self.gateway.channel_drain() };
+        let settled = self.gateway.reassign(Assigned::Only(channels), drain);
         self.endings.spawn(async move {
-            let done = assigning.await;
-            if let Err(error) = &done {
-                tracing::warn!(%error, "not every channel of this node could be started, which is repeated");
+            let (ends, others): (HashSet<Duty>, Vec<Duty>) = (gone.iter().cloned().collect(), gone);
+            if ends.contains(&Duty::Lead) {
+                duties.let_go(&Duty::Lead).await;
             }
-            stream::iter(&gone).for_each_concurrent(None, |duty| duties.let_go(duty)).await;
-            (gone, done.is_ok())
+            // Each is let go of as soon as nothing is done for it any more.
+            let each = settled.map(async |(id, settled)| {
+                if let Err(error) = &settled {
+                    tracing::warn!(channel = %id, %error, "a channel could not be started, which is repeated");
+                }
+                let duty = Duty::Channel(id);
+                if ends.contains(&duty) {
+                    duties.let_go(&duty).await;
+                }
+                settled.is_ok()
+            });
+            let all = each.buffer_unordered(usize::MAX).fold(true, async |all, one| all && one).await;
+            // Those that did not run.
+            stream::iter(&others).for_each_concurrent(None, |duty| duties.let_go(duty)).await;
+            (others, all)
         });
     }
 

@@ -1,6 +1,7 @@
 //! What is wrong with a Redis's configuration for somebody who keeps messages in it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use redis::cmd;
 
@@ -47,7 +48,7 @@ impl Redis {
         Ok(fullest)
     }
 
-    async fn examine(&self, node: &Node) -> Result<Vec<String>, RedisError> {
+    async fn examine(&self, node: &Arc<Node>) -> Result<Vec<String>, RedisError> {
         let info: String = match node.ask(&cmd("INFO")).await {
             Err(RedisError::Forbidden { .. }) => {
                 return Ok(vec!["its settings cannot be examined because this user may not use INFO".to_owned()]);
@@ -101,7 +102,7 @@ impl Redis {
 }
 
 /// What is wrong with how often it writes to its disk.
-async fn sync(node: &Node) -> Result<Option<String>, RedisError> {
+async fn sync(node: &Arc<Node>) -> Result<Option<String>, RedisError> {
     let asked: Result<HashMap<String, String>, _> = node.ask(cmd("CONFIG").arg("GET").arg("appendfsync")).await;
     let policy = match asked {
         // Hosted services have no CONFIG, or another one.

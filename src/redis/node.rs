@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::config::{Address, Login, RedisConfig};
 use super::error::RedisError;
-use super::pace::Pace;
+use super::pace::{Pace, apart};
 use crate::endpoint::{Endpoint, Stream, TlsClient};
 
 /// Most connections that writes have for themselves; further ones wait.
@@ -31,7 +31,7 @@ pub(super) struct Node {
     login: RedisConnectionInfo,
     patience: Duration,
     live: ArcSwapOption<MultiplexedConnection>,
-    /// Held by whoever connects.
+    /// Held by whoever connects, always in a task of its own.
     pace: tokio::sync::Mutex<Pace>,
     idle: Mutex<Vec<MultiplexedConnection>>,
     dedicated: Semaphore,
@@ -49,7 +49,7 @@ impl Node {
     ///
     /// # Errors
     /// [`RedisError::Tls`].
-    pub(super) fn new(address: Address, config: &RedisConfig, login: &Login, db: u32) -> Result<Self, RedisError> {
+    pub(super) fn new(address: Address, config: &RedisConfig, login: &Login, db: u32) -> Result<Arc<Self>, RedisError> {
         let tls = config.tls.as_ref().map(|options| TlsClient::new(options, &address.host)).transpose()?;
         let endpoint =
             Endpoint { host: address.host.clone(), port: address.port, local: None, timeout: config.timeout, tls };
@@ -60,7 +60,7 @@ impl Node {
         if let Some(password) = &login.password {
             info = info.set_password(&password.0);
         }
-        Ok(Self {
+        Ok(Arc::new(Self {
             address,
             endpoint,
             login: info,
@@ -69,7 +69,7 @@ impl Node {
             pace: tokio::sync::Mutex::default(),
             idle: Mutex::default(),
             dedicated: Semaphore::new(DEDICATED),
-        })
+        }))
     }
 
     pub(super) const fn address(&self) -> &Address {
@@ -80,7 +80,7 @@ impl Node {
     ///
     /// # Errors
     /// [`RedisError`].
-    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
+    pub(super) async fn ask<T: FromRedisValue>(self: &Arc<Self>, command: &Cmd) -> Result<T, RedisError> {
         self.on_shared(self.patience, async |mut connection| command.query_async(&mut connection).await).await
     }
 
@@ -89,7 +89,7 @@ impl Node {
     /// # Errors
     /// [`RedisError`].
     pub(super) async fn ask_all(
-        &self,
+        self: &Arc<Self>,
         commands: &Pipeline,
         patience: Duration,
     ) -> Result<Vec<RedisResult<redis::Value>>, RedisError> {
@@ -98,7 +98,7 @@ impl Node {
     }
 
     async fn on_shared<T>(
-        &self,
+        self: &Arc<Self>,
         patience: Duration,
         ask: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
     ) -> Result<T, RedisError> {
@@ -111,24 +111,28 @@ impl Node {
     }
 
     /// The shared connection.
-    async fn shared(&self) -> Result<Arc<MultiplexedConnection>, RedisError> {
+    async fn shared(self: &Arc<Self>) -> Result<Arc<MultiplexedConnection>, RedisError> {
         if let Some(live) = self.live.load_full() {
             return Ok(live);
         }
-        let mut pace = self.pace.lock().await;
-        if let Some(live) = self.live.load_full() {
-            return Ok(live);
-        }
-        let live = Arc::new(pace.attempt(self.connect()).await?);
-        self.live.store(Some(live.clone()));
-        Ok(live)
+        let node = self.clone();
+        apart(async move {
+            let mut pace = node.pace.lock().await;
+            if let Some(live) = node.live.load_full() {
+                return Ok(live);
+            }
+            let live = Arc::new(pace.attempt(node.connect()).await?);
+            node.live.store(Some(live.clone()));
+            Ok(live)
+        })
+        .await
     }
 
     /// A connection for one write alone: whoever waits on it for replicas keeps nobody else waiting.
     ///
     /// # Errors
     /// [`RedisError`].
-    pub(super) async fn dedicated(&self) -> Result<Dedicated<'_>, RedisError> {
+    pub(super) async fn dedicated(self: &Arc<Self>) -> Result<Dedicated<'_>, RedisError> {
         let permit = timeout(self.patience, self.dedicated.acquire()).await;
         let Ok(Ok(permit)) = permit else {
             return Err(RedisError::Silent { node: self.address.clone(), after: self.patience });
@@ -136,7 +140,10 @@ impl Node {
         let idle = self.idle().pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => self.pace.lock().await.attempt(self.connect()).await?,
+            None => {
+                let node = self.clone();
+                apart(async move { node.pace.lock().await.attempt(node.connect()).await }).await?
+            }
         };
         Ok(Dedicated { node: self, connection, _permit: permit })
     }

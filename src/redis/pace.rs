@@ -10,6 +10,19 @@ use super::error::RedisError;
 /// The first and the longest pause.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
+/// Does something in a task of its own. Whoever holds a lock while it waits for a server, or has just been given it, may
+/// be part of a task that waits for something else before it goes on: that could be the same lock.
+pub(super) async fn apart<T: Send + 'static>(something: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(something).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and with it whoever waits here.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
 /// What came of it so far.
 #[derive(Default)]
 pub(super) struct Pace {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::config::{Address, RedisConfig, Topology};
 use super::error::{RedisError, redirect};
 use super::node::Node;
-use super::pace::Pace;
+use super::pace::{Pace, apart};
 
 /// Hash slots of a cluster.
 const SLOTS: u16 = 16_384;
@@ -24,8 +24,8 @@ const REFRESH: Duration = Duration::from_millis(100);
 /// See the file's head.
 pub(super) enum Router {
     Single(Arc<Node>),
-    Sentinel(Sentinels),
-    Cluster(Cluster),
+    Sentinel(Arc<Sentinels>),
+    Cluster(Arc<Cluster>),
 }
 
 /// The sentinels, and what they said.
@@ -34,7 +34,7 @@ pub(super) struct Sentinels {
     service: String,
     sentinels: Vec<Arc<Node>>,
     master: ArcSwapOption<Node>,
-    /// Held by whoever asks.
+    /// Held by whoever asks, always in a task of its own.
     pace: tokio::sync::Mutex<Pace>,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Sentinels {
 pub(super) struct Cluster {
     config: RedisConfig,
     map: ArcSwap<Map>,
-    /// When it was last asked.
+    /// When it was last asked; held by whoever asks, in a task of its own.
     asking: tokio::sync::Mutex<Option<Instant>>,
 }
 
@@ -60,27 +60,27 @@ impl Router {
     /// # Errors
     /// [`RedisError::Tls`].
     pub(super) fn new(config: &RedisConfig) -> Result<Self, RedisError> {
-        let node = |address: &Address| Node::new(address.clone(), config, &config.login, config.db).map(Arc::new);
+        let node = |address: &Address| Node::new(address.clone(), config, &config.login, config.db);
         Ok(match &config.topology {
             Topology::Single(address) => Self::Single(node(address)?),
             Topology::Sentinel { sentinels, service, login } => {
-                let sentinel = |address: &Address| Node::new(address.clone(), config, login, 0).map(Arc::new);
-                Self::Sentinel(Sentinels {
+                let sentinel = |address: &Address| Node::new(address.clone(), config, login, 0);
+                Self::Sentinel(Arc::new(Sentinels {
                     config: config.clone(),
                     service: service.clone(),
                     sentinels: sentinels.iter().map(sentinel).collect::<Result<_, _>>()?,
                     master: ArcSwapOption::empty(),
                     pace: tokio::sync::Mutex::default(),
-                })
+                }))
             }
             Topology::Cluster(seeds) => {
                 let nodes = seeds.iter().map(|seed| Ok((seed.clone(), node(seed)?))).collect::<Result<_, RedisError>>();
                 let map = Map { nodes: nodes?, ..Map::default() };
-                Self::Cluster(Cluster {
+                Self::Cluster(Arc::new(Cluster {
                     config: config.clone(),
                     map: ArcSwap::from_pointee(map),
                     asking: tokio::sync::Mutex::default(),
-                })
+                }))
             }
         })
     }
@@ -147,10 +147,15 @@ impl Sentinels {
         }
     }
 
-    async fn master(&self) -> Result<Arc<Node>, RedisError> {
+    async fn master(self: &Arc<Self>) -> Result<Arc<Node>, RedisError> {
         if let Some(master) = self.master.load_full() {
             return Ok(master);
         }
+        let sentinels = self.clone();
+        apart(async move { sentinels.elected().await }).await
+    }
+
+    async fn elected(&self) -> Result<Arc<Node>, RedisError> {
         let mut pace = self.pace.lock().await;
         if let Some(master) = self.master.load_full() {
             return Ok(master);
@@ -162,7 +167,7 @@ impl Sentinels {
     }
 
     /// Who is master in a sentinel's eyes, if that one thinks so too.
-    async fn master_of(&self, sentinel: &Node) -> Result<Arc<Node>, RedisError> {
+    async fn master_of(&self, sentinel: &Arc<Node>) -> Result<Arc<Node>, RedisError> {
         let unknown = |why: String| RedisError::NoMaster { service: self.service.clone(), why };
         let asked = sentinel.ask(cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&self.service)).await;
         let told: Option<(String, u16)> = match asked {
@@ -180,7 +185,7 @@ impl Sentinels {
             role => role?,
         };
         match role.first() {
-            Some(Value::BulkString(role)) if role == b"master" => Ok(Arc::new(node)),
+            Some(Value::BulkString(role)) if role == b"master" => Ok(node),
             _ => Err(unknown(format!("{} is not master any more, or not yet", node.address()))),
         }
     }
@@ -211,11 +216,16 @@ impl Cluster {
     }
 
     fn open(&self, address: &Address) -> Result<Arc<Node>, RedisError> {
-        Node::new(address.clone(), &self.config, &self.config.login, 0).map(Arc::new)
+        Node::new(address.clone(), &self.config, &self.config.login, 0)
     }
 
     /// Asks for the map again, unless that was done just now.
-    async fn refresh(&self) -> Result<(), RedisError> {
+    async fn refresh(self: &Arc<Self>) -> Result<(), RedisError> {
+        let cluster = self.clone();
+        apart(async move { cluster.ask_again().await }).await
+    }
+
+    async fn ask_again(&self) -> Result<(), RedisError> {
         let mut asked = self.asking.lock().await;
         if asked.is_some_and(|asked| asked.elapsed() < REFRESH) {
             return Ok(());
@@ -247,7 +257,7 @@ impl Cluster {
 }
 
 /// Ranges of slots and their masters, in a node's eyes.
-async fn ranges(node: &Node) -> Result<Vec<(u16, u16, Address)>, RedisError> {
+async fn ranges(node: &Arc<Node>) -> Result<Vec<(u16, u16, Address)>, RedisError> {
     let answer: Vec<Vec<Value>> = match node.ask(cmd("CLUSTER").arg("SLOTS")).await {
         Err(error) if error.is_passing() => return Err(RedisError::NoNode { why: error.to_string() }),
         answer => answer?,

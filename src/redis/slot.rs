@@ -354,7 +354,7 @@ impl Slot {
         }
     }
 
-    async fn change_at<T: FromRedisValue>(&self, node: &Node, command: &Cmd) -> Result<T, RedisError> {
+    async fn change_at<T: FromRedisValue>(&self, node: &Arc<Node>, command: &Cmd) -> Result<T, RedisError> {
         let config = &self.redis.0.config;
         if config.replicas == 0 {
             return node.ask(command).await;

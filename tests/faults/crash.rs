@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::{HeaderMap, Method};
@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use crate::redis::Redis;
+use crate::scene::{say, shown};
 use crate::support::{Process, Smsc, soon};
 
 const WINDOW: usize = 20;
@@ -48,9 +49,12 @@ async fn crashes(rounds: usize, mut redis: Option<Redis>) {
     let number = Arc::new(AtomicU64::new(0));
     let mut channel = String::new();
     let mut copies: BTreeMap<String, usize> = BTreeMap::new();
+    let mut slowest = Duration::ZERO;
 
     for round in 0..rounds {
+        let begun = Instant::now();
         let process = Process::start(directory.path(), &flags).await;
+        slowest = slowest.max(begun.elapsed());
         if channel.is_empty() {
             let address = smsc.simulator.address();
             let config = json!({
@@ -108,5 +112,9 @@ async fn crashes(rounds: usize, mut redis: Option<Redis>) {
     }
     let repeated: usize = copies.values().map(|count| count - 1).sum();
     assert!(repeated <= rounds * WINDOW, "{repeated} duplicates in {rounds} kills");
-    println!("{} accepted, {} seen, {repeated} repeated in {rounds} kills", accepted.len(), copies.len());
+    let what = if redis.is_some() { "the server on Redis" } else { "the server" };
+    let (took, accepted) = (shown(slowest), accepted.len());
+    say(&format!(
+        "recovered: {what} was killed {rounds} times; listens after {took}; {accepted} sends over HTTP, {repeated} repeated"
+    ));
 }

@@ -8,9 +8,11 @@ mod crash;
 #[allow(dead_code, reason = "this binary needs less of it than others do")]
 #[path = "../shared/daemon.rs"]
 mod daemon;
+mod nodes;
 #[allow(dead_code, reason = "this binary needs less of it than others do")]
 #[path = "../shared/process.rs"]
 mod process;
+#[allow(dead_code, reason = "this binary needs less of it than others do")]
 #[path = "../shared/proxy.rs"]
 mod proxy;
 #[allow(dead_code, reason = "this binary needs less of it than others do")]

@@ -21,7 +21,7 @@ struct OnRedis {
 impl OnRedis {
     async fn start(redis: &Redis) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let url = format!("redis://127.0.0.1:{}?timeout_ms=500", redis.port);
+        let url = format!("redis://127.0.0.1:{}?timeout_ms=2000", redis.port);
         let process = Process::start(directory.path(), &["--redis", &url]).await;
         let client = Client::new(Allowed { networks: vec!["127.0.0.0/8".parse().unwrap()] });
         let this = Self { process, client, _directory: directory };

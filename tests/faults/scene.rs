@@ -1,11 +1,13 @@
 //! A server between an SMSC and an application, with messages on all ways: what is done to what it depends on, what it
 //! says of that, and how it goes on.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use hyper::{HeaderMap, Method};
 use maybug::smsc::{PhoneMessage, SimEvent, Simulator, SimulatorConfig, Span};
 use maybug::web::client::Client;
@@ -21,12 +23,12 @@ use crate::server::{DEADLINE, soon};
 use crate::support::{Process, Receiver, call, client};
 use crate::tally::{Flow, Recovery, Tally};
 
-/// Most `submit_sm` without an answer. The SMSC takes as long to answer as it takes to fill that.
+/// Most `submit_sm` without an answer.
 pub(crate) const WINDOW: usize = 20;
-/// What the SMSC takes to answer.
-const ANSWER: Duration = Duration::from_millis(100);
+/// What the SMSC takes to answer: several are always under way, and a backlog fills the window.
+const ANSWER: Duration = Duration::from_millis(50);
 /// From one message to the next, on each way.
-const PACE: Duration = Duration::from_millis(10);
+const PACE: Duration = Duration::from_millis(20);
 /// Calls that may wait for their answer at a time.
 const CALLS: usize = 64;
 /// The application's queue.
@@ -47,6 +49,8 @@ pub(crate) struct Scene {
     client: Client,
     channel: String,
     load: JoinSet<()>,
+    /// How much may have been repeated by now.
+    permitted: HashMap<Flow, usize>,
     _directory: tempfile::TempDir,
 }
 
@@ -103,42 +107,50 @@ impl Scene {
             let rate = PACE.as_secs_f64().recip().to_string();
             load.spawn(confirmed(application(rabbitmq, QUEUE, &["--stream", &rate]).await, tally.clone()));
         }
-        Self { process, tally, client: client(), channel, load, _directory: directory }
+        Self { process, tally, client: client(), channel, load, permitted: HashMap::new(), _directory: directory }
     }
 
-    /// Does this to what the server depends on, under load and so many times; says how all of these went on.
-    pub(crate) async fn suffers(&self, what: &str, times: usize, flows: &[Flow], mut fault: impl AsyncFnMut()) {
-        let repeated = |flow: &Flow| self.tally.repeated(*flow);
-        let before: Vec<usize> = flows.iter().map(repeated).collect();
+    /// Does this to what the server depends on, under load and so many times; says how all of these went on, the worst of
+    /// the times. Of each flow at most so many may come out once more each time.
+    pub(crate) async fn suffers(
+        &mut self,
+        what: &str,
+        times: usize,
+        flows: &[(Flow, usize)],
+        mut fault: impl AsyncFnMut(&Self),
+    ) {
+        let before = flows.iter().map(|(flow, _)| self.tally.repeated(*flow)).collect::<Vec<_>>();
         let (mut worst, mut away) = (vec![Recovery::default(); flows.len()], Duration::ZERO);
         for _ in 0..times {
-            for flow in flows {
-                self.tally.more(*flow, WINDOW).await;
-            }
+            join_all(flows.iter().map(|(flow, _)| self.tally.more(*flow, WINDOW))).await;
             let begun = Instant::now();
-            fault().await;
+            fault(self).await;
             let over = Instant::now();
             away = away.max(over - begun);
-            for (flow, worst) in flows.iter().zip(&mut worst) {
+            for ((flow, _), worst) in flows.iter().zip(&mut worst) {
                 *worst = worst.or_worse(self.tally.recovered(*flow, begun, over).await);
             }
         }
         let mut line = format!("recovered: {what}");
-        if times > 1 {
-            line += &format!(", {times} times, the worst");
-        } else {
-            line += &format!(" for {}", shown(away));
-        }
-        for ((flow, worst), before) in flows.iter().zip(worst).zip(before) {
+        line += &if times > 1 { format!(" {times} times") } else { format!(" for {}", shown(away)) };
+        for (((flow, most), worst), before) in flows.iter().zip(worst).zip(before) {
             let Recovery { first, drained, behind } = worst;
-            line += &format!("; {} after {}, {behind} behind", flow.name(), shown(first));
-            if behind > 0 {
-                line += &format!(" in {}", shown(drained));
-            }
             let repeated = self.tally.repeated(*flow) - before;
-            line += &format!(", {repeated} repeated");
+            line += &format!("; {} after {}", flow.name(), shown(first));
+            line += &if behind > 0 { format!(", {behind} behind in {}", shown(drained)) } else { String::new() };
+            line += &if repeated > 0 { format!(", {repeated} repeated") } else { String::new() };
+            *self.permitted.entry(*flow).or_default() += times * most;
         }
         say(&line);
+        self.check();
+    }
+
+    /// What comes late counts too.
+    fn check(&self) {
+        for (flow, permitted) in &self.permitted {
+            let repeated = self.tally.repeated(*flow);
+            assert!(repeated <= *permitted, "{repeated} {} repeated, not at most {permitted}", flow.name());
+        }
     }
 
     /// What the server answers.
@@ -148,11 +160,11 @@ impl Scene {
         (answer.status.as_u16(), serde_json::from_slice(&answer.body).unwrap())
     }
 
-    /// Waits until the channel says this of a component.
-    pub(crate) async fn told(&self, component: &str, kind: &str) {
+    /// Waits until the channel says that a component is down.
+    pub(crate) async fn is_down(&self, component: &str) {
         let path = format!("/channels/{}", self.channel);
-        soon(kind, async {
-            while self.get(&path).await.1["result"]["status"]["components"][component]["type"] != kind {
+        soon(&format!("{component} to be down"), async {
+            while self.get(&path).await.1["result"]["status"]["components"][component]["status"] != "down" {
                 tokio::task::yield_now().await;
             }
         })
@@ -172,6 +184,8 @@ impl Scene {
     /// Ends the load once nothing that was accepted is missing.
     pub(crate) async fn end(mut self) -> Arc<Tally> {
         self.tally.complete().await;
+        self.check();
+        assert_eq!(self.tally.refused_and_seen(), Vec::<String>::new(), "what was refused was sent");
         self.load.abort_all();
         while let Some(ended) = self.load.join_next().await {
             if let Err(error) = ended {
@@ -182,13 +196,13 @@ impl Scene {
     }
 }
 
-/// Says it although the tests pass.
-fn say(line: &str) {
-    writeln!(std::io::stderr(), "{line}").unwrap();
+/// Says it although the tests pass: what is printed as usual is kept for those that fail.
+pub(crate) fn say(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// A duration for people.
-fn shown(duration: Duration) -> String {
+pub(crate) fn shown(duration: Duration) -> String {
     match duration.as_millis() {
         milliseconds @ 0..1000 => format!("{milliseconds} ms"),
         _ => format!("{:.1} s", duration.as_secs_f64()),
@@ -222,14 +236,16 @@ async fn calls(url: String, message: Value, tally: Arc<Tally>) {
 
 async fn send(client: &Client, url: &str, message: &Value, tally: &Tally) {
     let body = Bytes::from(message.to_string());
-    let answer = client.request(Method::POST, &url.parse().unwrap(), HeaderMap::new(), body, DEADLINE).await;
-    match answer {
-        Ok(answer) if answer.status == 201 => {
-            let answer: Value = serde_json::from_slice(&answer.body).unwrap();
-            tally.accepted(Flow::Http, message["content"].as_str().unwrap().to_owned());
-            owed(tally, answer["result"]["message_id"].as_str().unwrap());
+    let answer = client.request(Method::POST, &url.parse().unwrap(), HeaderMap::new(), body, DEADLINE).await.unwrap();
+    let text = message["content"].as_str().unwrap().to_owned();
+    let said: Value = serde_json::from_slice(&answer.body).unwrap();
+    match answer.status.as_u16() {
+        201 => {
+            tally.accepted(Flow::Http, text);
+            owed(tally, said["result"]["message_id"].as_str().unwrap());
         }
-        _ => tally.refused(),
+        503 => tally.refused(Flow::Http, text),
+        status => panic!("{status} {said}"),
     }
 }
 

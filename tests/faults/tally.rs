@@ -1,7 +1,6 @@
 //! What was accepted, what came out of it at the other end, how often, and when.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -39,6 +38,7 @@ impl Flow {
 #[derive(Default)]
 struct Track {
     accepted: HashMap<String, Instant>,
+    refused: HashSet<String>,
     /// Accepted, and not seen at the other end.
     open: HashMap<String, Instant>,
     /// When it was seen first, and how often.
@@ -48,7 +48,6 @@ struct Track {
 /// See the file's head.
 pub(crate) struct Tally {
     tracks: Mutex<[Track; 4]>,
-    refused: AtomicUsize,
     changed: watch::Sender<()>,
 }
 
@@ -76,7 +75,7 @@ impl Recovery {
 
 impl Tally {
     pub(crate) fn new() -> Self {
-        Self { tracks: Mutex::default(), refused: AtomicUsize::new(0), changed: watch::Sender::new(()) }
+        Self { tracks: Mutex::default(), changed: watch::Sender::new(()) }
     }
 
     fn tracks(&self) -> MutexGuard<'_, [Track; 4]> {
@@ -105,14 +104,23 @@ impl Tally {
         self.changed.send_replace(());
     }
 
-    /// Something sent was not accepted, or nobody said so.
-    pub(crate) fn refused(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
+    /// It was refused: it must not come out.
+    pub(crate) fn refused(&self, flow: Flow, key: String) {
+        self.tracks()[flow as usize].refused.insert(key);
     }
 
-    /// How much that was.
+    /// How much was refused.
     pub(crate) fn refusals(&self) -> usize {
-        self.refused.load(Ordering::Relaxed)
+        self.tracks().iter().map(|track| track.refused.len()).sum()
+    }
+
+    /// What has come out although it was refused.
+    pub(crate) fn refused_and_seen(&self) -> Vec<String> {
+        let tracks = self.tracks();
+        let seen = |track: &Track| {
+            track.refused.iter().filter(|key| track.seen.contains_key(*key)).cloned().collect::<Vec<_>>()
+        };
+        tracks.iter().flat_map(seen).collect()
     }
 
     async fn until(&self, what: &str, mut reached: impl FnMut(&[Track; 4]) -> bool) {

@@ -19,6 +19,8 @@ pub(crate) struct Proxy {
     pub(crate) port: u16,
     gate: watch::Sender<Gate>,
     listening: watch::Receiver<bool>,
+    /// How many connections it has accepted.
+    accepted: watch::Sender<usize>,
 }
 
 /// What is held.
@@ -52,9 +54,19 @@ impl Proxy {
         let port = free_port().await;
         let (gate, watched) = watch::channel(Gate::default());
         let (told, mut listening) = watch::channel(false);
-        tokio::spawn(listen(port, service, watched, told));
+        let accepted = watch::Sender::new(0);
+        tokio::spawn(listen(port, service, watched, (told, accepted.clone())));
         listening.wait_for(|listening| *listening).await.unwrap();
-        Self { port, gate, listening }
+        Self { port, gate, listening, accepted }
+    }
+
+    /// Waits for one more connection than there have been when this is called.
+    pub(crate) fn another(&self) -> impl Future<Output = ()> + use<> {
+        let mut accepted = self.accepted.subscribe();
+        let before = *accepted.borrow();
+        async move {
+            accepted.wait_for(|accepted| *accepted > before).await.unwrap();
+        }
     }
 
     /// Resets every connection there is; new ones are as before.
@@ -85,21 +97,27 @@ async fn until(gate: &mut watch::Receiver<Gate>, is_so: impl Fn(&Gate) -> bool) 
     gate.wait_for(|gate| is_so(gate)).await.is_ok()
 }
 
-async fn listen(port: u16, service: u16, mut gate: watch::Receiver<Gate>, told: watch::Sender<bool>) {
+async fn listen(
+    port: u16,
+    service: u16,
+    mut gate: watch::Receiver<Gate>,
+    (listening, connections): (watch::Sender<bool>, watch::Sender<usize>),
+) {
     while until(&mut gate, |gate| !gate.refuses).await {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap();
-        told.send_replace(true);
+        listening.send_replace(true);
         let mut refusing = gate.clone();
         loop {
             tokio::select! {
                 accepted = listener.accept() => {
+                    connections.send_modify(|connections| *connections += 1);
                     tokio::spawn(serve(accepted.unwrap().0, service, gate.clone()));
                 }
                 _ = until(&mut refusing, |gate| gate.refuses) => break,
             }
         }
         drop(listener);
-        told.send_replace(false);
+        listening.send_replace(false);
     }
 }
 

@@ -259,7 +259,8 @@ impl Process {
         let mut log = String::new();
         let base = soon("the server's start", async {
             loop {
-                let line = lines.next_line().await.unwrap().expect("the server ended at its start");
+                let line = lines.next_line().await.unwrap();
+                let line = line.unwrap_or_else(|| panic!("the server ended at its start: {log}"));
                 log.push_str(&line);
                 log.push('\n');
                 if let Some((_, address)) = line.split_once("the API listens on ") {
@@ -281,6 +282,17 @@ impl Process {
     pub(crate) async fn says(&mut self, parts: &[&str]) {
         let said = |log: &String| log.lines().any(|line| parts.iter().all(|part| line.contains(part)));
         soon(&format!("a line with {parts:?}"), self.log.wait_for(said)).await.unwrap();
+    }
+
+    /// Tells it to end, and waits until it has, in order; what its log says.
+    pub(crate) async fn end(mut self) -> String {
+        let id = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+        let ended = soon("its end", self.child.wait()).await.unwrap();
+        while self.log.changed().await.is_ok() {}
+        let log = self.log.borrow().clone();
+        assert!(ended.success(), "{ended}: {log}");
+        log
     }
 
     /// Kills it; what its log says.

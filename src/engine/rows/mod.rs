@@ -186,6 +186,7 @@ impl Rows {
     pub(super) async fn outlast(&self, error: ReadError) -> Result<(), ReadError> {
         match self {
             Self::Redis(slot) if !slot.is_given_up() => {
+                tracing::debug!(%error, "what is needed cannot be read for now");
                 tokio::time::sleep(BETWEEN_READS).await;
                 Ok(())
             }

@@ -1,9 +1,14 @@
 //! Servers that forget, stop, hang, fill up, and come back.
 
+use std::time::Duration;
+
 use super::gate::Gate;
 use super::proxy::{Held, Proxy};
 use super::{Server, all, claim, connect, one, put, removal, until, write};
 use crate::redis::{RedisError, Table, WriteError};
+
+/// Turns a hang into a failure.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn forgotten_scripts_are_told_again() {
@@ -70,6 +75,28 @@ async fn a_write_whose_answer_is_lost_is_repeated_and_counts() {
     written.unwrap();
     slot.write(&mut epoch, &[put(Table::Msg, "key", "third")]).await.unwrap();
     assert_eq!(slot.get(Table::Msg, b"key").await.unwrap().as_deref(), Some(&b"third"[..]));
+}
+
+/// A link reads receipts while its batches, which read too, wait until it looks after them again.
+#[tokio::test]
+async fn whoever_connects_and_is_asked_no_more_keeps_nobody_from_it() {
+    let server = Server::durable(&[]).await;
+    let way = Proxy::to(server.port).await;
+    let redis = connect(&format!("redis://127.0.0.1:{}", way.port)).await;
+    let slot = redis.slot("unasked");
+    assert_eq!(slot.get(Table::Msg, b"key").await.unwrap(), None);
+    way.hold(Held::There);
+    way.cut();
+    let (another, mut unasked) = (way.another(), Box::pin(slot.get(Table::Msg, b"key")));
+    tokio::select! {
+        biased;
+        read = &mut unasked => panic!("it is not connected: {read:?}"),
+        () = another => {}
+    }
+    way.restore().await;
+    let asked = tokio::time::timeout(PATIENCE, slot.get(Table::Msg, b"key")).await;
+    assert_eq!(asked.expect("it waits for who is not asked").unwrap(), None);
+    assert_eq!(unasked.await.unwrap(), None);
 }
 
 #[tokio::test]
