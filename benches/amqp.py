@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import urllib.request
 
 import pika
 
-from end_to_end import TEXT, free_port, usage, wait_for_port
+from end_to_end import TEXT, free_port, serve, usage
 
 SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 PREFETCH = 256
@@ -122,20 +121,11 @@ def pika_alone(broker, count):
     return row
 
 
-def serve(binary, broker, port, directory):
-    environment = dict(os.environ, MAYBUG_LOG_LEVEL="error")
-    process = subprocess.Popen(
-        [binary, "serve", "-i", "127.0.0.1", "-p", str(port), "--data", directory + "/data", "--logging-path",
-         directory + "/logs", "--amqp-host", "127.0.0.1", "--amqp-port", str(broker.port)], env=environment)
-    wait_for_port(port, process)
-    return process
-
-
 def maybug(binary, broker, count, directory):
     broker.declare("bench.outbound")
     publish(broker, "bench.outbound", count)
     port = free_port()
-    process = serve(binary, broker, port, directory)
+    process = serve(binary, port, directory, amqp=broker.port)
     try:
         before, _ = usage([process])
         channel = {"type": "loopback", "config": {"echo": True}, "amqp_queue": "bench"}
@@ -151,7 +141,7 @@ def maybug(binary, broker, count, directory):
         process.wait()
     for queue in ("bench.inbound", "bench.event"):
         broker.declare(queue)
-    process = serve(binary, broker, port, directory)
+    process = serve(binary, port, directory, amqp=broker.port)
     try:
         while not broker.length("bench.inbound") + broker.length("bench.event"):
             time.sleep(0.001)

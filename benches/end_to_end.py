@@ -38,18 +38,22 @@ def wait_for_port(port, process):
 
 
 class Smsc:
-    """`maybug sim`, and how many messages it has taken."""
+    """`maybug sim`, and what it has counted."""
 
-    def __init__(self, binary, port=None):
+    def __init__(self, binary, port=None, *flags):
         self.port = port or free_port()
         self.process = subprocess.Popen(
-            [binary, "sim", "--listen", "127.0.0.1:%d" % self.port, "--quiet", "--json"],
+            [binary, "sim", "--listen", "127.0.0.1:%d" % self.port, "--quiet", "--json", *flags],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, bufsize=1)
         self.process.stdout.readline()
 
+    def told(self):
+        """The counts at the next full second."""
+        return json.loads(self.process.stdout.readline())
+
     def taken(self):
-        """The count at the next full second."""
-        return json.loads(self.process.stdout.readline())["accepted"]
+        """How many messages it has taken then."""
+        return self.told()["accepted"]
 
     def settled(self):
         """The count once it has stopped growing."""
@@ -64,14 +68,21 @@ class Smsc:
 
 
 def usage(processes):
-    """CPU seconds and peak resident memory in MiB of some processes."""
+    """CPU seconds and peak resident memory in MiB of some processes and of what they have started."""
     cpu, memory = 0.0, 0.0
-    for process in processes:
-        with open("/proc/%d/stat" % process.pid) as file:
-            fields = file.read().rsplit(")", 1)[1].split()
+    pids = [process.pid for process in processes]
+    for pid in pids:
+        try:
+            with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
+                pids.extend(map(int, file.read().split()))
+            with open("/proc/%d/stat" % pid) as file:
+                fields = file.read().rsplit(")", 1)[1].split()
+            with open("/proc/%d/status" % pid) as file:
+                memory += int(re.search(r"VmHWM:\s+(\d+)", file.read()).group(1)) / 1024
+        except FileNotFoundError:
+            # RabbitMQ starts programs that end at once.
+            continue
         cpu += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        with open("/proc/%d/status" % process.pid) as file:
-            memory += int(re.search(r"VmHWM:\s+(\d+)", file.read()).group(1)) / 1024
     return cpu, memory
 
 
@@ -90,10 +101,11 @@ def load(url, seconds, script, connections=32):
     return requests, milliseconds(50), milliseconds(99)
 
 
-def measure(smsc, processes, url, seconds, script):
+def measure(smsc, processes, seconds, generate):
+    """What becomes of the messages that `generate` gives to the processes; it tells how many, p50 and p99."""
     before, (cpu, _) = smsc.settled(), usage(processes)
     begun = time.monotonic()
-    requests, p50, p99 = load(url, seconds, script)
+    requests, p50, p99 = generate()
     accepted_in = time.monotonic() - begun
     while smsc.taken() - before < requests:
         if time.monotonic() - begun > 10 * seconds + 60:
@@ -114,30 +126,32 @@ def measure(smsc, processes, url, seconds, script):
     }
 
 
-def serve(binary, port, directory, sync, wait=True, redis=None):
-    """A running server."""
+def serve(binary, port, directory, sync=True, wait=True, redis=None, amqp=None):
+    """A running server; `redis` is a URL, `amqp` a port of this machine."""
     environment = dict(os.environ, MAYBUG_SYNC=str(sync).lower(), MAYBUG_LOG_LEVEL="error")
-    process = subprocess.Popen(
-        [binary, "serve", "-i", "127.0.0.1", "-p", str(port), "--data", directory + "/data",
-         "--logging-path", directory + "/logs"] + (["--redis", redis] if redis else []), env=environment)
+    command = [binary, "serve", "-i", "127.0.0.1", "-p", str(port), "--data", directory + "/data",
+               "--logging-path", directory + "/logs"]
+    command += ["--redis", redis] if redis else []
+    command += ["--amqp-host", "127.0.0.1", "--amqp-port", str(amqp)] if amqp else []
+    process = subprocess.Popen(command, env=environment)
     if wait:
         wait_for_port(port, process)
     return process
 
 
-def create_channel(port, smsc_port, reconnect=5):
-    """A channel bound to an SMSC on this machine."""
+def create_channel(port, smsc_port, reconnect=5, **properties):
+    """A channel bound to an SMSC on this machine, with further properties if any are given."""
     config = {"twisted_endpoint": "tcp:127.0.0.1:%d" % smsc_port, "system_id": "b", "password": "b",
               "window_size": 500, "initial_reconnect_delay": reconnect, "max_reconnect_delay": reconnect}
-    body = json.dumps({"type": "smpp", "mo_url": None, "config": config}).encode()
+    body = json.dumps({"type": "smpp", "mo_url": None, "config": config, **properties}).encode()
     request = urllib.request.Request("http://127.0.0.1:%d/channels/" % port, data=body)
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)["result"]["id"]
 
 
-def write_post_script(directory):
-    """What wrk is to send."""
-    message = json.dumps({"to": "+27820001001", "from": "40404", "content": TEXT})
+def write_post_script(directory, **keys):
+    """What wrk is to send, with further keys if any are given."""
+    message = json.dumps({"to": "+27820001001", "from": "40404", "content": TEXT, **keys})
     with open(directory + "/post.lua", "w") as file:
         file.write('wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
                    "wrk.body = [[%s]]\n" % message)
@@ -149,7 +163,8 @@ def maybug(binary, smsc, seconds, directory, sync, redis=None):
     process = serve(binary, port, directory, sync, redis=redis)
     try:
         url = "http://127.0.0.1:%d/channels/%s/messages/" % (port, create_channel(port, smsc.port))
-        return measure(smsc, [process], url, seconds, write_post_script(directory))
+        script = write_post_script(directory)
+        return measure(smsc, [process], seconds, lambda: load(url, seconds, script))
     finally:
         process.terminate()
         process.wait()
@@ -201,7 +216,7 @@ password = p
             file.write('wrk.method = "GET"\n')
         url = "http://127.0.0.1:%d/cgi-bin/sendsms?username=u&password=p&to=27820001001&from=40404&text=%s" % (
             sendsms, TEXT.replace(" ", "+"))
-        return measure(smsc, [bearerbox, smsbox], url, seconds, script)
+        return measure(smsc, [bearerbox, smsbox], seconds, lambda: load(url, seconds, script))
     finally:
         for process in (smsbox, bearerbox):
             if process:

@@ -69,7 +69,12 @@ impl Server {
     ///
     /// # Errors
     /// What could not be opened, read or listened on.
-    pub async fn start_with(config: &Config, mut types: Types) -> anyhow::Result<Self> {
+    pub async fn start_with(config: &Config, types: Types) -> anyhow::Result<Self> {
+        // Boxed: it is large, and whoever starts a server would have its size.
+        Box::pin(Self::begin(config, types)).await
+    }
+
+    async fn begin(config: &Config, mut types: Types) -> anyhow::Result<Self> {
         types.channels = types.channels.configured(&config.channels, config.replace_channels)?;
         types.routers = types.routers.configured(&config.routers, config.replace_routers)?;
         let addresses = config.addresses().await?;
@@ -95,7 +100,7 @@ impl Server {
         let rules = GatewayConfig { assigned, ..gateway_config(config) };
         let gateway = Gateway::start(rules, types, store.clone(), logs, rates, client, bus).await?;
         let node = match nodes {
-            Some(nodes) => Some(Box::pin(Node::start(nodes, gateway.clone(), accounts.clone())).await?),
+            Some(nodes) => Some(Node::start(nodes, gateway.clone(), accounts.clone()).await?),
             None => None,
         };
         let limits = ApiLimits {

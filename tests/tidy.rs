@@ -102,3 +102,58 @@ fn the_changelog_lists_changes_by_verb() {
         assert!(verbs.iter().any(|verb| line.starts_with(verb)), "no verb first: {line}");
     }
 }
+
+/// Every page that people read, and where it is.
+fn pages() -> Vec<(PathBuf, String)> {
+    let mut pages = vec![root().join("README.md"), root().join("CHANGELOG.md")];
+    for directory in ["docs", "benches"] {
+        let entries = std::fs::read_dir(root().join(directory)).unwrap().map(|entry| entry.unwrap().path());
+        pages.extend(entries.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    }
+    pages.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
+}
+
+/// How a heading is linked to.
+fn anchor(heading: &str) -> String {
+    let kept = |letter: &char| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_');
+    heading.trim().to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
+}
+
+#[test]
+fn links_of_pages_lead_somewhere() {
+    let pages = pages();
+    let headings = |path: &Path| -> Vec<String> {
+        let (_, text) = pages.iter().find(|(page, _)| page.canonicalize().unwrap() == path).unwrap();
+        text.lines().filter(|line| line.starts_with('#')).map(|line| anchor(line.trim_start_matches('#'))).collect()
+    };
+    let mut links = 0;
+    for (page, text) in &pages {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") || link.contains(' ') {
+                continue;
+            }
+            let (file, section) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let target = target.canonicalize().unwrap_or_else(|_| panic!("{}: no file {link}", page.display()));
+            let there = section.is_empty() || headings(&target).iter().any(|heading| heading == section);
+            assert!(there, "{}: no heading {link}", page.display());
+            links += 1;
+        }
+    }
+    assert!(links > 50, "only {links} links were found");
+}
+
+#[test]
+fn lines_to_be_woken_by_are_said() {
+    let page = std::fs::read_to_string(root().join("docs/deployment.md")).unwrap();
+    let (_, table) = page.split_once("| line | level | what to do |").unwrap();
+    let said: String = files(&["src"]).into_iter().map(|(_, text)| text).collect();
+    let mut lines = 0;
+    for row in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
+        for line in row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2) {
+            assert!(said.contains(line), "nothing says: {line}");
+            lines += 1;
+        }
+    }
+    assert!(lines > 9, "only {lines} lines were found");
+}

@@ -14,6 +14,8 @@ use crate::model::Timestamp;
 
 /// How often the disk is looked at and swept.
 const KEEPER_PERIOD: Duration = Duration::from_secs(1);
+/// The same while there is more that is old than one pass takes.
+const BEHIND_PERIOD: Duration = Duration::from_millis(100);
 /// Room in the inbox without which nothing is swept: those who wait for the store go first.
 const SWEEP_ROOM: usize = inbox::MOST_OPS / 4;
 
@@ -37,7 +39,8 @@ impl Keeper {
     pub(super) async fn run(mut self, mut ended: oneshot::Receiver<()>) {
         // What goes on is said once.
         let mut sound = true;
-        while tokio::time::timeout(KEEPER_PERIOD, &mut ended).await.is_err() {
+        let mut period = KEEPER_PERIOD;
+        while tokio::time::timeout(period, &mut ended).await.is_err() {
             self.look();
             if self.condition.check().is_err() {
                 continue;
@@ -49,6 +52,7 @@ impl Keeper {
                 tracing::warn!(%error, "old records could not be looked for");
             }
             sound = swept.is_ok();
+            period = if sound && self.sweeper.is_behind() { BEHIND_PERIOD } else { KEEPER_PERIOD };
         }
     }
 

@@ -1,5 +1,5 @@
 //! Retention of queue entries, events, ids, MOs and parked callbacks: what is past it is removed, a little at a time
-//! and away from the message path.
+//! and away from the message path, but as fast as it comes: a pass that found much says that the next is not to wait.
 //!
 //! A queue entry goes only when it is past its retention *and* below its lane's floor on disk, with its fates and its
 //! id; an entry that still waits is kept however old it is. Positions are remembered, so that no pass looks through
@@ -31,6 +31,9 @@ const OTHERS: Duration = Duration::from_secs(5);
 const REST: Duration = Duration::from_secs(600);
 /// Most MOs, and most parked callbacks, looked at in one pass.
 const MAX_OTHERS: usize = 512;
+/// So many old ones of those in one pass are a reason for the next: less than a sixteenth of what is looked at is old where
+/// looking takes its time.
+const MANY: usize = MAX_OTHERS / 16;
 
 /// See the file's head.
 pub(super) struct Sweeper {
@@ -49,6 +52,8 @@ pub(super) struct Sweeper {
     strays: [Strays; 2],
     /// Where reading costs a round trip, all but queue entries are looked at only then.
     next: Instant,
+    /// See [`Sweeper::is_behind`].
+    behind: bool,
 }
 
 /// Where a look through a table that has no order of time has got to.
@@ -93,7 +98,13 @@ impl Sweeper {
             parked: Vec::new(),
             strays: [Table::Smsc, Table::Phone].map(Strays::of),
             next: Instant::now(),
+            behind: false,
         }
+    }
+
+    /// Whether the last pass has left more behind that is old, as far as it can tell.
+    pub(super) const fn is_behind(&self) -> bool {
+        self.behind
     }
 
     /// What is to be removed now; a bounded number of changes.
@@ -107,11 +118,18 @@ impl Sweeper {
                 break;
             }
         }
+        self.behind = room == 0;
         if self.rows.is_at_hand() || self.next <= Instant::now() {
             self.next = Instant::now() + OTHERS;
+            let before = ops.len();
             self.mos(oldest, &mut ops).await?;
+            let mos = ops.len() - before;
             self.parked(oldest, &mut ops).await?;
-            self.strays(oldest, &mut ops).await?;
+            let strays = self.strays(oldest, &mut ops).await?;
+            if mos.max(strays) >= MANY {
+                self.next = Instant::now();
+                self.behind = true;
+            }
         }
         Ok(ops)
     }
@@ -197,8 +215,10 @@ impl Sweeper {
         Ok(())
     }
 
-    /// What lies in no order of time is looked through, again and again where that finds something.
-    async fn strays(&mut self, oldest: u32, ops: &mut Vec<Op>) -> Result<(), ReadError> {
+    /// What lies in no order of time is looked through, again and again where that finds something; how much, in the table
+    /// where it is most.
+    async fn strays(&mut self, oldest: u32, ops: &mut Vec<Op>) -> Result<usize, ReadError> {
+        let mut most = 0;
         for strays in &mut self.strays {
             if strays.rest > Instant::now() {
                 continue;
@@ -209,12 +229,13 @@ impl Sweeper {
             let before = ops.len();
             ops.extend(old.map(|(key, _)| Op::Remove(strays.table, key)));
             strays.removed |= ops.len() > before;
+            most = most.max(ops.len() - before);
             strays.cursor = cursor;
             if cursor == 0 && !std::mem::take(&mut strays.removed) {
                 strays.rest = Instant::now() + REST.min(self.keep);
             }
         }
-        Ok(())
+        Ok(most)
     }
 
     async fn parked(&mut self, oldest: u32, ops: &mut Vec<Op>) -> Result<(), ReadError> {

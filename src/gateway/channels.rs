@@ -319,12 +319,13 @@ impl Gateway {
         self.0.meters.forget(id);
     }
 
-    /// Stops all channels at once, each within the drain time.
+    /// Stops all channels at once, each within the drain time. What they decided is written when the store is closed, which
+    /// does not wait for ever where it takes nothing.
     pub(super) async fn stop_all(&self) {
         let ids: Vec<ChannelId> = self.0.places.all().keys().cloned().collect();
         let stops = ids.iter().map(|id| async move {
             let mut place = self.0.places.hold(id).await;
-            self.vacate(id, &mut place, self.0.config.channel_drain).await;
+            self.end(id, &mut place, self.0.config.channel_drain).await;
         });
         futures_util::future::join_all(stops).await;
     }
@@ -360,7 +361,15 @@ impl Gateway {
     /// Ends what runs in a channel's place, within the drain time. What it decided is written then: its successor must
     /// not be handed a message that the provider has taken.
     async fn vacate(&self, id: &ChannelId, place: &mut Option<Running>, drain: Duration) {
-        let Some(mut channel) = place.take() else { return };
+        if self.end(id, place, drain).await {
+            // An engine that fails answers whatever the successor asks of it.
+            let _ = self.0.store.settled(id).await;
+        }
+    }
+
+    /// Ends what runs in a channel's place, within the drain time; whether there was anything.
+    async fn end(&self, id: &ChannelId, place: &mut Option<Running>, drain: Duration) -> bool {
+        let Some(mut channel) = place.take() else { return false };
         channel.stop.cancel();
         if tokio::time::timeout(drain, &mut channel.task).await.is_err() {
             channel.cut.cancel();
@@ -369,8 +378,7 @@ impl Gateway {
                 self.0.logs.channel(id).error("the channel does not let itself be cut off; it is left behind");
             }
         }
-        // An engine that fails answers whatever the successor asks of it.
-        let _ = self.0.store.settled(id).await;
+        true
     }
 
     /// Runs a channel in a task that outlives its panics.

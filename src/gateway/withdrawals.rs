@@ -120,7 +120,13 @@ impl Gateway {
                     return;
                 }
             };
-            if let Err(error) = self.withdraw(found, &Tally::default(), expired).await {
+            let tally = Tally::default();
+            let withdrawn = tokio::select! {
+                withdrawn = self.withdraw(found, &tally, expired) => withdrawn,
+                // A store that takes nothing must not hold up the end; what is not written is found again.
+                () = self.0.stop.cancelled() => return,
+            };
+            if let Err(error) = withdrawn {
                 // They are found again after the restart that the store asks for.
                 tracing::error!(%error, "expired messages could not be taken out of their queues");
                 self.pause().await;

@@ -29,6 +29,10 @@ const BETWEEN_GROUPS: Duration = Duration::from_secs(1);
 const LAST_GROUP: usize = 64;
 /// Most that are taken at once.
 const TAKEN: usize = 16;
+/// How long what is being let go of is waited for at the end.
+const ENDED: Duration = Duration::from_secs(5);
+/// How long Redis may say nothing until nobody waits for other nodes.
+const SILENT: Duration = Duration::from_secs(5);
 /// How long it takes until what another node has is asked for again.
 const BUSY: Duration = Duration::from_millis(500);
 
@@ -111,13 +115,24 @@ impl Rounds {
             }
             let draining = self.seen.borrow().draining;
             self.look(draining).await;
-            let alone = self.view.borrow().nodes.iter().all(|node| node.id == self.nodes.own() || node.draining);
-            // What is being let go of is held no more, and has not ended yet.
-            let remain = if alone { 0 } else { self.duties.held().len() } + self.leaving.len();
-            let _ = left.send(draining.then_some(remain));
+            let _ = left.send(draining.then(|| self.remain()));
         }
-        while self.endings.join_next().await.is_some() {}
+        // Where Redis takes nothing the end of the store gives up.
+        let _ = timeout(ENDED, async { while self.endings.join_next().await.is_some() {} }).await;
         self.nodes
+    }
+
+    /// How much has to be handed over still. Where Redis says nothing, nobody can take anything.
+    fn remain(&self) -> usize {
+        let view = self.view.borrow();
+        let silent = view.heard.is_none_or(|heard| heard.elapsed() > SILENT);
+        let alone = view.nodes.iter().all(|node| node.id == self.nodes.own() || node.draining);
+        match (silent, alone) {
+            (true, _) => 0,
+            // What is being let go of is held no more, and has not ended yet.
+            (false, true) => self.leaving.len(),
+            (false, false) => self.duties.held().len() + self.leaving.len(),
+        }
     }
 
     fn ended(&mut self, (duties, all): Ended) {

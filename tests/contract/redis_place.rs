@@ -83,6 +83,25 @@ impl Keys {
         copy
     }
 
+    /// How many rows there are about messages.
+    pub(crate) async fn rows(&self) -> u64 {
+        let script = "local rows = 0
+            for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+                if redis.call('TYPE', key).ok == 'hash' and not string.find(key, ':meta$') then
+                    rows = rows + redis.call('HLEN', key)
+                end
+            end
+            return rows";
+        let mut rows = 0;
+        for node in &self.servers.nodes {
+            let mut connection = node.connection().await.unwrap();
+            let mut count = redis::cmd("EVAL");
+            count.arg(script).arg(0).arg(format!("{}:*", self.prefix));
+            rows += count.query_async::<u64>(&mut connection).await.unwrap();
+        }
+        rows
+    }
+
     /// Puts a key to whichever node it belongs to.
     async fn restore(&self, key: &str, ttl: i64, dump: &[u8]) {
         for node in &self.servers.nodes {

@@ -7,11 +7,12 @@ use maybug::model::{Inbound, MessageId, Timestamp};
 use maybug::store::{Change, Store};
 
 use crate::place::{Place, on_every_engine};
-use crate::store_support::{SOON, ack, channel, contents, inbound, message};
+use crate::store_support::{SOON, ack, channel, contents, inbound, message, ready};
 
 on_every_engine!(
     old_messages_go_with_their_events_and_those_that_wait_stay,
     old_messages_from_phones_and_old_parked_callbacks_go_too,
+    what_is_old_goes_as_fast_as_it_comes,
     of_imported_messages_from_phones_the_old_go_and_the_young_stay,
     a_callback_that_waits_is_kept_beyond_its_retention,
 );
@@ -58,6 +59,28 @@ async fn old_messages_from_phones_and_old_parked_callbacks_go_too(place: Place) 
     store.commit(vec![Change::CallbackParked { ticket, reason: "too old".into() }]).await.unwrap();
     until("forgotten", async || store.inbound(&channel(), id).await.unwrap().is_none()).await;
     until("forgotten", async || store.parked_callbacks(None, 1).await.unwrap().found.is_empty()).await;
+}
+
+/// Whatever a message leaves behind: what goes slower than it comes fills up what there is.
+async fn what_is_old_goes_as_fast_as_it_comes(place: Place) {
+    const MANY: usize = 5_000;
+    let store = forgetful(&place).await;
+    let messages: Vec<_> = (0..MANY).map(|number| message(&number.to_string(), 1)).collect();
+    let last = messages[MANY - 1].id;
+    store.commit(messages.into_iter().map(Change::Accept).collect()).await.unwrap();
+    let sent = ready(&store, MANY).await;
+    let results = sent.iter().enumerate().map(|(number, delivery)| ack(delivery, &format!("id-{number}")));
+    store.commit(results.collect()).await.unwrap();
+    let received = (0..MANY).map(|_| match inbound("x", "") {
+        Change::Receive { message, joined_from, .. } => Change::Receive { message, callbacks: Vec::new(), joined_from },
+        other => other,
+    });
+    store.commit(received.collect()).await.unwrap();
+    until("forgotten", async || store.message(&[channel()], last).await.unwrap().is_none()).await;
+    match &place {
+        Place::Redis(keys) => until("forgotten, with its ids", async || keys.rows().await < 100).await,
+        Place::Directory(_) => {}
+    }
 }
 
 async fn of_imported_messages_from_phones_the_old_go_and_the_young_stay(place: Place) {

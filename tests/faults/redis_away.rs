@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Method};
 use maybug::web::client::{Allowed, Client};
 use serde_json::{Value, json};
+use tokio::process::Command;
 use url::Url;
 
 use crate::redis::Redis;
@@ -136,4 +137,20 @@ async fn a_redis_whose_memory_fills_up_refuses_sends_before_it_is_full_and_says_
     let _: () = redis.ask("CONFIG SET maxmemory 0").await;
     on.becomes(true).await;
     assert_eq!(on.sends(&channel, "room").await.0, 201);
+}
+
+#[tokio::test]
+async fn a_server_ends_although_its_redis_is_away_and_something_is_not_written() {
+    let mut redis = Redis::durable(&[]).await;
+    let mut on = OnRedis::start(&redis).await;
+    let channel = on.channel().await;
+    redis.kill().await;
+    // Whoever sends goes away without an answer; what is to be written stays.
+    tokio::select! {
+        answer = on.sends(&channel, "when it goes") => panic!("{answer:?}"),
+        () = on.becomes(false) => {}
+    }
+    let pid = on.process.child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    assert!(soon("the server's end", on.process.child.wait()).await.unwrap().success());
 }

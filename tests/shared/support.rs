@@ -231,7 +231,7 @@ impl Smsc {
 
 /// The real binary on a directory of its own.
 pub(crate) struct Process {
-    child: Child,
+    pub(crate) child: Child,
     /// Where its API is; it is in its log.
     pub(crate) base: String,
     log: watch::Receiver<String>,

@@ -209,7 +209,11 @@ async fn keep(gateway: Gateway) {
                 });
             }
         }
-        tell(&gateway, &directory, &mut told).await;
+        tokio::select! {
+            () = tell(&gateway, &directory, &mut told) => {}
+            // A store that takes nothing must not hold up the end.
+            () = queues.stop.cancelled() => break,
+        }
         queues.kept.send_replace(Some(Kept { changes, read: running.keys().cloned().collect() }));
         tokio::select! {
             () = changed => {}
