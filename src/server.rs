@@ -86,10 +86,11 @@ impl Server {
         let (store, nodes) = match &stored.redis {
             Some(_) => {
                 let own = nodes::member(config.node_url.as_deref(), &addresses);
-                let (store, nodes) = Store::join(&stored, own).await?;
+                // Boxed, as all that is deep is: whoever starts a server would have its size.
+                let (store, nodes) = Box::pin(Store::join(&stored, own)).await?;
                 (store, Some(nodes))
             }
-            None => (Store::open(&stored).await?, None),
+            None => (Box::pin(Store::open(&stored)).await?, None),
         };
         let accounts = Arc::new(Accounts::open(store.clone()).await?);
         let rates = Rates::new(config.metric_window);

@@ -201,7 +201,9 @@ fn failed(connecting: bool, error: &(dyn std::error::Error + 'static)) -> Client
     if connecting { ClientError::NotSent(why) } else { ClientError::Failed(why) }
 }
 
-fn without_userinfo(url: &Url) -> Url {
+/// A URL without the name and the password in it.
+#[must_use]
+pub(crate) fn without_userinfo(url: &Url) -> Url {
     let mut plain = url.clone();
     // Fails only for URLs that cannot have any.
     let _ = plain.set_username("");

@@ -37,6 +37,7 @@ mod routers;
 mod schedule;
 mod search;
 mod smpp_channel;
+#[allow(dead_code, reason = "this binary needs less of it than others do")]
 #[path = "../shared/support.rs"]
 mod support;
 mod telnet;

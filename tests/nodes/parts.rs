@@ -52,7 +52,7 @@ async fn logs_are_those_of_all_nodes_and_one_that_is_silent_is_left_out() {
     let silent = Member {
         id: "silent".to_owned(),
         name: "silent:1".to_owned(),
-        url: format!("http://{}", listener.local_addr().unwrap()),
+        url: format!("http://user:password@{}", listener.local_addr().unwrap()),
         draining: true,
         ..Member::default()
     };
@@ -77,6 +77,7 @@ async fn logs_are_those_of_all_nodes_and_one_that_is_silent_is_left_out() {
         (&silent["leads"], &silent["channels"], &silent["draining"]),
         (&json!(null), &json!(null), &json!(true))
     );
+    assert_eq!(silent["url"], format!("http://{}", listener.local_addr().unwrap()), "without the password");
     assert!(silent.get("key").is_none());
     let path = format!("/channels/{id}/logs");
     let (status, headers, answer) = pair.nodes[0].request(hyper::Method::GET, &path, b"").await;

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, HeaderName};
 use hyper::{HeaderMap, Method};
+use maybug::api::routes;
+use maybug::web::route::On;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -26,7 +28,9 @@ async fn ask(node: &Maybug, method: Method, path: &str, headers: &[(&str, &str)]
 async fn credentials_are_asked_for_once_and_a_node_is_believed_that_knows_the_key() {
     let pair = Pair::start().await;
     let on = pair.leader;
-    let channel = format!("/channels/{}", pair.channel(on, loopback()).await);
+    let mut properties = loopback();
+    properties["amqp_queue"] = json!("theirs");
+    let channel = format!("/channels/{}", pair.channel(on, properties).await);
     let (holder, other) = (&pair.nodes[on], pair.follower());
     let account = async |body: Value, by: &[(&str, &str)]| -> String {
         let (status, made) = ask(other, Method::POST, "/accounts/", by, &body).await;
@@ -44,18 +48,19 @@ async fn credentials_are_asked_for_once_and_a_node_is_believed_that_knows_the_ke
     assert_eq!(ask(other, Method::GET, &channel, &limited, &none).await.0, 200);
     assert_eq!(ask(other, Method::GET, &channel, &[], &none).await.0, 401);
     assert_eq!(ask(other, Method::POST, &channel, &limited, &json!({"label": "ours"})).await.0, 200);
-    let (status, answer) = ask(other, Method::POST, &channel, &limited, &json!({"amqp_queue": "theirs"})).await;
+    let (status, answer) = ask(other, Method::POST, &channel, &limited, &json!({"amqp_queue": "another"})).await;
     assert_eq!(status, 403, "the one that leads knows that the account is limited: {answer}");
     assert!(answer["result"]["errors"][0]["message"].as_str().unwrap().contains("'shop'"), "{answer}");
 
     let members = pair.members().await;
     let key_of = |node: &Maybug| members.iter().find(|member| member.url == node.base).unwrap().key.clone();
     let claims = |key: String| [(KEY, key), (CALLER, "account root".to_owned())];
-    let with = async |node: &Maybug, key: String, path: &str| {
+    let asks = async |node: &Maybug, key: String, method: Method, path: &str| {
         let claims = claims(key);
         let headers: Vec<(&str, &str)> = claims.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        ask(node, Method::GET, path, &headers, &Value::Null).await
+        ask(node, method, path, &headers, &Value::Null).await
     };
+    let with = async |node: &Maybug, key: String, path: &str| asks(node, key, Method::GET, path).await;
     for node in [holder, other] {
         for key in ["wrong".to_owned(), String::new(), format!("{}x", key_of(node))] {
             for path in [&channel, "/accounts/", "/nodes"] {
@@ -67,6 +72,15 @@ async fn credentials_are_asked_for_once_and_a_node_is_believed_that_knows_the_ke
     }
     assert_eq!(with(holder, key_of(other), &channel).await.0, 401, "each has a key of its own");
     assert_eq!(with(holder, key_of(holder), &channel).await.0, 200);
-    let (status, answer) = with(other, key_of(other), &channel).await;
-    assert_eq!(status, 421, "it is passed on once: {answer}");
+    // What is passed on is not passed on again: whoever does not have it says so, and does nothing.
+    for row in routes() {
+        let of_channel = row.pattern.starts_with("/channels/{channel}") && row.on != On::Any;
+        if of_channel || row.on == On::Leader {
+            let path = row.pattern.replace("/channels/{channel}", &channel).replace(['{', '}'], "");
+            let (status, answer) = asks(other, key_of(other), row.method.clone(), &path).await;
+            assert_eq!(status, 421, "{} {path}: {answer}", row.method);
+        }
+    }
+    let (status, answer) = with(holder, key_of(holder), &format!("{channel}/failures")).await;
+    assert_eq!((status, &answer["result"]["errors"][0]["type"]), (400, &json!("ApiUsageError")), "no RabbitMQ");
 }

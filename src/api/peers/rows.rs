@@ -7,6 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use hyper::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use url::Url;
 
 use super::super::Api;
 use super::super::error::ApiError;
@@ -17,8 +18,8 @@ use super::forward::Undone;
 use crate::model::ChannelId;
 use crate::nodes::Where;
 use crate::store::{Duty, Member};
-use crate::web::Response;
 use crate::web::route::{Answer, On, Request, Route, Scope};
+use crate::web::{Response, client};
 
 /// How long a node may take to say what it does.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -50,7 +51,7 @@ struct Load {
 #[derive(Serialize)]
 struct Node<'a> {
     name: &'a str,
-    url: &'a str,
+    url: String,
     version: &'a str,
     draining: bool,
     /// Nothing where it does not say so.
@@ -85,7 +86,7 @@ async fn do_list(api: &Api, request: &Request) -> Result<Response, ApiError> {
         let load = load.or_else(|| loads.iter().find(|(name, _)| *name == member.name).map(|(_, load)| load));
         json!(Node {
             name: &member.name,
-            url: &member.url,
+            url: without_userinfo(&member.url),
             version: &member.version,
             draining: member.draining,
             leads: load.map(|load| load.leads),
@@ -115,6 +116,12 @@ async fn do_list(api: &Api, request: &Request) -> Result<Response, ApiError> {
         envelope(StatusCode::OK, "nodes listed", &json!({"nodes": nodes, "channels": held, "cursor": next}));
     missing(&mut answer, &silent);
     Ok(answer)
+}
+
+/// A URL as it may be shown: a proxy in front of a node may ask for a password.
+fn without_userinfo(url: &str) -> String {
+    let shown = Url::parse(url).map(|url| client::without_userinfo(&url).to_string());
+    shown.map_or_else(|_| String::new(), |url| url.trim_end_matches('/').to_owned())
 }
 
 /// What this node does.
