@@ -7,8 +7,8 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::args::{AccountCommand, AccountPlace, CreateAccountArgs, NewTokenArgs, TokenArgs};
-use super::{open_store, stopped};
 use super::remote::Remote;
+use super::{open_store, stopped};
 use crate::access::{AccountChanges, Accounts, Minted, NewToken};
 use crate::api::accounts::shown;
 use crate::model::{Account, ChannelId};

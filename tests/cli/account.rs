@@ -11,7 +11,12 @@ use crate::support::{stderr, stdout};
 
 fn account(token: Option<&str>, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_maybug"));
-    command.arg("account").args(arguments).env_remove("MAYBUG_TOKEN").env_remove("MAYBUG_DATA").env_remove("MAYBUG_REDIS");
+    command
+        .arg("account")
+        .args(arguments)
+        .env_remove("MAYBUG_TOKEN")
+        .env_remove("MAYBUG_DATA")
+        .env_remove("MAYBUG_REDIS");
     if let Some(token) = token {
         command.env("MAYBUG_TOKEN", token);
     }

@@ -17,6 +17,7 @@ use url::Url;
 
 use crate::proxy::{Held, Proxy};
 use crate::redis::Redis;
+use crate::scene::say;
 use crate::server::soon;
 use crate::support::{Process, client};
 
@@ -272,11 +273,11 @@ async fn what_a_killed_node_had_another_one_takes_over() {
     load.abort_all();
     while load.join_next().await.is_some() {}
     let repeated = service.complete().await;
-    println!(
+    say(&format!(
         "recovered: a node killed: {} channels bound again on another one after {:.1} s, {repeated} messages repeated",
         its.len(),
         over.as_secs_f64()
-    );
+    ));
     assert!(repeated <= its.len() * WINDOW, "{repeated} duplicates of {} channels", its.len());
 }
 
@@ -308,13 +309,13 @@ async fn a_node_that_is_cut_off_from_redis_unbinds_before_another_one_binds() {
     load.abort_all();
     while load.join_next().await.is_some() {}
     let repeated = service.complete().await;
-    println!(
+    say(&format!(
         "recovered: a node cut off from Redis: {} channels bound again on another one after {:.1} s, each bound once at a \
          time; shared again {:.1} s after the cut ended; {repeated} messages repeated",
         its.len(),
         over.as_secs_f64(),
         settled.as_secs_f64()
-    );
+    ));
     assert!(repeated <= its.len() * WINDOW, "{repeated} duplicates of {} channels", its.len());
 }
 
@@ -345,10 +346,10 @@ async fn nodes_are_replaced_one_after_the_other_and_nothing_is_refused_repeated_
     while load.join_next().await.is_some() {}
     let repeated = service.complete().await;
     let (refused, longest) = (service.refused.load(Ordering::Relaxed), service.seen().longest);
-    println!(
+    say(&format!(
         "recovered: both nodes replaced under load: {refused} sends refused, {repeated} messages repeated, the slowest took \
          {:.1} s from its acceptance to the SMSC",
         longest.as_secs_f64()
-    );
+    ));
     assert_eq!((refused, repeated), (0, 0));
 }
