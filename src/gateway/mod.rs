@@ -25,11 +25,12 @@ mod search;
 mod templates;
 mod withdrawals;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::{StreamExt, stream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -58,6 +59,9 @@ use crate::store::{Depth, QueueLength, Store};
 use crate::telemetry::channel_log::{PduChunk, PduOwners};
 use crate::telemetry::{ChannelLogs, Label, Rates};
 use crate::web::client::Client;
+
+/// Statuses that are read together.
+const LOOKS: usize = 16;
 
 /// Rules that an operator sets.
 #[derive(Clone, Debug)]
@@ -146,6 +150,8 @@ struct Inner {
     served: Served,
     /// The latest status of each component, so that repetitions are not told again.
     told: Mutex<Told>,
+    /// The levels of channels that routers choose from and that run elsewhere.
+    elsewhere: ArcSwap<HashMap<ChannelId, Level>>,
     stop: CancellationToken,
     dispatcher: Mutex<Option<tokio::task::JoinHandle<()>>>,
     expiry: Mutex<Option<tokio::task::JoinHandle<()>>>,
@@ -185,6 +191,7 @@ impl Gateway {
             places: channels::Places::default(),
             served: Served::default(),
             told: Mutex::default(),
+            elsewhere: ArcSwap::default(),
             stop: CancellationToken::new(),
             dispatcher: Mutex::default(),
             expiry: Mutex::default(),
@@ -372,12 +379,36 @@ impl Gateway {
         Some((destination.text("mo_url")?.to_owned(), destination.text("mo_url_token").map(ToOwned::to_owned)))
     }
 
-    /// The worst that a channel's components have said since the start.
+    /// The worst that a channel's components have said since the start; of one that runs elsewhere, when that was last
+    /// looked at.
     fn told_level(&self, channel: &ChannelId) -> Option<Level> {
+        if !self.0.directory.load().assigned.includes(channel) {
+            return self.0.elsewhere.load().get(channel).copied();
+        }
         let told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
         // A broker that is away keeps no provider from taking messages.
         let own = told.get(channel)?.iter().filter(|(component, _)| **component != queues::COMPONENT);
         own.map(|(_, word)| word.status.level).min()
+    }
+
+    /// Learns how those channels are that routers choose from and that run elsewhere. What cannot be read is as it was.
+    pub async fn learn_levels(&self) {
+        let directory = self.0.directory.load_full();
+        let chosen: HashSet<ChannelId> =
+            directory.routers.values().flat_map(|router| router.channels()).cloned().collect();
+        let elsewhere = chosen.into_iter().filter(|channel| !directory.assigned.includes(channel));
+        let looks = stream::iter(elsewhere).map(async |channel| {
+            let level = match self.0.store.statuses(&channel).await {
+                Ok(statuses) => {
+                    let own = statuses.iter().filter(|status| status.component != queues::COMPONENT);
+                    own.map(|status| status.level).min()
+                }
+                Err(_) => self.0.elsewhere.load().get(&channel).copied(),
+            };
+            Some((channel, level?))
+        });
+        let levels = looks.buffer_unordered(LOOKS).filter_map(std::future::ready).collect().await;
+        self.0.elsewhere.store(Arc::new(levels));
     }
 
     /// Changes the directory; returns the one before.

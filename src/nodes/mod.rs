@@ -27,6 +27,9 @@ use crate::store::Nodes;
 /// How long all that a node has may take to be handed over when it ends; other nodes take the rest when its leases end.
 const HANDED_OVER: Duration = Duration::from_secs(60);
 
+/// How often it is looked how those channels are that routers choose from and that are other nodes'.
+const LEVELS: Duration = Duration::from_secs(2);
+
 /// This node, at work.
 pub struct Node {
     whereabouts: Whereabouts,
@@ -34,6 +37,7 @@ pub struct Node {
     /// How much is left to be handed over.
     left: watch::Receiver<Option<usize>>,
     rounds: AbortOnDropHandle<Nodes>,
+    _levels: AbortOnDropHandle<()>,
     end: CancellationToken,
 }
 
@@ -46,11 +50,18 @@ impl Node {
         let (drain, end) = (CancellationToken::new(), CancellationToken::new());
         let (left, told) = watch::channel(None);
         let (whereabouts, seen) = Whereabouts::new(&nodes);
+        let routed = gateway.clone();
         let mut rounds = Rounds::new(nodes, gateway, accounts, seen);
         // Whoever is alone has all that it can have before it listens.
         rounds.first().await.context("the other nodes cannot be seen")?;
+        let levels = AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                routed.learn_levels().await;
+                tokio::time::sleep(LEVELS).await;
+            }
+        }));
         let rounds = AbortOnDropHandle::new(tokio::spawn(rounds.run(drain.clone(), end.clone(), left)));
-        Ok(Self { whereabouts, drain, left: told, rounds, end })
+        Ok(Self { whereabouts, drain, left: told, rounds, _levels: levels, end })
     }
 
     /// Where things are done.

@@ -137,3 +137,31 @@ async fn a_limit_that_refuses_counts_what_comes_by_way_of_every_node() {
     }
     assert_eq!(answers, [201, 201, 201, 201, 429, 429]);
 }
+
+#[tokio::test]
+async fn a_router_knows_of_another_nodes_channel_that_it_is_down() {
+    let pair = Pair::start().await;
+    let up = pair.channel(1, loopback()).await;
+    // Nothing listens there.
+    let down = pair.smpp_channel(1, 1).await;
+    let (status, answer) = pair.nodes[0].post("/routers/", json!({"type": "outbound", "config": {}})).await;
+    assert_eq!(status, 201, "{answer}");
+    let router = answer["result"]["id"].as_str().unwrap();
+    for (channel, prefix) in [(&down, "27"), (&up, "2")] {
+        let destination = json!({"config": {"channel": channel, "prefix": prefix}});
+        let (status, answer) = pair.nodes[0].post(&format!("/routers/{router}/destinations/"), destination).await;
+        assert_eq!(status, 201, "{answer}");
+    }
+    soon("a choice that goes by what the channel says", async {
+        loop {
+            let message = json!({"to": "+27820001001", "content": "x"});
+            let (status, answer) = pair.nodes[0].post(&format!("/channels/{router}/messages/"), message).await;
+            assert_eq!(status, 201, "{answer}");
+            if answer["result"]["channel_id"] == *up {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
