@@ -4,7 +4,7 @@
 //! write or sync ends writing until the process is restarted (an fsync that failed once must never be believed again,
 //! and what is in memory is no longer what is on disk); reads go on.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -96,6 +96,8 @@ pub(super) struct Committer {
     due_next: Instant,
     /// Other nodes have left more than the last batch took.
     deposits: bool,
+    /// Whether somebody has asked for them who need not ask again.
+    asked: Arc<AtomicBool>,
     expiries: Arc<Expiries>,
 }
 
@@ -105,7 +107,7 @@ impl Committer {
         lanes: Arc<Lanes>,
         condition: Arc<Condition>,
         ordinal: u64,
-        expiries: Arc<Expiries>,
+        (expiries, asked): (Arc<Expiries>, Arc<AtomicBool>),
     ) -> Self {
         Self {
             rows,
@@ -116,6 +118,7 @@ impl Committer {
             due_from: [0; 20],
             due_next: Instant::now(),
             deposits: false,
+            asked,
             expiries,
         }
     }
@@ -186,6 +189,7 @@ impl Committer {
             draft.add(op, &mut self.ordinal).await.map_err(unreadable)?;
         }
         if draft.deposits || self.deposits {
+            self.asked.store(false, Ordering::Relaxed);
             self.deposits = draft.take_deposits(&mut self.ordinal).await.map_err(unreadable)?;
         }
         let now = Instant::now();

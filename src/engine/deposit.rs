@@ -4,11 +4,12 @@
 //! They are durable where they lie, which is what their senders are told.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Engine;
 use super::draft::{Draft, Op, Ordinal};
 use super::encode::{accepted, record};
-use super::keys::{self, Kind};
+use super::keys::{self, Kind, table};
 use super::order::Id;
 use super::rows::{Rows, Span, Table};
 use crate::model::{Outbound, Timestamp};
@@ -45,7 +46,10 @@ pub(crate) async fn leave(slot: &Slot, messages: &[Arc<Outbound>]) -> Result<(),
 impl Engine {
     /// Some may have been left: they are looked for.
     pub(crate) fn look_for_deposits(&self) {
-        self.ask(vec![Op::Deposits]);
+        // Once, however long it takes until they are.
+        if !self.deposits.swap(true, Ordering::Relaxed) {
+            self.ask(vec![Op::Deposits]);
+        }
     }
 
     /// Takes all that have been left by now.
@@ -64,18 +68,23 @@ impl Rows {
 }
 
 impl Draft<'_> {
-    /// Takes what has been left, up to a bound: whether there was more.
+    /// Takes what has been left, up to a bound: whether there may be more.
     pub(super) async fn take_deposits(&mut self, ordinal: &mut Ordinal) -> Result<bool, ReadError> {
-        let found = self.rows.first_surely(Table::Deposit, &Span::since([]), TAKEN + 1).await?;
-        let more = found.len() > TAKEN;
-        for (key, value) in found.into_iter().take(TAKEN) {
+        let found = self.rows.first_surely(Table::Deposit, &Span::since([]), TAKEN).await?;
+        // Those that come meanwhile are not told of: there were some.
+        let more = !found.is_empty();
+        for (key, value) in found {
             match keys::read::<Outbound>(&value).map(Arc::new) {
                 Some(message) => {
                     for op in accepted(self.lanes, self.now, message, value) {
                         self.add(op, ordinal).await?;
                     }
                 }
-                None => tracing::error!(?key, "an MT that another node has accepted cannot be read and is passed over"),
+                // A newer version may read it: it is kept.
+                None => {
+                    tracing::error!(?key, "an MT that another node has accepted cannot be read and is put aside");
+                    self.put(Table::Meta, keys::meta(table::UNREAD, &key), value);
+                }
             }
             // Last: a reader who no longer finds it here finds it where it is now.
             self.remove(Table::Deposit, key);

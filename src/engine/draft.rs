@@ -279,7 +279,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+    pub(super) fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
         self.batch.push(Row { table, key: key.into(), value: Some(value.into()) });
     }
 

@@ -371,6 +371,8 @@ pub(super) mod table {
     pub(in crate::engine) const PARKED: &str = "parked";
     /// Channel to the shard that has its messages.
     pub(in crate::engine) const SHARD: &str = "shard";
+    /// What another node has accepted and this version could not read.
+    pub(in crate::engine) const UNREAD: &str = "unread";
     /// Facts about the store itself.
     pub(in crate::engine) const STORE: &str = "store";
 }

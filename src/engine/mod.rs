@@ -30,6 +30,7 @@ mod sweep;
 mod withdraw;
 
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -87,6 +88,8 @@ pub(crate) struct Engine {
     condition: Arc<Condition>,
     guard: Guard,
     pub(crate) expiries: Arc<Expiries>,
+    /// Whether it has been asked to look for deposits and has not begun.
+    deposits: Arc<AtomicBool>,
     /// The committer and the keeper.
     running: Mutex<Vec<Running>>,
     /// The keeper ends when this goes.
@@ -136,7 +139,14 @@ impl Engine {
         let condition = Arc::new(Condition::new());
         let expiries = Arc::new(Expiries::new(common.earlier.clone()));
         let ordinal = rows.ordinal().await?;
-        let committer = Committer::new(rows.clone(), lanes.clone(), condition.clone(), ordinal, expiries.clone());
+        let deposits = Arc::<AtomicBool>::default();
+        let committer = Committer::new(
+            rows.clone(),
+            lanes.clone(),
+            condition.clone(),
+            ordinal,
+            (expiries.clone(), deposits.clone()),
+        );
         let (inbox, jobs) = Inbox::new(condition.clone());
         let inbox = Arc::new(inbox);
         let guard = common.guard.clone();
@@ -165,6 +175,7 @@ impl Engine {
             condition,
             guard,
             expiries,
+            deposits,
             running: Mutex::new(running.into()),
             alive: Mutex::new(Some(alive)),
         }))

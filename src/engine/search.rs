@@ -246,7 +246,8 @@ impl Reader {
             return Ok(None);
         }
         let events = self.events(&stored).await?;
-        let waiting = if keys::ordinal_of(stored.origin).is_some() { Standing::Scheduled } else { Standing::Queued };
+        let unplaced = keys::ordinal_of(stored.origin).is_some() && message.send_at.is_some();
+        let waiting = if unplaced { Standing::Scheduled } else { Standing::Queued };
         let standing = events.last().map_or(waiting, |last| Standing::after(&last.kind));
         if search.status.is_some_and(|status| status != standing) {
             return Ok(None);

@@ -33,6 +33,8 @@ pub(super) struct Places {
     places: Mutex<HashMap<ChannelId, Place>>,
     /// Channels that do not run only because the store could not be read.
     unread: Mutex<BTreeSet<ChannelId>>,
+    /// How to end each where it stands, whoever holds its place.
+    cuts: Mutex<HashMap<ChannelId, CancellationToken>>,
 }
 
 /// A channel's task, what it was made of, and how to end it.
@@ -57,6 +59,10 @@ const RUNS_ON: [&str; 4] = ["type", "config", "rate_limit_count", "rate_limit_wi
 impl Places {
     fn all(&self) -> MutexGuard<'_, HashMap<ChannelId, Place>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cuts(&self) -> MutexGuard<'_, HashMap<ChannelId, CancellationToken>> {
+        self.cuts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unread(&self) -> MutexGuard<'_, BTreeSet<ChannelId>> {
@@ -234,6 +240,13 @@ impl Gateway {
         settled.collect::<FuturesUnordered<_>>()
     }
 
+    /// Ends what runs for a channel where it stands, also while something waits for its end in order.
+    pub fn cut(&self, channel: &ChannelId) {
+        if let Some(cut) = self.0.places.cuts().remove(channel) {
+            cut.cancel();
+        }
+    }
+
     /// How long a channel may take to end in order.
     #[must_use]
     pub fn channel_drain(&self) -> Duration {
@@ -300,6 +313,8 @@ impl Gateway {
         opened.map_err(|error| GatewayError::Read(error.to_string().into()))?;
         // Whether or not it has a router: one may be made at this moment, by whoever believes it to run already.
         if is_new {
+            // One that ended in a hurry and comes back: what it decided.
+            self.written(id).await;
             self.0.sticky.reload(&self.0.store, id).await?;
         }
         *place = Some(self.run(channel)?);
@@ -309,6 +324,7 @@ impl Gateway {
     fn forget(&self, id: &ChannelId) {
         self.forget_words(id);
         self.forget_traces(&id.0);
+        self.0.places.cuts().remove(id);
         self.0.places.forget(id);
     }
 
@@ -361,9 +377,18 @@ impl Gateway {
     /// Ends what runs in a channel's place, within the drain time. What it decided is written then: its successor must
     /// not be handed a message that the provider has taken.
     async fn vacate(&self, id: &ChannelId, place: &mut Option<Running>, drain: Duration) {
-        if self.end(id, place, drain).await {
-            // An engine that fails answers whatever the successor asks of it.
-            let _ = self.0.store.settled(id).await;
+        // Where another node has the successor, what waits is written before that one gets it.
+        if self.end(id, place, drain).await && self.0.directory.load().assigned.includes(id) {
+            self.written(id).await;
+        }
+    }
+
+    /// Waits until everything is written that is about a channel; not at the end, which does not wait for ever.
+    async fn written(&self, id: &ChannelId) {
+        tokio::select! {
+            // An engine that fails answers whatever anybody asks of it.
+            _ = self.0.store.settled(id) => {}
+            () = self.0.closing.cancelled() => {}
         }
     }
 
@@ -399,6 +424,7 @@ impl Gateway {
             }
         };
         let cut = CancellationToken::new();
+        self.0.places.cuts().insert(channel.id.clone(), cut.clone());
         let task = tokio::spawn(supervise(channel_type, setup, stop.clone(), cut.clone()));
         Ok(Running { of: channel, stop, cut, task })
     }

@@ -153,6 +153,8 @@ struct Inner {
     /// The levels of channels that routers choose from and that run elsewhere.
     elsewhere: ArcSwap<HashMap<ChannelId, Level>>,
     stop: CancellationToken,
+    /// Cancelled before that, when the end begins: nobody waits any more for what a store that is away does not write.
+    closing: CancellationToken,
     dispatcher: Mutex<Option<tokio::task::JoinHandle<()>>>,
     expiry: Mutex<Option<tokio::task::JoinHandle<()>>>,
     /// Looks at messages have turns.
@@ -193,6 +195,7 @@ impl Gateway {
             told: Mutex::default(),
             elsewhere: ArcSwap::default(),
             stop: CancellationToken::new(),
+            closing: CancellationToken::new(),
             dispatcher: Mutex::default(),
             expiry: Mutex::default(),
             searches: Arc::new(Semaphore::new(search::SEARCHES)),
@@ -215,6 +218,7 @@ impl Gateway {
     /// Ends in order: nothing more comes out of queues, channels finish what is in flight and unbind, callbacks stop, what
     /// waits is written.
     pub async fn shutdown(self) {
+        self.0.closing.cancel();
         self.0.queues.stop().await;
         self.stop_all().await;
         self.0.stop.cancel();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +14,7 @@ use super::whereabouts::Seen;
 use crate::access::Accounts;
 use crate::gateway::{Assigned, Gateway};
 use crate::model::ChannelId;
-use crate::store::{Duties, Duty, HoldError, Nodes, Tenure, View};
+use crate::store::{Duties, Duty, HoldError, Member, Nodes, Tenure, View};
 
 /// From one look to the next, unless there is news.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -33,11 +33,28 @@ const TAKEN: usize = 16;
 const ENDED: Duration = Duration::from_secs(5);
 /// How long Redis may say nothing until nobody waits for other nodes.
 const SILENT: Duration = Duration::from_secs(5);
+/// How long it takes until what could not be read is read again.
+const FOLLOW_AGAIN: Duration = Duration::from_secs(1);
 /// How long it takes until what another node has is asked for again.
 const BUSY: Duration = Duration::from_millis(500);
 
-/// What has been let go of, and whether every channel that is to run does.
-type Ended = (Vec<Duty>, bool);
+/// What is done aside, so that nothing keeps anybody from looking at the leases.
+enum Job {
+    /// What others have changed is applied.
+    Follow(u64),
+    /// Something is taken.
+    Take(Duty),
+    /// These are let go of once nothing is done for them any more.
+    End(Vec<Duty>),
+}
+
+/// What has come of it.
+enum Outcome {
+    Followed(anyhow::Result<()>),
+    Taken(Result<(), HoldError>),
+    /// Whether every channel that is to run does.
+    Ended(bool),
+}
 
 /// See the file's head.
 pub(super) struct Rounds {
@@ -47,25 +64,45 @@ pub(super) struct Rounds {
     gateway: Gateway,
     accounts: Arc<Accounts>,
     seen: watch::Sender<Seen>,
+    tasks: JoinSet<Outcome>,
+    jobs: HashMap<Id, Job>,
     /// The channels that run here.
     running: HashSet<ChannelId>,
-    /// What is being let go of.
+    /// What is being let go of, and what is being taken.
     leaving: HashSet<Duty>,
-    endings: JoinSet<Ended>,
+    taking: HashSet<Duty>,
     /// Since when a lease is in doubt.
     doubts: HashMap<Duty, Instant>,
     /// Not asked for before: another node has it.
     busy: HashMap<Duty, Instant>,
     /// What could not be done, each said once.
     troubles: HashMap<Option<Duty>, String>,
-    /// What there is is to be looked at again, whether somebody has changed it or not.
+    /// What there is is to be looked at again, whether somebody has changed it or not, but not before then.
     stale: bool,
+    next_follow: Instant,
+    /// How often it has been looked at, and whether that goes on.
+    followed: u64,
+    following: bool,
+    /// So often it must have been before this node leads: nobody else changes it from then on.
+    leads_from: u64,
     /// Not handed over before.
     next_group: Instant,
+    /// What should be here, and what that was found by.
+    wanted: (Option<Known>, HashSet<Duty>),
+}
+
+/// What it depends on which node should have what.
+#[derive(PartialEq, Eq)]
+struct Known {
+    nodes: Vec<Member>,
+    revision: u64,
+    channels: usize,
+    going: bool,
 }
 
 impl Rounds {
     pub(super) fn new(nodes: Nodes, gateway: Gateway, accounts: Arc<Accounts>, seen: watch::Sender<Seen>) -> Self {
+        let now = Instant::now();
         Self {
             view: nodes.view(),
             duties: nodes.duties().clone(),
@@ -73,25 +110,33 @@ impl Rounds {
             gateway,
             accounts,
             seen,
+            tasks: JoinSet::new(),
+            jobs: HashMap::new(),
             running: HashSet::new(),
             leaving: HashSet::new(),
-            endings: JoinSet::new(),
+            taking: HashSet::new(),
             doubts: HashMap::new(),
             busy: HashMap::new(),
             troubles: HashMap::new(),
             stale: true,
-            next_group: Instant::now(),
+            next_follow: now,
+            followed: 0,
+            following: false,
+            leads_from: 0,
+            next_group: now,
+            wanted: (None, HashSet::new()),
         }
     }
 
-    /// Waits until Redis has told of the other nodes, and looks for the first time.
+    /// Waits until Redis has told of the other nodes, and looks until whoever is alone has all.
     pub(super) async fn first(&mut self) -> Result<(), watch::error::RecvError> {
         self.view.wait_for(|view| view.heard.is_some()).await?;
-        // What is taken runs after the next look.
-        self.look(false).await;
-        self.look(false).await;
-        while let Some(ended) = self.endings.join_next().await {
-            self.ended(ended.unwrap_or_default());
+        // What there is and the lead; then channels; then they run.
+        for _ in 0..3 {
+            self.look(false);
+            while let Some(done) = self.tasks.join_next_with_id().await {
+                self.done(done);
+            }
         }
         Ok(())
     }
@@ -110,16 +155,66 @@ impl Rounds {
                     self.nodes.drain();
                     self.seen.send_modify(|seen| seen.draining = true);
                 }
-                Some(ended) = self.endings.join_next() => self.ended(ended.unwrap_or_default()),
+                Some(done) = self.tasks.join_next_with_id() => self.done(done),
                 _ = timeout(PERIOD, self.view.changed()) => {}
             }
             let draining = self.seen.borrow().draining;
-            self.look(draining).await;
+            self.look(draining);
             let _ = left.send(draining.then(|| self.remain()));
         }
         // Where Redis takes nothing the end of the store gives up.
-        let _ = timeout(ENDED, async { while self.endings.join_next().await.is_some() {} }).await;
+        let _ = timeout(ENDED, async { while self.tasks.join_next().await.is_some() {} }).await;
         self.nodes
+    }
+
+    fn begin(&mut self, job: Job, work: impl Future<Output = Outcome> + Send + 'static) {
+        let id = self.tasks.spawn(work).id();
+        self.jobs.insert(id, job);
+    }
+
+    fn done(&mut self, done: Result<(Id, Outcome), JoinError>) {
+        let id = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let outcome = done.map(|(_, outcome)| outcome);
+        let now = Instant::now();
+        match (self.jobs.remove(&id), outcome) {
+            (Some(Job::Follow(revision)), Ok(Outcome::Followed(Ok(())))) => {
+                self.following = false;
+                self.followed += 1;
+                self.troubles.remove(&None);
+                self.seen.send_modify(|seen| seen.revision = revision);
+            }
+            (Some(Job::Follow(_)), outcome) => {
+                (self.following, self.stale, self.next_follow) = (false, true, now + FOLLOW_AGAIN);
+                if let Ok(Outcome::Followed(Err(error))) = outcome {
+                    self.complain(None, &format!("what other nodes have changed cannot be read for now: {error:#}"));
+                }
+            }
+            (Some(Job::Take(duty)), outcome) => {
+                self.taking.remove(&duty);
+                match outcome {
+                    Ok(Outcome::Taken(Ok(()))) => {
+                        tracing::info!("this node has {duty}");
+                        self.troubles.remove(&Some(duty.clone()));
+                        if duty == Duty::Lead {
+                            // What is being looked at may be from before.
+                            self.leads_from = self.followed + 1 + u64::from(self.following);
+                            self.stale = true;
+                        }
+                        return;
+                    }
+                    Ok(Outcome::Taken(Err(HoldError::Open(error)))) => {
+                        self.complain(Some(duty.clone()), &format!("{duty} could not be taken for now: {error}"));
+                    }
+                    _ => {}
+                }
+                self.busy.insert(duty, now + BUSY);
+            }
+            (Some(Job::End(duties)), outcome) => {
+                self.leaving.retain(|duty| !duties.contains(duty));
+                self.stale |= !matches!(outcome, Ok(Outcome::Ended(true)));
+            }
+            (None, _) => {}
+        }
     }
 
     /// How much has to be handed over still. Where Redis says nothing, nobody can take anything.
@@ -135,45 +230,43 @@ impl Rounds {
         }
     }
 
-    fn ended(&mut self, (duties, all): Ended) {
-        self.leaving.retain(|duty| !duties.contains(duty));
-        self.stale |= !all;
-    }
-
-    async fn look(&mut self, draining: bool) {
+    fn look(&mut self, draining: bool) {
         let view = self.view.borrow_and_update().clone();
-        self.follow(view.revision).await;
+        self.follow(view.revision);
         let now = Instant::now();
         let held = self.duties.held();
         let others = view.nodes.iter().any(|node| node.id != self.nodes.own() && !node.draining);
-        let wanted = self.wanted(&view, draining && others);
-        let (mut work, mut lost) = (HashSet::new(), Vec::new());
-        let mut over = Vec::new();
+        self.find_wanted(view, draining && others);
+        let (mut work, mut lost, mut over) = (HashSet::new(), Vec::new(), Vec::new());
         self.doubts.retain(|duty, _| held.iter().any(|(held, _)| held == duty));
-        for (duty, tenure) in held {
-            if self.leaving.contains(&duty) {
-                continue;
-            }
+        for (duty, tenure) in &held {
             match tenure {
+                Tenure::Good => drop(self.doubts.remove(duty)),
                 Tenure::Lost { by: Some(by) } => {
-                    tracing::warn!(%by, "{duty} is not this node's any more");
-                    lost.push(duty);
+                    if !self.leaving.contains(duty) {
+                        tracing::warn!(%by, "{duty} is not this node's any more");
+                        lost.push(duty.clone());
+                    }
                     continue;
                 }
-                Tenure::Good => drop(self.doubts.remove(&duty)),
                 Tenure::Doubtful | Tenure::Lost { by: None } => {
-                    let since = *self.doubts.entry(duty.clone()).or_insert(now);
-                    if now.duration_since(since) > TOLERATED {
+                    let doubted = now.duration_since(*self.doubts.entry(duty.clone()).or_insert(now));
+                    // Whatever it is that it waits for: nobody else has it yet.
+                    if let (true, Duty::Channel(channel)) = (doubted > TOLERATED + HURRY, duty) {
+                        self.gateway.cut(channel);
+                    }
+                    if doubted > TOLERATED || *tenure != Tenure::Doubtful {
                         continue;
                     }
                 }
             }
-            if duty == Duty::Lead && self.stale {
-                // It may not know yet what it would change.
-            } else if wanted.contains(&duty) {
-                work.insert(duty);
+            if self.leaving.contains(duty) || (*duty == Duty::Lead && self.followed < self.leads_from) {
+                continue;
+            }
+            if self.wanted.1.contains(duty) {
+                work.insert(duty.clone());
             } else {
-                over.push(duty);
+                over.push(duty.clone());
             }
         }
         // What is another's now is let go of, some at a time: each goes on at once where it should be.
@@ -184,31 +277,26 @@ impl Rounds {
             self.next_group = now + if draining { Duration::ZERO } else { BETWEEN_GROUPS };
         }
         self.run_only(work, over, lost);
-        self.take(wanted, now).await;
+        self.take(&held, now);
     }
 
     /// Applies what others have changed.
-    async fn follow(&mut self, revision: u64) {
-        if self.seen.borrow().revision == revision && !self.stale {
+    fn follow(&mut self, revision: u64) {
+        let news = self.stale || self.seen.borrow().revision != revision;
+        if !news || self.following || self.next_follow > Instant::now() {
             return;
         }
-        let followed = async {
-            self.duties.look_again().await?;
-            self.accounts.refresh().await?;
-            self.gateway.refresh().await?;
-            anyhow::Ok(())
-        };
-        let followed = followed.await;
-        self.stale = followed.is_err();
-        match followed {
-            Ok(()) => {
-                self.troubles.remove(&None);
-                self.seen.send_modify(|seen| seen.revision = revision);
-            }
-            Err(error) => {
-                self.complain(None, &format!("what other nodes have changed cannot be read for now: {error:#}"))
-            }
-        }
+        (self.stale, self.following) = (false, true);
+        let (duties, accounts, gateway) = (self.duties.clone(), self.accounts.clone(), self.gateway.clone());
+        self.begin(Job::Follow(revision), async move {
+            let followed = async {
+                duties.look_again().await?;
+                accounts.refresh().await?;
+                gateway.refresh().await?;
+                anyhow::Ok(())
+            };
+            Outcome::Followed(followed.await)
+        });
     }
 
     /// Says what is wrong, once.
@@ -218,23 +306,27 @@ impl Rounds {
         }
     }
 
-    /// What this node should have.
-    fn wanted(&self, view: &View, going: bool) -> HashSet<Duty> {
-        if going {
-            return HashSet::new();
+    /// Finds what this node should have.
+    fn find_wanted(&mut self, view: View, going: bool) {
+        let channels = self.duties.channels();
+        let revision = self.seen.borrow().revision;
+        let known = Known { nodes: view.nodes, revision, channels: channels.len(), going };
+        if self.wanted.0.as_ref() == Some(&known) {
+            return;
         }
-        let is_own = |duty: &Duty| duty.place(&view.nodes).is_none_or(|node| node.id == self.nodes.own());
+        let is_own = |duty: &Duty| duty.place(&known.nodes).is_none_or(|node| node.id == self.nodes.own());
         let leads = is_own(&Duty::Lead);
         // Those that share an application's queue are together.
         let by = self.gateway.placed_by();
         let there: HashSet<ChannelId> = self.gateway.channels().into_iter().collect();
-        let channels = self.duties.channels().into_iter().filter_map(|channel| {
+        let channels = channels.into_iter().filter_map(|channel| {
             // Whoever leads sees to what is left of those that were deleted.
             let deleted = !there.contains(&channel);
             let named = Duty::Channel(by.get(&channel).unwrap_or(&channel).clone());
             (if deleted { leads } else { is_own(&named) }).then_some(Duty::Channel(channel))
         });
-        channels.chain(leads.then_some(Duty::Lead)).collect()
+        let wanted = if going { HashSet::new() } else { channels.chain(leads.then_some(Duty::Lead)).collect() };
+        self.wanted = (Some(known), wanted);
     }
 
     /// Runs the channels that this node works for. Others end, in order (`over`) or in a hurry, and are let go of then.
@@ -256,8 +348,8 @@ impl Rounds {
         // What runs is said now, in this order; how long it takes is waited for aside.
         let drain = if hurry { HURRY } else { self.gateway.channel_drain() };
         let settled = self.gateway.reassign(Assigned::Only(channels), drain);
-        self.endings.spawn(async move {
-            let (ends, others): (HashSet<Duty>, Vec<Duty>) = (gone.iter().cloned().collect(), gone);
+        self.begin(Job::End(gone.clone()), async move {
+            let ends: HashSet<Duty> = gone.iter().cloned().collect();
             if ends.contains(&Duty::Lead) {
                 duties.let_go(&Duty::Lead).await;
             }
@@ -274,40 +366,34 @@ impl Rounds {
             });
             let all = each.buffer_unordered(usize::MAX).fold(true, async |all, one| all && one).await;
             // Those that did not run.
-            stream::iter(&others).for_each_concurrent(None, |duty| duties.let_go(duty)).await;
-            (others, all)
+            stream::iter(&gone).for_each_concurrent(None, |duty| duties.let_go(duty)).await;
+            Outcome::Ended(all)
         });
     }
 
     /// Takes what should be here and is not.
-    async fn take(&mut self, wanted: HashSet<Duty>, now: Instant) {
-        let held: HashSet<Duty> = self.duties.held().into_iter().map(|(duty, _)| duty).collect();
-        self.busy.retain(|duty, until| *until > now && wanted.contains(duty));
-        let free = |duty: &Duty| !held.contains(duty) && !self.leaving.contains(duty) && !self.busy.contains_key(duty);
-        let missing: Vec<Duty> = wanted.into_iter().filter(free).collect();
-        let duties = &self.duties;
-        let attempts = stream::iter(missing).map(async |duty| {
-            let taken = duties.take(&duty).await;
-            (duty, taken)
-        });
-        let attempts: Vec<_> = attempts.buffer_unordered(TAKEN).collect().await;
-        for (duty, taken) in attempts {
-            match taken {
-                Ok(()) => {
-                    tracing::info!("this node has {duty}");
-                    self.troubles.remove(&Some(duty.clone()));
-                    if duty == Duty::Lead {
-                        // What the last one who led changed last may not have been told, and nobody changes it now.
-                        self.duties.tell().await;
-                        self.stale = true;
-                    }
+    fn take(&mut self, held: &[(Duty, Tenure)], now: Instant) {
+        self.busy.retain(|_, until| *until > now);
+        let held: HashSet<&Duty> = held.iter().map(|(duty, _)| duty).collect();
+        let free = |duty: &&Duty| {
+            !held.contains(*duty)
+                && !self.leaving.contains(*duty)
+                && !self.taking.contains(*duty)
+                && !self.busy.contains_key(*duty)
+        };
+        let room = TAKEN.saturating_sub(self.taking.len());
+        let missing: Vec<Duty> = self.wanted.1.iter().filter(free).take(room).cloned().collect();
+        for duty in missing {
+            self.taking.insert(duty.clone());
+            let duties = self.duties.clone();
+            self.begin(Job::Take(duty.clone()), async move {
+                let taken = duties.take(&duty).await;
+                if taken.is_ok() && duty == Duty::Lead {
+                    // What the last one who led changed last the others may not have been told.
+                    duties.tell().await;
                 }
-                Err(HoldError::Taken { .. }) => drop(self.busy.insert(duty, now + BUSY)),
-                Err(HoldError::Open(error)) => {
-                    self.complain(Some(duty.clone()), &format!("{duty} could not be taken for now: {error}"));
-                    self.busy.insert(duty, now + BUSY);
-                }
-            }
+                Outcome::Taken(taken)
+            });
         }
     }
 }

@@ -60,6 +60,8 @@ pub(crate) struct Registry {
 const SETTINGS: &str = "";
 /// The key of what nodes say.
 const NODES: &str = "nodes";
+/// Seconds within which a node has said something lately.
+const LATELY: u64 = 2;
 /// The key of the settings' revision.
 const REVISION: &str = "revision";
 
@@ -101,6 +103,18 @@ impl Registry {
         let _ended = self.task.await;
         self.slot.ask(redis::cmd("HDEL").arg(self.slot.key(NODES)).arg(own)).await
     }
+}
+
+/// Whether a node with this id has said lately that it is there.
+///
+/// # Errors
+/// [`RedisError`].
+pub(crate) async fn is_there(redis: &Redis, id: &str) -> Result<bool, RedisError> {
+    let slot = redis.slot(SETTINGS);
+    let (seconds, _): (u64, u64) = slot.ask(&redis::cmd("TIME")).await?;
+    let said: Option<String> = slot.ask(redis::cmd("HGET").arg(slot.key(NODES)).arg(id)).await?;
+    let heard = said.and_then(|said| said.split(' ').next()?.parse::<u64>().ok());
+    Ok(heard.is_some_and(|heard| heard / 1_000 + LATELY >= seconds))
 }
 
 /// Raises the revision of the settings, which is in their slot and which nodes see within a second, and returns it. Whoever

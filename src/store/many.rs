@@ -123,6 +123,10 @@ impl Many {
         Ok(())
     }
 
+    pub(super) fn is_shared(&self) -> bool {
+        !self.alone
+    }
+
     pub(super) fn settings(&self) -> &Arc<Part> {
         &self.settings
     }
@@ -234,6 +238,7 @@ impl Many {
         let _making = if makes { Some(self.making.lock().await) } else { None };
         // What there is comes first: messages are of channels that are there.
         let (mut settings, mut parts) = (Batch::new(), Vec::<(Arc<Part>, Batch)>::new());
+        let mut is_new = false;
         for change in batch {
             if let Some(also) = change.settings() {
                 settings.push(also);
@@ -256,17 +261,32 @@ impl Many {
                 Change::SaveChannel(channel) => self.leftover(&channel.id).await?,
                 _ => None,
             };
+            is_new |= earlier.is_some();
             let changes = earlier.into_iter().chain([change]);
             match parts.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &part)) {
                 Some((_, part)) => part.extend(changes),
                 None => parts.push((part, changes.collect())),
             }
         }
+        // But a channel that is new must have begun with nothing before anybody knows of it.
+        if is_new {
+            self.write_all(parts, durable).await?;
+            return self.write_settings(settings, durable).await;
+        }
+        self.write_settings(settings, durable).await?;
+        self.write_all(parts, durable).await
+    }
+
+    async fn write_settings(&self, settings: Batch, durable: bool) -> Result<(), CommitError> {
         if !settings.is_empty() {
             let engine = self.settings.engine().ok_or_else(|| CommitError::NotReady(NOT_LEADER.into()))?;
             engine.write(settings, durable).await?;
             self.tell().await;
         }
+        Ok(())
+    }
+
+    async fn write_all(&self, mut parts: Vec<(Arc<Part>, Batch)>, durable: bool) -> Result<(), CommitError> {
         match parts.len() {
             1 => match parts.pop() {
                 Some((part, batch)) => self.write_to(&part, batch, durable).await,
@@ -302,7 +322,7 @@ impl Many {
     }
 
     async fn write_to(&self, part: &Part, batch: Batch, durable: bool) -> Result<(), CommitError> {
-        if let Some(engine) = part.engine() {
+        if let Some(engine) = part.engine().filter(|_| self.alone || part.is_held()) {
             return engine.write(batch, durable).await;
         }
         self.guard.admit(&batch, true)?;

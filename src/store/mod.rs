@@ -187,7 +187,7 @@ impl Store {
     /// had handed out is handed out again, in order, unless it is final.
     #[must_use]
     pub fn outbound(&self, channel: &ChannelId) -> OutboundQueue {
-        OutboundQueue::open(self.0.shards.held(channel), channel)
+        OutboundQueue::open(self.0.shards.held(channel), self.0.shards.shared(channel), channel)
     }
 
     /// These MTs, which somebody has in hand, may have reached their SMSC, or cannot have: should they be handed out again,

@@ -62,9 +62,9 @@ impl Part {
         self.held().as_ref().map(|held| held.engine.clone())
     }
 
-    /// Whether this node writes it.
+    /// Whether this node writes it, as far as it knows.
     pub(super) fn is_held(&self) -> bool {
-        self.held().is_some()
+        !matches!(self.tenure(), None | Some(Tenure::Lost { by: Some(_) }))
     }
 
     /// Takes it, unless this node has it already.

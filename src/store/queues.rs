@@ -9,9 +9,13 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::{CallbackDelivery, Delivery, ReadError, Store, Ticket};
+use super::part::Part;
+use super::{CallbackDelivery, Delivery, ReadError, Store, Tenure, Ticket};
 use crate::engine::{Engine, Entry, Item, Lane, Pulled, Reach, callback_delivery, delivery};
 use crate::model::{ChannelId, Outbound, Timestamp};
+
+/// How long nothing is looked for that may be another node's.
+const DOUBT: Duration = Duration::from_millis(200);
 
 /// A channel's MTs: the highest priority first, FIFO within one.
 pub struct OutboundQueue {
@@ -19,6 +23,8 @@ pub struct OutboundQueue {
     engine: Option<Arc<Engine>>,
     /// The most urgent first, and which consumer of theirs this is.
     lanes: Vec<(Arc<Lane>, u64)>,
+    /// Whose right to the channel is looked at, where there are several nodes.
+    part: Option<Arc<Part>>,
 }
 
 /// How far somebody has looked into a queue without taking anything.
@@ -53,14 +59,19 @@ impl Waiting {
 }
 
 impl OutboundQueue {
-    pub(super) fn open(engine: Option<Arc<Engine>>, channel: &ChannelId) -> Self {
+    pub(super) fn open(engine: Option<Arc<Engine>>, part: Option<Arc<Part>>, channel: &ChannelId) -> Self {
         let lanes = engine.iter().flat_map(|engine| {
             engine.outbound_lanes(channel).map(|lane| {
                 let generation = engine.acquire(&lane);
                 (lane, generation)
             })
         });
-        Self { lanes: lanes.collect(), engine }
+        Self { lanes: lanes.collect(), engine, part }
+    }
+
+    /// Whether nothing may be handed out: another node may have begun to, while this one was paused or cut off.
+    fn is_doubtful(&self) -> bool {
+        self.part.as_ref().is_some_and(|part| part.tenure() != Some(Tenure::Good))
     }
 
     fn engine(&self) -> Result<&Engine, ReadError> {
@@ -154,7 +165,7 @@ impl OutboundQueue {
     /// in `chosen` can be taken once what is committed next is on disk.
     pub fn take(&mut self, chosen: &mut VecDeque<Waiting>) -> Vec<Delivery> {
         let mut deliveries = Vec::with_capacity(chosen.len());
-        let Some(engine) = &self.engine else { return deliveries };
+        let Some(engine) = self.engine.as_ref().filter(|_| !self.is_doubtful()) else { return deliveries };
         for (number, (lane, generation)) in self.lanes.iter().enumerate() {
             let here = chosen.iter().take_while(|waiting| waiting.lane == number).count();
             let mut entries: VecDeque<Entry> = chosen.iter().take(here).map(|waiting| waiting.entry.clone()).collect();
@@ -175,6 +186,9 @@ impl OutboundQueue {
         weigh: fn(&Outbound) -> usize,
     ) -> Result<(Vec<Delivery>, Option<Timestamp>), ReadError> {
         let engine = self.engine()?;
+        if self.is_doubtful() {
+            return Ok((Vec::new(), Some(Timestamp::now().plus(DOUBT))));
+        }
         let (mut found, mut first_due) = (Vec::new(), None);
         let weight = |item: &Item| match item {
             Item::Message(message) => weigh(message).max(1),

@@ -62,6 +62,14 @@ impl Shards {
         }
     }
 
+    /// The part of a channel's messages, where several nodes may have it.
+    pub(super) fn shared(&self, channel: &ChannelId) -> Option<Arc<super::part::Part>> {
+        match self {
+            Self::One(_) => None,
+            Self::Many(many) => many.part(channel).filter(|_| many.is_shared()),
+        }
+    }
+
     /// The engine of a channel's messages, taken if no other node is to have it.
     pub(super) async fn of(&self, channel: &ChannelId) -> Result<Arc<Engine>, OpenError> {
         match self {

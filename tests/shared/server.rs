@@ -1,5 +1,8 @@
 //! What several test binaries need: a deadline on everything, and a server with a channel that sends.
 
+#[path = "kept.rs"]
+mod kept;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -26,6 +29,7 @@ pub(crate) fn config(directory: &Path) -> Config {
         data: directory.join("data"),
         logging_path: directory.join("logs"),
         min_free: 0,
+        redis: kept::redis(directory),
         ..Config::default()
     }
 }

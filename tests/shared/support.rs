@@ -1,6 +1,9 @@
 //! A server, an SMSC and a receiver of callbacks, each real and on a port of its own. Tests wait for events, never for
 //! time to pass; a deadline only turns a hang into a failure.
 
+#[path = "kept.rs"]
+mod kept;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -70,6 +73,7 @@ impl Maybug {
             data: directory.path().join("data"),
             logging_path: directory.path().join("logs"),
             min_free: 0,
+            redis: kept::redis(directory.path()),
             ..Config::default()
         };
         change(&mut config);

@@ -74,6 +74,13 @@ pub(crate) struct Lane {
     loading: Arc<tokio::sync::Mutex<()>>,
 }
 
+impl Drop for Lane {
+    fn drop(&mut self) {
+        // Other engines go on with what rings may hold.
+        self.rings.fetch_sub(self.state().ring.len(), Ordering::Relaxed);
+    }
+}
+
 /// What `take` found.
 pub(crate) enum Taken {
     /// Entries, now in hand.
