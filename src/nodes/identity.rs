@@ -6,18 +6,20 @@ use crate::store::Member;
 
 /// This node, whose API listens there, and which others reach at `url` if that is said.
 ///
-/// Its id is the same for one that is started again on the same machine with the same port, which two cannot have at a time:
-/// so it takes back at once what it had when it was killed.
+/// Its id is the same for one that is started again on the same machine with the same address, which two cannot have at a
+/// time: so it takes back at once what it had when it was killed. Where two have it all the same, as in containers with one
+/// host name, the second one does not become a node.
 #[must_use]
 pub fn member(url: Option<&str>, addresses: &[SocketAddr]) -> Member {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let port = addresses.first().map_or(0, SocketAddr::port);
+    let address = addresses.first().map(SocketAddr::to_string).unwrap_or_default();
     // Machines may have been given the same name.
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
     let boot = boot.unwrap_or_else(|_| uuid::Uuid::new_v4().to_string());
     let name = format!("{host}:{port}");
     Member {
-        id: format!("{name}-{}", boot.split('-').next().unwrap_or_default()),
+        id: format!("{host}:{address}-{}", boot.split('-').next().unwrap_or_default()),
         url: url.map_or_else(|| reached(&host, addresses), |url| url.trim_end_matches('/').to_owned()),
         name,
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -2,8 +2,10 @@
 //! work for, and lets it go.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::many::Many;
 use super::part::{HoldError, Part};
@@ -11,9 +13,13 @@ use super::shards::Shards;
 use super::{OpenError, Store, StoreConfig, Tenure};
 use crate::model::ChannelId;
 use crate::redis::placement::place;
-use crate::redis::registry::Registry;
+use crate::redis::registry::{Registry, is_there};
 
 pub use crate::redis::registry::{Member, View};
+
+/// How long a node waits for one that has its id, and from one look to the next.
+const PATIENCE: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// A node's place among those that share a store.
 pub struct Nodes {
@@ -70,6 +76,15 @@ impl Store {
         let Shards::Many(many) = &store.0.shards else {
             return Err(OpenError::Engine("a store in a directory is one process's alone".to_owned()));
         };
+        // Whoever had the id before may only be about to end.
+        let since = Instant::now();
+        let away = |error: crate::redis::RedisError| OpenError::Engine(error.to_string());
+        while is_there(&many.redis, &id).await.map_err(away)? {
+            if since.elapsed() > PATIENCE {
+                return Err(OpenError::Held { by: format!("a node with the same name and address, {id}") });
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
         let nodes = Nodes { registry: Registry::join(&many.redis, own), duties: Duties(many.clone()), own: id };
         Ok((store, nodes))
     }

@@ -1,5 +1,6 @@
 //! What several test binaries need: a deadline on everything, and a server with a channel that sends.
 
+#[allow(clippy::duplicate_mod, reason = "a binary may have both files that need it")]
 #[path = "kept.rs"]
 mod kept;
 
