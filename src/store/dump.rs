@@ -201,14 +201,7 @@ impl Contents {
         };
         let away = |error: crate::redis::RedisError| OpenError::Engine(error.to_string());
         let redis = Redis::connect(redis).await.map_err(away)?;
-        let look = async |name: &str, role| {
-            let slot = redis.slot(name);
-            // A server that runs renews its right to what it has.
-            match slot.holder().await.map_err(away)? {
-                Some(by) => Err(OpenError::Held { by }),
-                None => Look::into_slot(slot, role, config.unfinished).await,
-            }
-        };
+        let look = async |name: &str, role| Look::into_slot(redis.slot(name), role, config.unfinished).await;
         let Some(settings) = look(SETTINGS, Role::Settings).await? else { return Ok(None) };
         let mut channels = settings.shards().await?;
         channels.sort();
