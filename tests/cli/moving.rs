@@ -101,7 +101,7 @@ async fn a_store_moves_to_redis_and_back_and_a_backup_comes_back() {
     let on_redis =
         Config { redis: Some(RedisKey::Store(Secret(url.clone()))), ..config(directory.path(), Path::new("")) };
     let server = run(&on_redis, 1).await;
-    let running = format!("process {} on ", std::process::id());
+    let running = format!("{}-", server.addresses()[0]);
     refused(&maybug(&["export", "store", "--redis", &url]), &running);
     refused(&maybug(&["import", file, "--redis", &url]), &running);
     server.stop().await;
@@ -114,10 +114,11 @@ async fn a_store_moves_to_redis_and_back_and_a_backup_comes_back() {
         .spawn()
         .unwrap();
     let said = BufReader::new(crashing.stderr.take().unwrap()).lines();
-    assert!(said.map_while(Result::ok).any(|line| line.contains("the API listens")), "it did not start");
+    let address =
+        said.map_while(Result::ok).find_map(|line| Some(line.split_once("the API listens on http://")?.1.to_owned()));
     crashing.kill().unwrap();
     crashing.wait().unwrap();
-    let crashed = format!("process {} on ", crashing.id());
+    let crashed = format!("{}-", address.expect("it did not start"));
     refused(&maybug(&["export", "store", "--redis", &url]), &crashed);
     refused(&maybug(&["export", "store", "--redis", &url]), "--crashed");
     let taken = maybug(&["export", "store", "--redis", &url, "--crashed"]);
