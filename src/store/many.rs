@@ -223,7 +223,7 @@ impl Many {
     pub(super) async fn of(&self, channel: &ChannelId) -> Result<Arc<Engine>, OpenError> {
         match self.part(channel).and_then(|part| part.engine()) {
             Some(engine) => Ok(engine),
-            None if self.alone => self.take(&*self.numbered(channel).await?).await,
+            None if self.alone => Box::pin(async { self.take(&*self.numbered(channel).await?).await }).await,
             None => Err(OpenError::Engine(format!("another node has the channel {channel}"))),
         }
     }
@@ -313,9 +313,11 @@ impl Many {
             Change::DeleteChannel(_) => None,
             Change::SaveChannel(_) if self.is_there(channel).await? => None,
             Change::SaveChannel(_) => {
-                let part = self.numbered(channel).await.map_err(|error| not_ready(&error))?;
-                self.take(&part).await.map_err(|error| not_ready(&error))?;
-                Some(part)
+                let taken = Box::pin(async {
+                    let part = self.numbered(channel).await?;
+                    self.take(&part).await.map(|_| part)
+                });
+                Some(taken.await.map_err(|error| not_ready(&error))?)
             }
             _ => Some(part.ok_or(CommitError::Elsewhere)?),
         })

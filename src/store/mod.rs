@@ -139,7 +139,8 @@ impl Store {
     /// # Errors
     /// [`OpenError`].
     pub async fn open(config: &StoreConfig) -> Result<Self, OpenError> {
-        Self::open_as(config, None).await
+        // Boxed, as all that is deep and rare: whoever waits for it would have its size.
+        Box::pin(Self::open_as(config, None)).await
     }
 
     /// Opens the store for one node of several, which takes nothing yet.

@@ -72,7 +72,7 @@ impl Store {
     /// [`OpenError`]; a store in a directory has no nodes.
     pub async fn join(config: &StoreConfig, own: Member) -> Result<(Self, Nodes), OpenError> {
         let id = own.id.clone();
-        let store = Self::open_as(config, Some(&id)).await?;
+        let store = Box::pin(Self::open_as(config, Some(&id))).await?;
         let Shards::Many(many) = &store.0.shards else {
             return Err(OpenError::Engine("a store in a directory is one process's alone".to_owned()));
         };
