@@ -87,10 +87,10 @@ impl Server {
             Some(_) => {
                 let own = nodes::member(config.node_url.as_deref(), &addresses);
                 // Boxed, as all that is deep is: whoever starts a server would have its size.
-                let (store, nodes) = Box::pin(Store::join(&stored, own)).await?;
+                let (store, nodes) = Store::join(&stored, own).await?;
                 (store, Some(nodes))
             }
-            None => (Box::pin(Store::open(&stored)).await?, None),
+            None => (Store::open(&stored).await?, None),
         };
         let accounts = Arc::new(Accounts::open(store.clone()).await?);
         let rates = Rates::new(config.metric_window);

@@ -56,17 +56,17 @@ pub fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
 /// Runs a command; errors are told on standard error, whole.
 pub async fn run(args: Args) -> ExitCode {
     let done = match args.command {
-        Command::Serve(args) => serve::run(*args).await,
-        Command::Sim(args) => simulator::run(*args).await,
+        Command::Serve(args) => Box::pin(serve::run(*args)).await,
+        Command::Sim(args) => Box::pin(simulator::run(*args)).await,
         Command::Send(args) => match args.url.clone() {
-            Some(url) => post::run(args, url).await,
-            None => send::run(args).await,
+            Some(url) => Box::pin(post::run(args, url)).await,
+            None => Box::pin(send::run(args)).await,
         },
-        Command::Account(args) => account::run(args.command).await,
-        Command::Export(args) => export::run(args).await,
-        Command::Import(args) => moving::import(args).await,
-        Command::Check(args) => check::run(&args).await,
-        Command::Doctor(args) => doctor::run(&args).await,
+        Command::Account(args) => Box::pin(account::run(args.command)).await,
+        Command::Export(args) => Box::pin(export::run(args)).await,
+        Command::Import(args) => Box::pin(moving::import(args)).await,
+        Command::Check(args) => Box::pin(check::run(&args)).await,
+        Command::Doctor(args) => Box::pin(doctor::run(&args)).await,
         Command::Decode(args) => match &args.make_fixture {
             Some(out) => fixture::run(&args, out),
             None => decode::run(&args),

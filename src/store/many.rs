@@ -258,7 +258,7 @@ impl Many {
                 },
             };
             let earlier = match &change {
-                Change::SaveChannel(channel) => self.leftover(&channel.id).await?,
+                Change::SaveChannel(channel) => Box::pin(self.leftover(&channel.id)).await?,
                 _ => None,
             };
             is_new |= earlier.is_some();
@@ -280,8 +280,12 @@ impl Many {
     async fn write_settings(&self, settings: Batch, durable: bool) -> Result<(), CommitError> {
         if !settings.is_empty() {
             let engine = self.settings.engine().ok_or_else(|| CommitError::NotReady(NOT_LEADER.into()))?;
-            engine.write(settings, durable).await?;
-            self.tell().await;
+            Box::pin(async {
+                engine.write(settings, durable).await?;
+                self.tell().await;
+                Ok(())
+            })
+            .await?;
         }
         Ok(())
     }
@@ -311,7 +315,7 @@ impl Many {
         Ok(match change {
             // Whoever has it sees that it was changed, or is no more.
             Change::DeleteChannel(_) => None,
-            Change::SaveChannel(_) if self.is_there(channel).await? => None,
+            Change::SaveChannel(_) if Box::pin(self.is_there(channel)).await? => None,
             Change::SaveChannel(_) => {
                 let taken = Box::pin(async {
                     let part = self.numbered(channel).await?;
@@ -332,7 +336,7 @@ impl Many {
             Change::Accept(message) => Ok(message),
             _ => Err(CommitError::Elsewhere),
         });
-        leave(&part.slot, &messages.collect::<Result<Vec<_>, _>>()?).await
+        Box::pin(leave(&part.slot, &messages.collect::<Result<Vec<_>, _>>()?)).await
     }
 
     async fn is_there(&self, channel: &ChannelId) -> Result<bool, CommitError> {
