@@ -86,7 +86,6 @@ impl Server {
         let (store, nodes) = match &stored.redis {
             Some(_) => {
                 let own = nodes::member(config.node_url.as_deref(), &addresses);
-                // Boxed, as all that is deep is: whoever starts a server would have its size.
                 let (store, nodes) = Store::join(&stored, own).await?;
                 (store, Some(nodes))
             }
