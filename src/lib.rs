@@ -43,6 +43,8 @@
 //!   `Retry-After`, answer ESME_RTHROTTLED or ESME_RX_T_APPN, drop and count (logs).
 //! - One channel, one receiver of callbacks, one peer cannot slow another: own task, own queue, own limits.
 //! - No global state, so that ten servers run in one test.
+// What a server waits for is nested deeper than the compiler follows by itself.
+#![recursion_limit = "256"]
 
 pub mod access;
 pub mod api;

@@ -1,4 +1,6 @@
 //! The commands as a user runs them, and the simulator as an ESME meets it.
+// What a server waits for is nested deeper than the compiler follows by itself.
+#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod account;

@@ -1,4 +1,6 @@
 //! What every store must do, over the engines that there are.
+// What a server waits for is nested deeper than the compiler follows by itself.
+#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 #[path = "../shared/daemon.rs"]

@@ -1,4 +1,6 @@
 //! The server as its users see it: over HTTP and SMPP, in process on free ports, and as a process that is killed.
+// What a server waits for is nested deeper than the compiler follows by itself.
+#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod abandoned;

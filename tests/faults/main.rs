@@ -1,5 +1,7 @@
 //! What breaks while messages are on their way: we ourselves, the Redis that keeps them, the way there. What was answered
 //! 201 leaves all the same, and hardly anything twice.
+// What a server waits for is nested deeper than the compiler follows by itself.
+#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 #[path = "../shared/application.rs"]

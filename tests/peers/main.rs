@@ -1,4 +1,6 @@
 //! Against peers written by others: npm `smpp`, PyPI `smpplib`, Kannel, tshark, RabbitMQ, Redis, nginx. `tests/run` installs them.
+// What a server waits for is nested deeper than the compiler follows by itself.
+#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod amqp;
