@@ -175,6 +175,8 @@ async fn node() -> Redis {
     let bus = free_port().await.to_string();
     let mut more = vec!["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "1000"];
     more.extend(["--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0"]);
+    // A replica whose first elections were lost on a busy machine goes on trying.
+    more.extend(["--cluster-replica-validity-factor", "0"]);
     Redis::durable(&more).await
 }
 
