@@ -161,8 +161,18 @@ async fn a_message_that_is_too_long_stops_nobody(rabbitmq: &RabbitMq) {
     let refused = entry(rabbitmq, "long.failures").await;
     assert_eq!(refused["properties"]["headers"]["x-maybug-reason"], "it is longer than 1048576 octets");
     assert_eq!(refused["payload_bytes"], too_long.len());
-    let (_, logs) = maybug.get(&format!("/channels/{}/logs", channels[0])).await;
-    assert_eq!(logs.to_string().matches("put into long.failures: it is longer than").count(), 1, "{logs}");
+    // A line reaches the log a little later.
+    soon("what was refused in the log", async {
+        let path = format!("/channels/{}/logs", channels[0]);
+        loop {
+            let (_, logs) = maybug.get(&path).await;
+            match logs.to_string().matches("put into long.failures: it is longer than").count() {
+                0 => tokio::task::yield_now().await,
+                count => return assert_eq!(count, 1, "{logs}"),
+            }
+        }
+    })
+    .await;
     maybug.server.stop().await;
 }
 
